@@ -1,0 +1,124 @@
+"""Voxel grids in space, and the only conversions between voxels and millimetres, LPS and RAS.
+
+Arrays are indexed `(z, y, x)`; spacing, origin and direction follow ITK and are ordered x, y, z in LPS. Voxel
+coordinates are continuous array indices, ordered z, y, x, with voxel centres at whole numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+_LPS_RAS = np.array([-1.0, -1.0, 1.0])
+_IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+def swap_lps_ras(vectors: ArrayLike) -> Array:
+    """Turn LPS points or displacements into RAS, or back: the same change of sign serves both ways.
+
+    Args:
+        vectors: Shape `(..., 3)`, mm, components x, y, z.
+    """
+    return np.asarray(vectors, dtype=np.float64) * _LPS_RAS
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A regular grid of voxels in space: `point = origin + direction @ (spacing * index)`.
+
+    Attributes:
+        shape: Voxels along z, y, x, the shape of the array that fills the grid.
+        spacing: Distance of voxel centres along x, y, z, mm.
+        origin: Centre of the first voxel, mm, LPS, components x, y, z.
+        direction: Orthonormal 3x3 matrix by rows; column k is where index axis k (x, y, z) points in LPS.
+    Raises:
+        ValueError: If a side is not positive, a spacing is not positive and finite, or the direction is singular.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[tuple[float, ...], ...] = _IDENTITY
+
+    def __post_init__(self) -> None:
+        direction = np.asarray(self.direction, dtype=np.float64).reshape(3, 3)
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
+        object.__setattr__(self, "origin", tuple(float(o) for o in self.origin))
+        object.__setattr__(self, "direction", tuple(tuple(float(d) for d in row) for row in direction))
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ValueError(f"a grid needs three sides of at least one voxel, not {self.shape}")
+        if not all(np.isfinite(self.spacing)) or min(self.spacing) <= 0:
+            raise ValueError(f"voxel spacing must be positive and finite, not {self.spacing}")
+        if not np.isfinite(direction).all() or abs(np.linalg.det(direction)) < 1e-6:
+            raise ValueError(f"the direction matrix must be invertible, not {self.direction}")
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Voxels along x, y, z, as ITK counts them."""
+        z, y, x = self.shape
+        return x, y, z
+
+    @cached_property
+    def array_to_mm(self) -> Array:
+        """Matrix `(3, 3)` that takes a step in voxels, components z, y, x, to a step in mm, components x, y, z, LPS."""
+        return (np.asarray(self.direction) * np.asarray(self.spacing))[:, ::-1]
+
+    @cached_property
+    def mm_to_array(self) -> Array:
+        """Inverse of `array_to_mm`."""
+        return np.asarray(np.linalg.inv(self.array_to_mm))
+
+    def points_from_voxels(self, voxels: ArrayLike) -> Array:
+        """Points in mm (LPS) of voxel coordinates `(..., 3)` ordered z, y, x."""
+        return np.asarray(voxels, dtype=np.float64) @ self.array_to_mm.T + np.asarray(self.origin)
+
+    def voxels_from_points(self, points: ArrayLike) -> Array:
+        """Continuous voxel coordinates `(..., 3)` ordered z, y, x of points in mm (LPS)."""
+        return (np.asarray(points, dtype=np.float64) - np.asarray(self.origin)) @ self.mm_to_array.T
+
+    def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """Whether each point `(..., 3)`, mm, LPS, lies within the grid's voxels (half a voxel past the outer centres)."""
+        voxels = self.voxels_from_points(points)
+        return np.asarray(((voxels >= -0.5) & (voxels <= np.array(self.shape) - 0.5)).all(-1))
+
+    def displacement_to_mm(self, displacement: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Displacement field in mm from a displacement in voxels of this grid.
+
+        Args:
+            displacement: Shape `(3, D, H, W)`, voxels of this grid, channels z, y, x.
+        Returns:
+            Shape `(D, H, W, 3)`, mm, components x, y, z, LPS.
+        """
+        matrix = self.array_to_mm.astype(np.float32)
+        return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, displacement.astype(np.float32), 1), 0, -1))
+
+    def displacement_from_mm(self, field: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Displacement in voxels of this grid, `(3, D, H, W)`, from a field in mm: inverts `displacement_to_mm`."""
+        matrix = self.mm_to_array.astype(np.float32)
+        return np.ascontiguousarray(np.tensordot(matrix, np.moveaxis(field.astype(np.float32), -1, 0), 1))
+
+    def resized(self, shape: tuple[int, int, int]) -> Grid:
+        """The grid of another shape that covers the same voxels' outer borders: voxels grow or shrink, extent stays."""
+        ratio = np.array(self.shape, dtype=np.float64) / np.array(shape, dtype=np.float64)
+        spacing = np.array(self.spacing) * ratio[::-1]
+        origin = self.points_from_voxels((ratio - 1) / 2)
+        return Grid(shape, tuple(spacing), tuple(origin), self.direction)
+
+    def padded(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> Grid:
+        """The grid with whole voxels added (or, where negative, taken off) before and after each axis z, y, x."""
+        shape = tuple(n + b + a for n, b, a in zip(self.shape, before, after, strict=True))
+        return Grid(shape, self.spacing, tuple(self.points_from_voxels([-b for b in before])), self.direction)
+
+    def close_to(self, other: Grid, tolerance: float = 1e-3) -> bool:
+        """Whether both grids have one shape and their corner voxels lie within `tolerance` of a voxel of each other."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
+        apart = self.voxels_from_points(other.points_from_voxels(corners)) - corners
+        return bool(np.abs(apart).max() <= tolerance)

@@ -1,0 +1,144 @@
+"""Displacements in voxels: warping, composing, integrating, inverting, resizing, and their Jacobian.
+
+A displacement `u`, shape `(B, 3, D, H, W)`, in voxels of its own grid with channel c along spatial axis c (z, y, x),
+stands for the transform `x -> x + u(x)`. Beyond the border, images and displacements continue with their border value.
+Grids of different resolution share their outer border (cells align, as in average pooling), so that halving twice and
+mirroring both commute with resizing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SPATIAL = (2, 3, 4)
+
+
+def identity_grid(shape: Sequence[int], *, device: torch.device | None = None) -> Tensor:
+    """Voxel coordinates of a grid, shape `(1, 3, D, H, W)`, channels z, y, x."""
+    axes = [torch.arange(n, dtype=torch.float32, device=device) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
+
+
+def _per_axis(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(1, 3, 1, 1, 1)
+
+
+def sample(image: Tensor, coordinates: Tensor, *, mode: str = "bilinear") -> Tensor:
+    """Values of an image at voxel coordinates, linear or nearest, border values outside.
+
+    Args:
+        image: Shape `(B, C, D, H, W)`.
+        coordinates: Shape `(B, 3, d, h, w)`, voxels of `image`, channels z, y, x; any `d, h, w`.
+        mode: `"bilinear"` (trilinear in 3D) or `"nearest"`.
+    Returns:
+        Shape `(B, C, d, h, w)`.
+    """
+    # grid_sample wants x, y, z in [-1, 1] between the outer voxel centres; one voxel has no such span.
+    scale = _per_axis([2 / max(n - 1, 1) for n in image.shape[2:]], coordinates)
+    points = (coordinates * scale - 1).flip(1).permute(0, 2, 3, 4, 1)
+    return F.grid_sample(image, points, mode=mode, padding_mode="border", align_corners=True)
+
+
+def warp(image: Tensor, displacement: Tensor, *, mode: str = "bilinear") -> Tensor:
+    """Resample an image at the points its displacement leads to: `warped(x) = image(x + u(x))`.
+
+    Args:
+        image: Moving image, shape `(B, C, D, H, W)`.
+        displacement: Shape `(B, 3, D, H, W)`, voxels, channel c along spatial axis c (z, y, x).
+        mode: `"bilinear"` for intensities, `"nearest"` for labels.
+    Returns:
+        Warped image, shape `(B, C, D, H, W)`.
+    Raises:
+        ValueError: If the spatial shapes differ.
+    """
+    if image.shape[2:] != displacement.shape[2:]:
+        raise ValueError(f"image {tuple(image.shape[2:])} and displacement {tuple(displacement.shape[2:])} differ")
+    grid = identity_grid(displacement.shape[2:], device=displacement.device)
+    return sample(image, grid + displacement, mode=mode)
+
+
+def compose(outer: Tensor, inner: Tensor) -> Tensor:
+    """Displacement of `T(x) = outer(inner(x))`: first `inner`, then `outer`; `u(x) = inner(x) + outer(x + inner(x))`.
+
+    Args:
+        outer: Shape `(B, 3, D, H, W)`, voxels, channels z, y, x.
+        inner: The same shape, unit and order.
+    """
+    return inner + warp(outer, inner)
+
+
+def integrate_velocity(velocity: Tensor, steps: int = 5) -> Tensor:
+    """Displacement at unit time of a stationary velocity, by scaling and squaring (section 2.1.1).
+
+    Args:
+        velocity: Shape `(B, 3, D, H, W)`, voxels per unit time, channels z, y, x.
+        steps: Squarings; the flow starts from `velocity / 2**steps`.
+    """
+    displacement = velocity / 2**steps
+    for _ in range(steps):
+        displacement = compose(displacement, displacement)
+    return displacement
+
+
+def invert(displacement: Tensor, iterations: int = 20, start: Tensor | None = None) -> Tensor:
+    """Displacement of the inverse transform by fixed-point iteration, `v <- -u(x + v(x))` (Chen et al. 2008).
+
+    Args:
+        displacement: Invertible displacement, shape `(B, 3, D, H, W)`, voxels, channels z, y, x.
+        iterations: Converges where the displacement's Lipschitz constant is below one, faster the smaller it is.
+        start: First guess of the inverse; zero if not given.
+    """
+    inverse = -displacement if start is None else start
+    for _ in range(iterations):
+        inverse = -warp(displacement, inverse)
+    return inverse
+
+
+def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
+    """Linear resampling onto the grid of another shape with the same outer border; smoothed first where it shrinks."""
+    shape = tuple(shape)
+    factors = [n // m for n, m in zip(image.shape[2:], shape, strict=True)]
+    if max(factors) > 1:
+        kernel = [max(f, 1) for f in factors]
+        image = F.avg_pool3d(image, kernel, ceil_mode=True, count_include_pad=False)
+    if tuple(image.shape[2:]) == shape:
+        return image
+    return F.interpolate(image, size=shape, mode="trilinear", align_corners=False)
+
+
+def resize_displacement(displacement: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same transform on a grid of another shape: resampled, and rescaled to voxels of the new grid."""
+    ratio = [m / n for n, m in zip(displacement.shape[2:], shape, strict=True)]
+    return resize(displacement, shape) * _per_axis(ratio, displacement)
+
+
+def displacement_gradient(displacement: Tensor) -> Tensor:
+    """Forward differences of each channel along each axis, as in Eq. 3.
+
+    Returns:
+        Shape `(B, 3, 3, D-1, H-1, W-1)`: entry `[b, c, a]` is the change of channel c along axis a.
+    """
+    inside = displacement[..., :-1, :-1, :-1]
+    steps = (displacement[..., 1:, :-1, :-1], displacement[..., :-1, 1:, :-1], displacement[..., :-1, :-1, 1:])
+    return torch.stack([step - inside for step in steps], dim=2)
+
+
+def jacobian_determinant(displacement: Tensor) -> Tensor:
+    """Determinant of the Jacobian of `x -> x + u(x)`, by central differences (one-sided at the border).
+
+    Args:
+        displacement: Shape `(B, 3, D, H, W)`, voxels, channels z, y, x; every side at least 2.
+    Returns:
+        Shape `(B, D, H, W)`: local volume change; 1 keeps volume, at or below 0 the transform folds.
+    """
+    rows = torch.gradient(displacement, dim=SPATIAL)
+    j = [[rows[a][:, c] + (1.0 if a == c else 0.0) for a in range(3)] for c in range(3)]
+    return (
+        j[0][0] * (j[1][1] * j[2][2] - j[1][2] * j[2][1])
+        - j[0][1] * (j[1][0] * j[2][2] - j[1][2] * j[2][0])
+        + j[0][2] * (j[1][0] * j[2][1] - j[1][1] * j[2][0])
+    )

@@ -101,13 +101,12 @@ def invert(displacement: Tensor, iterations: int = 20, start: Tensor | None = No
 def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
     """Linear resampling onto the grid of another shape with the same outer border; smoothed first where it shrinks."""
     shape = tuple(shape)
-    factors = [n // m for n, m in zip(image.shape[2:], shape, strict=True)]
-    if max(factors) > 1:
-        kernel = [max(f, 1) for f in factors]
-        image = F.avg_pool3d(image, kernel, ceil_mode=True, count_include_pad=False)
-    if tuple(image.shape[2:]) == shape:
-        return image
-    return F.interpolate(image, size=shape, mode="trilinear", align_corners=False)
+    # Averaging whole cells keeps the outer border only where they divide evenly, so cut the image into such first.
+    cells = [max(round(n / m), 1) for n, m in zip(image.shape[2:], shape, strict=True)]
+    fine = tuple(m * c for m, c in zip(shape, cells, strict=True))
+    if tuple(image.shape[2:]) != fine:
+        image = F.interpolate(image, size=fine, mode="trilinear", align_corners=False)
+    return F.avg_pool3d(image, cells) if max(cells) > 1 else image
 
 
 def resize_displacement(displacement: Tensor, shape: Sequence[int]) -> Tensor:

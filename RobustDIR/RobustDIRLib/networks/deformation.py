@@ -1,13 +1,10 @@
-"""What every network returns, and the padding that lets a network take images of any size."""
+"""What every network returns."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor
-
-Region = tuple[slice, slice, slice]
 
 
 class Deformation(NamedTuple):
@@ -21,31 +18,3 @@ class Deformation(NamedTuple):
 
     displacement: Tensor
     inverse: Tensor
-
-    def crop(self, region: Region) -> Deformation:
-        """The part of both displacements that lies in a region of their grid."""
-        return Deformation(crop(self.displacement, region), crop(self.inverse, region))
-
-
-def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, Region]:
-    """Repeat the border until every side is a multiple of a number, half before and half after (the odd voxel after).
-
-    Args:
-        image: Shape `(B, C, D, H, W)`.
-        multiple: What the sides shall be a multiple of.
-    Returns:
-        The padded image, and the region in which the original lies: `crop(padded, region)` gives it back.
-    """
-    missing = [-n % multiple for n in image.shape[2:]]
-    before = [m // 2 for m in missing]
-    region = tuple(slice(b, b + n) for b, n in zip(before, image.shape[2:], strict=True))
-    if not any(missing):
-        return image, region
-    # F.pad counts from the last axis to the first.
-    sides = [side for b, m in zip(reversed(before), reversed(missing), strict=True) for side in (b, m - b)]
-    return F.pad(image, sides, mode="replicate"), region
-
-
-def crop(tensor: Tensor, region: Region) -> Tensor:
-    """The part of a tensor `(B, C, D, H, W)` that lies in a region of its grid, such as `pad_to_multiple` returns."""
-    return tensor[(..., *region)]

@@ -1,0 +1,136 @@
+"""How good a registration is: landmark error, label overlap, and how regular the transform is.
+
+Arrays are indexed `(z, y, x)`; points are in mm, LPS, components x, y, z. A point transform is any function that takes
+points `(N, 3)` to points `(N, 3)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from RobustDIRLib.geometry import Array, Grid
+
+PointTransform = Callable[[Array], Array]
+
+# Where the transform folds its Jacobian determinant has no logarithm; this one stands for it, as in Learn2Reg.
+_SMALLEST_DETERMINANT = 1e-9
+
+
+def tre(mapped: Array, moving: Array) -> Array:
+    """Target registration error of each landmark (section 2.4.2): its distance to where the transform has led.
+
+    Args:
+        mapped: Landmarks of the fixed image after the transform from fixed to moving, shape `(N, 3)`, mm.
+        moving: The same landmarks in the moving image, in the same order, shape `(N, 3)`, mm.
+    Returns:
+        Shape `(N,)`, mm.
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    mapped, moving = np.asarray(mapped, dtype=np.float64), np.asarray(moving, dtype=np.float64)
+    if mapped.shape != moving.shape or mapped.ndim != 2 or mapped.shape[1] != 3:
+        raise ValueError(f"landmarks must both be of shape (N, 3), not {mapped.shape} and {moving.shape}")
+    return np.asarray(np.linalg.norm(moving - mapped, axis=1))
+
+
+def dice_per_label(
+    fixed: NDArray[np.integer], warped: NDArray[np.integer], labels: Iterable[int] | None = None
+) -> dict[int, float | None]:
+    """Dice overlap `2 |A and B| / (|A| + |B|)` of each label.
+
+    Args:
+        fixed: Label map of the fixed image, shape `(z, y, x)`.
+        warped: Label map of the moving image on the fixed grid, the same shape.
+        labels: Which labels to compare; all but 0 that either map holds if not given.
+    Returns:
+        Overlap from 0 to 1 by label, in the order of `labels` or ascending; None, undefined, where neither map holds it.
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    fixed, warped = np.asarray(fixed), np.asarray(warped)
+    if fixed.shape != warped.shape:
+        raise ValueError(f"label maps must be of one shape, not {fixed.shape} and {warped.shape}")
+    in_fixed, in_warped = _voxels_per_label(fixed), _voxels_per_label(warped)
+    in_both = _voxels_per_label(fixed[fixed == warped])
+    if labels is None:
+        labels = sorted((in_fixed.keys() | in_warped.keys()) - {0})
+    dice: dict[int, float | None] = {}
+    for label in labels:
+        total = in_fixed.get(label, 0) + in_warped.get(label, 0)
+        dice[label] = 2 * in_both.get(label, 0) / total if total else None
+    return dice
+
+
+def _voxels_per_label(labels: NDArray[np.integer]) -> dict[int, int]:
+    values, counts = np.unique(labels, return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def sdlogj(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None = None) -> float:
+    """Standard deviation of the logarithm of the Jacobian determinant (section 2.4.2): 0 for an affine transform.
+
+    Args:
+        jacobian: Jacobian determinant of the transform, any shape.
+        mask: Where to look, non-zero inside, the same shape; everywhere if not given.
+    Raises:
+        ValueError: If the mask is empty or of another shape, or a determinant inside is not finite.
+    """
+    inside = _inside(jacobian, mask)
+    return float(np.log(np.maximum(inside, _SMALLEST_DETERMINANT)).std())
+
+
+def folding_percent(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None = None) -> float:
+    """Percentage of voxels whose Jacobian determinant is not positive (section 2.4.2): where the transform folds.
+
+    Arguments and errors are those of `sdlogj`.
+    """
+    return float(100 * (_inside(jacobian, mask) <= 0).mean())
+
+
+def _inside(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None) -> Array:
+    values = np.asarray(jacobian, dtype=np.float64)
+    if mask is not None:
+        mask = np.asarray(mask) != 0
+        if mask.shape != values.shape:
+            raise ValueError(f"the mask is of shape {mask.shape}, the Jacobian determinant of {values.shape}")
+        values = values[mask]
+    if not values.size:
+        raise ValueError("there is no voxel to measure: the mask is empty")
+    # Not a number compares as neither folded nor sound, and would pass for sound.
+    if not np.isfinite(values).all():
+        raise ValueError("the Jacobian determinant is not finite everywhere")
+    return values.ravel()
+
+
+def inverse_residual(points: Array, forward: PointTransform, inverse: PointTransform) -> Array:
+    """How far each point is from where it started, after the transform and then its inverse.
+
+    Args:
+        points: Points of the fixed image, shape `(N, 3)`, mm.
+        forward: From fixed to moving points.
+        inverse: From moving to fixed points.
+    Returns:
+        Shape `(N,)`, mm.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    return np.asarray(np.linalg.norm(inverse(forward(points)) - points, axis=1))
+
+
+def field_transform(field: NDArray[np.floating], grid: Grid) -> PointTransform:
+    """The point transform of a displacement field, linear between voxels, constant beyond the outer ones.
+
+    Args:
+        field: Shape `(z, y, x, 3)`, mm, components x, y, z, LPS.
+        grid: The field's grid.
+    """
+
+    def transform(points: Array) -> Array:
+        voxels = grid.voxels_from_points(points).T
+        moved = [map_coordinates(field[..., c], voxels, order=1, mode="nearest", output=np.float64) for c in range(3)]
+        return np.asarray(points, dtype=np.float64) + np.stack(moved, axis=-1)
+
+    return transform

@@ -1,0 +1,60 @@
+# On a bare machine with Python 3.10 to 3.12: `make demo` registers a brain, `make test` checks everything.
+# PYTHON names the interpreter for a new environment; where it is none of 3.10 to 3.12, others on the path are tried.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO ?= demo
+
+.PHONY: help setup demo test test-long lint format bench clean
+
+help:
+	@echo "make demo       set up and register a brain with a known deformation; results in $(DEMO)/"
+	@echo "make test       set up, then lint, types and tests"
+	@echo "make test-long  the tests that take minutes"
+	@echo "make lint       ruff and mypy alone"
+	@echo "make format     let ruff format the tree"
+	@echo "make bench      timings and accuracies of the README"
+	@echo "make clean      remove the environment and everything generated"
+
+setup: $(READY)
+
+$(READY): pyproject.toml requirements-dev.lock
+	@test -x $(BIN)/python || { \
+	for python in "$(PYTHON)" python3.12 python3.11 python3.10; do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then \
+	    "$$python" -m venv $(VENV) && exit 0; \
+	    rm -rf $(VENV); echo "make: $$python cannot make a virtual environment (on Debian: install python3-venv)." >&2; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo "make: no Python 3.10, 3.11 or 3.12 found; install one or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/robustdir demo --output $(DEMO) --overwrite
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -m long
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)
+	$(BIN)/python Testing/Benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find RobustDIR RobustDIRTrain Testing -name __pycache__ -type d -prune -exec rm -rf {} +

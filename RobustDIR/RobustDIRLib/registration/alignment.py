@@ -1,0 +1,290 @@
+"""Linear pre-alignment: the affine transform from fixed points to moving points that the network starts from.
+
+Stages run on coarse copies of the normalised images: a start (as the headers say, or shifted by centres), then rigid,
+then affine, by Mattes mutual information, which bears different contrasts. A stage is judged outside its optimiser, all
+by one normalised mutual information over one fixed sampling, and dropped if it does not improve it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image, to_sitk
+from RobustDIRLib.registration.preprocessing import to_working_grid
+
+Array = NDArray[np.float64]
+
+KINDS = ("automatic", "none", "centre", "rigid", "affine")
+SEED = 20250101
+_COARSE_VOXELS = 64**3
+_BINS = 32
+_GAIN = 0.01
+_VOLUME_CHANGE = (0.5, 2.0)
+_KEPT_OVERLAP = 0.5
+_LEVELS = ((2, 1.0), (1, 0.0))
+_ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`point -> matrix @ point + offset`, mm, LPS, from fixed to moving."""
+
+    matrix: Array
+    offset: Array
+
+    @property
+    def transform(self) -> sitk.AffineTransform:
+        """The same for SimpleITK, with its centre at the origin."""
+        return sitk.AffineTransform(self.matrix.ravel().tolist(), self.offset.tolist())
+
+    def __call__(self, points: Array) -> Array:
+        """Moving points `(..., 3)` of fixed points, mm, LPS."""
+        return np.asarray(points @ self.matrix.T + self.offset)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One attempted stage: its metric (higher is better), and whether and why it was kept."""
+
+    name: str
+    metric: float
+    kept: bool
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LinearAlignment:
+    """The alignment found and how: fixed point to moving point, mm, LPS."""
+
+    kind: str
+    linear: Linear
+    stages: tuple[Stage, ...]
+    overlap: float
+
+    @property
+    def transform(self) -> sitk.AffineTransform:
+        """Fixed point to moving point."""
+        return self.linear.transform
+
+
+IDENTITY = Linear(np.eye(3), np.zeros(3))
+
+
+def align(fixed: Image, moving: Image, kind: str = "automatic") -> LinearAlignment:
+    """Align two normalised images linearly.
+
+    Args:
+        fixed: Scaled to [-1, 1], background -1.
+        moving: The same, any grid and contrast.
+        kind: `none` (as they lie by their headers), `centre` (centres of mass), `rigid` or `affine` (dropped only if
+            the metric worsens), or `automatic` (each stage has to earn its place by a clear gain).
+    Raises:
+        InputError: For an unknown kind, or with `none` if the images share no space at all.
+    """
+    if kind not in KINDS:
+        raise InputError(f"--alignment {kind}: there is no such alignment; choose one of {', '.join(KINDS)}")
+    if kind == "none":
+        return LinearAlignment(kind, IDENTITY, (), _refuse_disjoint(fixed.grid, moving.grid))
+    pair = _CoarsePair(fixed, moving)
+    if kind == "centre":
+        return _report(kind, pair, *_timed_start(pair, {"centre of mass": _shift_of_mass(pair)}))
+    current, stages = _timed_start(pair, _starts(pair))
+    for name in ("rigid", "affine")[: 1 if kind == "rigid" else 2]:
+        current, stage = _try_stage(pair, name, current, _GAIN if kind == "automatic" else 0.0)
+        stages.append(stage)
+    return _report(kind, pair, current, stages)
+
+
+def overlap(fixed: Grid, moving: Grid, linear: Linear = IDENTITY) -> float:
+    """Share of the smaller image's volume, 0 to 1, that both images cover under a linear transform."""
+    points = fixed.points_from_voxels(_lattice(fixed))
+    shared = float(moving.contains(linear(points)).mean()) * _volume(fixed)
+    moving_volume = _volume(moving) / abs(np.linalg.det(linear.matrix))
+    return min(shared / min(_volume(fixed), moving_volume), 1.0)
+
+
+def _lattice(grid: Grid, side: int = 24) -> Array:
+    """Voxel coordinates `(N, 3)` that fill a grid evenly, whatever its voxels."""
+    axes = [(np.arange(side) + 0.5) / side * n - 0.5 for n in grid.shape]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+
+
+def _volume(grid: Grid) -> float:
+    return float(np.prod(grid.shape, dtype=np.float64) * np.prod(grid.spacing))
+
+
+def _centre(grid: Grid) -> Array:
+    return grid.points_from_voxels((np.array(grid.shape) - 1) / 2)
+
+
+def _refuse_disjoint(fixed: Grid, moving: Grid) -> float:
+    share = overlap(fixed, moving)
+    if share == 0:
+        apart = float(np.linalg.norm(_centre(moving) - _centre(fixed)))
+        raise InputError(
+            f"--alignment none: the images share no space, their centres lie {apart:.0f} mm apart; use --alignment "
+            f"automatic or correct the origin in the files"
+        )
+    return share
+
+
+class _CoarsePair:
+    """Coarse copies of both images, and the one metric by which stages are compared."""
+
+    def __init__(self, fixed: Image, moving: Image) -> None:
+        spacing = max(_coarse_spacing(fixed.grid), _coarse_spacing(moving.grid))
+        self.spacing = spacing
+        self.fixed = _coarse(fixed, spacing)
+        self.moving = _coarse(moving, spacing)
+        self.points = self.fixed.grid.points_from_voxels(np.moveaxis(np.indices(self.fixed.array.shape), 0, -1))
+
+    def metric(self, linear: Linear) -> float:
+        """Normalised mutual information (Studholme 1999), 1 to 2, over the fixed voxels that the moving image covers."""
+        voxels = self.moving.grid.voxels_from_points(linear(self.points))
+        inside = ((voxels >= -0.5) & (voxels <= np.array(self.moving.array.shape) - 0.5)).all(-1)
+        if not inside.any():
+            return 0.0
+        values = ndimage.map_coordinates(self.moving.array, voxels[inside].T, order=1, mode="nearest")
+        return _normalised_mutual_information(self.fixed.array[inside], values)
+
+    def overlap(self, linear: Linear) -> float:
+        """Share of the smaller image that both cover."""
+        return overlap(self.fixed.grid, self.moving.grid, linear)
+
+
+def _coarse_spacing(grid: Grid) -> float:
+    """Side of a cubic voxel, mm, at which the grid holds `_COARSE_VOXELS`, or its own voxels' if those are fewer."""
+    return float((_volume(grid) / min(_COARSE_VOXELS, np.prod(grid.shape, dtype=np.int64))) ** (1 / 3))
+
+
+def _coarse(image: Image, spacing: float) -> Image:
+    extent = np.array(image.grid.shape) * np.array(image.grid.spacing[::-1])
+    z, y, x = (int(n) for n in np.maximum(np.rint(extent / spacing), 4))
+    return to_working_grid(image, image.grid.resized((z, y, x)))
+
+
+def _normalised_mutual_information(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    joint = np.histogram2d(first, second, bins=_BINS, range=((-1, 1), (-1, 1)))[0]
+    joint /= max(joint.sum(), 1)
+    entropy = _entropy(joint)
+    return (_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / entropy if entropy > 0 else 0.0
+
+
+def _entropy(probabilities: Array) -> float:
+    positive = probabilities[probabilities > 0]
+    return float(-(positive * np.log(positive)).sum())
+
+
+def centre_of_mass(image: Image) -> Array:
+    """Centre, mm, LPS, of the foreground: voxels above Otsu's threshold, all of equal weight, whatever the contrast."""
+    threshold = sitk.OtsuThreshold(to_sitk(image), 0, 1, 128)
+    voxels = np.argwhere(sitk.GetArrayViewFromImage(threshold))
+    return image.grid.points_from_voxels(voxels.mean(0)) if len(voxels) else _centre(image.grid)
+
+
+def _shift(offset: Array) -> Linear:
+    return Linear(np.eye(3), offset)
+
+
+def _shift_of_mass(pair: _CoarsePair) -> Linear:
+    return _shift(centre_of_mass(pair.moving) - centre_of_mass(pair.fixed))
+
+
+def _starts(pair: _CoarsePair) -> dict[str, Linear]:
+    """Where to start: as the headers say (if they overlap), and by the centres of mass and of the images."""
+    starts = {"headers": IDENTITY} if pair.overlap(IDENTITY) > 0.1 else {}
+    starts["centre of mass"] = _shift_of_mass(pair)
+    starts["image centres"] = _shift(_centre(pair.moving.grid) - _centre(pair.fixed.grid))
+    return starts
+
+
+def _timed_start(pair: _CoarsePair, starts: dict[str, Linear]) -> tuple[Linear, list[Stage]]:
+    """The start of the best metric; the headers' one unless another is clearly better."""
+    begun = time.perf_counter()
+    metrics = {name: pair.metric(linear) for name, linear in starts.items()}
+    best = next(iter(starts))
+    for name in starts:
+        if metrics[name] > 1 + (metrics[best] - 1) * (1 + _GAIN):
+            best = name
+    seconds = time.perf_counter() - begun
+    stages = [Stage(n, metrics[n], n == best, "best start" if n == best else "not better", seconds) for n in starts]
+    return starts[best], stages
+
+
+def _try_stage(pair: _CoarsePair, name: str, start: Linear, gain: float) -> tuple[Linear, Stage]:
+    """Run one stage; what is kept of it, and the report."""
+    begun = time.perf_counter()
+    before = pair.metric(start)
+    found = _optimise(pair, name, start)
+    after = 0.0 if found is None else pair.metric(found)
+    reason = _objection(pair, start, found)
+    if not reason and after - 1 <= (before - 1) * (1 + gain):
+        reason = f"metric {after:.4f} is no clear gain over {before:.4f}"
+    kept = not reason
+    stage = Stage(name, after, kept, reason or f"metric rose from {before:.4f}", time.perf_counter() - begun)
+    return (found if kept and found is not None else start), stage
+
+
+def _objection(pair: _CoarsePair, start: Linear, found: Linear | None) -> str:
+    """Why a result cannot be right whatever its metric, or nothing."""
+    if found is None:
+        return "the optimiser failed"
+    determinant = float(np.linalg.det(found.matrix))
+    if not _VOLUME_CHANGE[0] <= determinant <= _VOLUME_CHANGE[1]:
+        return f"volume would change by a factor of {determinant:.2f}"
+    if pair.overlap(found) < _KEPT_OVERLAP * pair.overlap(start):
+        return "the overlap was lost"
+    return ""
+
+
+def _optimise(pair: _CoarsePair, name: str, start: Linear) -> Linear | None:
+    """Optimise the transform of a stage from a start; None if the optimiser cannot go on."""
+    centre = centre_of_mass(pair.fixed)
+    transform = sitk.Euler3DTransform() if name == "rigid" else sitk.AffineTransform(3)
+    transform.SetCenter(centre.tolist())
+    method = _method(transform, pair)
+    # The start stays apart as the moving initial transform, so that a stage optimises small changes only.
+    method.SetMovingInitialTransform(start.transform)
+    try:
+        method.Execute(to_sitk(pair.fixed), to_sitk(pair.moving))
+    except RuntimeError:  # ITK's way to say that too few samples fall into the moving image
+        return None
+    points = np.vstack([np.zeros(3), np.eye(3)])
+    moved = np.array([transform.TransformPoint(point) for point in points.tolist()])
+    found = start(moved)
+    return Linear((found[1:] - found[0]).T, found[0])
+
+
+def _method(transform: sitk.Transform, pair: _CoarsePair) -> sitk.ImageRegistrationMethod:
+    """The optimisation set-up: fixed sampling, seed and thread, so that equal input gives equal output."""
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(0.25, SEED)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetShrinkFactorsPerLevel([shrink for shrink, _ in _LEVELS])
+    method.SetSmoothingSigmasPerLevel([sigma * pair.spacing for _, sigma in _LEVELS])
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=pair.spacing,
+        minStep=pair.spacing * 0.01,
+        numberOfIterations=_ITERATIONS,
+        relaxationFactor=0.6,
+        gradientMagnitudeTolerance=1e-8,
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(transform, True)
+    return method
+
+
+def _report(kind: str, pair: _CoarsePair, linear: Linear, stages: list[Stage]) -> LinearAlignment:
+    return LinearAlignment(kind, linear, tuple(stages), pair.overlap(linear))

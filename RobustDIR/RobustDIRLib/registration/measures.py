@@ -1,0 +1,131 @@
+"""What is measured of every registration: how regular and invertible it is and, where given, TRE and Dice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, sdlogj, tre
+from RobustDIRLib.io.displacements import apply_to_points
+from RobustDIRLib.io.images import Image
+from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.registration.alignment import Linear
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LandmarkErrors:
+    """TRE of each landmark, mm, in their order: as the images lie, after the linear alignment, and after all."""
+
+    names: tuple[str, ...]
+    before: Array
+    linear: Array
+    after: Array
+
+    def summary(self) -> dict[str, Any]:
+        """Means, medians and every landmark's figures, ready for JSON."""
+        figures = {"before": self.before, "linear": self.linear, "after": self.after}
+        return {
+            "count": len(self.names),
+            **{f"{name}_mean_mm": float(values.mean()) for name, values in figures.items()},
+            **{f"{name}_median_mm": float(np.median(values)) for name, values in figures.items()},
+            "landmarks": [
+                {"name": name, "before_mm": float(b), "linear_mm": float(c), "after_mm": float(a)}
+                for name, b, c, a in zip(self.names, self.before, self.linear, self.after, strict=True)
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class LabelOverlap:
+    """Dice of each label: as the images lie, and after registration; None where neither map holds the label."""
+
+    before: dict[int, float | None]
+    after: dict[int, float | None]
+
+    def summary(self) -> dict[str, Any]:
+        """Means and every label's figures, ready for JSON."""
+        return {
+            "before_mean": _mean(self.before),
+            "after_mean": _mean(self.after),
+            "labels": [{"label": n, "before": self.before.get(n), "after": self.after.get(n)} for n in self.after],
+        }
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Figures of one registration.
+
+    Attributes:
+        folding_percent: Fixed voxels whose Jacobian determinant is not positive.
+        sdlogj: Standard deviation of the logarithm of the Jacobian determinant.
+        inverse_residual_mm: `|T^-1(T(x)) - x|` over the working voxels: mean, 95th percentile (`p95`) and max.
+        landmarks: TRE, if landmarks were given.
+        labels: Dice per pair of label maps, if both were given.
+    """
+
+    folding_percent: float
+    sdlogj: float
+    inverse_residual_mm: dict[str, float]
+    landmarks: LandmarkErrors | None = None
+    labels: tuple[LabelOverlap, ...] = field(default=())
+
+    def summary(self) -> dict[str, Any]:
+        """All figures, ready for JSON."""
+        return {
+            "folding_percent": self.folding_percent,
+            "sdlogj": self.sdlogj,
+            "inverse_residual_mm": self.inverse_residual_mm,
+            "tre": self.landmarks.summary() if self.landmarks else None,
+            "dice": [overlap.summary() for overlap in self.labels],
+        }
+
+
+def _mean(dice: dict[int, float | None]) -> float | None:
+    values = [value for value in dice.values() if value is not None]
+    return float(np.mean(values)) if values else None
+
+
+def landmark_errors(fixed: Landmarks, moving: Landmarks, linear: Linear, transform: sitk.Transform) -> LandmarkErrors:
+    """TRE of paired landmarks.
+
+    Args:
+        fixed: Points in the fixed image, mm, LPS.
+        moving: The same places in the moving image, in the same order.
+        linear: Linear alignment alone, fixed to moving.
+        transform: Whole transform, fixed to moving.
+    """
+    points = np.asarray(fixed.points, dtype=np.float64)
+    return LandmarkErrors(
+        fixed.names,
+        tre(points, moving.points),
+        tre(linear(points), moving.points),
+        tre(apply_to_points(transform, points), moving.points),
+    )
+
+
+def label_overlap(fixed: Image, before: Image, after: Image) -> LabelOverlap:
+    """Dice of the fixed image's label map with the moving one's, all on the fixed grid, before and after."""
+    labels = [int(n) for n in np.union1d(np.unique(fixed.array), np.unique(before.array)) if n != 0]
+    return LabelOverlap(
+        dice_per_label(fixed.array, before.array, labels), dice_per_label(fixed.array, after.array, labels)
+    )
+
+
+def residual_summary(residual: NDArray[np.floating]) -> dict[str, float]:
+    """Mean, 95th percentile and maximum of the inverse's residual, mm."""
+    return {
+        "mean": float(residual.mean(dtype=np.float64)),
+        "p95": float(np.percentile(residual, 95)),
+        "max": float(residual.max()),
+    }
+
+
+def regularity(jacobian: Image) -> tuple[float, float]:
+    """Percentage of folding voxels, and SDlogJ, of a map of Jacobian determinants."""
+    return folding_percent(jacobian.array), sdlogj(jacobian.array)

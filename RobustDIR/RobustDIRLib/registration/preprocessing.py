@@ -1,0 +1,199 @@
+"""What the network sees: both images scaled to [-1, 1] on one working grid in the fixed image's frame.
+
+The working grid has the fixed image's direction and covers the same outer borders, cut into as many whole voxels as
+come nearest to the preset's spacing. Its true spacing may therefore differ a little between the axes (for n voxels along
+an axis by at most a share of 1/2n); nothing is cropped or padded, and all conversions use the true spacing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image, resample
+
+Volume = NDArray[np.float32]
+Warn = Callable[[str], None]
+
+BACKGROUND = -1.0
+VOXEL_BUDGET = 192**3
+PERCENTILES = (0.5, 99.5)
+_SAMPLES = 4_000_000
+_SMALLEST_SIDE = 8
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How images are brought to the network.
+
+    Attributes:
+        name: As given to `--preset`.
+        summary: One line for the help text.
+        spacing: Side of a working voxel, mm; None chooses it from the fixed image (`automatic_spacing`).
+        window: Intensities that become -1 and 1; None takes `PERCENTILES` of each image's voxels off the background.
+    """
+
+    name: str
+    summary: str
+    spacing: float | None = None
+    window: tuple[float, float] | None = None
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset("generic", "any pair; spacing and intensities from the images"),
+        Preset("lung-ct", "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0)),
+        Preset("brain-mri", "brain MRI; 1 mm, percentiles (section 2.3.3)", 1.0),
+    )
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"--preset {name}: there is no such preset; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def automatic_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:
+    """Side of a cubic working voxel, mm, for the preset `generic`.
+
+    It is the side at which the working grid holds as many voxels as the fixed image, or the budget if that is fewer.
+    Isotropic images within the budget thus keep their own spacing, and thick slices meet fine pixels at their
+    geometric mean (1.3 x 1.3 x 5 mm at 2.0 mm).
+    """
+    extent = np.array(fixed.shape) * np.array(fixed.spacing[::-1])
+    return float((extent.prod() / min(np.prod(fixed.shape, dtype=np.int64), budget)) ** (1 / 3))
+
+
+def working_grid(fixed: Grid, preset: Preset, coarsening: float = 1.0) -> Grid:
+    """The grid the network works on: the fixed grid's borders and direction, voxels near the preset's spacing.
+
+    Args:
+        fixed: Grid of the fixed image.
+        preset: Gives the spacing.
+        coarsening: Factor on the spacing, above 1 where memory is short.
+    """
+    spacing = coarsening * (preset.spacing or automatic_spacing(fixed))
+    extent = np.array(fixed.shape) * np.array(fixed.spacing[::-1])
+    shape = np.maximum(np.rint(extent / spacing), _SMALLEST_SIDE).astype(int)
+    return fixed.resized((int(shape[0]), int(shape[1]), int(shape[2])))
+
+
+def percentile_window(array: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+    """Intensities that become -1 and 1: `PERCENTILES` of the voxels off the background.
+
+    Background is what lies within a thousandth of the image's range above its lowest value (fill, air of a
+    skull-stripped brain); air with noise is left in, as the percentiles bear it. With a mask only its voxels count.
+    A regular subset serves for large images.
+    """
+    values = array if mask is None else array[mask]
+    values = values.reshape(-1)[:: max(1, values.size // _SAMPLES)]
+    lowest, high = float(values.min()), float(np.percentile(values, PERCENTILES[1]))
+    high = high if high > lowest else float(values.max())
+    foreground = values[values > lowest + 1e-3 * (high - lowest)]
+    if foreground.size < 2 or foreground.min() == foreground.max():
+        return lowest, high
+    low, high = np.percentile(foreground, PERCENTILES)
+    return float(low), float(high)
+
+
+def normalise(image: Image, preset: Preset, mask: Image | None = None) -> Image:
+    """The image scaled to [-1, 1] by the preset and clipped; outside the mask it is background.
+
+    Args:
+        image: Fixed or moving image; each is scaled by itself.
+        preset: Gives the window.
+        mask: On the image's grid, above zero inside.
+    """
+    inside = None if mask is None else mask.array > 0
+    low, high = preset.window or percentile_window(image.array, inside)
+    scaled = np.clip(image.array.astype(np.float32), low, high)
+    scaled -= low
+    scaled *= 2 / max(high - low, np.finfo(np.float32).tiny)
+    scaled -= 1
+    if inside is not None:
+        scaled[~inside] = BACKGROUND
+    return replace(image, array=scaled)
+
+
+def check_hounsfield(image: Image, name: str, preset: Preset, warn: Warn) -> None:
+    """Warn if a preset in Hounsfield units meets values that cannot be: a chest holds air, far below water."""
+    if preset.window is None or preset.window[0] > -500:
+        return
+    lowest = float(image.array.min())
+    if lowest > -200:
+        warn(
+            f"the {name} image does not look like CT in Hounsfield units (its lowest value is {lowest:g}, air would be "
+            f"near -1000); check the file or use --preset generic"
+        )
+
+
+def prepare_mask(mask: Image | None, image: Image, name: str, warn: Warn) -> Image | None:
+    """The mask on its image's grid; resampled, with a word of warning, if it came on another.
+
+    Args:
+        mask: Above zero inside; None passes through.
+        image: The image it belongs to.
+        name: `"fixed"` or `"moving"`.
+        warn: Takes the warning.
+    Raises:
+        InputError: If the mask holds no voxel, or none within the image.
+    """
+    if mask is None:
+        return None
+    if not (mask.array > 0).any():
+        raise InputError(f"--{name}-mask: the mask is empty; give one with voxels above 0, or leave it out")
+    if mask.grid.close_to(image.grid):
+        return mask
+    warn(f"the {name} mask lies on another grid than the {name} image; it was resampled (nearest voxel)")
+    binary = replace(mask, array=(mask.array > 0).astype(np.uint8))
+    resampled = resample(binary, image.grid, nearest=True, outside=0)
+    if not (resampled.array > 0).any():
+        raise InputError(f"--{name}-mask: the mask does not overlap the {name} image; check that both belong together")
+    return resampled
+
+
+def smoothing_sigmas(grid: Grid, spacing: float) -> tuple[float, float, float]:
+    """Widths of the Gaussian, voxels along z, y, x, that keeps fine detail from aliasing on a coarser grid.
+
+    Only axes sampled more than 1.5 times as coarsely as before are smoothed. The variance added is what takes a box of
+    the old voxel's side to one of the new (a box of side s has variance s^2 / 12).
+    """
+    ratios = spacing / np.array(grid.spacing[::-1])
+    z, y, x = (float(np.sqrt((r * r - 1) / 12)) if r > 1.5 else 0.0 for r in ratios)
+    return z, y, x
+
+
+def smooth(image: Image, spacing: float) -> Image:
+    """The image smoothed for a grid of the given spacing, mm; untouched along axes that are no finer."""
+    sigmas = smoothing_sigmas(image.grid, spacing)
+    if max(sigmas) == 0:
+        return image
+    return replace(image, array=ndimage.gaussian_filter(image.array, sigmas, mode="nearest", truncate=3.0))
+
+
+def to_working_grid(image: Image, grid: Grid, transform: sitk.Transform | None = None) -> Image:
+    """A normalised image on the working grid, smoothed first if that is coarser; background beyond its borders.
+
+    Args:
+        image: Scaled to [-1, 1].
+        grid: Working grid.
+        transform: Fixed point to the point of `image`; None for the fixed image itself.
+    """
+    spacing = float(np.prod(grid.spacing) ** (1 / 3))
+    if transform is None and image.grid.close_to(grid):
+        return image
+    return resample(smooth(image, spacing), grid, transform, outside=BACKGROUND)

@@ -1,0 +1,268 @@
+"""Displacement fields and transforms in and out, and points taken through them.
+
+A displacement field takes fixed points to moving points: `T(x) = x + u(x)`, mm, LPS. On its grid ITK interpolates it
+linearly; outside (beyond half a voxel from the outer voxel centres) ITK's displacement is zero, abruptly: a point there
+stays where it is. `inside_fields` tells which points a transform's fields cover.
+
+NIfTI stores the components of intent 1006 (displacement vector) in RAS, that of 1007 (vector, what ITK and ANTs write)
+in LPS; NRRD, MetaImage and ITK's `.h5` in LPS. Readers here honour each, as ITK 5.4 does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import ArrayLike, NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
+from RobustDIRLib.io import nifti
+from RobustDIRLib.io.files import (
+    PathLike,
+    check_extension,
+    existing_file,
+    extension,
+    last_line,
+    quiet_itk,
+    written_atomically,
+)
+from RobustDIRLib.io.images import set_geometry, sitk_grid
+
+FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
+TRANSFORM_EXTENSIONS = (".h5", ".tfm")
+
+_DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
+_RAS_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class DisplacementField:
+    """Displacements of the points of a grid, from fixed to moving.
+
+    Attributes:
+        array: Shape `(z, y, x, 3)`, mm, components x, y, z, LPS.
+        grid: The fixed grid, shape `(z, y, x)`.
+    Raises:
+        ValueError: If the shapes differ.
+    """
+
+    array: NDArray[np.floating]
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        if self.array.shape != (*self.grid.shape, 3):
+            raise ValueError(f"a field of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
+
+
+def read_displacement(path: PathLike) -> DisplacementField:
+    """Reads a displacement field from a vector image or from a transform that is a single displacement field.
+
+    Args:
+        path: `.nii.gz` or `.nii` (intent 1006 or 1007), `.nrrd`, `.mha` or any vector image of SimpleITK, `.h5`.
+    Returns:
+        Array float32 from images, float64 from transforms.
+    Raises:
+        InputError: If it is missing or unreadable, no 3D field of three components, has NaN or infinite vectors, or is
+            a composite transform (read that by `read_transform`, sample it by `sample_transform`).
+    """
+    path = existing_file(path)
+    if extension(path) in TRANSFORM_EXTENSIONS:
+        field = _field_of_transform(path, read_transform(path))
+    else:
+        field = _read_nifti(path) if extension(path) in nifti.EXTENSIONS else _read_vector_image(path)
+    bad = int(np.count_nonzero(~np.isfinite(field.array).all(axis=-1)))
+    if bad:
+        raise InputError(f"{path} has {bad} displacements that are NaN or infinite; compute or export it again.")
+    return field
+
+
+def write_displacement(path: PathLike, field: DisplacementField) -> None:
+    """Writes a displacement field as a vector image, float32, by a temporary name.
+
+    Args:
+        path: `.nii.gz` or `.nii` (5D, intent 1006, RAS components as NIfTI has it), `.nrrd` or `.mha` (LPS).
+        field: Finite.
+    Raises:
+        InputError: If the extension is another one or the file cannot be written.
+        ValueError: If the field is not finite.
+    """
+    check_extension(path, FIELD_EXTENSIONS, "a displacement field")
+    _require_finite(field)
+    with written_atomically(path) as temporary, quiet_itk():
+        if extension(path) in nifti.EXTENSIONS:
+            nib.save(_as_nifti(field), temporary)
+        else:
+            sitk.WriteImage(_as_vector_image(field, np.float32), str(temporary), useCompression=True)
+
+
+def to_sitk_transform(field: DisplacementField) -> sitk.DisplacementFieldTransform:
+    """The field as an ITK transform from fixed to moving points, double precision, linear between voxels."""
+    return sitk.DisplacementFieldTransform(_as_vector_image(field, np.float64))
+
+
+def compose_transforms(outer: sitk.Transform, inner: sitk.Transform) -> sitk.CompositeTransform:
+    """`T(x) = outer(inner(x))`: ITK's composite `[outer, inner]`, which applies the last one added first."""
+    return sitk.CompositeTransform([outer, inner])
+
+
+def write_transform(path: PathLike, transform: sitk.Transform) -> None:
+    """Writes an ITK transform, by a temporary name, in double precision.
+
+    Args:
+        path: `.h5` (any transform; read by Slicer, SimpleITK, ANTs and elastix), or `.tfm` (ITK text, for linear ones).
+        transform: From fixed to moving points, mm, LPS.
+    Raises:
+        InputError: If the extension is another one or the file cannot be written.
+    """
+    check_extension(path, TRANSFORM_EXTENSIONS, "a transform")
+    with written_atomically(path) as temporary, quiet_itk():
+        sitk.WriteTransform(transform, str(temporary))
+
+
+def read_transform(path: PathLike) -> sitk.Transform:
+    """Reads a transform from fixed to moving points: an ITK file (`.h5`, `.tfm`, ...) or a displacement field image.
+
+    Returns:
+        Of its own class (`CompositeTransform`, `DisplacementFieldTransform`, `AffineTransform`, ...).
+    Raises:
+        InputError: If it is missing, unreadable or not 3D.
+    """
+    path = existing_file(path)
+    if extension(path) in FIELD_EXTENSIONS:
+        return to_sitk_transform(read_displacement(path))
+    with quiet_itk():
+        try:
+            transform = sitk.ReadTransform(str(path))
+        except RuntimeError as error:
+            raise InputError(
+                f"{path} cannot be read as a transform: it is damaged, cut short or of an unknown kind; save it as an "
+                "ITK transform (.h5) or a displacement field."
+            ) from error
+    if transform.GetDimension() != 3:
+        raise InputError(f"{path} is a {transform.GetDimension()}D transform; give a 3D one.")
+    return transform.Downcast()
+
+
+def sample_transform(transform: sitk.Transform, grid: Grid) -> DisplacementField:
+    """The displacement of any transform at the voxel centres of a grid.
+
+    Returns:
+        Array float64, mm, LPS.
+    """
+    direction = [entry for row in grid.direction for entry in row]
+    sampled = sitk.TransformToDisplacementField(
+        transform, sitk.sitkVectorFloat64, grid.size, grid.origin, grid.spacing, direction
+    )
+    return DisplacementField(sitk.GetArrayFromImage(sampled), grid)
+
+
+def apply_to_points(transform: sitk.Transform, points: ArrayLike) -> Array:
+    """Where a transform takes points: fixed points to moving points.
+
+    A point outside a displacement field's grid gets no displacement from it; ask `inside_fields` for such points.
+
+    Args:
+        points: Shape `(N, 3)`, mm, LPS.
+    Returns:
+        Shape `(N, 3)`, mm, LPS.
+    """
+    points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    return np.array([transform.TransformPoint(point) for point in points.tolist()], dtype=np.float64).reshape(-1, 3)
+
+
+def inside_fields(transform: sitk.Transform, points: ArrayLike) -> NDArray[np.bool_]:
+    """Whether each point meets every displacement field of a transform inside that field's grid.
+
+    Args:
+        transform: Any; the parts of a composite are followed in the order in which they act on a point.
+        points: Shape `(N, 3)`, mm, LPS.
+    Returns:
+        Shape `(N,)`; all true for a transform without fields.
+    """
+    points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    inside = np.ones(len(points), dtype=bool)
+    for part in _in_order(transform):
+        if isinstance(part, sitk.DisplacementFieldTransform):
+            inside &= sitk_grid(part.GetDisplacementField()).contains(points)
+        points = apply_to_points(part, points)
+    return inside
+
+
+def _in_order(transform: sitk.Transform) -> list[sitk.Transform]:
+    """The parts of a transform, composites within composites resolved, the one that acts first first."""
+    own = transform.Downcast()
+    if not isinstance(own, sitk.CompositeTransform):
+        return [own]
+    parts = [own.GetNthTransform(k) for k in reversed(range(own.GetNumberOfTransforms()))]
+    return [piece for part in parts for piece in _in_order(part)]
+
+
+def _require_finite(field: DisplacementField) -> None:
+    if not np.isfinite(field.array).all():
+        raise ValueError("a displacement field to be written must be finite")
+
+
+def _as_vector_image(field: DisplacementField, dtype: type[np.floating]) -> sitk.Image:
+    vectors = sitk.GetImageFromArray(np.ascontiguousarray(field.array, dtype=dtype), isVector=True)
+    set_geometry(vectors, field.grid)
+    return vectors
+
+
+def _as_nifti(field: DisplacementField) -> nib.Nifti1Image:
+    grid = field.grid
+    affine = np.eye(4)
+    affine[:3, :3] = grid.array_to_mm[:, ::-1]
+    affine[:3, 3] = grid.origin
+    ras = swap_lps_ras(field.array).astype(np.float32).transpose(2, 1, 0, 3)
+    image = nib.Nifti1Image(ras[:, :, :, None, :], _RAS_AFFINE @ affine)
+    image.header.set_intent(_DISPLACEMENT_VECTOR)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(_RAS_AFFINE @ affine, code=1)
+    image.set_sform(_RAS_AFFINE @ affine, code=1)
+    return image
+
+
+def _read_nifti(path: Path) -> DisplacementField:
+    nifti.check_file(path)
+    image = nifti.load(path)
+    if len(image.shape) != 5 or image.shape[3:] != (1, 3):
+        raise InputError(f"{path} is no NIfTI displacement field (5D, x y z 1 3) but {image.shape}; export it as one.")
+    intent = int(image.header["intent_code"])
+    if intent not in (_DISPLACEMENT_VECTOR, _VECTOR):
+        raise InputError(
+            f"{path} does not say whether its vectors are RAS or LPS (intent code {intent}); set its intent code to "
+            "1006 for RAS or 1007 for LPS."
+        )
+    vectors = np.asarray(image.dataobj, dtype=np.float32)[:, :, :, 0].transpose(2, 1, 0, 3)
+    if intent == _DISPLACEMENT_VECTOR:
+        vectors = swap_lps_ras(vectors).astype(np.float32)
+    return DisplacementField(np.ascontiguousarray(vectors), nifti.grid_of(path, image))
+
+
+def _read_vector_image(path: Path) -> DisplacementField:
+    with quiet_itk():
+        try:
+            image = sitk.ReadImage(str(path))
+        except RuntimeError as error:
+            raise InputError(f"{path} cannot be read as a displacement field ({last_line(error)}).") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
+        raise InputError(
+            f"{path} is {image.GetDimension()}D with {image.GetNumberOfComponentsPerPixel()} values a voxel; a "
+            "displacement field is 3D with 3."
+        )
+    return DisplacementField(sitk.GetArrayFromImage(image).astype(np.float32), sitk_grid(image))
+
+
+def _field_of_transform(path: Path, transform: sitk.Transform) -> DisplacementField:
+    parts = _in_order(transform)
+    if len(parts) == 1 and isinstance(parts[0], sitk.DisplacementFieldTransform):
+        image = parts[0].GetDisplacementField()
+        return DisplacementField(sitk.GetArrayFromImage(image), sitk_grid(image))
+    kinds = ", ".join(part.GetName() for part in parts)
+    raise InputError(
+        f"{path} is not a single displacement field but [{kinds}]; use it as a transform, or sample it on a grid."
+    )

@@ -1,0 +1,111 @@
+"""What every reader and writer needs of a file: that it exists, its format by its name, writing all of it or none."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from RobustDIRLib.errors import InputError
+
+PathLike = str | os.PathLike[str]
+
+_DOUBLE_EXTENSIONS = (".nii.gz", ".mrk.json")
+
+
+def extension(path: PathLike) -> str:
+    """The end of a file's name that says its format, in lower case: `".nii.gz"`, `".mrk.json"`, `".mha"`."""
+    name = Path(path).name.lower()
+    return next((double for double in _DOUBLE_EXTENSIONS if name.endswith(double)), Path(name).suffix)
+
+
+def existing_file(path: PathLike) -> Path:
+    """The path, once it is known to lead to a file that holds something.
+
+    Raises:
+        InputError: If nothing is there, it is a folder, it is empty, or it may not be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder where a file is needed; name a file in it.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read; ask for permission to read it or copy it elsewhere.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); export or copy it again.")
+    return path
+
+
+def read_text(path: PathLike) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+        InputError: If there is no such file or it is not text.
+    """
+    path = existing_file(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file in UTF-8; check that it is the file you mean.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the disk or copy the file.") from error
+
+
+def check_extension(path: PathLike, allowed: Sequence[str], what: str) -> str:
+    """The extension of a file to be written, once it is known to be one of those allowed.
+
+    Raises:
+        InputError: If it is another one.
+    """
+    found = extension(path)
+    if found not in allowed:
+        raise InputError(f"{path} cannot be written: {what} goes into {', '.join(allowed)}; give it such a name.")
+    return found
+
+
+@contextmanager
+def written_atomically(path: PathLike) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; renamed to `path` if all goes well, removed if not.
+
+    The temporary name keeps the extension, from which writers take the format.
+
+    Raises:
+        InputError: If the folder is missing or the file cannot be written.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist; create it first.")
+    if path.is_dir():
+        raise InputError(f"{path} cannot be written: it is a folder; give a file name.")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{extension(path)}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror or error}); choose another folder.") from error
+    except RuntimeError as error:  # SimpleITK's writers know no other exception
+        raise InputError(f"{path} cannot be written ({last_line(error)}); choose another folder or format.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def last_line(error: Exception) -> str:
+    """The last line of an exception's message that says something: where ITK puts the reason."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keeps ITK from printing its own warnings: what matters of them is checked here and said in our words."""
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)

@@ -1,0 +1,239 @@
+"""Images and label maps in and out: files that SimpleITK or nibabel read, DICOM folders, resampling.
+
+What is read is checked here once, so that the rest of the library meets finite 3D scalar volumes only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io import dicom, nifti
+from RobustDIRLib.io.files import PathLike, check_extension, existing_file, extension, quiet_itk, written_atomically
+
+IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
+SMALLEST_SIDE = 8
+
+_REAL_PIXELS = {
+    sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkUInt16, sitk.sitkInt16, sitk.sitkUInt32, sitk.sitkInt32,
+    sitk.sitkUInt64, sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Image:
+    """A volume and where it lies.
+
+    Attributes:
+        array: Intensities or labels, shape `(z, y, x)`.
+        grid: Of the same shape; mm, LPS.
+    Raises:
+        ValueError: If the shapes differ.
+    """
+
+    array: NDArray[Any]
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.grid.shape:
+            raise ValueError(f"an array of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
+
+
+def read_image(path: PathLike) -> Image:
+    """Reads a scalar 3D image from a file or from a folder with one DICOM series.
+
+    Args:
+        path: Anything SimpleITK reads (NIfTI, NRRD, MetaImage, DICOM, ...), or nibabel where it does not (`.mgz`).
+    Returns:
+        Array float32, in the unit of the file (HU for CT).
+    Raises:
+        InputError: If it is missing, unreadable or cut short; 2D, 4D, colour, complex; has NaN, infinite or all equal
+            voxels, or a side under 8 voxels; or its grid is skewed, irregular or without positive spacing.
+    """
+    image = _read(Path(path))
+    _refuse_small(Path(path), image.grid)
+    array = _as_float32(image.array)
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise InputError(f"{path} has {bad} of {array.size} voxels that are NaN or infinite; replace them by a number.")
+    if array.min() == array.max():
+        raise InputError(f"{path} is constant (all voxels are {array.min():g}); check that it is the image you mean.")
+    return Image(array, image.grid)
+
+
+def read_labels(path: PathLike) -> Image:
+    """Reads a label map or mask; the integers are kept exactly.
+
+    Returns:
+        Array of the file's integer type up to 32 bits; int32 where the file holds whole floats or wider integers.
+    Raises:
+        InputError: If it cannot be read as a scalar 3D image, or a voxel is no whole number of 32 bits.
+    """
+    image = _read(Path(path))
+    array = image.array
+    if np.issubdtype(array.dtype, np.integer) and np.can_cast(array.dtype, np.int32):
+        return image
+    if np.issubdtype(array.dtype, np.floating):
+        with np.errstate(invalid="ignore"):
+            odd = int(np.count_nonzero(~(np.isfinite(array) & (array == np.round(array)))))
+        if odd:
+            raise InputError(
+                f"{path} is no label map: {odd} of {array.size} voxels are not whole numbers; give labels that were "
+                "resampled by nearest neighbour, or the image as an image."
+            )
+    limits = np.iinfo(np.int32)
+    if array.min() < limits.min or array.max() > limits.max:
+        raise InputError(f"{path} has labels beyond 32 bits ({array.min()} to {array.max()}); renumber them.")
+    return Image(array.astype(np.int32), image.grid)
+
+
+def write_image(path: PathLike, image: Image) -> None:
+    """Writes an image or label map in its own type, by a temporary name, so that no half file is ever left.
+
+    Args:
+        path: Ends in `.nii.gz`, `.nii`, `.nrrd` or `.mha`; in NIfTI the grid is kept to float32.
+        image: Any real type; booleans become uint8 and half precision float32.
+    Raises:
+        InputError: If the extension is another one or the file cannot be written.
+    """
+    check_extension(path, IMAGE_EXTENSIONS, "an image")
+    with written_atomically(path) as temporary, quiet_itk():
+        sitk.WriteImage(to_sitk(image), str(temporary), useCompression=extension(path) != ".nii")
+
+
+def to_sitk(image: Image) -> sitk.Image:
+    """The image as SimpleITK holds it, voxels copied; booleans become uint8 and half precision float32."""
+    narrow = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}
+    array = np.asarray(image.array)
+    itk_image = sitk.GetImageFromArray(array.astype(narrow.get(array.dtype, array.dtype), copy=False))
+    set_geometry(itk_image, image.grid)
+    return itk_image
+
+
+def from_sitk(itk_image: sitk.Image) -> Image:
+    """The 3D SimpleITK image as array `(z, y, x)` and grid, voxels copied.
+
+    Raises:
+        ValueError: If it is not a scalar 3D image.
+    """
+    return Image(sitk.GetArrayFromImage(itk_image), sitk_grid(itk_image))
+
+
+def set_geometry(itk_image: sitk.Image, grid: Grid) -> None:
+    """Places a SimpleITK image on a grid, in place."""
+    itk_image.SetSpacing(grid.spacing)
+    itk_image.SetOrigin(grid.origin)
+    itk_image.SetDirection([entry for row in grid.direction for entry in row])
+
+
+def sitk_grid(itk_image: sitk.Image) -> Grid:
+    """The grid of a SimpleITK image; of one with more than three dimensions, the grid of the first three."""
+    dimensions = itk_image.GetDimension()
+    direction = np.array(itk_image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
+    x, y, z = itk_image.GetSize()[:3]
+    return Grid((z, y, x), itk_image.GetSpacing()[:3], itk_image.GetOrigin()[:3], tuple(map(tuple, direction)))
+
+
+def resample(
+    image: Image,
+    grid: Grid,
+    transform: sitk.Transform | None = None,
+    *,
+    nearest: bool = False,
+    outside: float | None = None,
+) -> Image:
+    """Resamples an image onto a grid: `resampled(x) = image(transform(x))`.
+
+    Args:
+        image: Moving image or label map; its type is kept (whole numbers are rounded).
+        grid: Where the result lies.
+        transform: Takes points of `grid` to points of `image` (fixed to moving), mm, LPS; identity if not given.
+        nearest: Nearest neighbour, for labels and masks; linear otherwise.
+        outside: Value of points beyond half a voxel from the outer voxel centres of `image`; if not given, the
+            smallest value of the image (air in CT), or 0 with `nearest`.
+    Returns:
+        Image on `grid`. Nothing is smoothed, so that coarse grids alias.
+    """
+    moving = to_sitk(image)
+    if outside is None:
+        outside = 0.0 if nearest else float(image.array.min())
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize(grid.size)
+    resampler.SetOutputSpacing(grid.spacing)
+    resampler.SetOutputOrigin(grid.origin)
+    resampler.SetOutputDirection([entry for row in grid.direction for entry in row])
+    resampler.SetTransform(transform if transform is not None else sitk.Transform(3, sitk.sitkIdentity))
+    resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(float(outside))
+    return Image(sitk.GetArrayFromImage(resampler.Execute(moving)), grid)
+
+
+def _read(path: Path) -> Image:
+    """The scalar 3D image in a file or DICOM folder, in the type it is stored in."""
+    if path.is_dir():
+        itk_image = dicom.read_series(path)
+        _check_kind(path, itk_image.GetPixelID(), itk_image.GetNumberOfComponentsPerPixel(), itk_image.GetSize())
+        return _squeezed(path, itk_image)
+    existing_file(path)
+    if extension(path) in nifti.EXTENSIONS:
+        nifti.check_file(path)
+    with quiet_itk():
+        try:
+            return _read_with_sitk(path)
+        except RuntimeError:  # SimpleITK's only exception: what it does not know, nibabel may
+            pass
+    array, grid = nifti.read_with_nibabel(path)
+    return Image(array, grid)
+
+
+def _read_with_sitk(path: Path) -> Image:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    _check_kind(path, reader.GetPixelID(), reader.GetNumberOfComponents(), reader.GetSize())
+    return _squeezed(path, reader.Execute())
+
+
+def _check_kind(path: Path, pixel: int, components: int, size: tuple[int, ...]) -> None:
+    """Refuses, before the voxels are read, what is not one real value a voxel in three dimensions."""
+    if components != 1:
+        raise InputError(
+            f"{path} holds {components} values a voxel (colour or vectors); give an image with one value a voxel."
+        )
+    if pixel not in _REAL_PIXELS:
+        kind = sitk.GetPixelIDValueAsString(pixel)
+        raise InputError(f"{path} holds {kind} voxels; give an image with one real value a voxel.")
+    if len(size) < 3:
+        raise InputError(f"{path} is {len(size)}D; give a 3D volume (a DICOM series by its folder).")
+    if any(n > 1 for n in size[3:]):
+        sides = " x ".join(map(str, size))
+        raise InputError(f"{path} is {len(size)}D ({sides}); give a single 3D volume, one time point for instance.")
+
+
+def _squeezed(path: Path, itk_image: sitk.Image) -> Image:
+    array = sitk.GetArrayFromImage(itk_image)
+    try:
+        return Image(array.reshape(array.shape[-3:]), sitk_grid(itk_image))
+    except ValueError as error:
+        raise InputError(f"{path} has an unusable grid ({error}); correct its header.") from error
+
+
+def _refuse_small(path: Path, grid: Grid) -> None:
+    if min(grid.shape) < SMALLEST_SIDE:
+        sides = " x ".join(map(str, grid.size))
+        raise InputError(
+            f"{path} is {sides} voxels, and every side must have at least {SMALLEST_SIDE}; give the whole volume (a "
+            "DICOM series by its folder)."
+        )
+
+
+def _as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # numbers beyond float32 turn infinite, and are counted as such
+        return np.ascontiguousarray(array, dtype=np.float32)

@@ -1,0 +1,115 @@
+"""Landmarks in and out: CSV, Slicer `.mrk.json` and `.fcsv`, DIR-Lab text, elastix and transformix point files.
+
+| extension | what | frame |
+|---|---|---|
+| `.csv` | header x,y,z with name or label; three columns without header; Slicer's l,p,s | LPS mm |
+| `.csv` | Slicer's r,a,s | RAS mm |
+| `.mrk.json`, `.json` | Slicer markups | as the file says |
+| `.fcsv` | Slicer fiducials, old and new | as the file says |
+| `.txt`, `.pts`, first line `point` | elastix | LPS mm |
+| `.txt`, `.pts`, first line `index` | elastix, voxels x y z from 0 | voxels of the image's grid |
+| `.txt`, first line with `OutputPoint` | transformix output | LPS mm |
+| `.txt`, any other first line | DIR-Lab, voxels x y z from 1 | voxels of the image's grid |
+
+DIR-Lab and elastix indices count along the axes of the array as it is stored. A DIR-Lab landmark is right only on an
+image whose slices were stored in the order of the set's raw file: an image whose z axis was flipped in conversion turns
+every landmark's z to the wrong side.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.io.files import PathLike, check_extension, extension, read_text, written_atomically
+from RobustDIRLib.io.slicer_points import fcsv_from_points, json_from_points, points_from_fcsv, points_from_json
+from RobustDIRLib.io.text_points import points_from_csv, points_from_text
+
+READ_EXTENSIONS = (".csv", ".mrk.json", ".json", ".fcsv", ".txt", ".pts")
+WRITE_EXTENSIONS = (".csv", ".mrk.json", ".fcsv", ".txt", ".pts")
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Points with names.
+
+    Attributes:
+        points: Shape `(N, 3)`, mm, LPS, components x, y, z.
+        names: One for each point; those empty or not given become its number, counted from 1.
+    Raises:
+        ValueError: If a point is not finite, or names and points differ in number.
+    """
+
+    points: Array
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        points = np.asarray(self.points, dtype=np.float64).reshape(-1, 3)
+        if not np.isfinite(points).all():
+            raise ValueError("landmarks must be finite")
+        if self.names and len(self.names) != len(points):
+            raise ValueError(f"{len(self.names)} names do not fit {len(points)} landmarks")
+        names = self.names or ("",) * len(points)
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "names", tuple(name or str(k + 1) for k, name in enumerate(names)))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def read_landmarks(path: PathLike, grid: Grid | None = None) -> Landmarks:
+    """Reads landmarks; the format follows from the extension and, for text, from the first line (see the table above).
+
+    Args:
+        path: File of one of `READ_EXTENSIONS`.
+        grid: Of the image that the landmarks belong to; needed where they are in voxels (DIR-Lab, elastix `index`).
+    Raises:
+        InputError: If the file is missing, empty or of another format, a line is not three finite numbers, a point is
+            not placed, or voxels come without their grid or lie outside it.
+    """
+    kind = extension(path)
+    text = read_text(path)
+    if kind == ".csv":
+        points, names = points_from_csv(path, text)
+    elif kind in (".mrk.json", ".json"):
+        points, names = points_from_json(path, text)
+    elif kind == ".fcsv":
+        points, names = points_from_fcsv(path, text)
+    elif kind in (".txt", ".pts"):
+        points, names = points_from_text(path, text, grid)
+    else:
+        raise InputError(f"{path} has no known format of landmarks; give one of {', '.join(READ_EXTENSIONS)}.")
+    if not points:
+        raise InputError(f"{path} holds no landmarks; check that it is the file you mean.")
+    return Landmarks(np.array(points), tuple(names))
+
+
+def write_landmarks(path: PathLike, landmarks: Landmarks) -> None:
+    """Writes landmarks as CSV, `.mrk.json`, `.fcsv` or elastix points (`.txt`, `.pts`, which keep no names), in LPS mm.
+
+    Raises:
+        InputError: If the extension is another one or the file cannot be written.
+    """
+    kind = check_extension(path, WRITE_EXTENSIONS, "a list of landmarks")
+    writers = {".csv": _csv, ".mrk.json": json_from_points, ".fcsv": fcsv_from_points}
+    text = writers.get(kind, _elastix)(landmarks.points, landmarks.names)
+    with written_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _csv(points: Array, names: tuple[str, ...]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["x", "y", "z", "name"])
+    writer.writerows([*map(repr, point), name] for point, name in zip(points.tolist(), names, strict=True))
+    return text.getvalue()
+
+
+def _elastix(points: Array, names: tuple[str, ...]) -> str:
+    lines = [" ".join(map(repr, point)) for point in points.tolist()]
+    return "\n".join(["point", str(len(names)), *lines]) + "\n"

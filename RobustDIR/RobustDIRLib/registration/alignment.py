@@ -79,6 +79,16 @@ class LinearAlignment:
 IDENTITY = Linear(np.eye(3), np.zeros(3))
 
 
+def check_kind(kind: str) -> None:
+    """Refuse a kind of alignment that does not exist.
+
+    Raises:
+        InputError: If it is none of `KINDS`.
+    """
+    if kind not in KINDS:
+        raise InputError(f"--alignment {kind}: there is no such alignment; choose one of {', '.join(KINDS)}.")
+
+
 def align(fixed: Image, moving: Image, kind: str = "automatic") -> LinearAlignment:
     """Align two normalised images linearly.
 
@@ -90,8 +100,7 @@ def align(fixed: Image, moving: Image, kind: str = "automatic") -> LinearAlignme
     Raises:
         InputError: For an unknown kind, or with `none` if the images share no space at all.
     """
-    if kind not in KINDS:
-        raise InputError(f"--alignment {kind}: there is no such alignment; choose one of {', '.join(KINDS)}")
+    check_kind(kind)
     if kind == "none":
         return LinearAlignment(kind, IDENTITY, (), _refuse_disjoint(fixed.grid, moving.grid))
     pair = _CoarsePair(fixed, moving)
@@ -132,7 +141,7 @@ def _refuse_disjoint(fixed: Grid, moving: Grid) -> float:
         apart = float(np.linalg.norm(_centre(moving) - _centre(fixed)))
         raise InputError(
             f"--alignment none: the images share no space, their centres lie {apart:.0f} mm apart; use --alignment "
-            f"automatic or correct the origin in the files"
+            f"automatic or correct the origin in the files."
         )
     return share
 
@@ -148,7 +157,7 @@ class _CoarsePair:
         self.points = self.fixed.grid.points_from_voxels(np.moveaxis(np.indices(self.fixed.array.shape), 0, -1))
 
     def metric(self, linear: Linear) -> float:
-        """Normalised mutual information (Studholme 1999), 1 to 2, over the fixed voxels that the moving image covers."""
+        """Normalised mutual information (Studholme 1999), 1 to 2, over the fixed voxels that moving covers."""
         voxels = self.moving.grid.voxels_from_points(linear(self.points))
         inside = ((voxels >= -0.5) & (voxels <= np.array(self.moving.array.shape) - 0.5)).all(-1)
         if not inside.any():
@@ -163,7 +172,7 @@ class _CoarsePair:
 
 def _coarse_spacing(grid: Grid) -> float:
     """Side of a cubic voxel, mm, at which the grid holds `_COARSE_VOXELS`, or its own voxels' if those are fewer."""
-    return float((_volume(grid) / min(_COARSE_VOXELS, np.prod(grid.shape, dtype=np.int64))) ** (1 / 3))
+    return float((_volume(grid) / min(_COARSE_VOXELS, int(np.prod(grid.shape, dtype=np.int64)))) ** (1 / 3))
 
 
 def _coarse(image: Image, spacing: float) -> Image:

@@ -24,9 +24,25 @@ _GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """Peak memory of one registration, bytes, and what is free (None: unknown)."""
+class Budget:
+    """What there is to spend, and the network's price.
 
+    Attributes:
+        main: Free bytes of main memory; None if unknown.
+        device: Free bytes of the GPU the network runs on; None if it runs in main memory.
+        bytes_per_voxel: Of the network, per working voxel.
+    """
+
+    main: int | None
+    device: int | None = None
+    bytes_per_voxel: float = BYTES_PER_VOXEL
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Peak bytes one registration needs of one memory beyond what is held when it starts, and what is free there."""
+
+    where: str
     needed: int
     available: int | None
 
@@ -34,6 +50,10 @@ class Forecast:
     def fits(self) -> bool:
         """Whether it fits; held to be so where free memory is unknown."""
         return self.available is None or self.needed <= self.available
+
+    def __str__(self) -> str:
+        free = "an unknown amount" if self.available is None else f"{self.available / _GIB:.2f} GiB"
+        return f"{self.needed / _GIB:.2f} GiB of {self.where} ({free} free)"
 
 
 def available_memory() -> int | None:
@@ -71,51 +91,60 @@ def _sysconf_available() -> int | None:
         return None
 
 
-def forecast(working: Grid, fixed: Grid, moving: Grid, bytes_per_voxel: float = BYTES_PER_VOXEL) -> int:
-    """Bytes a registration takes at its peak, beyond what is held when it starts.
+def forecast(working: Grid, fixed: Grid, moving: Grid, budget: Budget) -> tuple[Forecast, ...]:
+    """What a registration takes of main memory and, if the network runs on a GPU, of the GPU's.
 
     Args:
         working: Grid the network works on.
         fixed: Grid of the fixed image.
         moving: Grid of the moving image.
-        bytes_per_voxel: Of the network, per working voxel.
+        budget: What is free, and the network's price.
     """
-    counts = [int(np.prod(grid.shape, dtype=np.int64)) for grid in (working, fixed, moving)]
-    prices = (bytes_per_voxel, BYTES_PER_FIXED_VOXEL, BYTES_PER_MOVING_VOXEL)
-    return int(sum(count * price for count, price in zip(counts, prices, strict=True)))
+    images = BYTES_PER_FIXED_VOXEL * _voxels(fixed) + BYTES_PER_MOVING_VOXEL * _voxels(moving)
+    network = int(budget.bytes_per_voxel * _voxels(working))
+    if budget.device is None:
+        return (Forecast("memory", images + network, budget.main),)
+    return Forecast("memory", images, budget.main), Forecast("GPU memory", network, budget.device)
+
+
+def _voxels(grid: Grid) -> int:
+    return int(np.prod(grid.shape, dtype=np.int64))
 
 
 def fitting_grid(
-    fixed: Grid, moving: Grid, preset: Preset, available: int | None, warn: Warn, bytes_per_voxel: float
-) -> tuple[Grid, Forecast]:
+    fixed: Grid, moving: Grid, preset: Preset, budget: Budget, warn: Warn
+) -> tuple[Grid, tuple[Forecast, ...]]:
     """The working grid of the preset or, saying so, a coarser one whose forecast fits.
 
     Args:
         fixed: Grid of the fixed image.
         moving: Grid of the moving image.
         preset: Gives the wanted spacing; it is coarsened at most by `COARSEST`.
-        available: Free bytes, None if unknown.
+        budget: What is free, and the network's price.
         warn: Takes the sentence about a coarser grid.
-        bytes_per_voxel: Of the network.
     Raises:
         InputError: With the figure, if even the coarsest grid does not fit.
     """
+    wanted = working_grid(fixed, preset)
+    short = ""
     for step in _STEPS:
         grid = working_grid(fixed, preset, step)
-        outlook = Forecast(forecast(grid, fixed, moving, bytes_per_voxel), available)
-        if outlook.fits:
+        outlook = forecast(grid, fixed, moving, budget)
+        lacking = [part for part in outlook if not part.fits]
+        if not lacking:
             if step > 1:
-                warn(_coarser(working_grid(fixed, preset), grid, available))
+                warn(_coarser(wanted, grid, short))
             return grid, outlook
+        short = short or str(lacking[0])
     raise InputError(
-        f"not enough memory: even the coarsest working grid needs {outlook.needed / _GIB:.2f} GiB and "
-        f"{(available or 0) / _GIB:.2f} GiB are free; close other programs or crop the images"
+        f"not enough memory: even on a grid {COARSEST:g} times as coarse the registration needs {lacking[0]}; close "
+        f"other programs, crop the images or raise --memory-limit if you set it."
     )
 
 
-def _coarser(wanted: Grid, grid: Grid, available: int | None) -> str:
+def _coarser(wanted: Grid, grid: Grid, short: str) -> str:
     fine, coarse = ("x".join(str(n) for n in g.size) for g in (wanted, grid))
     return (
-        f"memory is short ({(available or 0) / _GIB:.2f} GiB free): the network works on {coarse} voxels instead of "
-        f"{fine}, which costs accuracy"
+        f"memory is short: {fine} working voxels need {short}; the network works on {coarse} instead, which costs "
+        f"accuracy."
     )

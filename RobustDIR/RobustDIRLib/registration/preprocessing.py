@@ -1,8 +1,8 @@
 """What the network sees: both images scaled to [-1, 1] on one working grid in the fixed image's frame.
 
 The working grid has the fixed image's direction and covers the same outer borders, cut into as many whole voxels as
-come nearest to the preset's spacing. Its true spacing may therefore differ a little between the axes (for n voxels along
-an axis by at most a share of 1/2n); nothing is cropped or padded, and all conversions use the true spacing.
+come nearest to the preset's spacing. Its true spacing may therefore differ a little between the axes (for n voxels
+along an axis by at most a share of 1/2n); nothing is cropped or padded, and all conversions use the true spacing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def find_preset(name: str) -> Preset:
         InputError: If there is none of that name.
     """
     if name not in PRESETS:
-        raise InputError(f"--preset {name}: there is no such preset; choose one of {', '.join(PRESETS)}")
+        raise InputError(f"--preset {name}: there is no such preset; choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
@@ -137,7 +137,7 @@ def check_hounsfield(image: Image, name: str, preset: Preset, warn: Warn) -> Non
     if lowest > -200:
         warn(
             f"the {name} image does not look like CT in Hounsfield units (its lowest value is {lowest:g}, air would be "
-            f"near -1000); check the file or use --preset generic"
+            f"near -1000); check the file or use --preset generic."
         )
 
 
@@ -155,14 +155,14 @@ def prepare_mask(mask: Image | None, image: Image, name: str, warn: Warn) -> Ima
     if mask is None:
         return None
     if not (mask.array > 0).any():
-        raise InputError(f"--{name}-mask: the mask is empty; give one with voxels above 0, or leave it out")
+        raise InputError(f"--{name}-mask: the mask is empty; give one with voxels above 0, or leave it out.")
     if mask.grid.close_to(image.grid):
         return mask
-    warn(f"the {name} mask lies on another grid than the {name} image; it was resampled (nearest voxel)")
+    warn(f"the {name} mask lies on another grid than the {name} image; it was resampled (nearest voxel).")
     binary = replace(mask, array=(mask.array > 0).astype(np.uint8))
     resampled = resample(binary, image.grid, nearest=True, outside=0)
     if not (resampled.array > 0).any():
-        raise InputError(f"--{name}-mask: the mask does not overlap the {name} image; check that both belong together")
+        raise InputError(f"--{name}-mask: the mask does not overlap the {name} image; check that both belong together.")
     return resampled
 
 

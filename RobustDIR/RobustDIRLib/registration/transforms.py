@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from RobustDIRLib.geometry import Grid
+from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.networks.deformation import Deformation
@@ -116,7 +116,7 @@ def _slabs(grid: Grid) -> Iterator[slice]:
         yield slice(start, min(start + step, grid.shape[0]))
 
 
-def _affine_lattice(matrix: NDArray[np.float64], start: NDArray[np.float64], grid: Grid, slab: slice) -> NDArray[np.float32]:
+def _affine_lattice(matrix: Array, start: Array, grid: Grid, slab: slice) -> NDArray[np.float32]:
     """`start + matrix @ voxel` for the voxels (z, y, x) of a slab of planes, shape `(3, d, H, W)`."""
     z = np.arange(slab.start, slab.stop, dtype=np.float64)[:, None, None]
     y = np.arange(grid.shape[1], dtype=np.float64)[:, None]
@@ -147,7 +147,7 @@ def warp_image(moving: Image, field: DisplacementField) -> Image:
     Returns:
         Float32 on the field's grid; beyond the moving image its lowest value (air in CT).
     """
-    image = torch.from_numpy(np.ascontiguousarray(moving.array, dtype=np.float32))[None, None]
+    image = torch.tensor(moving.array, dtype=torch.float32)[None, None]
     outside = float(moving.array.min())
     warped = np.empty(field.grid.shape, dtype=np.float32)
     for slab in _slabs(field.grid):

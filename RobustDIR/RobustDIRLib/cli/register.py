@@ -1,0 +1,196 @@
+"""`robustdir register`: register a moving image to a fixed one and write everything to a folder."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from RobustDIRLib.geometry import Grid
+    from RobustDIRLib.io.images import Image
+    from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
+
+_GIB = 2**30
+_PATHS = ("fixed_mask", "moving_mask", "fixed_landmarks", "moving_landmarks")
+_LISTS = ("labels", "fixed_labels")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "register",
+        help="register two images",
+        description="Register MOVING to FIXED; transforms, warped image, Jacobian and run.json go to the output folder.",
+    )
+    parser.add_argument("fixed", metavar="FIXED", help="image that stays: a file, or a folder with one DICOM series")
+    parser.add_argument("moving", metavar="MOVING", help="image to be warped onto it")
+    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="where everything is written")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that FOLDER holds")
+    _add_method(parser.add_argument_group("how"))
+    _add_extras(parser.add_argument_group("what goes with the images"))
+
+
+def _add_method(group: Any) -> None:
+    group.add_argument("--preset", default="generic", help="generic (default), lung-ct (HU) or brain-mri")
+    group.add_argument("--model", default="generic", help="name or file of a model (default: generic)")
+    group.add_argument("--device", default="auto", help="auto (default: CUDA if there is), cpu, cuda or mps")
+    group.add_argument(
+        "--alignment", default="automatic", help="linear part: automatic (default), none, centre, rigid or affine"
+    )
+    group.add_argument("--threads", type=int, metavar="N", help="threads to use; results repeat for equal numbers")
+    group.add_argument("--memory-limit", type=float, metavar="GIB", help="memory to keep to (default: what is free)")
+
+
+def _add_extras(group: Any) -> None:
+    group.add_argument("--fixed-mask", metavar="FILE", help="where to look in FIXED, above 0 inside")
+    group.add_argument("--moving-mask", metavar="FILE", help="where to look in MOVING, above 0 inside")
+    group.add_argument("--fixed-landmarks", metavar="FILE", help="points in FIXED, for the TRE; they guide nothing")
+    group.add_argument("--moving-landmarks", metavar="FILE", help="the same places in MOVING, row by row")
+    group.add_argument(
+        "--labels", metavar="FILE", action="append", default=[], help="label map of MOVING to warp along; repeatable"
+    )
+    group.add_argument(
+        "--fixed-labels", metavar="FILE", action="append", default=[], help="its counterpart of FIXED, for the Dice"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, register, write, and sum up; returns 0."""
+    from RobustDIRLib.io.images import read_image
+    from RobustDIRLib.registration.register import register
+    from RobustDIRLib.registration.saving import check_folder, save
+
+    begun = time.perf_counter()
+    check_folder(args.output, args.overwrite)
+    options = _options(args)
+    model = _model(args.model, options.device)
+    _show("read")
+    fixed, moving = read_image(args.fixed), read_image(args.moving)
+    extras = _extras(args, fixed.grid, moving)
+    provenance = _provenance(args)
+    reading = time.perf_counter() - begun
+    _show("read", reading)
+    result = register(fixed, moving, model, options=options, extras=extras, progress=_show)
+    result = replace(result, timings={"read": reading, **result.timings})
+    _show("write")
+    writing = time.perf_counter()
+    folder = save(result, args.output, overwrite=args.overwrite, provenance=provenance)
+    _show("write", time.perf_counter() - writing)
+    _summarise(result, folder, time.perf_counter() - begun)
+    return 0
+
+
+def _options(args: argparse.Namespace) -> RegistrationOptions:
+    """Options, checked before anything is read."""
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.registration.alignment import check_kind
+    from RobustDIRLib.registration.devices import find_device
+    from RobustDIRLib.registration.preprocessing import find_preset
+    from RobustDIRLib.registration.result import RegistrationOptions
+
+    find_preset(args.preset)
+    check_kind(args.alignment)
+    limit = args.memory_limit
+    if limit is not None and not limit > 0:
+        raise InputError(f"--memory-limit {limit:g}: give a number of GiB above 0.")
+    if args.threads is not None and args.threads < 1:
+        raise InputError(f"--threads {args.threads}: give a whole number of at least 1.")
+    return RegistrationOptions(
+        preset=args.preset,
+        alignment=args.alignment,
+        device=str(find_device(args.device)),
+        threads=args.threads,
+        memory_limit=None if limit is None else int(min(limit, 2**20) * _GIB),
+    )
+
+
+def _model(name: str, device: str) -> Any:
+    from RobustDIRLib.model_store import load_model
+
+    return load_model(name, device)
+
+
+def _extras(args: argparse.Namespace, fixed: Grid, moving: Image) -> PairExtras:
+    from RobustDIRLib.io.images import read_labels
+    from RobustDIRLib.io.landmarks import read_landmarks
+    from RobustDIRLib.registration.result import PairExtras
+
+    return PairExtras(
+        fixed_mask=read_labels(args.fixed_mask) if args.fixed_mask else None,
+        moving_mask=read_labels(args.moving_mask) if args.moving_mask else None,
+        fixed_landmarks=read_landmarks(args.fixed_landmarks, fixed) if args.fixed_landmarks else None,
+        moving_landmarks=read_landmarks(args.moving_landmarks, moving.grid) if args.moving_landmarks else None,
+        moving_labels=tuple(read_labels(path) for path in args.labels),
+        fixed_labels=tuple(read_labels(path) for path in args.fixed_labels),
+    )
+
+
+def _provenance(args: argparse.Namespace) -> dict[str, Any]:
+    """Inputs with checksums, and the command that repeats the run."""
+    from RobustDIRLib.io.checksums import sha256
+
+    def identity(path: str) -> dict[str, str]:
+        return {"path": str(Path(path).absolute()), "sha256": sha256(path)}
+
+    inputs: dict[str, Any] = {name: identity(getattr(args, name)) for name in ("fixed", "moving")}
+    inputs.update({name: identity(getattr(args, name)) for name in _PATHS if getattr(args, name)})
+    inputs.update({name: [identity(path) for path in getattr(args, name)] for name in _LISTS if getattr(args, name)})
+    return {"command": _command(args), "inputs": inputs}
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that repeats this run from any folder: every path is absolute, every default is spelt out."""
+    model = str(Path(args.model).absolute()) if Path(args.model).exists() else args.model
+    words = ["robustdir", "register", *(str(Path(path).absolute()) for path in (args.fixed, args.moving))]
+    words += ["--output", str(Path(args.output).absolute()), "--preset", args.preset, "--model", model]
+    words += ["--device", args.device, "--alignment", args.alignment]
+    for name in ("threads", "memory_limit"):
+        words += [_flag(name), str(getattr(args, name))] if getattr(args, name) is not None else []
+    for name in _PATHS:
+        words += [_flag(name), str(Path(getattr(args, name)).absolute())] if getattr(args, name) else []
+    for name in _LISTS:
+        for path in getattr(args, name):
+            words += [_flag(name), str(Path(path).absolute())]
+    return shlex.join([*words, "--overwrite"])
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _show(stage: str, seconds: float | None = None) -> None:
+    """One line a stage: its name at once, its seconds when it is done."""
+    if seconds is None:
+        print(f"{stage:<10}", end=" ", flush=True)
+    else:
+        print(f"{seconds:6.1f} s", flush=True)
+
+
+def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None:
+    """What came of it, for people."""
+    measures = result.measures
+    for sentence in result.warnings:
+        print(f"warning: {sentence}")
+    kept = [stage.name for stage in result.alignment.stages if stage.kept]
+    print(f"linear     {', '.join(kept) or 'as the images lie'}; {100 * result.alignment.overlap:.0f} % overlap")
+    size = " x ".join(str(n) for n in result.working_grid.size)
+    spacing = " x ".join(f"{s:.3g}" for s in result.working_grid.spacing)
+    print(f"network    on {size} voxels of {spacing} mm")
+    if measures.landmarks:
+        figures = measures.landmarks.summary()
+        print(
+            f"TRE        {figures['before_mean_mm']:.2f} mm before, {figures['linear_mean_mm']:.2f} after linear "
+            f"alignment, {figures['after_mean_mm']:.2f} after registration (median {figures['after_median_mm']:.2f}), "
+            f"{figures['count']} landmarks"
+        )
+    for overlap in (labels.summary() for labels in measures.labels):
+        if overlap["after_mean"] is not None:
+            print(f"Dice       {overlap['before_mean']:.3f} before, {overlap['after_mean']:.3f} after")
+    residual = measures.inverse_residual_mm
+    print(f"folding    {measures.folding_percent:.4f} % of voxels, SDlogJ {measures.sdlogj:.3f}")
+    print(f"inverse    off by {residual['mean']:.3f} mm on average, {residual['p95']:.3f} at the 95th percentile")
+    print(f"done       in {seconds:.1f} s; files in {folder}")

@@ -1,0 +1,54 @@
+"""What a run was made with, in plain values, ready for JSON."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from RobustDIRLib import __version__
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.registration.alignment import LinearAlignment
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that computes."""
+    return {
+        "robustdir": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "SimpleITK": sitk.Version.VersionString(),
+        "numpy": np.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def model_record(model: Any) -> dict[str, Any]:
+    """Name, file and checksum of a loaded model; the class alone of a bare network."""
+    if not hasattr(model, "checksum"):
+        return {"name": type(model).__name__, "path": None, "sha256": None}
+    folder = model.path.parent.name
+    name = model.card.get("name") or (folder if model.path.stem == "weights" else model.path.stem)
+    return {"name": str(name), "path": str(model.path), "sha256": model.checksum}
+
+
+def grid_record(grid: Grid) -> dict[str, Any]:
+    """A grid: size, spacing and origin along x, y, z, mm, LPS."""
+    return {"size": grid.size, "spacing": grid.spacing, "origin": grid.origin, "direction": grid.direction}
+
+
+def alignment_record(alignment: LinearAlignment) -> dict[str, Any]:
+    """The linear part and every attempted stage."""
+    return {
+        "kind": alignment.kind,
+        "matrix": alignment.linear.matrix.tolist(),
+        "offset_mm": alignment.linear.offset.tolist(),
+        "overlap": alignment.overlap,
+        "stages": [
+            {"name": s.name, "metric": s.metric, "kept": s.kept, "reason": s.reason, "seconds": round(s.seconds, 3)}
+            for s in alignment.stages
+        ],
+    }

@@ -1,0 +1,235 @@
+"""Register two images: normalise, align linearly, run the network, carry its result to the original fixed grid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.registration import devices, measures
+from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind
+from RobustDIRLib.registration.checks import check_extras, check_image
+from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, fitting_grid
+from RobustDIRLib.registration.preprocessing import (
+    Preset,
+    Warn,
+    check_hounsfield,
+    find_preset,
+    normalise,
+    prepare_mask,
+    to_working_grid,
+)
+from RobustDIRLib.registration.record import model_record, versions
+from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
+from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
+
+_LITTLE_OVERLAP = 0.3
+
+
+class Network(Protocol):
+    """What can register: two images `(1, 1, D, H, W)` in [-1, 1] to a displacement and its inverse, in voxels."""
+
+    def __call__(self, fixed: Tensor, moving: Tensor) -> Deformation:
+        """Both displacements `(1, 3, D, H, W)`."""
+
+
+class Progress(Protocol):
+    """Told of every stage: at its start without, at its end with the seconds it took."""
+
+    def __call__(self, stage: str, seconds: float | None = None) -> None:
+        """Show it."""
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """Options once they are checked and resolved."""
+
+    alignment: str
+    preset: Preset
+    extras: PairExtras
+    grid: Grid
+    device: torch.device
+
+
+class _Journal:
+    """Stages and warnings of one run, passed on as they come."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.timings: dict[str, float] = {}
+        self.warnings: list[str] = []
+
+    def warn(self, sentence: str) -> None:
+        """Keep a sentence for the user."""
+        self.warnings.append(sentence)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage and tell of it."""
+        begun = time.perf_counter()
+        if self.progress:
+            self.progress(name)
+        yield
+        self.timings[name] = time.perf_counter() - begun
+        if self.progress:
+            self.progress(name, self.timings[name])
+
+
+def register(
+    fixed: Image,
+    moving: Image,
+    model: Any,
+    *,
+    options: RegistrationOptions | None = None,
+    extras: PairExtras | None = None,
+    progress: Progress | None = None,
+) -> RegistrationResult:
+    """Register a moving image to a fixed one.
+
+    Args:
+        fixed: Any grid.
+        moving: Any grid.
+        model: A loaded model (`model_store.load_model`), or a bare `Network`.
+        options: Preset, alignment, device, threads, memory; the defaults if not given.
+        extras: Masks, landmarks and label maps, if there are any.
+        progress: Told of every stage.
+    Returns:
+        Transforms fixed to moving and back, displacement, warped image and labels, Jacobian, measures. The same input
+        on the same machine with as many threads gives the same output, bit by bit.
+    Raises:
+        InputError: If an option is unknown, the extras do not fit, the images cannot overlap (`alignment="none"`),
+            there is not enough memory, or the network fails.
+    """
+    options, extras, journal = options or RegistrationOptions(), extras or PairExtras(), _Journal(progress)
+    preset, device = find_preset(options.preset), devices.find_device(options.device)
+    check_kind(options.alignment)
+    network = getattr(model, "network", model)
+    for name, image in (("fixed", fixed), ("moving", moving)):
+        check_image(image, name)
+        check_hounsfield(image, name, preset, journal.warn)
+    extras = check_extras(extras, fixed, moving, journal.warn)
+    with devices.repeatable(options.threads) as threads, torch.inference_mode():
+        grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, _budget(options, network, device), journal.warn)
+        try:
+            setting = _Setting(options.alignment, preset, extras, grid, device)
+            result = _run(fixed, moving, network, setting, journal)
+        except (MemoryError, RuntimeError) as error:
+            if not devices.ran_out_of_memory(error):
+                raise
+            raise InputError(
+                f"memory ran out although {' and '.join(map(str, outlook))} should have done; close other programs, "
+                f"crop the images, or give a lower --memory-limit for a coarser grid."
+            ) from error
+    record = {
+        **asdict(options),
+        "device": str(device),
+        "threads": threads,
+        "seeds": {"alignment": SEED},
+        "model": model_record(model),
+        "versions": versions(),
+        "memory_forecast_bytes": {part.where: part.needed for part in outlook},
+    }
+    return RegistrationResult(
+        **result, working_grid=grid, warnings=tuple(journal.warnings), timings=journal.timings, record=record
+    )
+
+
+def _budget(options: RegistrationOptions, network: Any, device: torch.device) -> Budget:
+    free = [n for n in (available_memory(), options.memory_limit) if n is not None]
+    price = getattr(network, "bytes_per_voxel", BYTES_PER_VOXEL)
+    return Budget(min(free, default=None), devices.free_device_memory(device), float(price))
+
+
+def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: _Journal) -> dict[str, Any]:
+    """The stages in order; fields of the result."""
+    preset, extras, grid = setting.preset, setting.extras, setting.grid
+    with journal.stage("normalise"):
+        fixed_mask = prepare_mask(extras.fixed_mask, fixed, "fixed", journal.warn)
+        moving_mask = prepare_mask(extras.moving_mask, moving, "moving", journal.warn)
+        scaled_fixed, scaled_moving = normalise(fixed, preset, fixed_mask), normalise(moving, preset, moving_mask)
+    with journal.stage("align"):
+        alignment = align(scaled_fixed, scaled_moving, setting.alignment)
+        _warn_of_little_overlap(alignment, journal.warn)
+        pair = (
+            to_working_grid(scaled_fixed, grid),
+            to_working_grid(scaled_moving, grid, alignment.transform),
+        )
+        del scaled_fixed, scaled_moving
+    with journal.stage("network"):
+        composed = ComposedTransform(alignment.linear, run_network(network, *pair, setting.device), grid)
+        del pair
+    with journal.stage("resample"):
+        displacement = composed.field(fixed.grid)
+        warped = warp_image(moving, displacement)
+        labels = tuple(warp_labels(labels, displacement) for labels in extras.moving_labels)
+        determinant = jacobian(displacement)
+    with journal.stage("measure"):
+        figures = _measure(fixed, composed, determinant, extras, labels)
+    return {
+        "transform": composed.transform,
+        "inverse": composed.inverse,
+        "displacement": displacement,
+        "warped": warped,
+        "warped_labels": labels,
+        "jacobian": determinant,
+        "measures": figures,
+        "alignment": alignment,
+    }
+
+
+def _warn_of_little_overlap(alignment: LinearAlignment, warn: Warn) -> None:
+    if alignment.overlap < _LITTLE_OVERLAP:
+        warn(
+            f"the images share only {100 * alignment.overlap:.0f} % of the smaller one's volume after linear "
+            f"alignment; look at the result before you use it."
+        )
+
+
+def run_network(network: Any, fixed: Image, moving: Image, device: torch.device) -> Deformation:
+    """Run a network on two working images of one grid; both displacements, single precision, in main memory.
+
+    Raises:
+        InputError: If what it gives is not of the images' shape or not finite.
+    """
+    if isinstance(network, torch.nn.Module):
+        network.to(device).eval()
+    tensors = [
+        torch.from_numpy(np.ascontiguousarray(i.array, np.float32))[None, None].to(device) for i in (fixed, moving)
+    ]
+    displacement, inverse = (field.float().cpu() for field in network(*tensors))
+    for field in (displacement, inverse):
+        if field.shape != (1, 3, *fixed.grid.shape) or not bool(torch.isfinite(field).all()):
+            raise InputError(
+                "--model: the network gave no finite displacement of the images' shape; use another model."
+            )
+    return Deformation(displacement, inverse)
+
+
+def _tensor(image: Image, device: torch.device) -> Tensor:
+    return torch.tensor(image.array, dtype=torch.float32, device=device)[None, None]
+
+
+def _measure(
+    fixed: Image, composed: ComposedTransform, determinant: Image, extras: PairExtras, labels: tuple[Image, ...]
+) -> measures.Measures:
+    folding, sdlogj = measures.regularity(determinant)
+    landmarks = None
+    if extras.fixed_landmarks is not None and extras.moving_landmarks is not None:
+        landmarks = measures.landmark_errors(
+            extras.fixed_landmarks, extras.moving_landmarks, composed.linear, composed.transform
+        )
+    overlaps = tuple(
+        measures.label_overlap(in_fixed, resample(in_moving, fixed.grid, nearest=True, outside=0), warped)
+        for in_fixed, in_moving, warped in zip(extras.fixed_labels, extras.moving_labels, labels, strict=False)
+    )
+    residual = measures.residual_summary(composed.inverse_residual())
+    return measures.Measures(folding, sdlogj, residual, landmarks, overlaps)

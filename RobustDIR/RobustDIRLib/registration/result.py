@@ -1,0 +1,89 @@
+"""What a registration is asked to do, what it is given, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import SimpleITK as sitk
+
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.displacements import DisplacementField
+from RobustDIRLib.io.images import Image
+from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.registration.alignment import LinearAlignment
+from RobustDIRLib.registration.measures import Measures
+
+
+@dataclass(frozen=True)
+class RegistrationOptions:
+    """How to register.
+
+    Attributes:
+        preset: Name of one of `preprocessing.PRESETS`.
+        alignment: One of `alignment.KINDS`.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`: where the network runs.
+        threads: Of torch and SimpleITK; None leaves them as they are. Results repeat for equal numbers of threads.
+        memory_limit: Bytes of main memory to keep to; None for what is free.
+    """
+
+    preset: str = "generic"
+    alignment: str = "automatic"
+    device: str = "auto"
+    threads: int | None = None
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class PairExtras:
+    """What may come with the two images.
+
+    Attributes:
+        fixed_mask: Where to look in the fixed image, above 0 inside.
+        moving_mask: The same for the moving image.
+        fixed_landmarks: Points in the fixed image, for TRE alone: they do not guide the registration.
+        moving_landmarks: The same places in the moving image, in the same order.
+        moving_labels: Label maps of the moving image, to be warped along.
+        fixed_labels: Label maps of the fixed image, for Dice, one for each of `moving_labels`; may be empty.
+    """
+
+    fixed_mask: Image | None = None
+    moving_mask: Image | None = None
+    fixed_landmarks: Landmarks | None = None
+    moving_landmarks: Landmarks | None = None
+    moving_labels: tuple[Image, ...] = ()
+    fixed_labels: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True)
+class RegistrationResult:
+    """A registration; everything about images lies on the original fixed grid.
+
+    Attributes:
+        transform: Fixed point to moving point, mm, LPS.
+        inverse: Moving point to fixed point, mm, LPS.
+        displacement: `transform(x) - x` at every fixed voxel, mm, LPS.
+        warped: Moving image, resampled once through `transform`.
+        warped_labels: The moving label maps likewise, nearest voxel.
+        jacobian: Determinant of the Jacobian of `transform`.
+        measures: Folding, SDlogJ, inverse residual, TRE, Dice.
+        alignment: The linear part, and how it was found.
+        working_grid: Grid the network worked on.
+        warnings: Sentences the user should read.
+        timings: Seconds per stage, in order.
+        record: What was used: options, device, threads, seeds, model, versions; ready for JSON.
+    """
+
+    transform: sitk.Transform
+    inverse: sitk.Transform
+    displacement: DisplacementField
+    warped: Image
+    warped_labels: tuple[Image, ...]
+    jacobian: Image
+    measures: Measures
+    alignment: LinearAlignment
+    working_grid: Grid
+    warnings: tuple[str, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,146 @@
+"""A registration's files in a folder: all of them or none, and never over somebody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.displacements import write_displacement, write_transform
+from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.images import write_image
+from RobustDIRLib.registration.record import alignment_record, grid_record
+from RobustDIRLib.registration.result import RegistrationResult
+
+RECORD = "run.json"
+TRANSFORM, INVERSE = "transform.h5", "inverse.h5"
+DISPLACEMENT, WARPED, JACOBIAN = "displacement.nii.gz", "warped.nii.gz", "jacobian.nii.gz"
+_LABELS = "warped_labels"
+_IMAGES = ".nii.gz"
+
+
+def labels_name(index: int) -> str:
+    """File of the warped label map of an index: `warped_labels.nii.gz`, then `warped_labels_2.nii.gz` and so on."""
+    return f"{_LABELS}{'' if index == 0 else f'_{index + 1}'}{_IMAGES}"
+
+
+def check_folder(folder: PathLike, overwrite: bool = False) -> None:
+    """Refuse a folder that a run could not be written to, before anything is computed.
+
+    Raises:
+        InputError: If it is a file, may not be written to, or holds a run and `overwrite` is not set.
+    """
+    folder = Path(folder).absolute()
+    present = _present(folder)
+    if present and not overwrite:
+        raise InputError(
+            f"--output {folder}: the folder already holds a run ({', '.join(present)}); choose another or add "
+            f"--overwrite."
+        )
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"--output {folder}: {nearest} is a file; give a folder.")
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".robustdir-"):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"--output {folder}: {nearest} cannot be written to ({error.strerror}); choose another folder."
+        ) from error
+
+
+def save(
+    result: RegistrationResult,
+    folder: PathLike,
+    *,
+    overwrite: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a registration's files; a folder that holds `run.json` holds a whole run.
+
+    All files are written to a hidden folder on the same disk first. A new folder appears by one renaming. In a folder
+    that is there already the files are renamed one by one, `run.json` last.
+
+    Args:
+        result: What to write.
+        folder: Made if it is not there; files of other names in it stay.
+        overwrite: Replace a run that is there.
+        provenance: What the result cannot know, for `run.json`: inputs, command.
+    Returns:
+        The folder.
+    Raises:
+        InputError: If it cannot be written, or holds a run and `overwrite` is not set.
+    """
+    folder = Path(folder).absolute()
+    check_folder(folder, overwrite)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        home = folder if folder.exists() else folder.parent
+        temporary = Path(tempfile.mkdtemp(dir=home, prefix=".robustdir-"))
+        try:
+            _write(result, temporary, provenance or {})
+            _move(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"--output {folder}: cannot be written ({error.strerror}); choose another folder.") from error
+    return folder
+
+
+def _present(folder: Path) -> list[str]:
+    """Names of a run's files that a folder holds."""
+    fixed = [RECORD, TRANSFORM, INVERSE, DISPLACEMENT, WARPED, JACOBIAN]
+    labels = sorted(path.name for path in folder.glob(f"{_LABELS}*{_IMAGES}")) if folder.is_dir() else []
+    return [name for name in fixed if (folder / name).exists()] + labels
+
+
+def _write(result: RegistrationResult, folder: Path, provenance: Mapping[str, Any]) -> None:
+    write_transform(folder / TRANSFORM, result.transform)
+    write_transform(folder / INVERSE, result.inverse)
+    write_displacement(folder / DISPLACEMENT, result.displacement)
+    write_image(folder / WARPED, result.warped)
+    write_image(folder / JACOBIAN, result.jacobian)
+    for index, labels in enumerate(result.warped_labels):
+        write_image(folder / labels_name(index), labels)
+    text = json.dumps(run_record(result, provenance), indent=2, allow_nan=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+
+def _move(temporary: Path, folder: Path) -> None:
+    if not folder.exists():
+        temporary.chmod(0o777 & ~_umask())  # temporary folders are private, a user's results need not be
+        os.replace(temporary, folder)
+        return
+    written = {path.name for path in temporary.iterdir()}
+    _remove(folder / name for name in (RECORD, *(set(_present(folder)) - written)))
+    for name in sorted(written, key=lambda name: (name == RECORD, name)):
+        os.replace(temporary / name, folder / name)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def run_record(result: RegistrationResult, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything `run.json` says: what was used, what came out, and whatever `provenance` adds."""
+    return {
+        **provenance,
+        **result.record,
+        "working_grid": grid_record(result.working_grid),
+        "alignment": alignment_record(result.alignment),
+        "measures": result.measures.summary(),
+        "timings_s": {name: round(seconds, 3) for name, seconds in result.timings.items()},
+        "warnings": list(result.warnings),
+    }

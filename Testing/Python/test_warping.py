@@ -57,7 +57,7 @@ def points_through(displacement: torch.Tensor, points: np.ndarray) -> np.ndarray
 # --- sampling ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode, order", [("bilinear", 1), ("nearest", 0)])
+@pytest.mark.parametrize(("mode", "order"), [("bilinear", 1), ("nearest", 0)])
 def test_warp_equals_scipy(rng: np.random.Generator, mode: str, order: int) -> None:
     image = a_volume(rng)
     displacement = torch.from_numpy(rng.uniform(-4, 4, size=(1, 3, *SHAPE)).astype(np.float32))
@@ -222,7 +222,7 @@ RESIZINGS = [(9, 5), (9, 4), (37, 18), (37, 12), (37, 25), (36, 12), (16, 8), (8
 
 
 @pytest.mark.parametrize("axis", range(3))
-@pytest.mark.parametrize("before, after", RESIZINGS)
+@pytest.mark.parametrize(("before", "after"), RESIZINGS)
 def test_resize_keeps_positions(axis: int, before: int, after: int) -> None:
     """Cells align: a ramp that gives each voxel's position still gives it, on the grid with the same outer border."""
     shape = [6, 7, 8]
@@ -248,6 +248,12 @@ def test_resize_by_a_whole_factor_averages_cells(rng: np.random.Generator) -> No
     image = a_volume(rng, (8, 6, 9))
     expected = image[0, 0].numpy().reshape(4, 2, 2, 3, 9).mean((1, 3))
     np.testing.assert_allclose(resize(image, (4, 2, 9))[0, 0].numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("before", "after"), [(37, 19), (37, 18), (39, 13), (40, 13), (36, 18)])
+def test_resize_smooths_what_the_new_grid_cannot_hold(before: int, after: int) -> None:
+    alternating = (-1.0) ** torch.arange(before).view(1, 1, -1, 1, 1)
+    assert resize(alternating, (after, 1, 1)).abs().max() < 0.5
 
 
 @pytest.mark.parametrize("target", [(5, 7, 6), (4, 7, 5), (13, 20, 17), (18, 28, 22)])

@@ -47,7 +47,7 @@ def dice_per_label(
         warped: Label map of the moving image on the fixed grid, the same shape.
         labels: Which labels to compare; all but 0 that either map holds if not given.
     Returns:
-        Overlap from 0 to 1 by label, in the order of `labels` or ascending; None, undefined, where neither map holds it.
+        Overlap from 0 to 1 by label, in the order of `labels` or ascending; None (undefined) where neither holds it.
     Raises:
         ValueError: If the shapes differ.
     """

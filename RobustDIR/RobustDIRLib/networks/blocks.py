@@ -34,9 +34,9 @@ def convolve(layer: nn.Conv3d, x: Tensor) -> Tensor:
     """What a convolution makes of features `(B, C, D, H, W)`, channels innermost; small levels in single precision."""
     x = channels_last(x)
     if min(x.shape[2:]) >= _SMALLEST_REDUCED_SIDE:
-        return layer(x)  # type: ignore[no-any-return]
+        return layer(x)
     with torch.autocast(x.device.type, enabled=False):
-        return layer(x.to(layer.weight.dtype))  # type: ignore[no-any-return]
+        return layer(x.to(layer.weight.dtype))
 
 
 def _new_convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv3d:
@@ -44,7 +44,7 @@ def _new_convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv3d:
     nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
-    return layer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    return layer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
 class ConvBlock(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.networks.unet import Downsampling, UNet, UNetConfig
+from RobustDIRLib.networks.unet import UNet, UNetConfig
 from RobustDIRLib.warping import compose, resize, resize_displacement, warp
 
 
@@ -24,13 +24,13 @@ class CascadeConfig:
     """
 
     channels: tuple[int, int] = (64, 128)
-    downsampling: Downsampling = "pooling"
+    downsampling: str = "pooling"
     squarings: int = 5
     instance_norm: bool = False
 
     def __post_init__(self) -> None:
         if len(self.channels) != 2:
-            raise InputError(f"channels is {list(self.channels)}: a cascade needs two numbers, for its two U-Nets.")
+            raise InputError(f"channels is {list(self.channels)}: a cascade needs two numbers, one for each U-Net")
         self.stages()
 
     def stages(self) -> tuple[UNetConfig, UNetConfig]:

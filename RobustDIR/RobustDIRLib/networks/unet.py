@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +14,7 @@ from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 from RobustDIRLib.warping import integrate_velocity, resize_displacement
 
-Downsampling = Literal["pooling", "stride"]
-
+DOWNSAMPLING = ("pooling", "stride")
 ENCODER_BLOCKS, DECODER_BLOCKS, HEAD_BLOCKS = 4, 3, 4
 _MULTIPLE = 2**ENCODER_BLOCKS
 
@@ -37,17 +35,17 @@ class UNetConfig:
     """
 
     channels: int = 256
-    downsampling: Downsampling = "pooling"
+    downsampling: str = "pooling"
     squarings: int = 5
     instance_norm: bool = False
 
     def __post_init__(self) -> None:
         if self.channels < 1:
-            raise InputError(f"channels is {self.channels}: a U-Net needs at least 1 filter.")
-        if self.downsampling not in ("pooling", "stride"):
-            raise InputError(f"downsampling is {self.downsampling!r}: choose 'pooling' or 'stride'.")
+            raise InputError(f"channels is {self.channels}: a U-Net needs at least 1 filter")
+        if self.downsampling not in DOWNSAMPLING:
+            raise InputError(f"downsampling is {self.downsampling!r}: choose one of {', '.join(DOWNSAMPLING)}")
         if self.squarings < 0:
-            raise InputError(f"squarings is {self.squarings}: give 0 or more.")
+            raise InputError(f"squarings is {self.squarings}: give 0 or more")
 
 
 class UNet(nn.Module):

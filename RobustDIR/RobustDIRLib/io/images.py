@@ -133,8 +133,8 @@ def set_geometry(itk_image: sitk.Image, grid: Grid) -> None:
     itk_image.SetDirection([entry for row in grid.direction for entry in row])
 
 
-def sitk_grid(itk_image: sitk.Image) -> Grid:
-    """The grid of a SimpleITK image; of one with more than three dimensions, the grid of the first three."""
+def sitk_grid(itk_image: sitk.Image | sitk.ImageFileReader) -> Grid:
+    """The grid of a SimpleITK image, read or to be read; of more than three dimensions, that of the first three."""
     dimensions = itk_image.GetDimension()
     direction = np.array(itk_image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
     x, y, z = itk_image.GetSize()[:3]
@@ -179,8 +179,8 @@ def _read(path: Path) -> Image:
     """The scalar 3D image in a file or DICOM folder, in the type it is stored in."""
     if path.is_dir():
         itk_image = dicom.read_series(path)
-        _check_kind(path, itk_image.GetPixelID(), itk_image.GetNumberOfComponentsPerPixel(), itk_image.GetSize())
-        return _squeezed(path, itk_image)
+        _check_kind(path, itk_image.GetPixelID(), itk_image.GetSize())
+        return _placed(path, sitk.GetArrayFromImage(itk_image), itk_image)
     existing_file(path)
     if extension(path) in nifti.EXTENSIONS:
         nifti.check_file(path)
@@ -189,24 +189,22 @@ def _read(path: Path) -> Image:
             return _read_with_sitk(path)
         except RuntimeError:  # SimpleITK's only exception: what it does not know, nibabel may
             pass
-    array, grid = nifti.read_with_nibabel(path)
-    return Image(array, grid)
+    image = nifti.load(path)
+    return Image(nifti.voxels(path, image), nifti.grid_of(path, image))
 
 
 def _read_with_sitk(path: Path) -> Image:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
-    _check_kind(path, reader.GetPixelID(), reader.GetNumberOfComponents(), reader.GetSize())
-    return _squeezed(path, reader.Execute())
+    _check_kind(path, reader.GetPixelID(), reader.GetSize())
+    if extension(path) in nifti.EXTENSIONS:  # ITK would turn NaN and infinite voxels of NIfTI into 0 without a word
+        return _placed(path, nifti.voxels(path, nifti.load(path)), reader)
+    return _placed(path, sitk.GetArrayFromImage(reader.Execute()), reader)
 
 
-def _check_kind(path: Path, pixel: int, components: int, size: tuple[int, ...]) -> None:
+def _check_kind(path: Path, pixel: int, size: tuple[int, ...]) -> None:
     """Refuses, before the voxels are read, what is not one real value a voxel in three dimensions."""
-    if components != 1:
-        raise InputError(
-            f"{path} holds {components} values a voxel (colour or vectors); give an image with one value a voxel."
-        )
     if pixel not in _REAL_PIXELS:
         kind = sitk.GetPixelIDValueAsString(pixel)
         raise InputError(f"{path} holds {kind} voxels; give an image with one real value a voxel.")
@@ -217,10 +215,10 @@ def _check_kind(path: Path, pixel: int, components: int, size: tuple[int, ...]) 
         raise InputError(f"{path} is {len(size)}D ({sides}); give a single 3D volume, one time point for instance.")
 
 
-def _squeezed(path: Path, itk_image: sitk.Image) -> Image:
-    array = sitk.GetArrayFromImage(itk_image)
+def _placed(path: Path, array: NDArray[Any], geometry: sitk.Image | sitk.ImageFileReader) -> Image:
+    """Array, a single time point squeezed, on the grid of the first three dimensions of what SimpleITK read."""
     try:
-        return Image(array.reshape(array.shape[-3:]), sitk_grid(itk_image))
+        return Image(array.reshape(array.shape[-3:]), sitk_grid(geometry))
     except ValueError as error:
         raise InputError(f"{path} has an unusable grid ({error}); correct its header.") from error
 

@@ -1,4 +1,4 @@
-"""What SimpleITK leaves unchecked in NIfTI files, and the images that only nibabel reads."""
+"""What SimpleITK leaves unchecked or alters in NIfTI files, and the images that only nibabel reads."""
 
 from __future__ import annotations
 
@@ -98,15 +98,12 @@ def _corners(shape: tuple[int, ...]) -> Array:
     return np.vstack([corners, np.ones(8)]).T
 
 
-def read_with_nibabel(path: Path) -> tuple[NDArray[Any], Grid]:
-    """Voxels and grid of an image that SimpleITK does not read: `.mgz`, or NIfTI with slightly skewed axes.
+def voxels(path: Path, image: Any) -> NDArray[Any]:
+    """The voxels of a nibabel image, scaled as its header says, shape `(z, y, x)`, a single time point squeezed.
 
-    Returns:
-        Array `(z, y, x)`, scaled as the header says, and its grid.
     Raises:
-        InputError: If nibabel does not read it either, it is no scalar 3D image, or its axes are skewed.
+        InputError: If they cannot be read, or it is no scalar 3D image.
     """
-    image = load(path)
     try:
         array = np.asanyarray(image.dataobj)
     except NIBABEL_ERRORS as error:
@@ -117,7 +114,7 @@ def read_with_nibabel(path: Path) -> tuple[NDArray[Any], Grid]:
         array = array[..., 0]
     if array.ndim != 3:
         raise InputError(f"{path} has {array.ndim} dimensions {array.shape}; give a single 3D volume.")
-    return np.ascontiguousarray(array.T), grid_of(path, image)
+    return np.ascontiguousarray(array.T, dtype=array.dtype.newbyteorder("="))
 
 
 def load(path: Path) -> Any:

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import swap_lps_ras
+from RobustDIRLib.io.landmarks import Landmarks, read_landmarks, write_landmarks
+
+POINTS = np.array([[-12.5, 30.25, 7.0], [1.5e-3, -2.0, 118.75]])  # LPS
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Writes a text to a file of the given name."""
+
+    def save(name: str, text: str) -> Path:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return save
+
+
+def refusal(path: Path, **options) -> str:
+    with pytest.raises(InputError) as caught:
+        read_landmarks(path, **options)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+# There and back
+
+
+@pytest.mark.parametrize("extension", [".csv", ".mrk.json", ".fcsv", ".txt", ".pts"])
+def test_landmarks_written_and_read_back_exactly(tmp_path, some_landmarks, extension):
+    write_landmarks(tmp_path / f"a{extension}", some_landmarks)
+    back = read_landmarks(tmp_path / f"a{extension}")
+    np.testing.assert_array_equal(back.points, some_landmarks.points)
+    if extension not in (".txt", ".pts"):
+        assert back.names == some_landmarks.names
+    assert [entry.name for entry in tmp_path.iterdir()] == [f"a{extension}"]
+
+
+def test_names_not_given_are_numbers():
+    assert Landmarks(POINTS).names == ("1", "2")
+    assert Landmarks(POINTS, ("apex", "")).names == ("apex", "2")
+    assert len(Landmarks(POINTS)) == 2
+
+
+def test_landmarks_refuse_what_they_cannot_be():
+    with pytest.raises(ValueError, match="finite"):
+        Landmarks(POINTS * np.nan)
+    with pytest.raises(ValueError, match="names"):
+        Landmarks(POINTS, ("one",))
+
+
+def test_unknown_extension_is_not_written(tmp_path, some_landmarks):
+    with pytest.raises(InputError, match=r"a\.doc cannot be written"):
+        write_landmarks(tmp_path / "a.doc", some_landmarks)
+    assert list(tmp_path.iterdir()) == []
+
+
+# CSV
+
+ROWS = "-12.5,30.25,7\n0.0015,-2,118.75\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x,y,z\n" + ROWS,
+        "\ufeffX, Y, Z\r\n" + ROWS.replace("\n", "\r\n"),
+        ROWS,
+        "# exported today\n\nx;y;z\n" + ROWS.replace(",", ";"),
+        "x\ty\tz\n" + ROWS.replace(",", "\t"),
+        "weight,z,x,y\n1,7,-12.5,30.25\n2,118.75,0.0015,-2\n",
+        "label,l,p,s,defined\none,-12.5,30.25,7,1\ntwo,0.0015,-2,118.75,1\n",
+        "label,r,a,s,defined\none,12.5,-30.25,7,1\ntwo,-0.0015,2,118.75,1\n",
+    ],
+)
+def test_csv_of_many_hands(saved, text):
+    np.testing.assert_allclose(read_landmarks(saved("a.csv", text)).points, POINTS, atol=1e-12)
+
+
+@pytest.mark.parametrize("column", ["name", "label", "Name"])
+def test_csv_names(saved, column):
+    text = f'x,y,z,{column}\n1,2,3,"apex, left"\n4,5,6,\n7,8,9\n'
+    assert read_landmarks(saved("a.csv", text)).names == ("apex, left", "2", "3")
+
+
+def test_bad_csv_is_refused_by_line(saved):
+    assert "line 3" in refusal(saved("a.csv", "x,y,z\n1,2,3\n1,two,3\n"))
+    assert "line 5" in refusal(saved("a.csv", "# said\n\nx,y,z\n1,2,3\n1,2,nan\n"))
+    assert "line 2" in refusal(saved("a.csv", "1,2,3\n1,2,inf\n"))
+    assert "line 2" in refusal(saved("a.csv", "1,2,3\n1,2\n"))
+    assert "line 3" in refusal(saved("a.csv", "x,y,z\n1,2,3\n1,2\n"))
+    assert "line 3" in refusal(saved("a.csv", "x,y,z\n1,2,3\n1,,2\n"))
+    assert "line 2" in refusal(saved("a.csv", 'x,y,z,name\n1,2,3,"open\n4,5,6,b\n'))
+    assert "4 numbers" in refusal(saved("a.csv", "1,2,3,4\n"))
+    assert 'columns "i, j, k"' in refusal(saved("a.csv", "i,j,k\n1,2,3\n"))
+    assert "not placed (line 3)" in refusal(saved("a.csv", "label,r,a,s,defined\na,1,2,3,1\nb,0,0,0,0\n"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.fcsv", "a.txt", "a.pts"])
+def test_files_without_landmarks_are_refused(saved, name, oblique_grid):
+    assert "0 bytes" in refusal(saved(name, ""))
+    assert "no landmarks" in refusal(saved(name, "# CoordinateSystem = LPS\n\n"), grid=oblique_grid)
+
+
+def test_missing_binary_and_unknown_files_are_refused(tmp_path, saved):
+    assert "does not exist" in refusal(tmp_path / "missing.csv")
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x80\x81" * 9)
+    assert "not a text file" in refusal(tmp_path / "a.csv")
+    assert "no known format" in refusal(saved("a.vtk", "1 2 3\n"))
+    assert "folder" in refusal(tmp_path)
+
+
+# Slicer .mrk.json
+
+
+def markups(**changes) -> dict:
+    controls = [
+        {"id": "1", "label": "apex", "position": [1.0, -2.0, 3.5], "positionStatus": "defined"},
+        {"id": "2", "label": "carina", "position": [4.0, 5.0, -6.0], "positionStatus": "defined"},
+    ]
+    return {"markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "controlPoints": controls, **changes}]}
+
+
+@pytest.mark.parametrize(("frame", "sign"), [("LPS", 1), ("RAS", -1)])
+def test_json_honours_its_coordinate_system(saved, frame, sign):
+    read = read_landmarks(saved("a.mrk.json", json.dumps(markups(coordinateSystem=frame, coordinateUnits="mm"))))
+    np.testing.assert_array_equal(read.points, np.array([[1, -2, 3.5], [4, 5, -6]]) * [sign, sign, 1])
+    assert read.names == ("apex", "carina")
+
+
+def test_json_without_a_coordinate_system_is_lps(saved):
+    content = markups(coordinateUnits=["mm", "UCUM", "millimeter"])
+    del content["markups"][0]["coordinateSystem"]
+    np.testing.assert_array_equal(read_landmarks(saved("a.json", json.dumps(content))).points[0], [1, -2, 3.5])
+
+
+@pytest.mark.parametrize("status", ["undefined", "missing", "preview"])
+def test_json_points_not_placed_are_named(saved, status):
+    content = markups()
+    content["markups"][0]["controlPoints"][1]["positionStatus"] = status
+    assert "not placed (carina)" in refusal(saved("a.mrk.json", json.dumps(content)))
+
+
+@pytest.mark.parametrize("position", [None, [], [1.0, 2.0], [1.0, 2.0, float("nan")], [1.0, "2", 3.0], "1 2 3"])
+def test_json_points_without_a_position_are_named(saved, position):
+    content = markups()
+    content["markups"][0]["controlPoints"][1]["position"] = position
+    assert "carina" in refusal(saved("a.mrk.json", json.dumps(content)))
+
+
+def test_other_json_is_refused(saved):
+    for text in ("{", "[]", "3", "{}", '{"markups": [3]}', '{"markups": [{"controlPoints": [3]}]}'):
+        assert "no Slicer markups" in refusal(saved("a.mrk.json", text))
+    assert "no landmarks" in refusal(saved("a.mrk.json", json.dumps(markups(controlPoints=[]))))
+    assert '"IJK"' in refusal(saved("a.mrk.json", json.dumps(markups(coordinateSystem="IJK"))))
+    assert "in cm" in refusal(saved("a.mrk.json", json.dumps(markups(coordinateUnits="cm"))))
+    two = {"markups": markups()["markups"] * 2}
+    assert "2 lists" in refusal(saved("a.mrk.json", json.dumps(two)))
+
+
+def test_written_json_is_what_slicers_schema_asks_for(tmp_path, some_landmarks):
+    write_landmarks(tmp_path / "a.mrk.json", some_landmarks)
+    content = json.loads((tmp_path / "a.mrk.json").read_text(encoding="utf-8"))
+    assert content["@schema"].endswith("markups-schema-v1.0.3.json#")
+    (markup,) = content["markups"]
+    assert (markup["type"], markup["coordinateSystem"]) == ("Fiducial", "LPS")
+    assert [point["label"] for point in markup["controlPoints"]] == list(some_landmarks.names)
+
+
+# Slicer .fcsv
+
+NEW_COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
+NEW_ROWS = '1,1,-2,3.5,0,0,0,1,1,1,0,"apex, left",,vtkMRML1\n2,4,5,-6,0,0,0,1,1,1,0,F-2,,\n'
+
+
+@pytest.mark.parametrize(("said", "sign"), [("LPS", 1), ("RAS", -1), ("0", -1), ("1", 1)])
+def test_fcsv_honours_its_coordinate_system(saved, said, sign):
+    text = f"# Markups fiducial file version = 4.10\n# CoordinateSystem = {said}\n" + NEW_COLUMNS + NEW_ROWS
+    read = read_landmarks(saved("a.fcsv", text))
+    np.testing.assert_array_equal(read.points, np.array([[1, -2, 3.5], [4, 5, -6]]) * [sign, sign, 1])
+    assert read.names == ("apex, left", "F-2")
+
+
+def test_fcsv_of_slicer_3_is_ras(saved):
+    text = "# Fiducial List file /tmp/L.fcsv\n# version = 2\n# columns = label,x,y,z,sel,vis\nL-P0,1,-2,3.5,1,1\n"
+    read = read_landmarks(saved("a.fcsv", text))
+    np.testing.assert_array_equal(read.points, [[-1, 2, 3.5]])
+    assert read.names == ("L-P0",)
+
+
+def test_bad_fcsv_is_refused(saved):
+    assert "does not say its frame" in refusal(saved("a.fcsv", NEW_COLUMNS + NEW_ROWS))
+    assert '"2"' in refusal(saved("a.fcsv", "# CoordinateSystem = 2\n" + NEW_COLUMNS + NEW_ROWS))
+    assert "without x, y, z" in refusal(saved("a.fcsv", "# CoordinateSystem = 1\n# columns = id,i,j,k\n1,1,2,3\n"))
+    assert "line 3" in refusal(saved("a.fcsv", "# CoordinateSystem = 1\n" + NEW_COLUMNS + "1,a,2,3\n"))
+    assert "line 3" in refusal(saved("a.fcsv", "# CoordinateSystem = 1\n" + NEW_COLUMNS + "1,2,3\n"))
+
+
+def test_written_fcsv_is_what_slicer_reads(tmp_path, some_landmarks):
+    """Read by the positions of its columns, as Slicer does."""
+    write_landmarks(tmp_path / "a.fcsv", some_landmarks)
+    lines = (tmp_path / "a.fcsv").read_text(encoding="utf-8").splitlines()
+    assert lines[1] == "# CoordinateSystem = LPS"
+    rows = list(csv.reader(line for line in lines if not line.startswith("#")))
+    np.testing.assert_array_equal(np.array([row[1:4] for row in rows], float), some_landmarks.points)
+    assert [row[11] for row in rows] == list(some_landmarks.names)
+
+
+# DIR-Lab
+
+
+def test_dirlab_voxels_count_from_one_as_x_y_z(saved, oblique_grid):
+    read = read_landmarks(saved("case1_300_T00_xyz.txt", "1\t1\t1\n 25  21 17\n4 3 2 \n"), oblique_grid)
+    expected = oblique_grid.points_from_voxels([[0, 0, 0], [16, 20, 24], [1, 2, 3]])
+    np.testing.assert_allclose(read.points, expected, atol=1e-12)
+    np.testing.assert_allclose(read.points[0], oblique_grid.origin, atol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_one_dirlab_voxel_along_one_axis_is_one_spacing(saved, oblique_grid, axis):
+    voxels = np.array([[5, 5, 5], [5, 5, 5]])
+    voxels[1, axis] += 1
+    text = "\n".join(" ".join(map(str, row)) for row in voxels)
+    step = np.diff(read_landmarks(saved("a.txt", text), oblique_grid).points, axis=0)[0]
+    expected = np.array(oblique_grid.direction)[:, axis] * oblique_grid.spacing[axis]
+    np.testing.assert_allclose(step, expected, atol=1e-12)
+
+
+def test_bad_dirlab_text_is_refused(saved, oblique_grid):
+    assert "image as well" in refusal(saved("a.txt", "1 1 1\n"))
+    assert "line 2" in refusal(saved("a.txt", "1 1 1\n1 1 x\n"), grid=oblique_grid)
+    assert "line 2" in refusal(saved("a.txt", "1 1 1\n1 1\n"), grid=oblique_grid)
+    assert "line 1" in refusal(saved("a.txt", "-12.5 3 7\n"), grid=oblique_grid)
+    for outside in ("0 1 1", "1 0 1", "1 1 0", "26 1 1", "1 22 1", "1 1 18"):
+        message = refusal(saved("a.txt", f"1 1 1\n{outside}\n"), grid=oblique_grid)
+        assert f'line 2: voxel "{outside}"' in message
+        assert "25 x 21 x 17" in message
+
+
+# elastix
+
+
+def test_elastix_points_are_mm(saved):
+    read = read_landmarks(saved("a.txt", "point\n2\n-12.5 30.25 7\n0.0015 -2 118.75\n"))
+    np.testing.assert_allclose(read.points, POINTS, atol=1e-12)
+
+
+def test_elastix_indices_count_from_zero_as_x_y_z(saved, oblique_grid):
+    read = read_landmarks(saved("a.pts", "index\n2\n0 0 0\n3 2 1\n"), oblique_grid)
+    np.testing.assert_allclose(read.points, oblique_grid.points_from_voxels([[0, 0, 0], [1, 2, 3]]), atol=1e-12)
+
+
+def test_transformix_output_gives_its_output_points(saved):
+    line = (
+        "Point\t{}\t; InputIndex = [ 1 2 3 ]\t; InputPoint = [ 1.0 2.0 3.0 ]\t; OutputIndexFixed = [ 9 9 9 ]\t"
+        "; OutputPoint = [ {} {} {} ]\t; Deformation = [ 8.0 8.0 8.0 ]\n"
+    )
+    text = "".join(line.format(k, *point) for k, point in enumerate(POINTS))
+    np.testing.assert_allclose(read_landmarks(saved("outputpoints.txt", text)).points, POINTS, atol=1e-12)
+    assert "line 2" in refusal(saved("outputpoints.txt", line.format(0, 1, 2, 3) + "Point 1 lost\n"))
+    assert "line 1" in refusal(saved("outputpoints.txt", line.format(0, 1, "nan", 3)))
+
+
+def test_bad_elastix_points_are_refused(saved, oblique_grid):
+    assert "image as well" in refusal(saved("a.txt", "index\n1\n1 2 3\n"))
+    assert "says 3 points but has 2" in refusal(saved("a.txt", "point\n3\n1 2 3\n4 5 6\n"))
+    assert "number of points" in refusal(saved("a.txt", "point\n1 2 3\n"))
+    assert "number of points" in refusal(saved("a.txt", "point\n"))
+    assert "line 4" in refusal(saved("a.txt", "point\n2\n1 2 3\n4 b 6\n"))
+    assert "no landmarks" in refusal(saved("a.txt", "point\n0\n"))
+    assert "no landmarks" in refusal(saved("a.txt", "index\n0\n"), grid=oblique_grid)
+
+
+def test_every_format_agrees_on_where_a_voxel_is(saved, oblique_grid):
+    """One voxel, told in every frame and count that is read."""
+    x, y, z = oblique_grid.points_from_voxels([1, 2, 3]).tolist()
+    r, a, s = swap_lps_ras([x, y, z]).tolist()
+    files = {
+        "a.csv": f"x,y,z\n{x},{y},{z}\n",
+        "b.csv": f"label,r,a,s\nv,{r},{a},{s}\n",
+        "a.txt": "4 3 2\n",
+        "b.txt": "index\n1\n3 2 1\n",
+        "c.txt": f"point\n1\n{x} {y} {z}\n",
+        "a.fcsv": f"# CoordinateSystem = 0\n{NEW_COLUMNS}1,{r},{a},{s}\n",
+        "a.mrk.json": json.dumps(
+            markups(coordinateSystem="RAS", controlPoints=[{"label": "v", "position": [r, a, s]}])
+        ),
+    }
+    for name, text in files.items():
+        read = read_landmarks(saved(name, text), oblique_grid)
+        np.testing.assert_allclose(read.points, [[x, y, z]], atol=1e-9, err_msg=name)

@@ -1,0 +1,273 @@
+"""Models on disk: the shipped ones, the user's own, and the one file format both have.
+
+A model file holds only plain values and tensors: the network's configuration, its weights and its card. It is always
+loaded with `weights_only=True`, so that no code in it can run. Beside it lies its checksum and, as `card.md`, its card
+for people. torch is imported inside functions: listing and checking must work where torch does not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.files import PathLike, existing_file, written_atomically
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = "robustdir-model-1"
+DEFAULT_MODEL = "generic"
+WEIGHTS, CARD = "weights.pt", "card.md"
+SHIPPED = Path(__file__).parent / "models"
+_KEYS = {"format", "network", "weights", "card"}
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model in one of the two folders, not loaded.
+
+    Attributes:
+        name: What it is asked for by.
+        path: Its model file.
+        shipped: Whether it came with the package.
+    """
+
+    name: str
+    path: Path
+    shipped: bool
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network ready to run, in evaluation mode.
+
+    Attributes:
+        network: `forward(fixed, moving)` gives the displacement and its inverse, in voxels.
+        card: What the file says of itself: plain values.
+        path: The model file.
+        checksum: SHA-256 of the file.
+    """
+
+    network: nn.Module
+    card: dict[str, Any]
+    path: Path
+    checksum: str
+
+
+def user_folder() -> Path:
+    """Where added models live: `ROBUSTDIR_MODELS` if set, else the system's place for a user's application data."""
+    if chosen := os.environ.get("ROBUSTDIR_MODELS"):
+        return Path(chosen).expanduser()
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "robustdir" / "models"
+
+
+def list_models() -> list[ModelEntry]:
+    """All models by name, the shipped ones first; a user's model cannot stand in for a shipped one."""
+    shipped = _entries(SHIPPED, True)
+    names = {entry.name for entry in shipped}
+    return shipped + [entry for entry in _entries(user_folder(), False) if entry.name not in names]
+
+
+def _entries(folder: Path, shipped: bool) -> list[ModelEntry]:
+    files = sorted(folder.glob(f"*/{WEIGHTS}")) if folder.is_dir() else []
+    return [ModelEntry(path.parent.name, path, shipped) for path in files]
+
+
+def find_model(name_or_path: PathLike) -> Path:
+    """The file of a model asked for by name or by path; a name wins over a file that is called the same.
+
+    Raises:
+        InputError: If it is neither; names the known models.
+    """
+    known = {entry.name: entry.path for entry in list_models()}
+    if (name := str(name_or_path)) in known:
+        return known[name]
+    path = Path(name_or_path)
+    if path.is_dir() and (path / WEIGHTS).is_file():
+        return path / WEIGHTS
+    if path.exists() or path.suffix in (".pt", ".pth") or path.name != name:  # meant as a path: say what is wrong there
+        return existing_file(path)
+    raise InputError(f"no model is named {name!r}; known: {', '.join(known) or 'none'}; or give the path of a file.")
+
+
+def checksum_problem(path: Path) -> str | None:
+    """What is wrong with a model file as against the checksum beside it, in words; None if nothing is."""
+    note = _checksum_file(path)
+    if not note.is_file():
+        return "no checksum lies beside it"
+    recorded = note.read_text(encoding="ascii", errors="replace").split()[:1]
+    return None if recorded == [sha256(path)] else "it differs from the checksum beside it"
+
+
+def load_model(name_or_path: PathLike = DEFAULT_MODEL, device: str = "cpu") -> LoadedModel:
+    """Build a model's network from its own configuration and give it its weights.
+
+    Args:
+        name_or_path: One of `list_models`, or a model file.
+        device: Where the network shall be.
+    Raises:
+        InputError: If there is no such model, or the file is truncated, foreign, damaged, holds anything but weights
+            and plain values, or its weights do not fit its network.
+    """
+    path = find_model(name_or_path)
+    if _checksum_file(path).is_file() and (problem := checksum_problem(path)):
+        raise InputError(f"{path} is damaged: {problem}; install or copy it again.")
+    content = _read(path)
+    network = _filled_network(path, content)
+    return LoadedModel(network.to(device).eval(), dict(content["card"]), path, sha256(path))
+
+
+def save_model(path: PathLike, network: nn.Module, card: Mapping[str, Any]) -> Path:
+    """Write a model file and its checksum; a kill at any moment leaves the old file or the new one.
+
+    Args:
+        path: The file, usually `<name>/weights.pt`; its folder must exist.
+        network: Any that `networks.build.network_config` knows.
+        card: Plain values (text, numbers, lists, dictionaries): what it was taught on, how, and how well it does.
+    Raises:
+        InputError: If it cannot be written there.
+        TypeError: If the card holds anything but plain values.
+    """
+    import torch
+
+    from RobustDIRLib.networks.build import network_config
+
+    plain_card = json.loads(json.dumps(dict(card)))
+    weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    content = {"format": FORMAT, "network": network_config(network), "weights": weights, "card": plain_card}
+    with written_atomically(path) as temporary:
+        torch.save(content, temporary)
+        checksum = sha256(temporary)
+        _checksum_file(Path(path)).unlink(missing_ok=True)  # an old checksum must never meet new weights
+    _write_checksum(Path(path), checksum)
+    return Path(path)
+
+
+def add_model(path: PathLike, name: str | None = None) -> ModelEntry:
+    """Copy a model file among the user's own, once it has been loaded and has registered a small pair.
+
+    Args:
+        path: Model file.
+        name: What to call it; by default what its card says, else the file's or, for `weights.pt`, its folder's name.
+    Raises:
+        InputError: If the file is no sound model, its network gives no finite displacement, or the name is taken or
+            cannot be a folder's.
+    """
+    model = load_model(existing_file(path))
+    _check_forward(model)
+    name = _free_name(name or _own_name(model))
+    target = user_folder() / name / WEIGHTS
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{target.parent} cannot be made ({error.strerror}); set ROBUSTDIR_MODELS.") from error
+    with written_atomically(target.parent / CARD) as temporary:
+        temporary.write_text(card_text(model), encoding="utf-8")
+    _write_checksum(target, model.checksum)
+    with written_atomically(target) as temporary:  # last: a model is listed once all of it is there
+        temporary.write_bytes(model.path.read_bytes())
+    return ModelEntry(name, target, shipped=False)
+
+
+def card_text(model: LoadedModel) -> str:
+    """A model's card for people, Markdown: the `card.md` beside it, else what its file says of itself."""
+    beside = model.path.parent / CARD
+    if model.path.name == WEIGHTS and beside.is_file():
+        return beside.read_text(encoding="utf-8")
+    lines = [f"# {_own_name(model)}", ""]
+    lines += [f"- {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in model.card.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The content of a model file, its shape checked."""
+    import torch
+
+    advice = "give a model file made by RobustDIR."
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            cut = file.read(4) == b"PK\x03\x04"
+        raise InputError(f"{path} is {'truncated; copy it again' if cut else 'no model file; ' + advice[:-1]}.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile file can make the reader raise anything
+        raise InputError(f"{path} is damaged or holds more than weights and is refused; {advice}") from error
+    if not isinstance(content, dict) or set(content) != _KEYS or content["format"] != FORMAT:
+        raise InputError(f"{path} is no model file of the form {FORMAT!r}; {advice}")
+    if not all(isinstance(content[key], dict) for key in ("network", "weights", "card")):
+        raise InputError(f"{path} has no configuration, weights and card where they belong; {advice}")
+    return content
+
+
+def _filled_network(path: Path, content: dict[str, Any]) -> nn.Module:
+    import torch
+
+    from RobustDIRLib.networks.build import build_network
+
+    try:
+        network = build_network(content["network"])
+        network.load_state_dict(content["weights"])
+    except InputError as error:
+        raise InputError(f"{path} describes a network that cannot be built: {str(error).rstrip('.')}.") from error
+    except (RuntimeError, TypeError, AttributeError) as error:  # torch lists every misfit, one a line
+        raise InputError(f"{path} holds weights that do not fit its network; copy or train it again.") from error
+    if not all(torch.isfinite(value).all() for value in network.state_dict().values() if value.is_floating_point()):
+        raise InputError(f"{path} holds weights that are not finite; use an earlier checkpoint.")
+    return network
+
+
+def _check_forward(model: LoadedModel) -> None:
+    """Register a small random pair: the network must run and answer with finite displacements of its input's shape."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    fixed, moving = torch.rand(2, 1, 1, 32, 32, 32, generator=generator) * 2 - 1
+    try:
+        with torch.inference_mode():
+            fields = tuple(model.network(fixed, moving))
+    except RuntimeError as error:
+        raise InputError(f"{model.path} holds a network that fails on a small pair; train it again.") from error
+    if not all(f.shape == (1, 3, 32, 32, 32) and torch.isfinite(f).all() for f in fields):
+        raise InputError(f"{model.path} holds a network that gives no finite displacement; train it again.")
+
+
+def _own_name(model: LoadedModel) -> str:
+    by_file = model.path.parent.name if model.path.name == WEIGHTS else model.path.stem
+    return str(model.card.get("name") or by_file)
+
+
+def _free_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name!r} cannot name a model; use letters, digits, '.', '_' and '-'.")
+    taken = {entry.name.lower(): entry for entry in list_models()}.get(name.lower())
+    if taken:
+        advice = "choose another with --name" if taken.shipped else f"choose another with --name or delete {taken.path}"
+        raise InputError(f"a model named {taken.name!r} is there already; {advice}.")
+    return name
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _write_checksum(path: Path, checksum: str) -> None:
+    """In the form that `sha256sum --check` reads."""
+    with written_atomically(_checksum_file(path)) as temporary:
+        temporary.write_text(f"{checksum}  {path.name}\n", encoding="ascii")

@@ -1,0 +1,142 @@
+"""Which way imports point, what starts without torch, and that lists of files are complete."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / "RobustDIR" / "RobustDIRLib"
+SOURCES = sorted(LIBRARY.rglob("*.py"))
+
+# Lower layers first, as in ARCHITECTURE.md: a file imports from its own layer and from those named, and from no other.
+FOUNDATION = {"__init__", "errors", "geometry"}
+CORE = FOUNDATION | {"warping", "configuration"}
+ALLOWED = {
+    "__init__": set(),
+    "errors": set(),
+    "geometry": set(),
+    "warping": set(),
+    "configuration": FOUNDATION,
+    "io": FOUNDATION,
+    "networks": CORE,
+    "synthesis": CORE | {"io", "networks", "evaluation"},  # of networks the class Deformation alone
+    "evaluation": CORE | {"io"},
+    "training": CORE | {"io", "networks", "synthesis", "evaluation", "model_store"},
+    "model_store": CORE | {"io", "networks"},
+    "registration": CORE | {"io", "networks", "evaluation", "model_store"},
+    "doctor": FOUNDATION | {"registration", "model_store"},
+    "demo": CORE | {"io", "evaluation"},
+    "studies": CORE | {"io", "networks", "synthesis", "evaluation", "training", "registration", "model_store"},
+    "mrml": FOUNDATION,
+    "cli": None,  # sits on top
+    "__main__": {"cli"},
+}
+TORCH_FREE = {"__init__", "errors", "geometry", "configuration", "io", "doctor", "cli", "__main__", "mrml"}
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path, *, at_top: bool = False) -> set[str]:
+    """Full names of what a file imports, anywhere or only when it is itself imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = _nodes_run_on_import(tree) if at_top else list(ast.walk(tree))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in (n for n in nodes if isinstance(n, ast.ImportFrom)):
+        assert node.level == 0, f"{path.name} imports relatively; write the full name"
+        names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _nodes_run_on_import(tree):
+    nodes, waiting = [], list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        nodes.append(node)
+        waiting.extend(ast.iter_child_nodes(node))
+    return nodes
+
+
+def layers_imported(path: Path) -> set[str]:
+    parts = [name.split(".") for name in imports_of(path) if name.split(".")[0] == "RobustDIRLib"]
+    named = {p[1] if len(p) > 1 and _is_file(p[1]) else "__init__" for p in parts}
+    return named - {layer_of(path)}
+
+
+def _is_file(name: str) -> bool:
+    return (LIBRARY / name).is_dir() or (LIBRARY / f"{name}.py").is_file()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_imports_point_down(path):
+    layer = layer_of(path)
+    assert layer in ALLOWED, f"{layer} has no place in the order of imports yet: give it one here and in ARCHITECTURE.md"
+    allowed = ALLOWED[layer]
+    if allowed is not None:
+        assert layers_imported(path) <= allowed
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_only_mrml_imports_slicer(path):
+    roots = {name.split(".")[0] for name in imports_of(path)}
+    assert layer_of(path) == "mrml" or not roots & {"slicer", "vtk", "qt", "ctk"}
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if layer_of(p) in TORCH_FREE], ids=lambda path: path.name)
+def test_torch_free_files_import_torch_in_functions_only(path):
+    assert "torch" not in {name.split(".")[0] for name in imports_of(path, at_top=True)}
+
+
+@pytest.mark.parametrize("module", ["RobustDIRLib", "RobustDIRLib.cli", "RobustDIRLib.doctor", "RobustDIRLib.model_store"])
+def test_importing_loads_no_torch(module):
+    code = f"import sys; sys.path.insert(0, {str(LIBRARY.parent)!r}); import {module}; print('torch' in sys.modules)"
+    assert _python(code) == "False"
+
+
+def test_help_loads_neither_torch_nor_numpy():
+    code = f"""
+import sys; sys.path.insert(0, {str(LIBRARY.parent)!r})
+from RobustDIRLib.cli import main
+try: main(["--help"])
+except SystemExit: print(sorted(set(sys.modules) & {{"torch", "numpy", "SimpleITK", "scipy", "nibabel"}}))
+"""
+    assert _python(code).endswith("[]")
+
+
+def _python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_cmake_lists_every_file_of_the_module():
+    text = (ROOT / "RobustDIR" / "CMakeLists.txt").read_text(encoding="utf-8")
+    listed = re.findall(r"^\s+(RobustDIRLib/\S+)$", text, re.MULTILINE)
+    skipped = {"__pycache__", ".pyc"}
+    present = sorted(
+        path.relative_to(LIBRARY.parent).as_posix()
+        for path in LIBRARY.rglob("*")
+        if path.is_file() and not skipped & {path.suffix, path.parent.name} and not path.name.startswith(".")
+    )
+    assert sorted(listed) == present, "RobustDIR/CMakeLists.txt names every file under RobustDIRLib"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_files_stay_readable_in_length(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
+
+
+def test_version_stands_once_in_package_and_metadata():
+    declared = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    from RobustDIRLib import __version__
+
+    assert declared
+    assert declared.group(1) == __version__

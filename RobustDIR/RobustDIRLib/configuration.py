@@ -1,0 +1,87 @@
+"""Frozen dataclasses from JSON and back; what JSON cannot say, such as an unknown key or a wrong type, is refused."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from RobustDIRLib.errors import InputError
+
+T = TypeVar("T")
+
+
+def _convert(value: Any, wanted: Any, name: str) -> Any:
+    if is_dataclass(wanted):
+        return from_dict(wanted, value, name)
+    kind, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if kind in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(value, next(a for a in arguments if a is not type(None)), name)
+    if kind is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{name} must be a list, not {value!r}")
+        inner = arguments if arguments[-1] is not Ellipsis else (arguments[0],) * len(value)
+        if len(inner) != len(value):
+            raise InputError(f"{name} must have {len(inner)} entries, not {len(value)}")
+        return tuple(_convert(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(zip(value, inner, strict=True)))
+    if kind is dict or wanted is Any:
+        return value
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise InputError(f"{name} must be of type {wanted.__name__}, not {value!r}")
+    return value
+
+
+def from_dict(kind: type[T], values: Any, name: str = "") -> T:
+    """Make a dataclass from a dictionary, as JSON gives it; nested dataclasses and tuples included.
+
+    Args:
+        kind: The dataclass.
+        values: Its fields; absent ones take their default.
+        name: What to call it in errors.
+    Raises:
+        InputError: For an unknown or missing key, a wrong type, or a value the dataclass itself refuses.
+    """
+    name = name or kind.__name__
+    if not isinstance(values, dict):
+        raise InputError(f"{name} must be an object with named values, not {values!r}")
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(f"{name} has no setting {', '.join(unknown)}: known are {', '.join(known)}")
+    missing = [f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING]
+    missing = [m for m in missing if m not in values]
+    if missing:
+        raise InputError(f"{name} lacks the setting {', '.join(missing)}")
+    hints = typing.get_type_hints(kind)
+    converted = {key: _convert(value, hints[key], f"{name}.{key}") for key, value in values.items()}
+    try:
+        return kind(**converted)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain values of a dataclass that JSON can hold; `from_dict` inverts it."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return plain
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: If it is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: check the path") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}): check the file") from error

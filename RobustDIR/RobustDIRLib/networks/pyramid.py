@@ -1,0 +1,176 @@
+"""Correlation pyramid: the shipped default, a cascade of small steps from coarse to fine, symmetric by construction.
+
+Both images are encoded by one encoder. Every level meets the two images halfway: their features are warped to a common
+middle, correlated over a neighbourhood, and a decoder turns the correlation into a velocity that moves the middle away
+from one image and towards the other. The decoder sees the pair in both orders and the velocity is half the difference,
+so that exchanging the images only changes its sign. The halves of the transform and their inverses are composed from
+the integrated velocities, hence swapping fixed and moving gives the inverse, and the inverse costs no second run.
+
+The symmetric midpoint update follows Honkamaa and Marttinen, "SITReg" (2023); the rest is described in
+ARCHITECTURE.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from RobustDIRLib import warping
+from RobustDIRLib.networks.blocks import SLOPE, convolve, instance_norm
+from RobustDIRLib.networks.correlation import local_correlation, offsets
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.padding import crop, pad_to_multiple
+
+
+@dataclass(frozen=True)
+class PyramidConfig:
+    """Sizes of a correlation pyramid; every tuple has one entry a level, from half resolution to the coarsest.
+
+    Attributes:
+        encoder: Feature channels.
+        decoder: Channels of the decoder's hidden convolutions.
+        depth: Number of the decoder's hidden convolutions.
+        radius: Reach of the correlation, voxels of the level.
+        squarings: Steps of scaling and squaring for each level's velocity.
+    """
+
+    encoder: tuple[int, ...] = (16, 32, 48, 48)
+    decoder: tuple[int, ...] = (32, 48, 48, 48)
+    depth: tuple[int, ...] = (2, 2, 2, 2)
+    radius: tuple[int, ...] = (1, 1, 2, 2)
+    squarings: int = 4
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.encoder), len(self.decoder), len(self.depth), len(self.radius)}
+        if lengths != {len(self.encoder)} or not self.encoder:
+            raise ValueError("encoder, decoder, depth and radius need one entry for each level")
+        if min(*self.encoder, *self.decoder, *self.depth, *self.radius, self.squarings) < 1:
+            raise ValueError("channels, depth, radius and squarings must be at least 1")
+
+
+class _EncoderLevel(nn.Module):
+    """Halve the resolution, then two convolutions; gives normalised features before their nonlinearity.
+
+    Features of zero mean let the correlation tell likeness from unlikeness, with zero in between, also past the border.
+    """
+
+    def __init__(self, inputs: int, channels: int, first: bool) -> None:
+        super().__init__()
+        # Kernel 4 with stride 2 keeps cells aligned, as average pooling does; a 3 would shift them by half a voxel.
+        self.reduce = nn.Conv3d(inputs, channels, 4, 2, 1) if first else nn.Conv3d(inputs, channels, 3, 1, 1)
+        self.features = nn.Conv3d(channels, channels, 3, 1, 1)
+        self.first = first
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x if self.first else F.avg_pool3d(x, 2)
+        x = F.leaky_relu(instance_norm(convolve(self.reduce, x)), SLOPE)
+        return instance_norm(convolve(self.features, x))
+
+
+class _Decoder(nn.Module):
+    """A velocity from the correlation of two feature maps at one level, antisymmetric in its two inputs."""
+
+    def __init__(self, features: int, hidden: int, depth: int, radius: int) -> None:
+        super().__init__()
+        steps = offsets(radius)
+        inputs = len(steps) + features + 3
+        self.hidden = nn.ModuleList(
+            nn.Conv3d(inputs if i == 0 else hidden, hidden, 3, padding=1) for i in range(depth)
+        )
+        self.out = nn.Conv3d(hidden, 3, 3, padding=1)
+        nn.init.normal_(self.out.weight, 0.0, 1e-4)
+        nn.init.zeros_(self.out.bias)
+        self.sharpness = nn.Parameter(torch.tensor(2.0))
+        self.radius = radius
+        self.register_buffer("steps", steps, persistent=False)
+
+    def _expectation(self, correlation: Tensor) -> Tensor:
+        weights = torch.softmax(correlation * self.sharpness.exp(), 1)
+        return torch.einsum("bkdhw,kc->bcdhw", weights, self.steps)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Velocity that leads from points of `a` to matching points of `b`, voxels of the level."""
+        correlation = torch.cat(local_correlation(a, b, self.radius))
+        guess = self._expectation(correlation)
+        x = torch.cat([correlation, torch.cat([a, b]), guess], 1)
+        for layer in self.hidden:
+            x = F.leaky_relu(instance_norm(convolve(layer, x)), SLOPE)
+        ab, ba = (guess + convolve(self.out, x).float()).chunk(2)
+        return (ab - ba) / 2
+
+
+class CorrelationPyramid(nn.Module):
+    """Coarse-to-fine registration network; see the module's text.
+
+    Images `(B, 1, D, H, W)` scaled to [-1, 1], any size; gives both displacements at the images' resolution.
+    """
+
+    def __init__(self, config: PyramidConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or PyramidConfig()
+        c = self.config
+        inputs = (1, *c.encoder[:-1])
+        self.encoder = nn.ModuleList(
+            _EncoderLevel(i, o, first=level == 0) for level, (i, o) in enumerate(zip(inputs, c.encoder, strict=True))
+        )
+        sizes = zip(c.encoder, c.decoder, c.depth, c.radius, strict=True)
+        self.decoder = nn.ModuleList(_Decoder(*level) for level in sizes)
+        self.to(memory_format=torch.channels_last_3d)
+
+    @property
+    def multiple(self) -> int:
+        """Sides are padded to a multiple of this many voxels."""
+        return int(2 ** len(self.config.encoder))
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Features of every level, from half resolution to the coarsest."""
+        features = []
+        x = images
+        for level, encode in enumerate(self.encoder):
+            x = encode(x if level == 0 else F.leaky_relu(x, SLOPE))
+            features.append(x)
+        return features
+
+    def levels(self, fixed: Tensor, moving: Tensor) -> list[Deformation]:
+        """Displacements after every level, coarse to fine, each on its level's grid and in its voxels.
+
+        Args:
+            fixed: Shape `(B, 1, D, H, W)`, sides divisible by `multiple`, intensities in [-1, 1].
+            moving: The same shape.
+        """
+        features = self.encode(torch.cat([fixed, moving]))
+        halves = inverses = torch.zeros(0)
+        results = []
+        for level in reversed(range(len(features))):
+            both = features[level].float().contiguous()
+            if results:
+                shape = both.shape[2:]
+                halves = warping.resize_displacement(halves, shape)
+                inverses = warping.resize_displacement(inverses, shape)
+                both = warping.warp(both, halves)
+            velocity = self.decoder[level](*both.chunk(2)) / 2
+            # The first half of the batch leads from the middle to fixed, the second to moving.
+            step = warping.integrate_velocity(torch.cat([-velocity, velocity]), self.config.squarings)
+            back = torch.cat(step.chunk(2)[::-1])
+            halves = warping.compose(halves, step) if results else step
+            inverses = warping.compose(back, inverses) if results else back
+            swapped = torch.cat(halves.chunk(2)[::-1])
+            results.append(Deformation(*warping.compose(swapped, inverses).chunk(2)))
+        return results
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Deformation:
+        """Displacement and its inverse at the resolution of the images.
+
+        Args:
+            fixed: Shape `(B, 1, D, H, W)`, intensities in [-1, 1].
+            moving: The same shape.
+        Returns:
+            Fixed-to-moving displacement and moving-to-fixed inverse, each `(B, 3, D, H, W)`, voxels, channels z, y, x.
+        """
+        fixed, region = pad_to_multiple(fixed, self.multiple)
+        moving, _ = pad_to_multiple(moving, self.multiple)
+        finest = self.levels(fixed, moving)[-1]
+        return Deformation(*(crop(warping.resize_displacement(u, fixed.shape[2:]), region) for u in finest))

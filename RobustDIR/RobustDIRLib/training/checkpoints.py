@@ -1,0 +1,47 @@
+"""Checkpoints: all a run needs to go on, written so that a kill at any moment leaves a loadable file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from RobustDIRLib.errors import InputError
+
+FORMAT = "robustdir-checkpoint-1"
+NAME = "checkpoint.pt"
+
+
+def write_atomically(content: Any, path: Path) -> None:
+    """`torch.save` to a temporary name in the same folder, flushed to disk, then renamed."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a run's state: tensors, numbers, text and containers of them only."""
+    write_atomically({"format": FORMAT, **state}, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a run's state; nothing in the file is executed.
+
+    Raises:
+        InputError: If the file is missing, truncated, or is no checkpoint of ours.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist: check the path of the checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is not a readable checkpoint (truncated or foreign): use another file") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{path} is not a checkpoint of RobustDIR: use the checkpoint.pt of a run's folder")
+    return state

@@ -1,0 +1,98 @@
+"""Everything a training run is defined by: one JSON file is one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from RobustDIRLib.synthesis.pairs import PairConfig
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss terms.
+
+    Attributes:
+        end_point: End-point error to the exact displacement, at every level.
+        level_decay: Factor of the end-point error from each level to the next coarser one.
+        dice: Dice loss of the labels (Eq. 2).
+        gradient: Mean L2 norm of the displacement's gradient (Eq. 3); 0.75 in the paper.
+    """
+
+    end_point: float = 1.0
+    level_decay: float = 0.5
+    dice: float = 0.0
+    gradient: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with warm-up, a constant stretch and a linear decay, gradients clipped, weights averaged.
+
+    Attributes:
+        learning_rate: During the constant stretch.
+        weight_decay: Of AdamW; with 0 it is Adam.
+        warmup: Steps of linear increase from zero.
+        decay_steps: The last steps, over which the rate falls linearly to `final_share` of it.
+        final_share: See above.
+        clip: Largest norm of the gradient; 0 for none.
+        average: Decay of the exponential moving average of the weights, which is what is validated and published.
+    """
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    warmup: int = 0
+    decay_steps: int = 0
+    final_share: float = 0.01
+    clip: float = 0.0
+    average: float = 0.999
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One pretraining run.
+
+    Attributes:
+        network: What `networks.build.build_network` takes.
+        banks: Folders of label maps.
+        pairs: What is synthesised from them.
+        loss: Weights of the loss terms.
+        optimizer: Its settings.
+        steps: Optimiser steps in all.
+        batch: Pairs a step (and process).
+        seed: Of the weights and of every pair.
+        precision: auto, fp32, bf16 or fp16. auto is fp32 on a CPU without matrix units for bf16.
+        threads: Of the network; 0 leaves torch's choice.
+        workers: Processes that synthesise ahead; 0 synthesises in between.
+        log_every, validate_every, checkpoint_every: Steps between records, validations, checkpoints.
+        validation_pairs: Number of fixed validation pairs.
+        initial: Model file or checkpoint whose weights the run starts from.
+    """
+
+    network: dict[str, Any]
+    banks: tuple[str, ...]
+    pairs: PairConfig = field(default_factory=PairConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    steps: int = 100_000
+    batch: int = 1
+    seed: int = 0
+    precision: str = "auto"
+    threads: int = 0
+    workers: int = 1
+    log_every: int = 20
+    validate_every: int = 500
+    checkpoint_every: int = 200
+    validation_pairs: int = 8
+    initial: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+        counts = (self.steps, self.batch, self.log_every, self.validate_every, self.checkpoint_every)
+        if min(counts) < 1 or min(self.workers, self.threads, self.validation_pairs) < 0:
+            raise ValueError("steps, batch and the intervals must be at least 1, and no number negative")
+        if not self.banks:
+            raise ValueError("banks must name at least one folder of label maps")

@@ -1,0 +1,83 @@
+"""Pairs for training, each fixed by the run's seed and its own index, whichever process makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.synthesis.bank import LabelBank
+from RobustDIRLib.synthesis.pairs import Pair, PairConfig, synthesize_pair
+from RobustDIRLib.synthesis.random import generator, integer
+from RobustDIRLib.training.config import TrainingConfig
+
+# Validation pairs come from a stream of seeds that training never enters.
+_TRAINING, _VALIDATION = 1, 2
+
+
+class SyntheticPairs(Dataset[Pair]):
+    """An endless data set: item k is always the same pair, made on the spot."""
+
+    def __init__(self, bank: LabelBank, config: PairConfig, seed: int, stream: int = _TRAINING) -> None:
+        self.bank, self.config, self.seed, self.stream = bank, config, seed, stream
+
+    def __getitem__(self, index: int) -> Pair:
+        g = generator(self.seed, self.stream, index)
+        return synthesize_pair(self.bank[integer(0, len(self.bank) - 1, g)], self.config, g)
+
+
+def join(pairs: Sequence[Pair]) -> Pair:
+    """Several pairs as one, along the batch axis."""
+    *images, truths = zip(*pairs, strict=True)
+    truth = Deformation(*(torch.cat(parts) for parts in zip(*truths, strict=True)))
+    return Pair(*(torch.cat(parts) for parts in images), truth)
+
+
+def to_device(pair: Pair, device: torch.device) -> Pair:
+    """The pair with every tensor on a device."""
+
+    def move(tensor: Tensor) -> Tensor:
+        return tensor.to(device, non_blocking=True)
+
+    return Pair(*(move(t) for t in pair[:4]), Deformation(*(move(t) for t in pair.truth)))
+
+
+def training_batches(config: TrainingConfig, bank: LabelBank, first: int, rank: int, world: int) -> Iterator[Pair]:
+    """Batches from step `first` on; every process takes its own share of each step's pairs.
+
+    The pairs of a step depend on the step alone, so a resumed run meets the same ones as an unbroken run, and several
+    processes meet together the same ones as a single process with their batches joined.
+    """
+    data = SyntheticPairs(bank, config.pairs, config.seed)
+    per_step = config.batch * world
+    indices = (
+        [step * per_step + rank * config.batch + i for i in range(config.batch)] for step in range(first, config.steps)
+    )
+    loader = DataLoader(
+        data,
+        batch_sampler=list(indices),
+        collate_fn=join,
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+        worker_init_fn=_one_thread,
+    )
+    return iter(loader)
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def validation_pairs(config: TrainingConfig, bank: LabelBank) -> list[Pair]:
+    """The fixed validation pairs: the same for every run with the same banks and pair settings."""
+    data = SyntheticPairs(bank, config.pairs, 0, _VALIDATION)
+    return [data[index] for index in range(config.validation_pairs)]
+
+
+def open_banks(config: TrainingConfig) -> LabelBank:
+    """The label maps of all banks a run names."""
+    return LabelBank(*(Path(bank) for bank in config.banks))

@@ -1,0 +1,232 @@
+"""The pretraining loop: `train(config, folder)` yields a record for every event, as a dictionary that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.model_store import save_model
+from RobustDIRLib.networks.build import build_network, network_config
+from RobustDIRLib.synthesis.pairs import Pair
+from RobustDIRLib.training.average import WeightAverage
+from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
+from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig
+from RobustDIRLib.training.data import open_banks, to_device, training_batches, validation_pairs
+from RobustDIRLib.training.losses import pretraining_loss
+from RobustDIRLib.training.processes import Process, autocast, joined_processes, uses_fp16
+from RobustDIRLib.training.stopping import StopRequest
+from RobustDIRLib.training.validation import validate
+
+Record = dict[str, Any]
+MODEL = "weights.pt"
+
+
+class _Objective(nn.Module):
+    """Network and loss in one module, so that DistributedDataParallel sees one forward pass."""
+
+    def __init__(self, network: nn.Module, loss: LossConfig) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        levels = self.network.levels(pair.fixed, pair.moving)  # type: ignore[operator]
+        return pretraining_loss(levels, pair, self.loss)
+
+
+def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
+    """Rate of step `step` (from 0): linear warm-up, constant, linear decay at the end."""
+    rise = min(1.0, (step + 1) / max(config.warmup, 1))
+    left = min(1.0, (steps - step) / max(config.decay_steps, 1))
+    return config.learning_rate * rise * (config.final_share + (1 - config.final_share) * left)
+
+
+class Trainer:
+    """State of a run: network, optimiser, average of the weights, step."""
+
+    def __init__(self, config: TrainingConfig, process: Process) -> None:
+        torch.manual_seed(config.seed)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.config, self.process, self.step, self.skipped = config, process, 0, 0
+        self.network = build_network(config.network).to(process.device)
+        if config.initial:
+            self.network.load_state_dict(initial_weights(Path(config.initial)))
+        o = config.optimizer
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), o.learning_rate, weight_decay=o.weight_decay)
+        self.average = WeightAverage(self.network, o.average)
+        self.scaler = torch.amp.GradScaler(process.device.type, enabled=uses_fp16(config.precision, process.device))
+        self.objective = process.share(_Objective(self.network, config.loss))
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
+        return {
+            "config": to_dict(self.config),
+            "network": network_config(self.network),
+            "step": self.step,
+            "skipped": self.skipped,
+            "weights": self.network.state_dict(),
+            "average": self.average.weights,
+            "average_updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's state.
+
+        Raises:
+            InputError: If the checkpoint is of another network.
+        """
+        if state["network"] != network_config(self.network):
+            raise InputError("the run's checkpoint holds another network than its configuration: use another folder")
+        self.network.load_state_dict(state["weights"])
+        self.average.weights = {k: v.to(self.process.device) for k, v in state["average"].items()}
+        self.average.updates = state["average_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.skipped = state["step"], state["skipped"]
+
+    def learn(self, pair: Pair) -> tuple[float, float]:
+        """One optimiser step; returns the loss and the finest level's end-point error."""
+        o = self.config.optimizer
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.config.steps, o)
+        with autocast(self.config.precision, self.process.device):
+            loss, error = self.objective(pair)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), o.clip or float("inf"))
+        # A single bad pair must not destroy hours of learning.
+        if torch.isfinite(norm):
+            self.scaler.step(self.optimizer)
+            self.average.update(self.network)
+        else:
+            self.skipped += 1
+        self.scaler.update()
+        self.step += 1
+        return float(loss.detach()), float(error)
+
+
+def initial_weights(path: Path) -> dict[str, Tensor]:
+    """Weights to start from: a model file's, or the averaged ones of a checkpoint."""
+    from RobustDIRLib.model_store import load_model
+
+    if path.name.endswith(NAME):
+        weights: dict[str, Tensor] = load_checkpoint(path)["average"]
+        return weights
+    return load_model(path).network.state_dict()
+
+
+class _Meter:
+    """Means since the last record, and how the time was spent."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.loss = self.error = self.waiting = self.learning = 0.0
+
+    def record(self, trainer: Trainer) -> Record:
+        n, busy = max(self.count, 1), self.waiting + self.learning
+        return {
+            "kind": "step",
+            "step": trainer.step,
+            "steps": trainer.config.steps,
+            "loss": self.loss / n,
+            "end_point_error": self.error / n,
+            "learning_rate": trainer.optimizer.param_groups[0]["lr"],
+            "seconds_per_step": busy / n,
+            "network_share": self.learning / busy if busy else 0.0,
+            "skipped": trainer.skipped,
+        }
+
+
+def _validation_record(trainer: Trainer, pairs: list[Pair]) -> Record:
+    network = trainer.network.eval()
+    with trainer.average.used_by(network):
+        measures = validate(network, pairs)
+    network.train()
+    return {"kind": "validation", "step": trainer.step, **measures}
+
+
+def _save(trainer: Trainer, folder: Path, history: list[Record]) -> None:
+    save_checkpoint(folder / NAME, trainer.state())
+    card = {"config": to_dict(trainer.config), "step": trainer.step, "validation": history[-1:]}
+    network = build_network(network_config(trainer.network))
+    network.load_state_dict(trainer.average.weights)
+    save_model(folder / MODEL, network, card)
+
+
+def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iterator[Record]:
+    """Pretrain a network.
+
+    Writes `run.json` (the configuration), `checkpoint.pt` (to resume) and `weights.pt` (averaged weights, a model file)
+    into the folder. A file named `stop` there, SIGTERM or SIGINT ends the run after the step, with a checkpoint.
+
+    Args:
+        config: The run.
+        folder: Where it lives; made if needed.
+        resume: Go on from the folder's checkpoint. Pairs depend on seed and step only, so the curve is that of an
+            unbroken run. The configuration may differ in all but the network, to lengthen or end a run.
+    Yields:
+        Records of kind `start`, `step`, `validation`, `checkpoint`, `stop` or `end`.
+    Raises:
+        InputError: If the folder holds a run and `resume` is false, or a file it needs is missing or unfit.
+    """
+    with joined_processes() as process, StopRequest(folder / "stop") as stop:
+        if not resume and (folder / NAME).exists():
+            raise InputError(f"{folder} already holds a run: resume it, or name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        trainer = Trainer(config, process)
+        if resume:
+            trainer.restore(load_checkpoint(folder / NAME))
+        if process.leads:
+            _write_json(folder / "run.json", to_dict(config))
+        yield from _steps(trainer, folder, stop)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=1))
+    os.replace(temporary, path)
+
+
+def _steps(trainer: Trainer, folder: Path, stop: StopRequest) -> Iterator[Record]:
+    config, process = trainer.config, trainer.process
+    bank = open_banks(config)
+    fixed_pairs = [to_device(p, process.device) for p in validation_pairs(config, bank)] if process.leads else []
+    batches = training_batches(config, bank, trainer.step, process.rank, process.world)
+    parameters = sum(p.numel() for p in trainer.network.parameters())
+    yield {"kind": "start", "step": trainer.step, "steps": config.steps, "parameters": parameters, "maps": len(bank)}
+    history: list[Record] = []
+    meter, stopped = _Meter(), False
+    while trainer.step < config.steps and not stopped:
+        started = time.perf_counter()
+        pair = to_device(next(batches), process.device)
+        received = time.perf_counter()
+        loss, error = trainer.learn(pair)
+        meter.count += 1
+        meter.loss += loss
+        meter.error += error
+        meter.waiting += received - started
+        meter.learning += time.perf_counter() - received
+        stopped = process.any(bool(stop))
+        ends = stopped or trainer.step == config.steps
+        if ends or trainer.step % config.log_every == 0:
+            yield meter.record(trainer)
+            meter = _Meter()
+        if process.leads and (ends or trainer.step % config.validate_every == 0):
+            history.append(_validation_record(trainer, fixed_pairs))
+            yield history[-1]
+        if process.leads and (ends or trainer.step % config.checkpoint_every == 0):
+            _save(trainer, folder, history)
+            yield {"kind": "checkpoint", "step": trainer.step, "file": str(folder / NAME)}
+    yield {"kind": "stop" if stopped else "end", "step": trainer.step}

@@ -1,0 +1,82 @@
+"""One process or several under `torchrun`: who we are, and the device and precision to compute with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process's place among those that train together, and its device."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes records and files."""
+        return self.rank == 0
+
+    def share(self, network: nn.Module) -> nn.Module:
+        """The network, with gradients averaged over all processes where there are several."""
+        return DistributedDataParallel(network) if self.world > 1 else network
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process: all must stop at the same step."""
+        if self.world == 1:
+            return flag
+        total = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(total)
+        return bool(total > 0)
+
+
+@contextmanager
+def joined_processes() -> Iterator[Process]:
+    """Join the group that torchrun describes by its environment variables; alone if there is none."""
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+    if world == 1:
+        yield Process(0, 1, device)
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Process(rank, world, device)
+    finally:
+        dist.destroy_process_group()
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """What to compute the convolutions in.
+
+    `auto` takes bf16 (fp16 on GPUs without it) on CUDA; on a CPU bf16 only where there are matrix units for it (AMX),
+    since without them single precision with channels innermost is about twice as fast.
+    """
+    if precision == "auto":
+        precision = _best_precision(device)
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def _best_precision(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return "bf16" if device.type == "cpu" and amx is not None and amx() else "fp32"
+
+
+def uses_fp16(precision: str, device: torch.device) -> bool:
+    """Whether gradients need scaling against underflow."""
+    return precision == "fp16" or (precision == "auto" and _best_precision(device) == "fp16")

@@ -50,7 +50,18 @@ def test_json_says_the_same(capsys):
 def test_text_names_everything(capsys):
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
-    for word in ("python", "torch", "SimpleITK", "nibabel", "cores", "memory total", "GiB", "[demo]", "generic", "ready"):
+    for word in (
+        "python",
+        "torch",
+        "SimpleITK",
+        "nibabel",
+        "cores",
+        "memory total",
+        "GiB",
+        "[demo]",
+        "generic",
+        "ready",
+    ):
         assert word in text
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-RESULT, PICTURE = "result", "picture.png"
+RESULT, PICTURE, PRESET = "result", "picture.png", "brain-mri"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,7 +50,7 @@ def register_command(folder: Path, model: str, device: str) -> list[str]:
     landmarks = [("--fixed-landmarks", demo.FIXED_LANDMARKS), ("--moving-landmarks", demo.MOVING_LANDMARKS)]
     command = ["register", str(folder / demo.FIXED), str(folder / demo.MOVING), "-o", str(folder / RESULT)]
     command += [part for option, name in landmarks for part in (option, str(folder / name))]
-    return [*command, "--preset", "brain-mri", "--model", model, "--device", device]
+    return [*command, "--preset", PRESET, "--model", model, "--device", device]
 
 
 def _folder(folder: Path, overwrite: bool) -> Path:

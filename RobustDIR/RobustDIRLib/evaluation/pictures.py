@@ -157,7 +157,7 @@ def _extent(grid: Grid, plane: Plane) -> tuple[float, float]:
 
 
 def _centre(image: Image) -> tuple[int, int, int]:
-    """Voxel amid what is bright, counted to superior, posterior, left; beside the midline, where there is more to see."""
+    """Voxel amid what is bright, counted to superior, posterior, left; off the midline, where there is more to see."""
     seen = BodyAxes.of(image.grid).view(image.array)[::2, ::2, ::2]
     where = np.nonzero(seen > threshold_otsu(seen))
     z, y, x = (int(np.quantile(places, q)) * 2 for places, q in zip(where, (0.5, 0.5, 0.62), strict=True))
@@ -176,23 +176,18 @@ def _range(array: NDArray[Any]) -> tuple[float, float]:
 
 def _show(ax: Axes, values: NDArray[Any], plane: Plane, grid: Grid, limits: tuple[float, float]) -> None:
     height, width = _extent(grid, plane)
-    upward = plane.row_axis == 0
-    bounds = (0, width, 0, height) if upward else (0, width, height, 0)
-    origin = "lower" if upward else "upper"
-    ax.imshow(
-        values, cmap="gray", vmin=limits[0], vmax=limits[1], extent=bounds, origin=origin, interpolation="nearest"
-    )
+    if plane.row_axis == 0:  # superior is up
+        ax.imshow(values, "gray", vmin=limits[0], vmax=limits[1], extent=(0, width, 0, height), origin="lower")
+    else:
+        ax.imshow(values, "gray", vmin=limits[0], vmax=limits[1], extent=(0, width, height, 0), origin="upper")
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values():
         spine.set_visible(False)
-    left, right, top, bottom = plane.letters
-    for x, y, letter in ((0.03, 0.5, left), (0.97, 0.5, right), (0.5, 0.97, top), (0.5, 0.03, bottom)):
-        sides = {
-            "ha": {0.03: "left", 0.97: "right"}.get(x, "center"),
-            "va": {0.03: "bottom", 0.97: "top"}.get(y, "center"),
-        }
-        box = {"facecolor": _BACKGROUND, "edgecolor": "none", "alpha": 0.6, "pad": 1.5}
-        ax.text(x, y, letter, transform=ax.transAxes, color=_INK, fontsize=10, bbox=box, **sides)
+    box = {"facecolor": _BACKGROUND, "edgecolor": "none", "alpha": 0.6, "pad": 1.5}
+    sides = ((0.03, 0.5, "left", "center"), (0.97, 0.5, "right", "center"))
+    ends = ((0.5, 0.97, "center", "top"), (0.5, 0.03, "center", "bottom"))
+    for letter, (x, y, ha, va) in zip(plane.letters, (*sides, *ends), strict=True):
+        ax.text(x, y, letter, {"ha": ha, "va": va}, transform=ax.transAxes, color=_INK, fontsize=10, bbox=box)
 
 
 def _millimetres(shape: tuple[int, ...], plane: Plane, grid: Grid) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 
 from RobustDIRLib import __version__
@@ -27,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 bad input, 130 interrupted.
     """
-    modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS if find_spec(f"{__name__}.{name}")}
+    modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
     args = _parser(modules).parse_args(argv)
     try:
         return int(modules[args.command].run(args))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     print("making a brain pair with a known deformation", flush=True)
     demo.write_pair(folder, demo.make_pair(demo.template_brain(), args.seed))
     command = register_command(folder, args.model, args.device)
-    print("robustdir " + " ".join(command), flush=True)
+    print(shlex.join(["robustdir", *command]), flush=True)
     begun = time.perf_counter()
     if code := main([*command, "--overwrite"] if args.overwrite else command):
         return code

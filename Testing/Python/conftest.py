@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
+
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
-from scipy.ndimage import gaussian_filter
-from scipy.spatial.transform import Rotation
 
 _SHAPE = (17, 21, 25)
 # Centre (z, y, x) and width as parts of each side, and height: no two alike, none on a plane of symmetry.

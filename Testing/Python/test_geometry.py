@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.io.images import set_geometry
 

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.io.checksums import sha256
@@ -400,6 +401,18 @@ def test_nearest_keeps_labels_and_type(a_label_map, other_grid):
     assert set(np.unique(onto.array)) <= set(np.unique(a_label_map.array))
 
 
+def test_whole_numbers_are_rounded_not_cut_off(an_image):
+    shift = sitk.TranslationTransform(3, (0.7, -0.4, 0.9))
+    exact = resample(Image(an_image.array.astype(np.float64) * 50 - 25, an_image.grid), an_image.grid, shift)
+    counted = Image(np.round(an_image.array * 50 - 25).astype(np.int16), an_image.grid)
+    resampled = resample(counted, an_image.grid, shift)
+    assert resampled.array.dtype == np.int16
+    inside = (slice(3, -3),) * 3
+    difference = resampled.array[inside] - exact.array[inside]
+    assert np.abs(difference).max() <= 1.0
+    assert np.abs(difference.mean()) < 0.02
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_transform_takes_fixed_points_to_moving_points(an_image, axis):
     """Moving by two voxels along one axis brings the value from two voxels further."""
@@ -463,6 +476,26 @@ def test_several_series_are_refused_and_listed(tmp_path):
     message = refusal(tmp_path / "ct")
     assert re.search(r"1\.2\.3\S* \(CT Chest, 10 slices\)", message)
     assert re.search(r"1\.2\.9\S* \(CT Chest, 8 slices\)", message)
+
+
+def write_contours(path: Path) -> None:
+    """The least of an RTSTRUCT object: explicit little-endian DICOM without pixels."""
+
+    def element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
+        value += (b"\0" if kind == b"UI" else b" ") * (len(value) % 2)
+        return struct.pack("<HH2sH", group, number, kind, len(value)) + value
+
+    uid = b"1.2.840.10008.5.1.4.1.1.481.3"
+    meta = element(2, 2, b"UI", uid) + element(2, 3, b"UI", b"1.7.1") + element(2, 16, b"UI", b"1.2.840.10008.1.2.1")
+    body = element(8, 0x16, b"UI", uid) + element(8, 0x18, b"UI", b"1.7.1") + element(8, 0x60, b"CS", b"RTSTRUCT")
+    body += element(0x20, 0x0D, b"UI", b"1.2") + element(0x20, 0x0E, b"UI", b"1.7")
+    path.write_bytes(bytes(128) + b"DICM" + element(2, 0, b"UL", struct.pack("<I", len(meta))) + meta + body)
+
+
+def test_contours_beside_a_scan_are_passed_over(tmp_path):
+    array = write_series(tmp_path / "ct")
+    write_contours(tmp_path / "ct" / "contours.dcm")
+    np.testing.assert_array_equal(read_image(tmp_path / "ct").array, array)
 
 
 def test_missing_slice_is_refused_with_figures(tmp_path):

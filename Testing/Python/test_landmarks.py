@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks, write_landmarks

@@ -15,8 +15,6 @@ from RobustDIRLib.io.files import last_line, quiet_itk
 _log = logging.getLogger(__name__)
 
 _POSITION, _ORIENTATION, _MODALITY, _DESCRIPTION = "0020|0032", "0020|0037", "0008|0060", "0008|103e"
-# Objects that lie beside a scan and hold no voxels of their own.
-_NOT_IMAGES = {"RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG", "DOC"}
 # Relative to the usual distance of slices: beyond the first a volume is refused, beyond the second the user is told.
 _REFUSED, _TOLD = 0.1, 0.01
 
@@ -47,20 +45,20 @@ def read_series(folder: Path) -> sitk.Image:
 
 def _files_of_only_series(folder: Path) -> list[str]:
     series = {uid: list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) for uid in _series(folder)}
-    headers = {uid: _header(files[0]) for uid, files in series.items()}
-    images = [uid for uid in series if _tag(headers[uid], _MODALITY) not in _NOT_IMAGES]
-    if not images:
+    if not series:
         raise InputError(f"{folder} holds no DICOM images; give the folder in which the slices themselves lie.")
-    if len(images) > 1:
+    if len(series) > 1:
+        headers = {uid: _header(files[0]) for uid, files in series.items()}
         listed = "; ".join(
             f"{uid} ({_tag(headers[uid], _MODALITY)} {_tag(headers[uid], _DESCRIPTION)}, {len(series[uid])} slices)"
-            for uid in images
+            for uid in series
         )
-        raise InputError(f"{folder} holds {len(images)} DICOM series, give the wanted one its own folder: {listed}.")
-    return series[images[0]]
+        raise InputError(f"{folder} holds {len(series)} DICOM series, give the wanted one its own folder: {listed}.")
+    return next(iter(series.values()))
 
 
 def _series(folder: Path) -> tuple[str, ...]:
+    """The series with pixels; contours, plans and reports that lie beside a scan are none to GDCM."""
     try:
         return tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
     except RuntimeError as error:

@@ -105,7 +105,20 @@ def write_image(path: PathLike, image: Image) -> None:
     """
     check_extension(path, IMAGE_EXTENSIONS, "an image")
     with written_atomically(path) as temporary, quiet_itk():
-        sitk.WriteImage(to_sitk(image), str(temporary), useCompression=extension(path) != ".nii")
+        if extension(path) == ".nii.gz":
+            _write_gzipped(temporary, to_sitk(image))
+        else:
+            compressed = extension(path) != ".nii"
+            sitk.WriteImage(to_sitk(image), str(temporary), useCompression=compressed, compressionLevel=1)
+
+
+def _write_gzipped(path: Path, itk_image: sitk.Image) -> None:
+    plain = path.with_suffix("")
+    try:
+        sitk.WriteImage(itk_image, str(plain))
+        path.write_bytes(nifti.gzipped(plain.read_bytes()))
+    finally:
+        plain.unlink(missing_ok=True)
 
 
 def to_sitk(image: Image) -> sitk.Image:
@@ -161,7 +174,8 @@ def resample(
     Returns:
         Image on `grid`. Nothing is smoothed, so that coarse grids alias.
     """
-    moving = to_sitk(image)
+    whole = not nearest and not np.issubdtype(image.array.dtype, np.floating)
+    moving = sitk.Cast(to_sitk(image), sitk.sitkFloat64) if whole else to_sitk(image)
     if outside is None:
         outside = 0.0 if nearest else float(image.array.min())
     resampler = sitk.ResampleImageFilter()
@@ -172,7 +186,8 @@ def resample(
     resampler.SetTransform(transform if transform is not None else sitk.Transform(3, sitk.sitkIdentity))
     resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
     resampler.SetDefaultPixelValue(float(outside))
-    return Image(sitk.GetArrayFromImage(resampler.Execute(moving)), grid)
+    array = sitk.GetArrayFromImage(resampler.Execute(moving))
+    return Image(np.round(array).astype(image.array.dtype) if whole else array, grid)  # ITK alone would cut off digits
 
 
 def _read(path: Path) -> Image:
@@ -182,25 +197,24 @@ def _read(path: Path) -> Image:
         _check_kind(path, itk_image.GetPixelID(), itk_image.GetSize())
         return _placed(path, sitk.GetArrayFromImage(itk_image), itk_image)
     existing_file(path)
-    if extension(path) in nifti.EXTENSIONS:
-        nifti.check_file(path)
+    image = nifti.load_nifti(path) if extension(path) in nifti.EXTENSIONS else None
     with quiet_itk():
         try:
-            return _read_with_sitk(path)
+            return _read_with_sitk(path, image)
         except RuntimeError:  # SimpleITK's only exception: what it does not know, nibabel may
             pass
-    image = nifti.load(path)
+    image = nifti.load_other(path) if image is None else image
     return Image(nifti.voxels(path, image), nifti.grid_of(path, image))
 
 
-def _read_with_sitk(path: Path) -> Image:
+def _read_with_sitk(path: Path, nifti_image: Any) -> Image:
+    """The image where SimpleITK places it; voxels of NIfTI from nibabel, as ITK turns NaN and infinite ones into 0."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     _check_kind(path, reader.GetPixelID(), reader.GetSize())
-    if extension(path) in nifti.EXTENSIONS:  # ITK would turn NaN and infinite voxels of NIfTI into 0 without a word
-        return _placed(path, nifti.voxels(path, nifti.load(path)), reader)
-    return _placed(path, sitk.GetArrayFromImage(reader.Execute()), reader)
+    array = sitk.GetArrayFromImage(reader.Execute()) if nifti_image is None else nifti.voxels(path, nifti_image)
+    return _placed(path, array, reader)
 
 
 def _check_kind(path: Path, pixel: int, size: tuple[int, ...]) -> None:

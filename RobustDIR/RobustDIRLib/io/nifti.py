@@ -6,7 +6,7 @@ import gzip
 import logging
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
-from RobustDIRLib.io.files import extension
+from RobustDIRLib.io.files import extension, last_line
 
 _log = logging.getLogger(__name__)
 
 EXTENSIONS = (".nii", ".nii.gz")
-_CHUNK = 1 << 22
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
 # Distance in voxels by which a corner of the volume may move when its axes are made rectangular.
 _SKEW = 0.1
@@ -29,51 +28,50 @@ _SKEW = 0.1
 NIBABEL_ERRORS = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
 
 
-def check_file(path: Path) -> None:
-    """Refuses a NIfTI file that is cut short or damaged, or whose voxel spacing is not positive.
+def load_nifti(path: Path) -> Any:
+    """A NIfTI file as a nibabel image in memory, once it is known to be whole and its spacing positive.
 
     ITK fills what is missing with zeros and takes a spacing of zero for 1 mm, both without a word.
 
     Raises:
-        InputError: If so.
+        InputError: If the file is cut short or damaged, or a spacing is not positive and finite.
     """
     try:
-        with _opened(path) as file:
-            header = _raw_header(file)
-            voxels = int(np.prod(header.get_data_shape(), dtype=np.int64))
-            needed = int(header["vox_offset"]) + voxels * header.get_data_dtype().itemsize
-            held = _length(file)
+        data = path.read_bytes()
+        if extension(path) == ".nii.gz":
+            data = gzip.decompress(data)  # to its end, and so to its checksum
+        kind = _kind(data)
+        header = kind.header_class(data[: kind.header_class.sizeof_hdr], check=False)  # before nibabel's repairs
+        voxels = int(np.prod(header.get_data_shape(), dtype=np.int64))
+        needed = int(header["vox_offset"]) + voxels * header.get_data_dtype().itemsize
     except NIBABEL_ERRORS as error:
         raise InputError(f"{path} is damaged, cut short or no NIfTI file; copy or export it again.") from error
-    if held < needed:
-        raise InputError(f"{path} is cut short: {held} of {needed} bytes are there; copy or export it again.")
+    if len(data) < needed:
+        raise InputError(f"{path} is cut short: {len(data)} of {needed} bytes are there; copy or export it again.")
     spacing = header["pixdim"][1:4]
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         listed = ", ".join(f"{s:g}" for s in spacing)
         raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
     _tell_of_forms(path, header)
+    try:
+        return kind.from_bytes(data)
+    except NIBABEL_ERRORS as error:
+        raise InputError(f"{path} has an unusable NIfTI header ({last_line(error)}); export it again.") from error
 
 
-def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path) if extension(path) == ".nii.gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _raw_header(file: IO[bytes]) -> Any:
-    """The header as it stands, without nibabel's repairs."""
-    kinds = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
-    start = file.read(4)
-    for order in ("little", "big"):
-        size = int.from_bytes(start, order)
-        if size in kinds:
-            return kinds[size](start + file.read(size - 4), check=False)
+def _kind(data: bytes) -> Any:
+    """The class of NIfTI-1 or NIfTI-2 images, by the size of the header that the first four bytes tell."""
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        size = kind.header_class.sizeof_hdr
+        if size in (int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")):
+            return kind
     raise ValueError("no NIfTI header")
 
 
-def _length(file: IO[bytes]) -> int:
-    """Bytes of a file read to its end, its decompression checked on the way."""
-    while file.read(_CHUNK):
-        pass
-    return file.tell()
+def gzipped(data: bytes) -> bytes:
+    """Gzip for voxels: on floats three times as fast as the usual strategies and as small, as nothing repeats."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, wbits=31, strategy=zlib.Z_RLE)
+    return compressor.compress(data) + compressor.flush()
 
 
 def _tell_of_forms(path: Path, header: Any) -> None:
@@ -117,8 +115,8 @@ def voxels(path: Path, image: Any) -> NDArray[Any]:
     return np.ascontiguousarray(array.T, dtype=array.dtype.newbyteorder("="))
 
 
-def load(path: Path) -> Any:
-    """A file as a nibabel image, its voxels not read yet.
+def load_other(path: Path) -> Any:
+    """A file of another format than NIfTI as a nibabel image, its voxels not read yet.
 
     Raises:
         InputError: If nibabel knows no such file.

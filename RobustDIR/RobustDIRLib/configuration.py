@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def _convert(value: Any, wanted: Any, name: str) -> Any:
-    if is_dataclass(wanted):
+    if isinstance(wanted, type) and is_dataclass(wanted):
         return from_dict(wanted, value, name)
     kind, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if kind in (typing.Union, types.UnionType):

@@ -83,7 +83,7 @@ class Grid:
         return (np.asarray(points, dtype=np.float64) - np.asarray(self.origin)) @ self.mm_to_array.T
 
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
-        """Whether each point `(..., 3)`, mm, LPS, lies within the grid's voxels (half a voxel past the outer centres)."""
+        """Whether points `(..., 3)`, mm, LPS, lie within the voxels, so up to half a voxel past the outer centres."""
         voxels = self.voxels_from_points(points)
         return np.asarray(((voxels >= -0.5) & (voxels <= np.array(self.shape) - 0.5)).all(-1))
 
@@ -112,8 +112,8 @@ class Grid:
 
     def padded(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> Grid:
         """The grid with whole voxels added (or, where negative, taken off) before and after each axis z, y, x."""
-        shape = tuple(n + b + a for n, b, a in zip(self.shape, before, after, strict=True))
-        return Grid(shape, self.spacing, tuple(self.points_from_voxels([-b for b in before])), self.direction)
+        z, y, x = (n + b + a for n, b, a in zip(self.shape, before, after, strict=True))
+        return Grid((z, y, x), self.spacing, tuple(self.points_from_voxels([-b for b in before])), self.direction)
 
     def close_to(self, other: Grid, tolerance: float = 1e-3) -> bool:
         """Whether both grids have one shape and their corner voxels lie within `tolerance` of a voxel of each other."""

@@ -33,8 +33,8 @@ class _Padded:
         return F.pad(x, (self.radius,) * 6).flatten(2)
 
     def crop(self, x: Tensor) -> Tensor:
-        inside = tuple(slice(self.radius, self.radius + n) for n in self.shape)
-        return x.unflatten(2, self.full)[(slice(None), slice(None), *inside)]
+        depth, height, width = (slice(self.radius, self.radius + n) for n in self.shape)
+        return x.unflatten(2, self.full)[:, :, depth, height, width]
 
     def chunks(self) -> list[slice]:
         stop = self.first + self.length

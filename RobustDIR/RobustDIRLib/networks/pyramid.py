@@ -77,11 +77,10 @@ class _Decoder(nn.Module):
         super().__init__()
         steps = offsets(radius)
         inputs = len(steps) + features + 3
-        self.hidden = nn.ModuleList(
-            nn.Conv3d(inputs if i == 0 else hidden, hidden, 3, padding=1) for i in range(depth)
-        )
+        self.hidden = nn.ModuleList(nn.Conv3d(inputs if i == 0 else hidden, hidden, 3, padding=1) for i in range(depth))
         self.out = nn.Conv3d(hidden, 3, 3, padding=1)
         nn.init.normal_(self.out.weight, 0.0, 1e-4)
+        assert self.out.bias is not None
         nn.init.zeros_(self.out.bias)
         self.sharpness = nn.Parameter(torch.tensor(2.0))
         self.radius = radius
@@ -96,8 +95,8 @@ class _Decoder(nn.Module):
         correlation = torch.cat(local_correlation(a, b, self.radius))
         guess = self._expectation(correlation)
         x = torch.cat([correlation, torch.cat([a, b]), guess], 1)
-        for layer in self.hidden:
-            x = F.leaky_relu(instance_norm(convolve(layer, x)), SLOPE)
+        for layer in self.hidden.children():
+            x = F.leaky_relu(instance_norm(convolve(layer, x)), SLOPE)  # type: ignore[arg-type]
         ab, ba = (guess + convolve(self.out, x).float()).chunk(2)
         return (ab - ba) / 2
 
@@ -118,7 +117,7 @@ class CorrelationPyramid(nn.Module):
         )
         sizes = zip(c.encoder, c.decoder, c.depth, c.radius, strict=True)
         self.decoder = nn.ModuleList(_Decoder(*level) for level in sizes)
-        self.to(memory_format=torch.channels_last_3d)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     @property
     def multiple(self) -> int:
@@ -143,7 +142,7 @@ class CorrelationPyramid(nn.Module):
         """
         features = self.encode(torch.cat([fixed, moving]))
         halves = inverses = torch.zeros(0)
-        results = []
+        results: list[Deformation] = []
         for level in reversed(range(len(features))):
             both = features[level].float().contiguous()
             if results:

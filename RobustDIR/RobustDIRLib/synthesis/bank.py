@@ -61,7 +61,9 @@ class LabelBank:
         for folder in folders:
             files = sorted(Path(folder).glob("labels_*.npz"))
             if not files:
-                raise InputError(f"{folder} holds no label maps: make a bank there first, by robustdir synthesize --bank")
+                raise InputError(
+                    f"{folder} holds no label maps: make a bank there first, by robustdir synthesize --bank"
+                )
             for file in files:
                 with np.load(file) as content:
                     self.maps.append(torch.from_numpy(content["labels"]))

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from RobustDIRLib import warping
-from RobustDIRLib.synthesis.random import chance, integer, smooth_noise, uniform, upsample
+from RobustDIRLib.synthesis.random import chance, integer, smooth_noise, uniform
 
 LABELS = 26
 BACKGROUND = 255
@@ -80,9 +80,7 @@ def spheres(
     result = torch.zeros(tuple(shape), dtype=torch.uint8)
     for label, centre, r in zip(order.tolist(), centres.tolist(), radii.tolist(), strict=True):
         box = [slice(max(0, int(c - r)), min(n, int(c + r) + 2)) for c, n in zip(centre, shape, strict=True)]
-        z, y, x = (
-            (torch.arange(b.start, b.stop) - c).square() for b, c in zip(box, centre, strict=True)
-        )
+        z, y, x = ((torch.arange(b.start, b.stop) - c).square() for b, c in zip(box, centre, strict=True))
         inside = z[:, None, None] + y[None, :, None] + x[None, None, :] <= r * r
         result[tuple(box)][inside] = label
     return result
@@ -104,7 +102,7 @@ def draw_tubes(labels: Tensor, g: Generator, *, nodes: int, radius: float, label
         label: Label of the tubes.
     """
     pair = [smooth_noise(labels.shape, nodes, g) for _ in range(2)]
-    distance = sum((n / _distance_scale(n)).square() for n in pair)
+    distance = torch.stack([(n / _distance_scale(n)).square() for n in pair]).sum(0)
     return torch.where(distance[0, 0] < radius**2, torch.tensor(label, dtype=torch.uint8), labels)
 
 

@@ -86,8 +86,8 @@ def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Pair:
     scene = _crop(labels, config.side, g)
     scene = _mirror(scene, g) if config.mirror else scene
     shape = tuple(scene.shape)
-    velocities = [sample_velocity(shape, config.deformation, g, reduction=config.reduction) for _ in range(2)]
-    *deformations, truth = apply_velocities(*velocities, squarings=config.deformation.squarings)
+    fixed, moving = (sample_velocity(shape, config.deformation, g, reduction=config.reduction) for _ in range(2))
+    *deformations, truth = apply_velocities(fixed, moving, config.deformation.squarings)
     contrasts = sample_contrasts(config.intensity, LABELS, g)
     texture = sample_texture(shape, g) if any(c.texture.any() for c in contrasts) else None
     images, maps = [], []
@@ -98,4 +98,4 @@ def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Pair:
         image = apply_contrast(deformed[0, 0], contrast, g, moved)
         images.append(corrupt(image, config.corruption, g))
         maps.append(deformed)
-    return Pair(*images, *maps, truth)
+    return Pair(images[0], images[1], maps[0], maps[1], truth)

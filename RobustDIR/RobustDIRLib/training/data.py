@@ -32,9 +32,15 @@ class SyntheticPairs(Dataset[Pair]):
 
 def join(pairs: Sequence[Pair]) -> Pair:
     """Several pairs as one, along the batch axis."""
-    *images, truths = zip(*pairs, strict=True)
-    truth = Deformation(*(torch.cat(parts) for parts in zip(*truths, strict=True)))
-    return Pair(*(torch.cat(parts) for parts in images), truth)
+    return Pair(
+        torch.cat([pair.fixed for pair in pairs]),
+        torch.cat([pair.moving for pair in pairs]),
+        torch.cat([pair.fixed_labels for pair in pairs]),
+        torch.cat([pair.moving_labels for pair in pairs]),
+        Deformation(
+            torch.cat([pair.truth.displacement for pair in pairs]), torch.cat([pair.truth.inverse for pair in pairs])
+        ),
+    )
 
 
 def to_device(pair: Pair, device: torch.device) -> Pair:
@@ -43,7 +49,8 @@ def to_device(pair: Pair, device: torch.device) -> Pair:
     def move(tensor: Tensor) -> Tensor:
         return tensor.to(device, non_blocking=True)
 
-    return Pair(*(move(t) for t in pair[:4]), Deformation(*(move(t) for t in pair.truth)))
+    fixed, moving, fixed_labels, moving_labels = map(move, pair[:4])
+    return Pair(fixed, moving, fixed_labels, moving_labels, Deformation(*map(move, pair.truth)))
 
 
 def training_batches(config: TrainingConfig, bank: LabelBank, first: int, rank: int, world: int) -> Iterator[Pair]:

@@ -67,10 +67,11 @@ def one_hot(labels: Tensor, chosen: Tensor) -> Tensor:
 
 
 def _label_loss(level: Deformation, pair: Pair) -> Tensor:
-    shape = level.displacement.shape[2:]
+    shape = [int(n) for n in level.displacement.shape[2:]]
     chosen = torch.unique(pair.fixed_labels)
     moving, fixed = (
-        F.adaptive_avg_pool3d(one_hot(labels, chosen), tuple(shape)) for labels in (pair.moving_labels, pair.fixed_labels)
+        F.adaptive_avg_pool3d(one_hot(labels, chosen), shape)  # type: ignore[arg-type]
+        for labels in (pair.moving_labels, pair.fixed_labels)
     )
     return dice_loss(warping.warp(moving, level.displacement), fixed)
 

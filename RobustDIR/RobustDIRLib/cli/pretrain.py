@@ -1,0 +1,34 @@
+"""`robustdir pretrain RUN.json`: one JSON file is one run; a JSON line for every event on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+_EPILOG = """\
+Label maps for the run are made by `robustdir synthesize --bank`. A file named `stop` in the run's folder, Ctrl-C or
+SIGTERM ends the run after the step, with a checkpoint; --resume goes on from it. On several GPUs or machines:
+`torchrun --nproc-per-node N -m RobustDIRLib pretrain RUN.json -o FOLDER`.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("pretrain", help="teach a network on synthetic pairs", epilog=_EPILOG)
+    parser.add_argument("run", type=Path, help="JSON file with the run's settings (see Testing/Benchmarks/runs)")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, printing records; returns 0, also when asked to stop."""
+    from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.training.config import TrainingConfig
+    from RobustDIRLib.training.loop import train
+
+    config = from_dict(TrainingConfig, read_json(args.run), str(args.run))
+    for record in train(config, args.output, resume=args.resume):
+        print(json.dumps(record), flush=True)
+    return 0

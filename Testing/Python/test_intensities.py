@@ -1,0 +1,95 @@
+"""Grey values of section 2.3.1, step 3, and the corruptions of appendix D.1."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+
+from RobustDIRLib.synthesis.intensities import (
+    CorruptionConfig,
+    IntensityConfig,
+    apply_contrast,
+    corrupt,
+    sample_contrasts,
+)
+from RobustDIRLib.synthesis.labels import LABELS
+from RobustDIRLib.synthesis.random import generator
+
+
+def _contrasts(contrast: str, count: int = 40, **options: object) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    config = IntensityConfig(contrast=contrast, **options)  # type: ignore[arg-type]
+    drawn = [sample_contrasts(config, LABELS, generator(1, i)) for i in range(count)]
+    return [(f.mean[:LABELS], m.mean[:LABELS]) for f, m in drawn]
+
+
+def test_static_shares_the_draw_and_dynamic_does_not() -> None:
+    assert all(torch.equal(f, m) for f, m in _contrasts("static"))
+    agreement = [np.corrcoef(f, m)[0, 1] for f, m in _contrasts("dynamic")]
+    assert abs(np.mean(agreement)) < 0.1
+
+
+def test_mixed_holds_all_three() -> None:
+    agreement = np.array([np.corrcoef(f, m)[0, 1] for f, m in _contrasts("mixed", 200)])
+    assert 0.25 < (agreement > 0.9999).mean() < 0.45
+    assert 0.1 < ((agreement < 0.9999) & (agreement > 0.6)).mean() < 0.35
+    assert 0.2 < (agreement < 0.5).mean() < 0.6
+
+
+def test_step_3_ranges_of_mean_and_sigma() -> None:
+    config = IntensityConfig()
+    assert config.contrast == "dynamic"
+    assert config.mean == (0.1, 1.0)
+    assert config.sigma == (0.02, 0.1)
+    star = IntensityConfig(sigma=(0.05, 0.2))
+    fixed, _ = sample_contrasts(star, LABELS, generator(2))
+    assert fixed.mean[:LABELS].min() >= 0.1
+    assert fixed.mean[:LABELS].max() <= 1.0
+    assert fixed.sigma[:LABELS].min() >= 0.05
+    assert fixed.sigma[:LABELS].max() <= 0.2
+
+
+def test_an_unknown_contrast_is_refused() -> None:
+    with pytest.raises(ValueError, match="static, dynamic or mixed"):
+        IntensityConfig(contrast="other")
+
+
+def test_each_label_gets_its_own_mean_and_sigma() -> None:
+    labels = torch.randint(0, 4, (30, 31, 29), generator=generator(3), dtype=torch.uint8)
+    contrast, _ = sample_contrasts(IntensityConfig(), LABELS, generator(4))
+    image = apply_contrast(labels, contrast, generator(5))[0, 0]
+    for label in range(4):
+        values = image[labels == label]
+        assert abs(float(values.mean() - contrast.mean[label])) < 0.01
+        assert abs(float(values.std() - contrast.sigma[label])) < 0.01
+
+
+@pytest.fixture
+def a_scene() -> torch.Tensor:
+    labels = torch.zeros((24, 26, 28), dtype=torch.uint8)
+    labels[5:15, 8:20, 3:22] = 1
+    labels[12:20, 4:12, 15:25] = 2
+    contrast, _ = sample_contrasts(IntensityConfig(), LABELS, generator(6))
+    return apply_contrast(labels, contrast, generator(7))
+
+
+def test_without_corruptions_an_image_is_only_scaled(a_scene: torch.Tensor) -> None:
+    image = corrupt(a_scene, CorruptionConfig(), generator(8))
+    assert image.min() == -1
+    assert image.max() == 1
+    assert np.corrcoef(image.flatten(), a_scene.flatten())[0, 1] > 0.999999
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(CorruptionConfig)])
+def test_appendix_d1_each_corruption_alone_changes_the_image_but_keeps_its_range(
+    a_scene: torch.Tensor, name: str
+) -> None:
+    plain = corrupt(a_scene, CorruptionConfig(), generator(9))
+    image = corrupt(a_scene, CorruptionConfig.only(**{name: 1.0}), generator(9))
+    assert image.shape == plain.shape
+    assert torch.isfinite(image).all()
+    assert image.min() == -1
+    assert image.max() == 1
+    assert (image - plain).abs().mean() > 0.005

@@ -1,0 +1,107 @@
+"""Label maps of appendix A: what each kind looks like, and that a seed fixes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.synthesis import labels as maps
+from RobustDIRLib.synthesis.bank import LabelBank, make_bank
+from RobustDIRLib.synthesis.random import generator
+
+SHAPE = (40, 36, 44)
+
+
+def _border_share(labels: torch.Tensor) -> float:
+    """Share of neighbouring voxels with different labels: the finer the shapes, the more."""
+    return float(np.mean([(np.diff(labels.numpy().astype(int), axis=a) != 0).mean() for a in range(3)]))
+
+
+def test_appendix_a_small_medium_large_come_from_grids_of_12_6_3_nodes() -> None:
+    assert maps.SHAPE_NODES == {"small": 12, "medium": 6, "large": 3}
+    shares = [_border_share(maps.KINDS[kind](SHAPE, generator(1))) for kind in ("small", "medium", "large")]
+    assert shares[0] > 1.3 * shares[1] > 1.3**2 * shares[2] > 0
+
+
+def test_appendix_a_random_geometry_has_26_labels() -> None:
+    labels = maps.random_geometry(SHAPE, generator(2), nodes=12)
+    assert labels.shape == SHAPE
+    assert labels.dtype == torch.uint8
+    assert set(labels.unique().tolist()) == set(range(26))
+
+
+def test_running_arg_max_equals_arg_max_over_all_channels() -> None:
+    channels = torch.randn(5, 4, 3, 6, generator=generator(3))
+    assert torch.equal(maps._arg_max(channels).long(), channels.argmax(0))
+
+
+def test_appendix_a_rectangles_are_boxes_of_the_8_nodes() -> None:
+    labels = maps.rectangles((40, 32, 48), generator(4)).numpy()
+    for axis, cell in enumerate((5, 4, 6)):
+        changes = np.flatnonzero((np.diff(labels.astype(int), axis=axis) != 0).any(tuple({0, 1, 2} - {axis})))
+        assert len(changes)
+        assert set((changes + 1) % cell) == {0}
+
+
+def test_appendix_a_spheres_are_balls_of_the_given_radii() -> None:
+    labels = maps.spheres((60, 50, 70), generator(5), labels=2, per_label=1, radius=(8.0, 8.0)).numpy()
+    ball = labels == 1
+    full, count = 4 / 3 * np.pi * 8**3, ball.sum()
+    assert 0.1 * full < count < 1.1 * full
+    inner = ndimage.distance_transform_edt(np.pad(ball, 10, mode="edge"))
+    assert inner.max() < 10
+    assert maps.spheres.__kwdefaults__["radius"] == (15.0, 25.0)
+    assert maps.spheres.__kwdefaults__["per_label"] == 2000
+
+
+def test_tubes_are_thin_and_long_and_sheets_are_walls() -> None:
+    empty = torch.zeros((60, 64, 56), dtype=torch.uint8)
+    tubes = maps.draw_tubes(empty, generator(6), nodes=5, radius=1.5, label=3).numpy() == 3
+    sheets = maps.draw_sheets(empty, generator(6), nodes=5, thickness=3.0, label=4).numpy() == 4
+    assert 0.0005 < tubes.mean() < 0.1 < sheets.mean() < 0.4
+    assert ndimage.distance_transform_edt(tubes).max() < 6
+    parts, count = ndimage.label(tubes, np.ones((3, 3, 3)))
+    extents = [max(s.stop - s.start for s in box) for box in ndimage.find_objects(parts)]
+    assert max(extents) > 15
+
+
+def test_a_body_leaves_empty_corners_and_a_full_middle() -> None:
+    body = maps.cut_body(torch.ones(SHAPE, dtype=torch.uint8), generator(7))
+    assert 0.05 < (body == maps.BACKGROUND).float().mean() < 0.95
+    assert body[20, 18, 22] == 1
+
+
+@pytest.fixture
+def small_config() -> maps.LabelMapConfig:
+    return maps.LabelMapConfig(("medium", "rectangles"), side=20, labels=5, thin_probability=1.0, body_probability=0.5)
+
+
+def test_a_bank_is_made_once_can_be_continued_and_is_fixed_by_its_seed(
+    tmp_path: Path, small_config: maps.LabelMapConfig
+) -> None:
+    make_bank(tmp_path / "a", small_config, 3, 8)
+    kept = (tmp_path / "a" / "labels_0000.npz").stat().st_mtime_ns
+    (tmp_path / "a" / "labels_0001.npz").unlink()
+    make_bank(tmp_path / "a", small_config, 3, 8)
+    make_bank(tmp_path / "b", small_config, 3, 8)
+    make_bank(tmp_path / "c", small_config, 3, 9)
+    a, b, c = (LabelBank(tmp_path / name) for name in "abc")
+    assert (tmp_path / "a" / "labels_0000.npz").stat().st_mtime_ns == kept
+    assert len(a) == 3
+    assert all(torch.equal(a[i], b[i]) for i in range(3))
+    assert not any(torch.equal(a[i], c[i]) for i in range(3))
+
+
+def test_a_bank_refuses_other_settings_and_an_empty_folder(tmp_path: Path, small_config: maps.LabelMapConfig) -> None:
+    make_bank(tmp_path, small_config, 1, 8)
+    with pytest.raises(InputError, match="other settings"):
+        make_bank(tmp_path, small_config, 1, 9)
+    with pytest.raises(InputError, match="no label maps"):
+        LabelBank(tmp_path / "nothing")
+    assert json.loads((tmp_path / "bank.json").read_text())["seed"] == 8

@@ -1,0 +1,235 @@
+"""The pretraining loop: it learns, resumes exactly, stops when asked, and survives what users do to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from RobustDIRLib.cli import main
+from RobustDIRLib.configuration import from_dict, to_dict
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.model_store import load_model
+from RobustDIRLib.synthesis.bank import make_bank
+from RobustDIRLib.synthesis.labels import LabelMapConfig
+from RobustDIRLib.training.checkpoints import load_checkpoint
+from RobustDIRLib.training.config import OptimizerConfig, TrainingConfig
+from RobustDIRLib.training.data import SyntheticPairs, open_banks, training_batches
+from RobustDIRLib.training.loop import Record, Trainer, learning_rate, train
+from RobustDIRLib.training.processes import Process
+
+LIBRARY = Path(__file__).parents[2] / "RobustDIR"
+NETWORK = {"kind": "pyramid", "encoder": [4, 4], "decoder": [4, 4], "depth": [1, 1], "radius": [1, 1], "squarings": 2}
+
+
+@pytest.fixture(scope="module")
+def a_bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bank")
+    make_bank(folder, LabelMapConfig(("large",), side=24, labels=6), 3, 0)
+    return folder
+
+
+@pytest.fixture
+def a_run(a_bank: Path) -> TrainingConfig:
+    return from_dict(
+        TrainingConfig,
+        {
+            "network": NETWORK,
+            "banks": [str(a_bank)],
+            "pairs": {"side": 16, "reduction": 2, "deformation": {"node_spacing": [8], "sigma_max": 2.0}},
+            "optimizer": {"learning_rate": 1e-3, "warmup": 2, "decay_steps": 2, "clip": 1.0, "average": 0.9},
+            "steps": 6,
+            "workers": 0,
+            "threads": 1,
+            "log_every": 1,
+            "validate_every": 3,
+            "checkpoint_every": 2,
+            "validation_pairs": 2,
+        },
+    )
+
+
+def _curve(records: list[Record]) -> list[float]:
+    return [record["loss"] for record in records if record["kind"] == "step"]
+
+
+def test_a_resumed_run_has_the_curve_of_an_unbroken_one(a_run: TrainingConfig, tmp_path: Path) -> None:
+    whole = list(train(a_run, tmp_path / "whole"))
+    broken = []
+    for record in train(a_run, tmp_path / "broken"):
+        broken.append(record)
+        if record["kind"] == "checkpoint" and record["step"] == 4:
+            break  # as if killed here
+    rest = list(train(a_run, tmp_path / "broken", resume=True))
+    assert len(_curve(whole)) == 6 and len(_curve(rest)) == 2
+    assert _curve(broken)[:4] + _curve(rest) == pytest.approx(_curve(whole), rel=1e-5)
+    a, b = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "broken"))
+    for key, value in a["average"].items():
+        torch.testing.assert_close(b["average"][key], value)
+
+
+def test_training_on_one_pair_learns_it(a_run: TrainingConfig) -> None:
+    trainer = Trainer(replace(a_run, steps=10_000), Process(0, 1, torch.device("cpu")))
+    pair = SyntheticPairs(open_banks(a_run), a_run.pairs, 5)[0]
+    errors = [trainer.learn(pair)[1] for _ in range(120)]
+    assert sum(errors[-10:]) < 0.8 * sum(errors[:10])
+
+
+def test_the_model_file_is_the_average_and_registers(a_run: TrainingConfig, tmp_path: Path) -> None:
+    list(train(a_run, tmp_path / "run"))
+    model = load_model(tmp_path / "run" / "weights.pt")
+    average = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["average"]
+    for key, value in model.network.state_dict().items():
+        torch.testing.assert_close(value, average[key])
+    assert model.card["step"] == 6
+
+
+def test_a_stop_file_ends_the_run_with_a_checkpoint(a_run: TrainingConfig, tmp_path: Path) -> None:
+    seen = []
+    for record in train(replace(a_run, steps=1000, checkpoint_every=999), tmp_path):
+        seen.append(record)
+        if record["kind"] == "step" and record["step"] == 3:
+            (tmp_path / "stop").touch()
+    assert seen[-1] == {"kind": "stop", "step": 4}
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 4
+    assert not (tmp_path / "stop").exists()
+
+
+def _start_pretraining(config: TrainingConfig, folder: Path) -> subprocess.Popen[str]:
+    run = folder / "settings.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    run.write_text(json.dumps(to_dict(config)))
+    command = [sys.executable, "-m", "RobustDIRLib", "pretrain", str(run), "-o", str(folder / "run")]
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_a_signal_ends_the_run_with_a_checkpoint(a_run: TrainingConfig, tmp_path: Path) -> None:
+    process = _start_pretraining(replace(a_run, steps=100_000, checkpoint_every=99_999), tmp_path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["kind"] == "step":
+            break
+    process.send_signal(signal.SIGTERM)
+    records = [json.loads(line) for line in process.stdout]
+    assert process.wait(60) == 0
+    assert records[-1]["kind"] == "stop" and records[-2]["kind"] == "checkpoint"
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == records[-1]["step"]
+
+
+def test_a_kill_at_any_moment_leaves_a_loadable_checkpoint(a_run: TrainingConfig, tmp_path: Path) -> None:
+    process = _start_pretraining(replace(a_run, steps=100_000, checkpoint_every=1, validate_every=99_999), tmp_path)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.kill()
+    process.wait()
+    assert load_checkpoint(checkpoint)["step"] >= 1
+
+
+def test_a_folder_with_a_run_is_refused_and_another_network_too(a_run: TrainingConfig, tmp_path: Path) -> None:
+    short = replace(a_run, steps=1)
+    list(train(short, tmp_path))
+    with pytest.raises(InputError, match="already holds a run"):
+        next(train(short, tmp_path))
+    other = replace(short, network={**NETWORK, "encoder": [4, 8]})
+    with pytest.raises(InputError, match="another network"):
+        next(train(other, tmp_path, resume=True))
+
+
+def test_a_truncated_or_foreign_checkpoint_is_refused_by_name(a_run: TrainingConfig, tmp_path: Path) -> None:
+    list(train(replace(a_run, steps=1), tmp_path))
+    path = tmp_path / "checkpoint.pt"
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"not a checkpoint at all"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"checkpoint\.pt"):
+            next(train(a_run, tmp_path, resume=True))
+
+
+def test_a_pair_that_breaks_the_gradient_is_skipped(a_run: TrainingConfig) -> None:
+    trainer = Trainer(a_run, Process(0, 1, torch.device("cpu")))
+    pair = next(training_batches(a_run, open_banks(a_run), 0, 0, 1))
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    trainer.learn(pair._replace(fixed=pair.fixed * float("nan")))
+    assert trainer.skipped == 1
+    for key, value in trainer.network.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_learning_rate_rises_stays_and_falls() -> None:
+    config = OptimizerConfig(learning_rate=1.0, warmup=4, decay_steps=10, final_share=0.1)
+    rates = [learning_rate(step, 100, config) for step in range(100)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0] and set(rates[4:90]) == {1.0}
+    assert all(a > b for a, b in zip(rates[90:], rates[91:], strict=False)) and rates[-1] == pytest.approx(0.19)
+
+
+def test_defaults_are_the_papers_adam_1e_4_batch_1() -> None:
+    """Section 2.2.3."""
+    config = TrainingConfig(network=NETWORK, banks=("x",))
+    assert (config.optimizer.learning_rate, config.optimizer.weight_decay, config.batch) == (1e-4, 0.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"speed": 1}, "no setting speed"),
+        ({"steps": 0}, "at least 1"),
+        ({"steps": "many"}, "type int"),
+        ({"precision": "half"}, "precision must be one of"),
+        ({"network": {"kind": "pyramid", "width": 3}}, "width"),
+        ({"banks": ["/nonexistent"]}, "no label maps"),
+    ],
+)
+def test_a_bad_run_file_is_refused_by_the_setting(
+    a_run: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], says: str
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({**to_dict(a_run), **change}))
+    assert main(["pretrain", str(tmp_path / "run.json"), "-o", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert says in message and "Traceback" not in message
+
+
+_WORKER = """
+import json, sys, torch
+from pathlib import Path
+from RobustDIRLib.configuration import from_dict
+from RobustDIRLib.training.config import TrainingConfig
+from RobustDIRLib.training.data import open_banks, training_batches
+from RobustDIRLib.training.loop import Trainer
+from RobustDIRLib.training.processes import joined_processes
+
+config = from_dict(TrainingConfig, json.loads(Path(sys.argv[1]).read_text()))
+with joined_processes() as process:
+    trainer = Trainer(config, process)
+    trainer.learn(next(training_batches(config, open_banks(config), 0, process.rank, process.world)))
+    gradients = {name: p.grad for name, p in trainer.network.named_parameters()}
+    torch.save(gradients, f"{sys.argv[2]}/{process.world}_{process.rank}.pt")
+"""
+
+
+def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(a_run: TrainingConfig, tmp_path: Path) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(_WORKER)
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    for processes, batch in ((2, 1), (1, 2)):
+        unclipped = replace(a_run, batch=batch, optimizer=replace(a_run.optimizer, clip=0.0))
+        (tmp_path / "run.json").write_text(json.dumps(to_dict(unclipped)))
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
+        subprocess.run([*command, str(worker), str(tmp_path / "run.json"), str(tmp_path)], check=True, env=environment)
+    alone = torch.load(tmp_path / "1_0.pt", weights_only=True)
+    for rank in (0, 1):
+        shared = torch.load(tmp_path / f"2_{rank}.pt", weights_only=True)
+        for name, gradient in alone.items():
+            torch.testing.assert_close(shared[name], gradient, rtol=1e-3, atol=1e-6)
+    assert max(float(g.abs().max()) for g in alone.values()) > 1e-3

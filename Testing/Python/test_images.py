@@ -251,7 +251,7 @@ def test_voxels_that_are_not_finite_are_counted_and_refused(tmp_path, an_image, 
 
 
 def test_big_endian_files_are_read(tmp_path, a_label_map):
-    array = a_label_map.array.astype(">i2") * 100
+    array = (a_label_map.array.astype(np.int16) * 100).astype(">i2")
     header = nib.Nifti1Image(array.T, ras_affine(a_label_map.grid)).header.as_byteswapped(">")
     header["vox_offset"] = 352
     data = header.binaryblock + bytes(4) + array.tobytes()

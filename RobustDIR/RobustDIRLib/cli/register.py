@@ -24,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "register",
         help="register two images",
-        description="Register MOVING to FIXED; transforms, warped image, Jacobian and run.json go to the output folder.",
+        description="Register MOVING to FIXED; transforms, warped image, Jacobian and run.json go to FOLDER.",
     )
     parser.add_argument("fixed", metavar="FIXED", help="image that stays: a file, or a folder with one DICOM series")
     parser.add_argument("moving", metavar="MOVING", help="image to be warped onto it")
@@ -60,6 +60,14 @@ def _add_extras(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, register, write, and sum up; returns 0."""
+    terminal = _Terminal()
+    try:
+        return _run(args, terminal)
+    finally:
+        terminal.close()
+
+
+def _run(args: argparse.Namespace, terminal: _Terminal) -> int:
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.registration.register import register
     from RobustDIRLib.registration.saving import check_folder, save
@@ -68,20 +76,39 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.output, args.overwrite)
     options = _options(args)
     model = _model(args.model, options.device)
-    _show("read")
+    terminal("read")
     fixed, moving = read_image(args.fixed), read_image(args.moving)
     extras = _extras(args, fixed.grid, moving)
     provenance = _provenance(args)
     reading = time.perf_counter() - begun
-    _show("read", reading)
-    result = register(fixed, moving, model, options=options, extras=extras, progress=_show)
+    terminal("read", reading)
+    result = register(fixed, moving, model, options=options, extras=extras, progress=terminal)
     result = replace(result, timings={"read": reading, **result.timings})
-    _show("write")
+    terminal("write")
     writing = time.perf_counter()
     folder = save(result, args.output, overwrite=args.overwrite, provenance=provenance)
-    _show("write", time.perf_counter() - writing)
+    terminal("write", time.perf_counter() - writing)
     _summarise(result, folder, time.perf_counter() - begun)
     return 0
+
+
+class _Terminal:
+    """One line a stage: its name at once, its seconds when it is done."""
+
+    def __init__(self) -> None:
+        self.within = False
+
+    def __call__(self, stage: str, seconds: float | None = None) -> None:
+        if seconds is None:
+            print(f"{stage:<10}", end=" ", flush=True)
+        else:
+            print(f"{seconds:5.1f} s", flush=True)
+        self.within = seconds is None
+
+    def close(self) -> None:
+        """End a line that a failure has left open, so that its message has a line of its own."""
+        if self.within:
+            print(flush=True)
 
 
 def _options(args: argparse.Namespace) -> RegistrationOptions:
@@ -160,14 +187,6 @@ def _command(args: argparse.Namespace) -> str:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _show(stage: str, seconds: float | None = None) -> None:
-    """One line a stage: its name at once, its seconds when it is done."""
-    if seconds is None:
-        print(f"{stage:<10}", end=" ", flush=True)
-    else:
-        print(f"{seconds:6.1f} s", flush=True)
 
 
 def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None:

@@ -202,10 +202,8 @@ def run_network(network: Any, fixed: Image, moving: Image, device: torch.device)
     """
     if isinstance(network, torch.nn.Module):
         network.to(device).eval()
-    tensors = [
-        torch.from_numpy(np.ascontiguousarray(i.array, np.float32))[None, None].to(device) for i in (fixed, moving)
-    ]
-    displacement, inverse = (field.float().cpu() for field in network(*tensors))
+    displacement, inverse = network(_tensor(fixed, device), _tensor(moving, device))
+    displacement, inverse = displacement.float().cpu(), inverse.float().cpu()
     for field in (displacement, inverse):
         if field.shape != (1, 3, *fixed.grid.shape) or not bool(torch.isfinite(field).all()):
             raise InputError(

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid, forecast
+from RobustDIRLib.registration.preprocessing import PRESETS, working_grid
+
+FIXED, MOVING, PRESET = Grid((60, 70, 80)), Grid((50, 90, 40)), PRESETS["brain-mri"]
+NEEDED = forecast(working_grid(FIXED, PRESET), FIXED, MOVING, Budget(None))[0].needed
+
+
+def fit(budget: Budget) -> tuple[Grid, list[str]]:
+    said: list[str] = []
+    return fitting_grid(FIXED, MOVING, PRESET, budget, said.append)[0], said
+
+
+def test_enough_memory_keeps_the_presets_grid_in_silence():
+    assert fit(Budget(NEEDED)) == (working_grid(FIXED, PRESET), [])
+
+
+def test_unknown_memory_is_no_obstacle():
+    assert fit(Budget(None)) == (working_grid(FIXED, PRESET), [])
+
+
+def test_little_memory_gives_the_finest_coarser_grid_that_fits_and_says_so():
+    grid, said = fit(Budget(NEEDED - 1))
+    assert grid == working_grid(FIXED, PRESET, 1.25)
+    assert len(said) == 1
+    assert "80x70x60" in said[0]
+    assert "x".join(map(str, grid.size)) in said[0]
+
+
+def test_too_little_memory_is_refused_with_the_figures():
+    with pytest.raises(InputError, match=r"not enough memory.*needs \d\.\d\d GiB of memory \(0\.01 GiB free\)"):
+        fit(Budget(10 * 2**20))
+
+
+def test_forecast_grows_with_the_working_grid_and_the_networks_price():
+    fine, coarse = (forecast(working_grid(FIXED, PRESET, c), FIXED, MOVING, Budget(None))[0].needed for c in (1, 2))
+    dear = forecast(working_grid(FIXED, PRESET), FIXED, MOVING, Budget(None, bytes_per_voxel=4500))[0].needed
+    assert coarse < fine < dear
+
+
+def test_network_on_a_gpu_is_counted_against_the_gpus_memory():
+    main, gpu = forecast(FIXED, FIXED, MOVING, Budget(10**12, 10**6, 300))
+    assert gpu.needed == 300 * np.prod(FIXED.shape)
+    assert main.fits
+    assert not gpu.fits
+    with pytest.raises(InputError, match="GPU memory"):
+        fit(Budget(10**12, 10**6, 300))
+
+
+def test_free_memory_is_known_here_and_plausible():
+    free = available_memory()
+    assert free is None or 2**20 < free < 2**50

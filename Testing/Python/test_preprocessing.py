@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+from scipy.ndimage import center_of_mass
+
+from registration_cases import grid_about, picture, points_of
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.preprocessing import (
+    BACKGROUND,
+    PRESETS,
+    VOXEL_BUDGET,
+    automatic_spacing,
+    check_hounsfield,
+    find_preset,
+    normalise,
+    percentile_window,
+    prepare_mask,
+    smooth,
+    smoothing_sigmas,
+    to_working_grid,
+    working_grid,
+)
+
+GENERIC, LUNG, BRAIN = PRESETS["generic"], PRESETS["lung-ct"], PRESETS["brain-mri"]
+
+
+def outer_corners(grid: Grid) -> np.ndarray:
+    sides = [(-0.5, n - 0.5) for n in grid.shape]
+    return grid.points_from_voxels(np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(-1, 3))
+
+
+class TestPresets:
+    def test_lung_ct_is_section_2_3_2(self):
+        assert (LUNG.spacing, LUNG.window) == (1.5, (-1000, 200))
+
+    def test_brain_mri_is_section_2_3_3(self):
+        assert (BRAIN.spacing, BRAIN.window) == (1.0, None)
+
+    def test_unknown_preset_is_refused_with_the_known_ones(self):
+        with pytest.raises(InputError, match="--preset lung.*generic, lung-ct, brain-mri"):
+            find_preset("lung")
+
+
+class TestWorkingGrid:
+    @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+    @pytest.mark.parametrize("coarsening", [1.0, 1.6])
+    def test_covers_the_same_outer_borders_in_the_same_direction(self, oblique_grid, preset, coarsening):
+        working = working_grid(oblique_grid, preset, coarsening)
+        assert working.direction == oblique_grid.direction
+        np.testing.assert_allclose(outer_corners(working), outer_corners(oblique_grid), atol=1e-9)
+
+    @pytest.mark.parametrize(("preset", "spacing"), [(LUNG, 1.5), (BRAIN, 1.0)])
+    def test_spacing_is_the_presets_as_near_as_whole_voxels_allow(self, preset, spacing):
+        fixed = grid_about(np.array([5, -3, 80]), (47, 203, 181), (0.8, 0.71, 3.0), (4, -7, 12))
+        working = working_grid(fixed, preset)
+        np.testing.assert_allclose(working.spacing, spacing, rtol=0.5 / min(working.shape))
+
+    def test_isotropic_image_within_the_budget_keeps_its_grid(self):
+        fixed = grid_about(np.zeros(3), (80, 112, 128), (0.15, 0.15, 0.15), (180, 0, 0))
+        assert working_grid(fixed, GENERIC).close_to(fixed)
+
+    def test_thick_slices_meet_fine_pixels_at_the_geometric_mean(self):
+        fixed = Grid((26, 190, 160), (1.3, 1.3, 5.0))
+        assert automatic_spacing(fixed) == pytest.approx((1.3 * 1.3 * 5.0) ** (1 / 3))
+
+    def test_large_image_stays_within_the_budget(self):
+        fixed = Grid((400, 512, 512), (0.7, 0.7, 1.0))
+        assert np.prod(working_grid(fixed, GENERIC).shape) == pytest.approx(VOXEL_BUDGET, rel=0.02)
+
+    def test_no_side_becomes_too_short_for_a_network(self):
+        assert min(working_grid(Grid((9, 300, 300), (1, 1, 1)), LUNG).shape) == 8
+
+
+class TestNormalise:
+    def test_hounsfield_window_clips_and_scales(self, oblique_grid):
+        hu = np.linspace(-3024, 1500, np.prod(oblique_grid.shape), dtype=np.float32).reshape(oblique_grid.shape)
+        scaled = normalise(Image(hu, oblique_grid), LUNG).array
+        np.testing.assert_allclose(scaled, np.clip((hu + 400) / 600, -1, 1), atol=1e-6)
+        assert scaled.dtype == np.float32
+
+    def test_percentiles_are_of_the_foreground_alone(self):
+        tissue = np.random.default_rng(1).uniform(300, 700, 5000)
+        padded = np.concatenate([np.zeros(95000), tissue])
+        low, high = np.percentile(tissue, (0.5, 99.5))
+        assert percentile_window(padded) == pytest.approx((low, high))
+
+    def test_scaling_is_the_same_for_any_unit(self, an_image):
+        other = Image(an_image.array * 3071 - 1024, an_image.grid)
+        np.testing.assert_allclose(normalise(an_image, GENERIC).array, normalise(other, GENERIC).array, atol=1e-4)
+
+    def test_few_bright_voxels_do_not_compress_the_rest(self, an_image):
+        spiked = an_image.array.copy()
+        spiked[3, 4, 5] = 1e6
+        difference = normalise(Image(spiked, an_image.grid), GENERIC).array - normalise(an_image, GENERIC).array
+        assert np.abs(np.delete(difference.ravel(), np.ravel_multi_index((3, 4, 5), spiked.shape))).max() < 0.02
+
+    def test_two_valued_image_becomes_minus_one_and_one(self, oblique_grid):
+        array = np.zeros(oblique_grid.shape, np.float32)
+        array[2:5, 3:9, 4:20] = 7
+        assert set(np.unique(normalise(Image(array, oblique_grid), GENERIC).array)) == {-1.0, 1.0}
+
+    def test_outside_the_mask_is_background_and_does_not_count(self, an_image):
+        inside = an_image.array > 0.4
+        bright_outside = np.where(inside, an_image.array, an_image.array + 50)
+        mask = Image(inside.astype(np.uint8), an_image.grid)
+        scaled = normalise(Image(bright_outside, an_image.grid), GENERIC, mask).array
+        assert (scaled[~inside] == BACKGROUND).all()
+        assert (scaled[inside].min(), scaled[inside].max()) == pytest.approx((-1, 1))
+
+
+class TestResampling:
+    @pytest.mark.parametrize("axis", range(3))
+    def test_stripes_finer_than_the_grid_vanish_instead_of_aliasing(self, axis):
+        grid = Grid((48, 48, 48), (0.5, 0.5, 0.5))
+        stripes = np.sin(2 * np.pi * np.indices(grid.shape)[axis] / 2.3).astype(np.float32)
+        coarse = to_working_grid(Image(stripes, grid), grid.resized((16, 16, 16))).array
+        assert np.abs(coarse[2:-2, 2:-2, 2:-2]).max() < 0.1
+        assert np.abs(resample(Image(stripes, grid), grid.resized((16, 16, 16))).array).max() > 0.5
+
+    def test_only_finer_axes_are_smoothed(self):
+        grid = Grid((40, 60, 20), (4.0, 0.5, 1.0))  # along x, y, z
+        z, y, x = smoothing_sigmas(grid, 2.0)
+        assert x == 0
+        assert y > z > 0
+        noise = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
+        smoothed = smooth(Image(noise, grid), 2.0).array
+        lag = [np.corrcoef(smoothed.take(range(n - 1), a).ravel(), smoothed.take(range(1, n), a).ravel())[0, 1]
+               for a, n in enumerate(grid.shape)]  # fmt: skip
+        assert abs(lag[2]) < 0.05
+        assert lag[1] > lag[0] > 0.2
+
+    def test_fixed_image_is_left_alone_on_its_own_grid(self, an_image):
+        assert to_working_grid(an_image, an_image.grid) is an_image
+
+    def test_moving_lies_on_the_working_grid_where_the_alignment_says(self):
+        linear = Linear(np.array([[0.9, 0.1, 0], [-0.2, 1.1, 0.05], [0, 0.1, 0.95]]), np.array([120.0, -30, 15]))
+        fixed = grid_about(np.zeros(3), (40, 52, 44), (2.1, 1.8, 2.4), (10, -20, 5), (1, -1, 1))
+        moving = grid_about(linear.offset, (60, 56, 64), (1.9, 2.2, 2.0), (-15, 8, 30))
+        seen = picture(moving, lambda p: (p - linear.offset) @ np.linalg.inv(linear.matrix).T)
+        working = working_grid(fixed, GENERIC)
+        result = to_working_grid(seen, working, linear.transform)
+        expected = picture(working)
+        inside = moving.contains(linear(points_of(working)))
+        assert np.abs(result.array - expected.array)[inside].mean() < 0.01
+        np.testing.assert_allclose(
+            center_of_mass(result.array * inside), center_of_mass(expected.array * inside), atol=0.2
+        )
+
+    def test_beyond_the_moving_image_lies_background(self, an_image):
+        far = Linear(np.eye(3), np.array([500.0, 0, 0]))
+        assert (to_working_grid(an_image, an_image.grid, far.transform).array == BACKGROUND).all()
+
+
+class TestMasks:
+    def test_mask_on_another_grid_is_resampled_with_a_word(self, an_image, other_grid):
+        said: list[str] = []
+        everywhere = Image(np.ones(other_grid.shape, np.uint8), other_grid)
+        mask = prepare_mask(everywhere, an_image, "moving", said.append)
+        np.testing.assert_array_equal(mask.array > 0, other_grid.contains(points_of(an_image.grid)))
+        assert len(said) == 1
+        assert "moving mask lies on another grid" in said[0]
+
+    def test_mask_on_the_images_grid_passes_in_silence(self, an_image):
+        mask = Image((an_image.array > 0.5).astype(np.uint8), an_image.grid)
+        said: list[str] = []
+        assert prepare_mask(mask, an_image, "fixed", said.append) is mask
+        assert not said
+
+    def test_empty_mask_is_refused(self, an_image):
+        with pytest.raises(InputError, match="--fixed-mask: the mask is empty"):
+            prepare_mask(Image(np.zeros_like(an_image.array), an_image.grid), an_image, "fixed", print)
+
+    def test_mask_elsewhere_in_space_is_refused(self, an_image):
+        elsewhere = Grid(an_image.grid.shape, an_image.grid.spacing, (900, 0, 0))
+        with pytest.raises(InputError, match="--moving-mask: the mask does not overlap"):
+            prepare_mask(Image(np.ones(elsewhere.shape, np.uint8), elsewhere), an_image, "moving", lambda _: None)
+
+
+class TestHounsfield:
+    @pytest.mark.parametrize(("lowest", "warned"), [(0.0, True), (-150.0, True), (-1000.0, False)])
+    def test_warns_of_data_that_cannot_be_hounsfield(self, an_image, lowest, warned):
+        said: list[str] = []
+        array = an_image.array - an_image.array.min() + lowest
+        check_hounsfield(Image(array, an_image.grid), "moving", LUNG, said.append)
+        assert bool(said) == warned
+        assert all("moving image does not look like CT" in sentence for sentence in said)
+
+    def test_other_presets_take_any_unit(self, an_image):
+        said: list[str] = []
+        check_hounsfield(an_image, "fixed", BRAIN, said.append)
+        assert not said

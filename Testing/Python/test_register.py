@@ -1,0 +1,287 @@
+import numpy as np
+import pytest
+import torch
+
+from registration_cases import Standin, grid_about, picture, points_of
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.displacements import apply_to_points, sample_transform
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.networks.build import build_network
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.registration.alignment import IDENTITY
+from RobustDIRLib.registration.preprocessing import PRESETS, working_grid
+from RobustDIRLib.registration.register import register
+from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
+from RobustDIRLib.registration.transforms import ComposedTransform
+
+FIXED_GRID = grid_about(np.array([30.0, -20, 10]), (23, 31, 27), (2.9, 2.4, 3.3), (12, -8, 20), (1, -1, 1))
+MOVING_GRID = grid_about(np.array([33.0, -21, 6]), (34, 36, 40), (2.6, 3.1, 2.7), (-10, 25, 8), (-1, 1, 1))
+AS_THEY_LIE = RegistrationOptions(alignment="none", device="cpu")
+
+
+def seen_in_scene(points: np.ndarray) -> np.ndarray:
+    return points - [30, -20, 10]
+
+
+def some_landmarks(seed: int = 0, count: int = 9) -> Landmarks:
+    """Places in the middle of the fixed image."""
+    voxels = np.random.default_rng(seed).uniform(0.3, 0.7, (count, 3)) * FIXED_GRID.shape
+    return Landmarks(FIXED_GRID.points_from_voxels(voxels), tuple(f"P{k}" for k in range(count)))
+
+
+@pytest.fixture(scope="module")
+def fixed() -> Image:
+    return picture(FIXED_GRID, seen_in_scene)
+
+
+@pytest.fixture(scope="module")
+def true_transform():
+    """What the stand-in network will say on the preset's working grid."""
+    grid = working_grid(FIXED_GRID, PRESETS["generic"])
+    network = Standin()
+    images = torch.zeros(1, 1, *grid.shape)
+    return ComposedTransform(IDENTITY, network(images, images), grid)
+
+
+@pytest.fixture(scope="module")
+def moving(true_transform) -> Image:
+    """The fixed scene after the true transform: `moving(T(x)) = fixed(x)`."""
+    points = points_of(MOVING_GRID)
+    back = apply_to_points(true_transform.inverse, points.reshape(-1, 3)).reshape(points.shape)
+    return picture(MOVING_GRID, lambda _: seen_in_scene(back))
+
+
+@pytest.fixture(scope="module")
+def extras(true_transform, fixed, moving) -> PairExtras:
+    landmarks = some_landmarks()
+    moved = Landmarks(apply_to_points(true_transform.transform, landmarks.points), landmarks.names)
+    labels = [Image(np.digitize(i.array, [0.3, 0.6]).astype(np.uint8), i.grid) for i in (fixed, moving)]
+    return PairExtras(
+        fixed_landmarks=landmarks, moving_landmarks=moved, fixed_labels=(labels[0],), moving_labels=(labels[1],)
+    )
+
+
+@pytest.fixture(scope="module")
+def result(fixed, moving, extras):
+    return register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
+
+
+class TestKnownTransform:
+    def test_landmarks_meet(self, result):
+        landmarks = result.measures.landmarks
+        assert landmarks.before.mean() > 3
+        np.testing.assert_allclose(landmarks.linear, landmarks.before)
+        assert landmarks.after.max() < 1e-3
+
+    def test_warped_image_is_the_fixed_one(self, result, fixed, moving):
+        before = resample(moving, fixed.grid)
+        inside = fixed.array > 0.2
+        assert np.abs(result.warped.array - fixed.array)[inside].mean() < 0.03
+        assert np.abs(before.array - fixed.array)[inside].mean() > 0.05
+
+    def test_labels_meet(self, result):
+        (overlap,) = result.measures.labels
+        assert min(overlap.after.values()) > 0.85
+        assert max(overlap.before.values()) < 0.83
+        assert result.warped_labels[0].array.dtype == np.uint8
+
+    def test_everything_lies_on_the_fixed_grid(self, result, fixed):
+        for grid in (result.displacement.grid, result.warped.grid, result.jacobian.grid, result.warped_labels[0].grid):
+            assert grid == fixed.grid
+
+    def test_displacement_is_the_transform(self, result, fixed):
+        np.testing.assert_allclose(
+            result.displacement.array, sample_transform(result.transform, fixed.grid).array, atol=2e-4
+        )
+
+    def test_warped_is_resampled_once_through_the_transform(self, result, fixed, moving):
+        assert np.abs(result.warped.array - resample(moving, fixed.grid, result.transform).array).max() < 2e-3
+
+    def test_inverse_brings_landmarks_back(self, result, extras):
+        back = apply_to_points(result.inverse, extras.moving_landmarks.points)
+        np.testing.assert_allclose(back, extras.fixed_landmarks.points, atol=0.1 * min(FIXED_GRID.spacing))
+
+    def test_measures_are_of_the_smooth_field(self, result):
+        assert result.measures.folding_percent == 0
+        assert 0.01 < result.measures.sdlogj < 0.3
+        assert result.measures.inverse_residual_mm["mean"] < 0.1
+
+    def test_stages_are_timed(self, result):
+        assert list(result.timings) == ["normalise", "align", "network", "resample", "measure"]
+
+
+class TestLinearPart:
+    def test_alignment_and_network_compose(self, fixed):
+        """The network works after the alignment, in the fixed frame: a shift of the moving image must not matter."""
+        shift = np.array([140.0, -90, 60])
+        grid = Grid(FIXED_GRID.shape, FIXED_GRID.spacing, tuple(FIXED_GRID.origin + shift), FIXED_GRID.direction)
+        moved = Image(fixed.array, grid)
+        options = RegistrationOptions(alignment="centre", device="cpu")
+        result = register(fixed, moved, Standin(), options=options)
+        plain = register(fixed, fixed, Standin(), options=AS_THEY_LIE)
+        extra = result.displacement.array - plain.displacement.array
+        np.testing.assert_allclose(extra, np.broadcast_to(shift, extra.shape), atol=0.1)
+        np.testing.assert_allclose(result.warped.array, plain.warped.array, atol=0.02)
+
+    def test_network_sees_the_aligned_pair(self, fixed):
+        seen = []
+
+        class Looking(Standin):
+            def __call__(self, fixed, moving):
+                seen.append((fixed, moving))
+                return super().__call__(fixed, moving)
+
+        grid = grid_about(np.array([130.0, 40, 10]), (40, 40, 36), (2.5, 2.8, 2.6), (5, 5, -10))
+        moved = picture(grid, lambda p: p - [130, 40, 10])
+        register(fixed, moved, Looking(), options=RegistrationOptions(device="cpu"))
+        a, b = (tensor.numpy() for tensor in seen[0])
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.95
+
+
+class TestRepeat:
+    def test_real_network_gives_the_same_bits_twice(self, fixed, moving):
+        torch.manual_seed(1)
+        network = build_network({"kind": "unet", "channels": 4})
+        options = RegistrationOptions(device="cpu", threads=1)
+        first, second = (register(fixed, moving, network, options=options) for _ in range(2))
+        for name in ("displacement", "warped", "jacobian"):
+            np.testing.assert_array_equal(getattr(first, name).array, getattr(second, name).array)
+        assert first.measures == second.measures
+
+    def test_numbers_of_threads_are_put_back(self, fixed, moving):
+        before = torch.get_num_threads()
+        register(fixed, moving, Standin(), options=RegistrationOptions(alignment="none", device="cpu", threads=1))
+        assert torch.get_num_threads() == before
+
+
+class TestMasks:
+    def test_network_sees_background_outside_the_masks(self, fixed, moving):
+        seen = []
+
+        class Looking(Standin):
+            def __call__(self, fixed, moving):
+                seen.append((fixed, moving))
+                return super().__call__(fixed, moving)
+
+        masks = [Image((i.array > 0.3).astype(np.uint8), i.grid) for i in (fixed, moving)]
+        register(fixed, moving, Looking(), options=AS_THEY_LIE, extras=PairExtras(*masks))
+        whole = Image(masks[0].array.astype(np.float32), fixed.grid)
+        outside = resample(whole, working_grid(fixed.grid, PRESETS["generic"])).array == 0
+        assert 0.2 < outside.mean() < 0.9
+        assert (seen[0][0][0, 0].numpy()[outside] == -1).all()
+        assert (seen[0][1] == -1).float().mean() > 0.2
+
+    def test_empty_mask_is_refused(self, fixed, moving):
+        empty = Image(np.zeros(fixed.grid.shape, np.uint8), fixed.grid)
+        with pytest.raises(InputError, match="--fixed-mask: the mask is empty"):
+            register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=PairExtras(fixed_mask=empty))
+
+
+class TestMemory:
+    def test_falls_back_to_a_coarser_grid_and_says_so(self, fixed, moving):
+        limit = 60 * fixed.array.size + 60 * fixed.array.size + 16 * moving.array.size
+        options = RegistrationOptions("generic", "none", "cpu", memory_limit=limit)
+        result = register(fixed, moving, Standin(), options=options)
+        assert np.prod(result.working_grid.shape) < np.prod(working_grid(fixed.grid, PRESETS["generic"]).shape)
+        assert any("memory is short" in sentence for sentence in result.warnings)
+        assert result.warped.grid == fixed.grid
+
+    def test_refuses_with_the_figure(self, fixed, moving):
+        options = RegistrationOptions(alignment="none", device="cpu", memory_limit=1 << 20)
+        with pytest.raises(InputError, match=r"not enough memory.*GiB of memory \(0\.00 GiB free\)"):
+            register(fixed, moving, Standin(), options=options)
+
+    def test_running_out_all_the_same_is_told_in_words(self, fixed, moving):
+        def hungry(*_):
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")
+
+        with pytest.raises(InputError, match="memory ran out"):
+            register(fixed, moving, hungry, options=AS_THEY_LIE)
+
+    def test_other_failures_of_a_network_are_not_hidden(self, fixed, moving):
+        def broken(*_):
+            raise RuntimeError("a bug")
+
+        with pytest.raises(RuntimeError, match="a bug"):
+            register(fixed, moving, broken, options=AS_THEY_LIE)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (RegistrationOptions(preset="lungs"), "--preset lungs"),
+            (RegistrationOptions(alignment="elastic"), "--alignment elastic"),
+            (RegistrationOptions(device="gpu"), "--device gpu"),
+            (RegistrationOptions(threads=0), "--threads 0"),
+        ],
+        ids=["preset", "alignment", "device", "threads"],
+    )
+    def test_unknown_options(self, fixed, moving, options, message):
+        with pytest.raises(InputError, match=message):
+            register(fixed, moving, Standin(), options=options)
+
+    def test_images_that_share_no_space(self, fixed, moving):
+        away = Image(moving.array, grid_about(np.full(3, 900.0), moving.grid.shape, (2.0, 2.0, 2.0), (0, 0, 0)))
+        with pytest.raises(InputError, match="--alignment none: the images share no space"):
+            register(fixed, away, Standin(), options=AS_THEY_LIE)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_voxels_that_are_no_numbers(self, fixed, moving, bad):
+        array = moving.array.copy()
+        array[3, 4, 5:8] = bad
+        with pytest.raises(InputError, match="the moving image has 3 voxels"):
+            register(fixed, Image(array, moving.grid), Standin(), options=AS_THEY_LIE)
+
+    def test_landmarks_that_differ_in_number(self, fixed, moving):
+        extras = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=some_landmarks(count=7))
+        with pytest.raises(InputError, match="--moving-landmarks: 7 landmarks do not pair with 9"):
+            register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
+
+    def test_landmarks_of_one_image_alone(self, fixed, moving):
+        with pytest.raises(InputError, match="--moving-landmarks: is missing"):
+            register(fixed, moving, Standin(), extras=PairExtras(fixed_landmarks=some_landmarks()))
+
+    def test_landmarks_outside_the_image_are_counted_and_named(self, fixed, moving):
+        away = Landmarks(some_landmarks().points + 80, some_landmarks().names)
+        extras = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=away)
+        with pytest.raises(InputError, match="--moving-landmarks: 9 of 9 landmarks lie outside the moving image"):
+            register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
+        far = np.isin(np.arange(9), [2, 5])[:, None]
+        two = Landmarks(np.where(far, 500, some_landmarks().points), some_landmarks().names)
+        with pytest.raises(InputError, match=r"--fixed-landmarks: 2 of 9 .* \(P2, P5\)"):
+            register(fixed, moving, Standin(), extras=PairExtras(fixed_landmarks=two, moving_landmarks=two))
+
+    @pytest.mark.parametrize("fault", ["shape", "nan"])
+    def test_a_network_that_gives_no_finite_displacement(self, fixed, moving, fault):
+        def faulty(a, b):
+            made = Standin()(a, b)
+            return Deformation(made.displacement[..., :-1] if fault == "shape" else made.displacement / 0, made.inverse)
+
+        with pytest.raises(InputError, match="no finite displacement"):
+            register(fixed, moving, faulty, options=AS_THEY_LIE)
+
+
+class TestWarnings:
+    def test_hounsfield_preset_on_other_data(self, fixed, moving):
+        options = RegistrationOptions("lung-ct", "none", "cpu")
+        result = register(fixed, moving, Standin(), options=options)
+        assert sum("does not look like CT" in sentence for sentence in result.warnings) == 2
+
+    def test_names_in_another_order(self, fixed, moving):
+        first, names = some_landmarks(), some_landmarks().names
+        extras = PairExtras(fixed_landmarks=first, moving_landmarks=Landmarks(first.points, names[::-1]))
+        result = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
+        assert any("different orders" in sentence for sentence in result.warnings)
+
+
+def test_progress_is_told_of_every_stage(fixed, moving):
+    told: list[tuple[str, bool]] = []
+    register(
+        fixed, moving, Standin(), options=AS_THEY_LIE, progress=lambda name, s=None: told.append((name, s is None))
+    )
+    begun, ended = ([name for name, start in told if start is which] for which in (True, False))
+    assert begun == ended
+    assert len(begun) == 5

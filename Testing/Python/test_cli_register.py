@@ -1,0 +1,206 @@
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from registration_cases import Standin, grid_about, picture
+from RobustDIRLib import model_store
+from RobustDIRLib.cli import main
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.displacements import read_transform
+from RobustDIRLib.io.images import Image, read_image, write_image
+from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
+from RobustDIRLib.registration.alignment import KINDS
+from RobustDIRLib.registration.preprocessing import PRESETS
+
+FIXED_GRID = grid_about(np.array([30.0, -20, 10]), (15, 21, 17), (4.9, 3.4, 5.3), (12, -8, 20), (1, -1, 1))
+MOVING_GRID = grid_about(np.array([33.0, -21, 6]), (22, 26, 20), (3.6, 4.1, 4.7), (-10, 25, 8), (-1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Path:
+    """A folder of inputs; the moving image lies 25 mm off."""
+    folder = tmp_path_factory.mktemp("pair")
+    fixed = picture(FIXED_GRID, lambda p: p - [30, -20, 10], noise=0.01)
+    moving = picture(MOVING_GRID, lambda p: p - [33, -21, 6])
+    write_image(folder / "fixed.nii.gz", fixed)
+    write_image(folder / "moving.mha", moving)
+    for name, image in (("fixed", fixed), ("moving", moving)):
+        write_image(folder / f"{name}_labels.nrrd", Image((image.array > 0.3).astype(np.uint8) * 5, image.grid))
+        write_image(folder / f"{name}_mask.nrrd", Image((image.array > 0.1).astype(np.uint8), image.grid))
+        middle = image.grid.points_from_voxels(
+            np.array(image.grid.shape) * np.random.default_rng(1).uniform(0.4, 0.6, (4, 3))
+        )
+        write_landmarks(folder / f"{name}.csv", Landmarks(middle))
+    write_image(folder / "empty.nrrd", Image(np.zeros(FIXED_GRID.shape, np.uint8), FIXED_GRID))
+    away = grid_about(np.full(3, 900.0), (22, 26, 20), (3.0, 3.0, 3.0), (0, 0, 0))
+    write_image(folder / "away.mha", Image(moving.array, away))
+    write_landmarks(folder / "three.csv", Landmarks(np.zeros((3, 3))))
+    write_landmarks(folder / "outside.csv", Landmarks(np.full((4, 3), 700.0)))
+    (folder / "broken.nii.gz").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _a_model(monkeypatch):
+    def load(name, device="cpu"):
+        if name != "generic":
+            raise InputError(f"no model is named {name!r}")
+        return SimpleNamespace(network=Standin(), card={"name": "standin"}, path=Path("standin.pt"), checksum="ab" * 32)
+
+    monkeypatch.setattr(model_store, "load_model", load)
+
+
+@pytest.fixture
+def command(pair, tmp_path):
+    """Run the command in the folder of inputs; gives its exit code."""
+
+    def run(*words: str, fixed="fixed.nii.gz", moving="moving.mha") -> int:
+        return main(["register", str(pair / fixed), str(pair / moving), "-o", str(tmp_path / "run"), *words])
+
+    return run
+
+
+def extras_of(pair: Path) -> list[str]:
+    return [
+        *("--fixed-mask", str(pair / "fixed_mask.nrrd"), "--moving-mask", str(pair / "moving_mask.nrrd")),
+        *("--fixed-landmarks", str(pair / "fixed.csv"), "--moving-landmarks", str(pair / "moving.csv")),
+        *("--labels", str(pair / "moving_labels.nrrd"), "--fixed-labels", str(pair / "fixed_labels.nrrd")),
+    ]
+
+
+def contents(folder: Path) -> list:
+    """Everything a run computes, to the last bit; of the transforms what they say (their files hold the time too)."""
+    transforms = [read_transform(folder / name) for name in ("transform.h5", "inverse.h5")]
+    parts = [t.GetNthTransform(k) for t in transforms for k in range(t.GetNumberOfTransforms())]
+    images = ("warped.nii.gz", "warped_labels.nii.gz", "displacement.nii.gz", "jacobian.nii.gz")
+    return [sha256(folder / name) for name in images] + [part.GetParameters() for part in parts]
+
+
+class TestRun:
+    def test_writes_everything_and_sums_up(self, command, pair, tmp_path, capsys):
+        assert command("--threads", "1", *extras_of(pair)) == 0
+        said = capsys.readouterr().out
+        for words in (
+            "read",
+            "align",
+            "network",
+            "write",
+            "TRE",
+            "4 landmarks",
+            "Dice",
+            "folding",
+            str(tmp_path / "run"),
+        ):
+            assert words in said
+        assert set(os.listdir(tmp_path / "run")) == {
+            *("transform.h5", "inverse.h5", "displacement.nii.gz", "warped.nii.gz", "jacobian.nii.gz", "run.json"),
+            "warped_labels.nii.gz",
+        }
+        assert read_image(tmp_path / "run" / "warped.nii.gz").grid.close_to(FIXED_GRID)
+
+    def test_record_names_inputs_by_checksum_and_measures_landmarks(self, command, pair, tmp_path):
+        command(*extras_of(pair))
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert record["inputs"]["moving"] == {"path": str(pair / "moving.mha"), "sha256": sha256(pair / "moving.mha")}
+        assert record["inputs"]["labels"][0]["path"].endswith("moving_labels.nrrd")
+        assert record["model"] == {"name": "standin", "path": "standin.pt", "sha256": "ab" * 32}
+        assert record["measures"]["tre"]["count"] == len(record["measures"]["tre"]["landmarks"]) == 4
+        assert record["measures"]["dice"][0]["labels"][0]["label"] == 5
+        assert record["timings_s"].keys() >= {"read", "align", "network"}
+
+    def test_recorded_command_repeats_the_run_bit_by_bit(self, command, pair, tmp_path, monkeypatch):
+        command("--threads", "1", "--alignment", "affine", "--memory-limit", "3.5", *extras_of(pair))
+        first = contents(tmp_path / "run")
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        words = shlex.split(record["command"])
+        monkeypatch.chdir("/")
+        assert words[0] == "robustdir"
+        assert main(words[1:]) == 0
+        assert contents(tmp_path / "run") == first
+        assert json.loads((tmp_path / "run" / "run.json").read_text())["command"] == record["command"]
+
+
+class TestRefusals:
+    """One line on stderr that names the file or option, exit code 2, nothing written."""
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--preset", "lung"], "--preset lung"),
+            (["--alignment", "some"], "--alignment some"),
+            (["--device", "tpu"], "--device tpu"),
+            (["--model", "nonesuch"], "nonesuch"),
+            (["--threads", "0"], "--threads 0"),
+            (["--memory-limit", "-1"], "--memory-limit -1"),
+            (["--memory-limit", "nan"], "--memory-limit nan"),
+            (["--memory-limit", "0.0001"], "not enough memory"),
+            (["--fixed-mask", "{}/empty.nrrd"], "--fixed-mask: the mask is empty"),
+            (["--fixed-mask", "{}/nothing.nrrd"], "nothing.nrrd"),
+            (["--fixed-landmarks", "{}/fixed.csv"], "--moving-landmarks"),
+            (["--fixed-landmarks", "{}/fixed.csv", "--moving-landmarks", "{}/three.csv"], "3 landmarks do not pair"),
+            (["--fixed-landmarks", "{}/outside.csv", "--moving-landmarks", "{}/moving.csv"], "4 of 4 landmarks lie"),
+            (["--fixed-labels", "{}/fixed_labels.nrrd"], "--fixed-labels"),
+        ],
+    )  # fmt: skip
+    def test_options(self, command, pair, tmp_path, capsys, words, message):
+        assert command(*(word.format(pair) for word in words)) == 2
+        self.check(capsys, message, tmp_path)
+
+    @pytest.mark.parametrize(
+        ("images", "words", "message"),
+        [
+            ({"moving": "missing.nii"}, [], "missing.nii does not exist"),
+            ({"fixed": "broken.nii.gz"}, [], "broken.nii.gz"),
+            ({"moving": "away.mha"}, ["--alignment", "none"], "share no space"),
+        ],
+        ids=["missing", "broken", "apart"],
+    )
+    def test_images(self, command, tmp_path, capsys, images, words, message):
+        assert command(*words, **images) == 2
+        self.check(capsys, message, tmp_path)
+
+    def check(self, capsys, message: str, folder: Path) -> None:
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert not os.listdir(folder)
+
+    def test_an_old_run_needs_overwrite(self, command, tmp_path, capsys):
+        assert command("--alignment", "none") == 0
+        before = sha256(tmp_path / "run")
+        assert command("--alignment", "none") == 2
+        assert "--overwrite" in capsys.readouterr().err
+        assert sha256(tmp_path / "run") == before
+        assert command("--alignment", "none", "--overwrite") == 0
+
+
+def test_hounsfield_preset_on_other_data_warns(command, capsys):
+    assert command("--preset", "lung-ct", "--alignment", "none") == 0
+    assert "warning: the fixed image does not look like CT" in capsys.readouterr().out
+
+
+def test_help_names_every_preset_and_alignment(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["register", "--help"])
+    told = capsys.readouterr().out
+    assert all(name in told for name in (*PRESETS, *KINDS))
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from RobustDIRLib.cli import main\n"
+        "try: main(['register', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'SimpleITK', 'numpy')))"
+    )
+    library = str(Path(model_store.__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": library}, capture_output=True)
+    assert done.returncode == 0

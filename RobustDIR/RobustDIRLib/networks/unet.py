@@ -26,8 +26,8 @@ class UNetConfig:
     Attributes:
         channels: Filters of every convolution block.
         downsampling: What halves the resolution in the encoder: `"pooling"` (maximum over 2x2x2 voxels after each
-            block, as in Ronneberger et al. 2015) or `"stride"` (blocks of stride 2, as in Hoffmann et al. 2022: no
-            block works at full resolution, which halves the memory and saves a fifth of the time).
+            block, as in Ronneberger et al. 2015) or `"stride"` (blocks of stride 2, so that no
+            block works at full resolution: half the memory, a fifth less time).
         squarings: Steps of scaling and squaring that integrate the velocity.
         instance_norm: Whether blocks normalise their output; the paper's do not.
     Raises:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from scipy.ndimage import map_coordinates
+from torch import Tensor, nn
+
 from RobustDIRLib.networks.blocks import VelocityHead
 from RobustDIRLib.networks.cascade import CascadeConfig, CascadedUNet
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.unet import UNet, UNetConfig
 from RobustDIRLib.warping import compose
-from scipy.ndimage import map_coordinates
-from torch import Tensor, nn
 
 ODD = (37, 29, 45)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from RobustDIRLib.networks.blocks import ConvBlock, VelocityHead, channels_last, convolve, instance_norm
 from scipy.ndimage import correlate
 from torch import Tensor, nn
+
+from RobustDIRLib.networks.blocks import ConvBlock, VelocityHead, channels_last, convolve, instance_norm
 
 SHAPES = [
     (1, 1, 1),

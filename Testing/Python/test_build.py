@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from network_cases import a_pair, move_by
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.build import KINDS, build_network, network_config

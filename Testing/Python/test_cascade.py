@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from network_cases import ODD, a_cascade, a_pair, inner, points_through, residual
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.blocks import ConvBlock
@@ -14,7 +16,6 @@ from RobustDIRLib.networks.cascade import CascadeConfig, CascadedUNet
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.unet import UNet
 from RobustDIRLib.warping import resize, resize_displacement, warp
-from torch import Tensor, nn
 
 BOTH = pytest.mark.parametrize("downsampling", ["pooling", "stride"])
 

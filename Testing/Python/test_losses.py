@@ -50,6 +50,14 @@ def test_end_point_error_is_the_mean_distance() -> None:
     assert float(end_point_error(wrong, truth)) == pytest.approx(2.5, abs=0.01)
 
 
+def test_a_match_beyond_the_border_counts_a_tenth() -> None:
+    truth = torch.zeros(1, 3, 4, 4, 4)
+    truth[0, 0] = 1.0  # the last of four layers has its match outside
+    wrong = truth.clone()
+    wrong[0, 2, 3] = 2.0
+    assert float(end_point_error(wrong, truth)) == pytest.approx(2 * 0.1 / 3.1, abs=0.02)
+
+
 def test_every_level_is_judged_in_voxels_of_the_truth() -> None:
     """A shift of 4 voxels of the truth is 2 voxels of a level half as fine; the zero level misses it by 4."""
     truth = torch.zeros(1, 3, 8, 12, 16)

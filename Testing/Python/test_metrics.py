@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.linalg import expm
+
 from RobustDIRLib.evaluation.metrics import (
     dice_per_label,
     field_transform,
@@ -14,7 +16,6 @@ from RobustDIRLib.evaluation.metrics import (
     tre,
 )
 from RobustDIRLib.geometry import Grid
-from scipy.linalg import expm
 
 
 @pytest.fixture

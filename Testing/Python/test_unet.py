@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from network_cases import ODD, a_pair, a_unet, inner, points_through, residual
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.blocks import ConvBlock
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.unet import UNet, UNetConfig
 from RobustDIRLib.warping import compose, resize_displacement, warp
-from torch import Tensor, nn
 
 BOTH = pytest.mark.parametrize("downsampling", ["pooling", "stride"])
 

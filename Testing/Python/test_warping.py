@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import expm
+from scipy.ndimage import map_coordinates
+
 from RobustDIRLib.warping import (
     compose,
     displacement_gradient,
@@ -17,8 +20,6 @@ from RobustDIRLib.warping import (
     sample,
     warp,
 )
-from scipy.linalg import expm
-from scipy.ndimage import map_coordinates
 
 SHAPE = (9, 14, 11)
 INSIDE = (..., slice(2, -2), slice(2, -2), slice(2, -2))

@@ -1,4 +1,4 @@
-"""`robustdir synthesize`: banks of label maps for pretraining, and pairs with their truth to look at or to test with."""
+"""`robustdir synthesize`: banks of label maps for pretraining, and pairs with their truth to look at or to test on."""
 
 from __future__ import annotations
 

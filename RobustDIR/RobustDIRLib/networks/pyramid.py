@@ -22,6 +22,7 @@ from RobustDIRLib import warping
 from RobustDIRLib.networks.blocks import SLOPE, convolve, instance_norm
 from RobustDIRLib.networks.correlation import local_correlation, offsets
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.descriptors import STEPS, self_similarity
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 
 
@@ -35,6 +36,7 @@ class PyramidConfig:
         depth: Number of the decoder's hidden convolutions.
         radius: Reach of the correlation, voxels of the level.
         squarings: Steps of scaling and squaring for each level's velocity.
+        self_similarity: Whether the encoder also sees the images' local self-similarity, at half resolution.
     """
 
     encoder: tuple[int, ...] = (16, 32, 48, 48)
@@ -42,6 +44,7 @@ class PyramidConfig:
     depth: tuple[int, ...] = (2, 2, 2, 2)
     radius: tuple[int, ...] = (1, 1, 2, 2)
     squarings: int = 4
+    self_similarity: bool = True
 
     def __post_init__(self) -> None:
         lengths = {len(self.encoder), len(self.decoder), len(self.depth), len(self.radius)}
@@ -57,16 +60,17 @@ class _EncoderLevel(nn.Module):
     Features of zero mean let the correlation tell likeness from unlikeness, with zero in between, also past the border.
     """
 
-    def __init__(self, inputs: int, channels: int, first: bool) -> None:
+    def __init__(self, inputs: int, channels: int, first: bool, extra: int = 0) -> None:
         super().__init__()
         # Kernel 4 with stride 2 keeps cells aligned, as average pooling does; a 3 would shift them by half a voxel.
         self.reduce = nn.Conv3d(inputs, channels, 4, 2, 1) if first else nn.Conv3d(inputs, channels, 3, 1, 1)
-        self.features = nn.Conv3d(channels, channels, 3, 1, 1)
+        self.features = nn.Conv3d(channels + extra, channels, 3, 1, 1)
         self.first = first
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         x = x if self.first else F.avg_pool3d(x, 2)
         x = F.leaky_relu(instance_norm(convolve(self.reduce, x)), SLOPE)
+        x = x if extra is None else torch.cat([x, extra.to(x.dtype)], 1)
         return instance_norm(convolve(self.features, x))
 
 
@@ -113,7 +117,8 @@ class CorrelationPyramid(nn.Module):
         c = self.config
         inputs = (1, *c.encoder[:-1])
         self.encoder = nn.ModuleList(
-            _EncoderLevel(i, o, first=level == 0) for level, (i, o) in enumerate(zip(inputs, c.encoder, strict=True))
+            _EncoderLevel(i, o, first=level == 0, extra=len(STEPS) if level == 0 and c.self_similarity else 0)
+            for level, (i, o) in enumerate(zip(inputs, c.encoder, strict=True))
         )
         sizes = zip(c.encoder, c.decoder, c.depth, c.radius, strict=True)
         self.decoder = nn.ModuleList(_Decoder(*level) for level in sizes)
@@ -126,11 +131,10 @@ class CorrelationPyramid(nn.Module):
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Features of every level, from half resolution to the coarsest."""
-        features = []
-        x = images
-        for level, encode in enumerate(self.encoder):
-            x = encode(x if level == 0 else F.leaky_relu(x, SLOPE))
-            features.append(x)
+        similarity = self_similarity(F.avg_pool3d(images, 2)) if self.config.self_similarity else None
+        features = [self.encoder[0](images, similarity)]
+        for encode in list(self.encoder)[1:]:
+            features.append(encode(F.leaky_relu(features[-1], SLOPE)))
         return features
 
     def levels(self, fixed: Tensor, moving: Tensor) -> list[Deformation]:

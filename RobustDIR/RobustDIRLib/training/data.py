@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -70,13 +71,16 @@ def training_batches(config: TrainingConfig, bank: LabelBank, first: int, rank: 
         collate_fn=join,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_prepare_worker,
     )
     return iter(loader)
 
 
-def _one_thread(_: int) -> None:
+def _prepare_worker(_: int) -> None:
     torch.set_num_threads(1)
+    # Ctrl-C and a kill of the process group reach the workers too; the main process needs them to end its step.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def validation_pairs(config: TrainingConfig, bank: LabelBank) -> list[Pair]:

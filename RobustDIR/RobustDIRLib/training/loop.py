@@ -190,7 +190,9 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
             trainer.restore(load_checkpoint(folder / NAME))
         if process.leads:
             _write_json(folder / "run.json", to_dict(config))
-        yield from _steps(trainer, folder, stop)
+        for record in _steps(trainer, folder, stop):
+            if process.leads:
+                yield record
 
 
 def _write_json(path: Path, content: Any) -> None:
@@ -223,7 +225,7 @@ def _steps(trainer: Trainer, folder: Path, stop: StopRequest) -> Iterator[Record
         if ends or trainer.step % config.log_every == 0:
             yield meter.record(trainer)
             meter = _Meter()
-        if process.leads and (ends or trainer.step % config.validate_every == 0):
+        if process.leads and fixed_pairs and (ends or trainer.step % config.validate_every == 0):
             history.append(_validation_record(trainer, fixed_pairs))
             yield history[-1]
         if process.leads and (ends or trainer.step % config.checkpoint_every == 0):

@@ -14,6 +14,7 @@ from RobustDIRLib.synthesis.pairs import Pair
 from RobustDIRLib.training.config import LossConfig
 
 _SMOOTHING = 1e-5
+_WEIGHT_OUTSIDE = 0.1
 
 
 def dice_loss(warped: Tensor, fixed: Tensor) -> Tensor:
@@ -38,9 +39,18 @@ def gradient_loss(displacement: Tensor) -> Tensor:
 
 
 def end_point_error(displacement: Tensor, truth: Tensor) -> Tensor:
-    """Mean length of the difference of two displacements `(B, 3, D, H, W)`, in their voxels."""
+    """Mean length of the difference of two displacements `(B, 3, D, H, W)`, in their voxels.
+
+    Points whose match lies beyond the border of the other image count a tenth: nothing there can be recognised, and all
+    they can teach is to continue smoothly.
+    """
+    last = torch.tensor(truth.shape[2:], device=truth.device).view(1, 3, 1, 1, 1) - 0.5
+    match = warping.identity_grid(truth.shape[2:], device=truth.device) + truth
+    visible = ((match > -0.5) & (match < last)).all(1)
+    weight = torch.where(visible, 1.0, _WEIGHT_OUTSIDE)
     # The square root's slope is unbounded at zero; a hundredth of a voxel bounds it.
-    return ((displacement - truth).square().sum(1) + 1e-4).sqrt().mean()
+    distance = ((displacement - truth).square().sum(1) + 1e-4).sqrt()
+    return (weight * distance).sum() / weight.sum()
 
 
 def level_errors(levels: Sequence[Deformation], truth: Deformation) -> list[Tensor]:

@@ -1,0 +1,39 @@
+"""Local self-similarity: blind to contrast, not to structure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from RobustDIRLib.networks.descriptors import STEPS, self_similarity
+
+
+@pytest.fixture
+def a_volume() -> torch.Tensor:
+    g = torch.Generator().manual_seed(1)
+    coarse = torch.randn((1, 1, 5, 6, 4), generator=g)
+    return 20 * torch.nn.functional.interpolate(coarse, size=(21, 26, 19), mode="trilinear")  # far above the floor
+
+
+def test_inverted_and_stretched_grey_values_look_the_same(a_volume: torch.Tensor) -> None:
+    torch.testing.assert_close(self_similarity(3 - 2.5 * a_volume), self_similarity(a_volume), atol=1e-3, rtol=0)
+    other = self_similarity(a_volume.flip(3))
+    assert (other - self_similarity(a_volume)).abs().mean() > 0.05
+
+
+def test_it_is_the_exponential_of_patch_distances(a_volume: torch.Tensor) -> None:
+    """One voxel worked out with numpy."""
+    v, at = a_volume[0, 0].numpy(), np.array([9, 12, 7])
+
+    def patch(centre: np.ndarray) -> np.ndarray:
+        return v[tuple(slice(c - 1, c + 2) for c in centre)]
+
+    distances = np.array([((patch(at + step) - patch(at)) ** 2).mean() for step in STEPS])
+    np.testing.assert_allclose(
+        self_similarity(a_volume)[0, :, 9, 12, 7].numpy(), np.exp(-distances / distances.mean()), rtol=1e-4
+    )
+
+
+def test_flat_regions_are_alike_all_around_and_finite() -> None:
+    assert torch.equal(self_similarity(torch.full((1, 1, 6, 7, 8), 0.3)), torch.ones(1, 6, 6, 7, 8))

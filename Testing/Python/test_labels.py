@@ -10,7 +10,10 @@ import pytest
 import torch
 from scipy import ndimage
 
+from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.synthesis import labels as maps
 from RobustDIRLib.synthesis.bank import LabelBank, make_bank
 from RobustDIRLib.synthesis.random import generator
@@ -105,3 +108,18 @@ def test_a_bank_refuses_other_settings_and_an_empty_folder(tmp_path: Path, small
     with pytest.raises(InputError, match="no label maps"):
         LabelBank(tmp_path / "nothing")
     assert json.loads((tmp_path / "bank.json").read_text())["seed"] == 8
+
+
+def test_anatomical_label_maps_become_scenes_with_shared_numbers(tmp_path: Path) -> None:
+    first = np.zeros((20, 22, 24), np.int32)
+    first[6:14, 5:10, 8:20], first[8:12, 12:18, 9:15] = 1007, 12
+    second = np.where(first == 12, 0, first).transpose(2, 1, 0)
+    for name, array in (("a", first), ("b", second)):
+        write_image(tmp_path / f"{name}.nii.gz", Image(array, Grid(array.shape)))
+    files = [str(tmp_path / f"{name}.nii.gz") for name in "ab"]
+    assert main(["synthesize", "-o", str(tmp_path / "bank"), "--side", "18", "--from-labels", *files]) == 0
+    a, b = LabelBank(tmp_path / "bank").maps
+    assert {int(v): int((a == v).sum()) for v in a.unique()}.items() >= {0: 144, 1: 480}.items()
+    assert int((b == 1).sum()) == 480 and set(b.unique().tolist()) == {1, maps.BACKGROUND}
+    assert min(a.shape) >= 18 and min(b.shape) >= 18
+    assert main(["synthesize", "-o", str(tmp_path / "bank"), "--from-labels", *files]) == 2

@@ -18,6 +18,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--count", type=int, default=1, help="how many pairs or label maps (default 1; the paper: 100 maps)"
     )
+    parser.add_argument(
+        "--from-labels", type=Path, nargs="+", metavar="FILE", help="make the bank of these anatomical label maps"
+    )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds and settings give equal files")
     parser.add_argument("--config", type=Path, help="JSON object with any of `labels` and `pairs` settings")
     parser.add_argument("--side", type=int, help="voxels a side of maps and pairs (default 192)")
@@ -25,11 +28,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write what was asked for; returns 0."""
-    from RobustDIRLib.synthesis.bank import make_bank
+    from RobustDIRLib.synthesis.bank import import_bank, make_bank
     from RobustDIRLib.synthesis.files import read_settings, write_pairs
 
     settings = read_settings(args.config, args.side, args.count)
-    if args.bank:
+    if args.from_labels:
+        import_bank(args.output, args.from_labels, settings.labels.side, _progress("label map"))
+    elif args.bank:
         make_bank(args.output, settings.labels, args.count, args.seed, _progress("label map"))
     else:
         write_pairs(args.output, settings, args.count, args.seed, _progress("pair"))

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.synthesis.labels import LabelMapConfig, sample_label_map
+from RobustDIRLib.io.images import read_labels
+from RobustDIRLib.synthesis.labels import BACKGROUND, LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.random import generator
 
 _RECORD = "bank.json"
+_MARGIN = 4  # voxels of background kept around an anatomy
 
 
 def _record(config: LabelMapConfig, count: int, seed: int) -> str:
     return json.dumps({"labels": asdict(config), "count": count, "seed": seed}, indent=1)
+
+
+def _write_map(path: Path, labels: NDArray[np.uint8]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, labels=labels)
+    os.replace(temporary, path)
 
 
 def make_bank(
@@ -40,13 +50,62 @@ def make_bank(
     for index in range(count):
         path = folder / f"labels_{index:04d}.npz"
         if not path.exists():
-            labels = sample_label_map(config, index, generator(seed, index))
-            temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, labels=labels.numpy())
-            os.replace(temporary, path)
+            _write_map(path, sample_label_map(config, index, generator(seed, index)).numpy())
         if progress:
             progress(index + 1, count)
+
+
+def scene_from_anatomy(labels: NDArray[np.integer], known: dict[int, int], side: int) -> NDArray[np.uint8]:
+    """An anatomical label map as a scene: label 0 becomes `BACKGROUND`, the others count from 0.
+
+    Args:
+        labels: Shape `(z, y, x)`; 0 is background.
+        known: Number of each label met so far; grows, so that all maps of a bank share their numbers.
+        side: Least voxels a side; smaller maps are framed with background.
+    Raises:
+        InputError: If there are more labels than a byte can hold.
+    """
+    for label in np.unique(labels):
+        if label and int(label) not in known:
+            known[int(label)] = len(known)
+    if len(known) > BACKGROUND:
+        raise InputError(f"the label maps have more than {BACKGROUND} different labels: merge some of them first")
+    scene = np.full(labels.shape, BACKGROUND, np.uint8)
+    for label, number in known.items():
+        scene[labels == label] = number
+    where = np.argwhere(labels)
+    box = tuple(slice(max(0, a - _MARGIN), b + 1 + _MARGIN) for a, b in zip(where.min(0), where.max(0), strict=True))
+    scene = scene[box]
+    missing: list[int] = [max(0, side - int(n)) for n in scene.shape]
+    return np.pad(scene, [(m // 2, m - m // 2) for m in missing], constant_values=BACKGROUND)
+
+
+def import_bank(
+    folder: Path, files: Sequence[Path], side: int, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Make a bank of anatomical label maps, such as segmentations of a scan: shapes without their images.
+
+    Args:
+        folder: The bank; must not hold one yet.
+        files: Label maps, any format `read_labels` knows; voxels are taken as they are.
+        side: Least voxels a side; smaller maps are framed with background.
+        progress: Told of each map done.
+    Raises:
+        InputError: If a file is unfit, or the folder holds a bank.
+    """
+    if (folder / _RECORD).exists():
+        raise InputError(f"{folder} already holds label maps: name another folder or delete it")
+    maps = [read_labels(file).array for file in files]
+    empty = [str(file) for file, labels in zip(files, maps, strict=True) if not labels.any()]
+    if empty:
+        raise InputError(f"{', '.join(empty)} has no label but background: leave it out")
+    folder.mkdir(parents=True, exist_ok=True)
+    known: dict[int, int] = {}
+    for index, labels in enumerate(maps):
+        _write_map(folder / f"labels_{index:04d}.npz", scene_from_anatomy(labels, known, side))
+        if progress:
+            progress(index + 1, len(maps))
+    (folder / _RECORD).write_text(json.dumps({"files": [f.name for f in files], "labels": known}, indent=1))
 
 
 class LabelBank:

@@ -60,6 +60,11 @@ class CascadedUNet(nn.Module):
         """
         return self.levels(fixed, moving)[-1]
 
+    @property
+    def bytes_per_voxel(self) -> float:
+        """Peak memory of a pass, bytes a voxel of the images: that of the hungrier U-Net."""
+        return max(self.fine.bytes_per_voxel, self.coarse.bytes_per_voxel / 8)
+
     def levels(self, fixed: Tensor, moving: Tensor) -> list[Deformation]:
         """The deformations that training supervises, from coarse to fine.
 

@@ -129,6 +129,11 @@ class CorrelationPyramid(nn.Module):
         """Sides are padded to a multiple of this many voxels."""
         return int(2 ** len(self.config.encoder))
 
+    @property
+    def bytes_per_voxel(self) -> float:
+        """Peak memory of a pass, bytes a voxel of the images: that of the finest level, measured at 192^3."""
+        return 25.0 + 8.5 * max(self.config.decoder[0], self.config.encoder[0])
+
     def encode(self, images: Tensor) -> list[Tensor]:
         """Features of every level, from half resolution to the coarsest."""
         similarity = self_similarity(F.avg_pool3d(images, 2)) if self.config.self_similarity else None

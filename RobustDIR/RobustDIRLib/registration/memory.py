@@ -12,8 +12,8 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.registration.preprocessing import Preset, Warn, working_grid
 
-# Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it. A network may say
-# its own figure in an attribute `bytes_per_voxel`; this one suits the shipped pyramid.
+# Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it, for networks that
+# do not say their own figure in an attribute `bytes_per_voxel`.
 BYTES_PER_VOXEL = 450
 # Displacement, Jacobian determinant, warped image and their writing, per voxel of the original fixed image.
 BYTES_PER_FIXED_VOXEL = 60

@@ -76,8 +76,8 @@ def scene_from_anatomy(labels: NDArray[np.integer], known: dict[int, int], side:
     where = np.argwhere(labels)
     box = tuple(slice(max(0, a - _MARGIN), b + 1 + _MARGIN) for a, b in zip(where.min(0), where.max(0), strict=True))
     scene = scene[box]
-    missing: list[int] = [max(0, side - int(n)) for n in scene.shape]
-    return np.pad(scene, [(m // 2, m - m // 2) for m in missing], constant_values=BACKGROUND)
+    missing = np.maximum(side - np.array(scene.shape), 0)
+    return np.pad(scene, np.stack([missing // 2, missing - missing // 2], 1), constant_values=BACKGROUND)
 
 
 def import_bank(

@@ -50,7 +50,8 @@ def end_point_error(displacement: Tensor, truth: Tensor) -> Tensor:
     weight = torch.where(visible, 1.0, _WEIGHT_OUTSIDE)
     # The square root's slope is unbounded at zero; a hundredth of a voxel bounds it.
     distance = ((displacement - truth).square().sum(1) + 1e-4).sqrt()
-    return (weight * distance).sum() / weight.sum()
+    # Each pair by itself, so that a batch's gradient is the mean of its pairs' gradients.
+    return ((weight * distance).sum((1, 2, 3)) / weight.sum((1, 2, 3))).mean()
 
 
 def level_errors(levels: Sequence[Deformation], truth: Deformation) -> list[Tensor]:

@@ -15,18 +15,22 @@ import pytest
 import torch
 
 from RobustDIRLib.cli import main
-from RobustDIRLib.configuration import from_dict, to_dict
+from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.model_store import load_model
+from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.synthesis.bank import make_bank
+from RobustDIRLib.synthesis.files import SynthesisSettings
 from RobustDIRLib.synthesis.labels import LabelMapConfig
 from RobustDIRLib.training.checkpoints import load_checkpoint
-from RobustDIRLib.training.config import OptimizerConfig, TrainingConfig
+from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig
 from RobustDIRLib.training.data import SyntheticPairs, open_banks, training_batches
 from RobustDIRLib.training.loop import Record, Trainer, learning_rate, train
+from RobustDIRLib.training.losses import pretraining_loss
 from RobustDIRLib.training.processes import Process
 
 LIBRARY = Path(__file__).parents[2] / "RobustDIR"
+RECIPES = Path(__file__).parents[2] / "Recipes"
 NETWORK = {"kind": "pyramid", "encoder": [4, 4], "decoder": [4, 4], "depth": [1, 1], "radius": [1, 1], "squarings": 2}
 
 
@@ -178,6 +182,37 @@ def test_defaults_are_the_papers_adam_1e_4_batch_1() -> None:
     """Section 2.2.3."""
     config = TrainingConfig(network=NETWORK, banks=("x",))
     assert (config.optimizer.learning_rate, config.optimizer.weight_decay, config.batch) == (1e-4, 0.0, 1)
+
+
+def test_eq_1_is_dice_plus_three_quarters_of_the_gradient(a_run: TrainingConfig) -> None:
+    paper = from_dict(TrainingConfig, read_json(RECIPES / "paper" / "cascade.json"))
+    assert (paper.loss.end_point, paper.loss.dice, paper.loss.gradient) == (0.0, 1.0, 0.75)
+    pair = SyntheticPairs(open_banks(a_run), a_run.pairs, 5)[0]
+    half_way = pair.truth._replace(displacement=pair.truth.displacement / 2)
+    whole, dice, gradient = (
+        float(pretraining_loss([half_way], pair, loss)[0])
+        for loss in (paper.loss, LossConfig(0.0, dice=1.0), LossConfig(0.0, gradient=1.0))
+    )
+    assert whole == pytest.approx(dice + 0.75 * gradient, rel=1e-5)
+    assert min(dice, gradient) > 0.01
+
+
+def test_the_papers_cascade_learns_from_dice_alone(a_run: TrainingConfig) -> None:
+    swift = replace(a_run.optimizer, learning_rate=0.01)
+    network = {"kind": "cascade", "channels": [8, 8]}
+    config = replace(a_run, network=network, loss=LossConfig(0.0, dice=1.0), optimizer=swift, steps=10_000)
+    trainer = Trainer(config, Process(0, 1, torch.device("cpu")))
+    pair = SyntheticPairs(open_banks(config), config.pairs, 5)[0]
+    losses = [trainer.learn(pair)[0] for _ in range(60)]
+    assert min(losses[-5:]) < 0.98 * losses[0]
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.rglob("*.json")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_recipes_are_valid(file: Path) -> None:
+    content = read_json(file)
+    from_dict(TrainingConfig if "network" in content else SynthesisSettings, content)
+    if "network" in content:
+        build_network(content["network"])
 
 
 @pytest.mark.parametrize(

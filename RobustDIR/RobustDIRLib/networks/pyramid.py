@@ -36,7 +36,7 @@ class PyramidConfig:
         depth: Number of the decoder's hidden convolutions.
         radius: Reach of the correlation, voxels of the level.
         squarings: Steps of scaling and squaring for each level's velocity.
-        self_similarity: Whether the encoder also sees the images' local self-similarity, at half resolution.
+        self_similarity: Whether every level of the encoder also sees the images' local self-similarity.
     """
 
     encoder: tuple[int, ...] = (16, 32, 48, 48)
@@ -82,7 +82,7 @@ class _Decoder(nn.Module):
         steps = offsets(radius)
         inputs = len(steps) + features + 3
         self.hidden = nn.ModuleList(nn.Conv3d(inputs if i == 0 else hidden, hidden, 3, padding=1) for i in range(depth))
-        self.out = nn.Conv3d(hidden, 3, 3, padding=1)
+        self.out = nn.Conv3d(hidden, 4, 3, padding=1)
         nn.init.normal_(self.out.weight, 0.0, 1e-4)
         assert self.out.bias is not None
         nn.init.zeros_(self.out.bias)
@@ -101,7 +101,9 @@ class _Decoder(nn.Module):
         x = torch.cat([correlation, torch.cat([a, b]), guess], 1)
         for layer in self.hidden.children():
             x = F.leaky_relu(instance_norm(convolve(layer, x)), SLOPE)  # type: ignore[arg-type]
-        ab, ba = (guess + convolve(self.out, x).float()).chunk(2)
+        out = convolve(self.out, x).float()
+        # The gate lets the decoder drop a guess that it takes for noise; at first it is 1.
+        ab, ba = (2 * torch.sigmoid(out[:, 3:]) * guess + out[:, :3]).chunk(2)
         return (ab - ba) / 2
 
 
@@ -117,7 +119,7 @@ class CorrelationPyramid(nn.Module):
         c = self.config
         inputs = (1, *c.encoder[:-1])
         self.encoder = nn.ModuleList(
-            _EncoderLevel(i, o, first=level == 0, extra=len(STEPS) if level == 0 and c.self_similarity else 0)
+            _EncoderLevel(i, o, first=level == 0, extra=len(STEPS) if c.self_similarity else 0)
             for level, (i, o) in enumerate(zip(inputs, c.encoder, strict=True))
         )
         sizes = zip(c.encoder, c.decoder, c.depth, c.radius, strict=True)
@@ -136,10 +138,12 @@ class CorrelationPyramid(nn.Module):
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Features of every level, from half resolution to the coarsest."""
-        similarity = self_similarity(F.avg_pool3d(images, 2)) if self.config.self_similarity else None
-        features = [self.encoder[0](images, similarity)]
-        for encode in list(self.encoder)[1:]:
-            features.append(encode(F.leaky_relu(features[-1], SLOPE)))
+        features: list[Tensor] = []
+        coarse = images
+        for encode in self.encoder:
+            coarse = F.avg_pool3d(coarse, 2)
+            similarity = self_similarity(coarse) if self.config.self_similarity else None
+            features.append(encode(F.leaky_relu(features[-1], SLOPE) if features else images, similarity))
         return features
 
     def levels(self, fixed: Tensor, moving: Tensor) -> list[Deformation]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 import torch
+from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RobustDIR"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -157,6 +158,14 @@ def brain_contrasts(bench: Bench) -> Iterator[Row]:
         yield bench.landmarks(name, fixed, moving, "brain-mri", **extras)
 
 
+def _lungs(array: np.ndarray) -> np.ndarray:
+    """Air that does not reach the sides of the image: lungs, not the room; half a voxel off their border."""
+    parts, _ = ndimage.label(ndimage.binary_erosion(array < -500, border_value=1))
+    room = np.unique(np.concatenate([parts[:, edge].ravel() for edge in (0, -1)]))
+    room = np.union1d(room, np.concatenate([parts[:, :, edge].ravel() for edge in (0, -1)]))
+    return (parts > 0) & ~np.isin(parts, room)
+
+
 def thorax(bench: Bench) -> Iterator[Row]:
     """A CT under known deformations, with noise and, as in breathing, another density of the lung."""
     image = read_image(bench.data / "thorax_ct" / "ct_phase00_2mm.nii.gz")
@@ -166,9 +175,7 @@ def thorax(bench: Bench) -> Iterator[Row]:
         noise = np.random.default_rng(seed).normal(0, 20, (2, *array.shape)).astype(np.float32)
         denser = np.where(array < -500, array + 0.12 * (array + 1000), array)
         fixed, moving = Image(denser + noise[0], image.grid), Image(image.array + noise[1], image.grid)
-        landmarks = known.true_landmarks(image.grid, array < -500, u, seed)
-        inside = image.array[tuple(np.rint(image.grid.voxels_from_points(landmarks[1].points)).astype(int).T)] > -950
-        assert inside.any()
+        landmarks = known.true_landmarks(image.grid, _lungs(array), u, seed)
         extras = dict(zip(("fixed_landmarks", "moving_landmarks"), landmarks, strict=True))
         yield bench.landmarks(f"thorax CT, known deformation {strength:g}", fixed, moving, "lung-ct", **extras)
 

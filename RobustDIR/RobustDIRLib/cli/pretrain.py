@@ -17,7 +17,7 @@ SIGTERM ends the run after the step, with a checkpoint; --resume goes on from it
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("pretrain", help="teach a network on synthetic pairs", epilog=_EPILOG)
-    parser.add_argument("run", type=Path, help="JSON file with the run's settings (see Testing/Benchmarks/runs)")
+    parser.add_argument("run", type=Path, help="JSON file with the run's settings (see Recipes)")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
 

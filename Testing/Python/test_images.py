@@ -565,3 +565,11 @@ def test_gzip_in_several_members_is_read(tmp_path, an_image):
     data = (tmp_path / "a.nii").read_bytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(data[:9000]) + gzip.compress(data[9000:]))
     np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").array, an_image.array)
+
+
+def test_a_2d_nifti_placed_by_both_forms_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """As SimpleITK writes a slice: sform and qform are set, and there are two sides only."""
+    plane = np.random.default_rng(1).normal(size=(22, 24)).astype(np.float32)
+    sitk.WriteImage(sitk.GetImageFromArray(plane), str(tmp_path / "slice.nii.gz"))
+    with pytest.raises(InputError, match=r"slice\.nii\.gz.* (2D|2 dimensions)"):
+        read_image(tmp_path / "slice.nii.gz")

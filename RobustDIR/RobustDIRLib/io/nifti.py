@@ -52,7 +52,8 @@ def load_nifti(path: Path) -> Any:
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         listed = ", ".join(f"{s:g}" for s in spacing)
         raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
-    _tell_of_forms(path, header)
+    if len(header.get_data_shape()) >= 3:  # fewer are refused later, with the reason
+        _tell_of_forms(path, header)
     try:
         return kind.from_bytes(data)
     except NIBABEL_ERRORS as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.images import read_labels
 from RobustDIRLib.synthesis.labels import BACKGROUND, LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.random import generator
@@ -27,10 +27,8 @@ def _record(config: LabelMapConfig, count: int, seed: int) -> str:
 
 
 def _write_map(path: Path, labels: NDArray[np.uint8]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, labels=labels)
-    os.replace(temporary, path)
+    with written_atomically(path) as temporary:
+        np.savez_compressed(temporary, labels=labels)
 
 
 def make_bank(

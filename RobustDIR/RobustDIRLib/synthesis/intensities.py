@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -125,11 +125,6 @@ class CorruptionConfig:
     noise: float = 0.0
     low_resolution: float = 0.0
     missing: float = 0.0
-
-    @classmethod
-    def only(cls, **probabilities: float) -> CorruptionConfig:
-        """All off but the ones named."""
-        return replace(cls(), **probabilities)
 
 
 def box_mean(image: Tensor, times: int) -> Tensor:

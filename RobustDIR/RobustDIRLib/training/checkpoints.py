@@ -15,19 +15,18 @@ FORMAT = "robustdir-checkpoint-1"
 NAME = "checkpoint.pt"
 
 
-def write_atomically(content: Any, path: Path) -> None:
-    """`torch.save` to a temporary name in the same folder, flushed to disk, then renamed."""
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a run's state: tensors, numbers, text and containers of them only.
+
+    To a temporary name in the same folder, flushed to disk, then renamed. The name is always the same, so that a run
+    that is killed often leaves one half-written file at most.
+    """
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
-        torch.save(content, file)
+        torch.save({"format": FORMAT, **state}, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a run's state: tensors, numbers, text and containers of them only."""
-    write_atomically({"format": FORMAT, **state}, path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

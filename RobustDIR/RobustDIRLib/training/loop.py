@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.build import build_network, network_config
 from RobustDIRLib.synthesis.pairs import Pair
@@ -160,9 +160,8 @@ def _validation_record(trainer: Trainer, pairs: list[Pair]) -> Record:
 def _save(trainer: Trainer, folder: Path, history: list[Record]) -> None:
     save_checkpoint(folder / NAME, trainer.state())
     card = {"config": to_dict(trainer.config), "step": trainer.step, "validation": history[-1:]}
-    network = build_network(network_config(trainer.network))
-    network.load_state_dict(trainer.average.weights)
-    save_model(folder / MODEL, network, card)
+    with trainer.average.used_by(trainer.network):
+        save_model(folder / MODEL, trainer.network, card)
 
 
 def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iterator[Record]:
@@ -189,16 +188,11 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
         if resume:
             trainer.restore(load_checkpoint(folder / NAME))
         if process.leads:
-            _write_json(folder / "run.json", to_dict(config))
+            with written_atomically(folder / "run.json") as temporary:
+                temporary.write_text(json.dumps(to_dict(config), indent=1))
         for record in _steps(trainer, folder, stop):
             if process.leads:
                 yield record
-
-
-def _write_json(path: Path, content: Any) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1))
-    os.replace(temporary, path)
 
 
 def _steps(trainer: Trainer, folder: Path, stop: StopRequest) -> Iterator[Record]:

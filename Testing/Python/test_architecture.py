@@ -31,6 +31,8 @@ ALLOWED = {
     "doctor": FOUNDATION | {"registration", "model_store"},
     "demo": CORE | {"io", "evaluation"},
     "studies": CORE | {"io", "networks", "synthesis", "evaluation", "training", "registration", "model_store"},
+    "cohort": CORE
+    | {"io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines", "reports"},
     "mrml": FOUNDATION,
     "cli": None,  # sits on top
     "__main__": {"cli"},

@@ -1,0 +1,125 @@
+"""What the folder of an evaluation holds: the one description that writers and readers of its files share.
+
+```
+FOLDER/
+  evaluation.json           what is evaluated: data set, cases, methods and their settings, conditions
+  results/METHOD/CONDITION/CASE.json   one result each, whole or not there; everything below is made from these
+  candidates/METHOD/CONDITION/CASE.png pictures of the pairs that were among the worst when they were registered
+  pairs.csv                 a row a result (`PAIR_COLUMNS`)
+  landmarks.csv             a row a landmark and result (`LANDMARK_COLUMNS`)
+  labels.csv                a row a label and result (`LABEL_COLUMNS`)
+  summary.json              the aggregate, below
+  tables/*.md *.csv *.tex   measures by method, with the tests of section 2.4.3
+  figures/*.png             `cumulative_tre`, `box_MEASURE`, `robustness_KIND_MEASURE`
+  worst/NN_METHOD_CASE.png  the worst cases of the unperturbed condition, worst first within each method
+```
+
+A condition is a perturbation at a strength; the unperturbed one has the perturbation `none` and an empty strength (null
+in JSON). Perturbations change the images that a method sees; every measure is taken on the unperturbed images, warped
+once by the transform that was found.
+
+CSV: UTF-8, comma, `.` as decimal point, a header row. A cell is empty where a measure is undefined or a result failed;
+why stands in `undefined` and `reason`. In JSON an undefined measure is null. `*_before` is the same measure with the
+images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have none.
+
+`summary.json`:
+
+- `format`: `robustdir-cohort-1`; `created`, `command`, `versions`: when, how to repeat it, of what software.
+- `dataset`: `name`, `path`, `kind`, `split`, `cases`, `subjects` (the last two are numbers).
+- `methods`: list of `name`, `title`, `settings` (plain values; of our own with the model's name and SHA-256), in order.
+- `conditions`: list of `perturbation`, `strength`; the unperturbed first.
+- `counts`: `planned`, `done`, `failed`, `missing` results.
+- `failures`: list of `case`, `method`, `perturbation`, `strength`, `reason`.
+- `primary`: the measure that ranks cases: `tre_mean_mm`, else `dice`, else `nmi`; null if nothing is done.
+- `measures`: list of `name`, `title`, `unit`, `better` (`low` or `high`), in the order of tables; those with values.
+- `summary`: list of `method`, `perturbation`, `strength`, `measure`, `pairs`, `subjects`, `mean`, `sd`, `median`, `q1`,
+  `q3`, `low`, `high` (95 % bootstrap interval of the median), over per-subject averages; the method `before` is the
+  start.
+- `tests`: what `evaluation.statistics` says of the unperturbed condition, plain values; null with `tests_reason`.
+- `tables`, `figures`: lists of `file`, `title`, `caption`; files relative to the folder.
+- `worst`: list of `rank` (within the method), `case`, `subject`, `method`, `measure`, `value`, `before`, `picture` (a
+  file or null).
+- `notes`: sentences that a reader should see: resampled maps, labels left out, damaged results, unlike threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EVALUATION, RESULTS, CANDIDATES = "evaluation.json", "results", "candidates"
+PAIRS, LANDMARKS, LABELS, SUMMARY = "pairs.csv", "landmarks.csv", "labels.csv", "summary.json"
+TABLES, FIGURES, WORST = "tables", "figures", "worst"
+UNPERTURBED = "none"
+SUMMARY_FORMAT = "robustdir-cohort-1"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of a pair.
+
+    Attributes:
+        name: Column of `pairs.csv`.
+        title: For tables and axes.
+        unit: `mm`, `%`, `s`, `GiB` or empty.
+        better: Which end is good: `low` or `high`.
+        before: Column of the same measure with the images as they lie; empty if it has none.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: str
+    before: str = ""
+
+
+MEASURES = (
+    Measure("tre_mean_mm", "TRE, mean", "mm", "low", "tre_mean_before_mm"),
+    Measure("tre_median_mm", "TRE, median", "mm", "low", "tre_median_before_mm"),
+    Measure("tre_p95_mm", "TRE, 95th percentile", "mm", "low", "tre_p95_before_mm"),
+    Measure("tre_max_mm", "TRE, maximum", "mm", "low", "tre_max_before_mm"),
+    Measure("dice", "Dice", "", "high", "dice_before"),
+    Measure("hd95_mm", "HD95", "mm", "low", "hd95_before_mm"),
+    Measure("assd_mm", "ASSD", "mm", "low", "assd_before_mm"),
+    Measure("mda_mm", "Mean distance to agreement", "mm", "low", "mda_before_mm"),
+    Measure("ssim", "SSIM", "", "high", "ssim_before"),
+    Measure("ncc", "NCC", "", "high", "ncc_before"),
+    Measure("nmi", "NMI", "", "high", "nmi_before"),
+    Measure("folding_percent", "Folding", "%", "low"),
+    Measure("sdlogj", "SDlogJ", "", "low"),
+    Measure("inverse_mean_mm", "Inverse residual, mean", "mm", "low"),
+    Measure("inverse_p95_mm", "Inverse residual, 95th percentile", "mm", "low"),
+    Measure("wall_s", "Time", "s", "low"),
+    Measure("cpu_s", "Processor time", "s", "low"),
+    Measure("peak_gib", "Peak memory", "GiB", "low"),
+)
+
+KEY_COLUMNS = ("case", "subject", "method", "perturbation", "strength")
+PAIR_COLUMNS = (
+    *KEY_COLUMNS,
+    "status",  # done, failed, or missing (planned but not there)
+    "reason",  # why it failed
+    "landmarks",  # how many
+    "labels",  # how many both maps hold
+    *(column for measure in MEASURES for column in (measure.before, measure.name) if column),
+    "threads",
+    "undefined",  # `measure: reason; measure: reason`
+    "notes",  # sentences, ` | ` between them
+)
+LANDMARK_COLUMNS = (
+    *KEY_COLUMNS,
+    "landmark",  # its name
+    *("fixed_x_mm", "fixed_y_mm", "fixed_z_mm"),  # where it is in the fixed image, LPS
+    *("tre_before_mm", "tre_mm"),
+)
+LABEL_COLUMNS = (
+    *KEY_COLUMNS,
+    "label",  # its number
+    *("fixed_voxels", "warped_voxels"),  # both on the fixed grid
+    *(
+        c
+        for m in ("dice", "hd95", "assd", "mda")
+        for c in ((m + "_before", m) if m == "dice" else (f"{m}_before_mm", f"{m}_mm"))
+    ),
+    *("folding_percent", "sdlogj"),  # within the fixed label
+    "reason",  # why cells are empty: only in one of both maps, vanished after warping
+)

@@ -24,6 +24,8 @@ ALLOWED = {
     "io": FOUNDATION,
     "networks": CORE,
     "synthesis": CORE | {"io", "networks", "evaluation"},  # of networks the class Deformation alone
+    "datasets": FOUNDATION | {"configuration", "io"},
+    "perturbations": FOUNDATION | {"configuration", "io"},
     "evaluation": CORE | {"io"},
     "training": CORE | {"io", "networks", "synthesis", "evaluation", "model_store"},
     "model_store": CORE | {"io", "networks"},
@@ -37,7 +39,7 @@ ALLOWED = {
     "cli": None,  # sits on top
     "__main__": {"cli"},
 }
-TORCH_FREE = {"__init__", "errors", "geometry", "configuration", "io", "doctor", "cli", "__main__", "mrml"}
+TORCH_FREE = FOUNDATION | {"configuration", "io", "datasets", "perturbations", "doctor", "cli", "__main__", "mrml"}
 
 
 def layer_of(path: Path) -> str:

@@ -1,0 +1,200 @@
+"""Plain folders: pairs by convention, or by the patterns, scans or cases of a `robustdir-dataset.json`.
+
+By convention, either every case has a folder, or every role has one:
+
+    case1/fixed.nii.gz  case1/moving.nii.gz  case1/fixed_landmarks.csv  case1/moving_landmarks.csv  case2/...
+    fixed/case1.nii.gz  moving/case1.nii.gz  fixed_labels/case1.nii.gz  moving_labels/case1.nii.gz  ...
+
+Roles are fixed, moving, fixed_mask, moving_mask, fixed_landmarks, moving_landmarks, fixed_labels, moving_labels. The
+extension is any that the library reads; a fixed or moving image may be a folder with a DICOM series.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.datasets.building import Scan, pair, pairs_of, safe_name
+from RobustDIRLib.datasets.cases import ROLES, Case
+from RobustDIRLib.datasets.problems import Root
+from RobustDIRLib.datasets.settings import CaseEntry, PairPattern, ScanPattern, Settings
+from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import extension
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+Names = dict[str, str]  # what each placeholder stands for
+
+
+def recognises(folder: Path) -> bool:
+    """Whether the folder has role folders, or case folders with a moving image."""
+    return bool(_role_folders(folder) or _case_folders(folder))
+
+
+def cases(root: Root, settings: Settings) -> list[Case]:
+    """The cases that the settings describe, or that lie as the convention has it."""
+    preset = settings.preset or "generic"
+    if settings.cases is not None:
+        return [case for entry in settings.cases if (case := _listed(root, entry, preset))]
+    if settings.pattern:
+        return _matched(root, settings.pattern, preset)
+    if settings.scans:
+        scans = _scans(root, settings.scans)
+        return [pair(a, b, preset) for a, b in pairs_of(scans, settings.pairing or "all")]
+    entries = _by_case(root.folder) or _by_role(root.folder)
+    return [case for entry in entries if (case := _listed(root, entry, preset))]
+
+
+# By the paths of each case
+
+
+def _listed(root: Root, entry: CaseEntry, preset: str) -> Case | None:
+    """The case, or None, noted, where a file is missing."""
+    names = {role: name for role, name in asdict(entry).items() if role in ROLES and name is not None}
+    paths = {role: root.path(name, needed_by=f"case {entry.name}, {_words(role)}") for role, name in names.items()}
+    if None in paths.values():
+        return None
+    sources: dict[str, Any] = {role: _source(role, path) for role, path in paths.items() if path}
+    return Case(safe_name(entry.name), entry.subject or entry.name, entry.preset or preset, **sources)
+
+
+def _words(role: str) -> str:
+    return role.replace("_", " ") if "_" in role else f"{role} image"
+
+
+def _source(role: str, path: Path) -> ImageFile | LandmarkFile | LabelFile:
+    if role in ("fixed", "moving", "image"):
+        return ImageFile(path)
+    return LandmarkFile(path) if role.endswith("landmarks") else LabelFile(path)
+
+
+# By patterns
+
+
+def _matched(root: Root, pattern: PairPattern, preset: str) -> list[Case]:
+    """A case for every file that the pattern of the moving image fits."""
+    patterns = {role: text for role, text in asdict(pattern).items() if text is not None}
+    _check_placeholders(patterns, "moving")
+    found = []
+    for moving, names in _fitting(root, pattern.moving):
+        entry = {role: _filled(root, text, names) for role, text in patterns.items()} | {"moving": moving}
+        if entry["fixed"] == moving:
+            continue
+        name = safe_name(*names.values()) if names else safe_name(_stem(moving))
+        found.append(_listed(root, CaseEntry(name, subject=names.get("subject"), **entry), preset))
+    if not found and not root.problems.found:
+        root.problems.add(f'no file in {root.folder} fits the pattern "{pattern.moving}" of moving; correct it.')
+    return [case for case in found if case]
+
+
+def _scans(root: Root, pattern: ScanPattern) -> list[Scan]:
+    patterns = {role: text for role, text in asdict(pattern).items() if text is not None}
+    _check_placeholders(patterns, "image")
+    scans = []
+    for image, names in _fitting(root, pattern.image):
+        named = {role: _filled(root, text, names) for role, text in patterns.items()} | {"image": image}
+        name = safe_name(*names.values()) if names else safe_name(_stem(image))
+        paths = {role: root.path(n, needed_by=f"scan {name}, {role}") for role, n in named.items()}
+        sources: dict[str, Any] = {role: _source(role, path) for role, path in paths.items() if path}
+        if "image" in sources:
+            scans.append(Scan(name, names.get("subject", name), **sources))
+    if len(scans) < 2 and not root.problems.found:
+        root.problems.add(f'fewer than two files in {root.folder} fit "{pattern.image}"; correct the pattern of scans.')
+    return scans
+
+
+def _check_placeholders(patterns: dict[str, str], leading: str) -> None:
+    known = set(_PLACEHOLDER.findall(patterns[leading]))
+    for role, text in patterns.items():
+        unknown = sorted(set(_PLACEHOLDER.findall(text)) - known)
+        if unknown:
+            raise InputError(
+                f'the pattern "{text}" of {role} has {{{unknown[0]}}}, which that of {leading} lacks; use the same.'
+            )
+
+
+def _fitting(root: Root, pattern: str) -> list[tuple[str, Names]]:
+    """Files and folders that a pattern fits, by name, each with what its placeholders stand for."""
+    parts = re.split(r"(\{\w+\}|\*)", pattern.removeprefix("./"))
+    seen: set[str] = set()
+    wanted = ""
+    for part in parts:
+        placeholder = _PLACEHOLDER.fullmatch(part)
+        if placeholder:
+            wanted += f"(?P={placeholder[1]})" if placeholder[1] in seen else f"(?P<{placeholder[1]}>[^/]+?)"
+            seen.add(placeholder[1])
+        else:
+            wanted += "[^/]*" if part == "*" else re.escape(part)
+    expression = re.compile(wanted)
+    candidates = (path.relative_to(root.folder).as_posix() for path in _globbed(root, _PLACEHOLDER.sub("*", pattern)))
+    found = ((name, expression.fullmatch(name)) for name in sorted(candidates))
+    return [(name, match.groupdict()) for name, match in found if match]
+
+
+def _globbed(root: Root, pattern: str) -> list[Path]:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise InputError(f'the pattern "{pattern}" leads out of {root.folder}; name files of that folder alone.')
+    return sorted(root.folder.glob(pattern.removeprefix("./")))
+
+
+def _filled(root: Root, pattern: str, names: Names) -> str:
+    """The pattern's path for one case; a `*` left in it is replaced by the one file that fits."""
+    filled = _PLACEHOLDER.sub(lambda match: names[match[1]], pattern)
+    if "*" not in filled:
+        return Path(filled).as_posix()
+    fitting = _globbed(root, filled)
+    if len(fitting) > 1:
+        root.problems.add(f'{len(fitting)} files in {root.folder} fit "{filled}"; make the pattern fit one alone.')
+    return fitting[0].relative_to(root.folder).as_posix() if fitting else filled
+
+
+# By convention
+
+
+def _case_folders(folder: Path) -> list[Path]:
+    return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and _role_entries(entry).get("moving")]
+
+
+def _role_folders(folder: Path) -> dict[str, Path]:
+    """Folders called by roles, if there are those of both images."""
+    found = {role: folder / role for role in ROLES if (folder / role).is_dir()}
+    return found if {"fixed", "moving"} <= set(found) else {}
+
+
+def _role_entries(folder: Path) -> dict[str, list[Path]]:
+    """What is called by a role in a folder, hidden files passed over."""
+    entries: dict[str, list[Path]] = {}
+    for entry in sorted(folder.iterdir()):
+        if _stem(entry.name) in ROLES:
+            entries.setdefault(_stem(entry.name), []).append(entry)
+    return entries
+
+
+def _by_case(folder: Path) -> list[CaseEntry]:
+    return [_convention(entry, folder, entry.name, _role_entries(entry)) for entry in _case_folders(folder)]
+
+
+def _by_role(folder: Path) -> list[CaseEntry]:
+    held: dict[str, dict[str, list[Path]]] = {}
+    for role, place in _role_folders(folder).items():
+        for entry in sorted(place.iterdir()):
+            if not entry.name.startswith("."):
+                held.setdefault(_stem(entry.name), {}).setdefault(role, []).append(entry)
+    return [_convention(folder, folder, name, entries) for name, entries in sorted(held.items())]
+
+
+def _convention(place: Path, folder: Path, name: str, entries: dict[str, list[Path]]) -> CaseEntry:
+    doubled = [found for found in entries.values() if len(found) > 1]
+    if doubled:
+        listed = ", ".join(path.name for path in doubled[0])
+        raise InputError(f"case {name}: {doubled[0][0].parent} holds {listed}; keep one of them.")
+    named: dict[str, Any] = {role: found[0].relative_to(folder).as_posix() for role, found in entries.items()}
+    missing = (place.relative_to(folder) / "fixed").as_posix()
+    return CaseEntry(name, **({"fixed": missing, "moving": missing.replace("fixed", "moving")} | named))
+
+
+def _stem(name: str) -> str:
+    name = Path(name).name
+    return name[: len(name) - len(extension(name))] if extension(name) else name

@@ -1,0 +1,90 @@
+"""Everything that is wrong with a data set, gathered to be told at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from RobustDIRLib.errors import InputError
+
+T = TypeVar("T")
+
+_SHOWN = 50
+
+
+class Problems:
+    """A list of sentences that grows while a data set is opened, each said once.
+
+    Attributes:
+        found: The sentences.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def add(self, sentence: str) -> None:
+        """Note a problem: one sentence that names the file, what is wrong and what to do."""
+        if sentence not in self.found:
+            self.found.append(sentence)
+
+    def attempt(self, call: Callable[[], T]) -> T | None:
+        """What the call gives, or None where it raises an InputError, which is noted."""
+        try:
+            return call()
+        except InputError as error:
+            self.add(str(error))
+            return None
+
+    def raise_any(self, what: str) -> None:
+        """Ends the opening if anything was noted.
+
+        Args:
+            what: The data set, as the user named it.
+        Raises:
+            InputError: With all sentences, one a line.
+        """
+        if not self.found:
+            return
+        count = f"{len(self.found)} problems" if len(self.found) > 1 else "a problem"
+        lines = [f"- {sentence}" for sentence in self.found[:_SHOWN]]
+        if len(self.found) > _SHOWN:
+            lines.append(f"- and {len(self.found) - _SHOWN} more")
+        raise InputError("\n".join([f"{what} has {count}, and is not used:", *lines]))
+
+
+class Root:
+    """The folder of a data set, and the only way from the names in its lists to paths.
+
+    Attributes:
+        folder: Absolute, links resolved.
+        problems: Where it notes what leads out of the folder or to nothing.
+    """
+
+    def __init__(self, folder: Path, problems: Problems, *, links: bool = False) -> None:
+        self.folder = folder.resolve()
+        self.problems = problems
+        self._links = links
+
+    def path(self, name: str, *, needed_by: str) -> Path | None:
+        """The path of a file or folder in the data set, or None, noted, where there is no such thing in it.
+
+        Args:
+            name: Relative to the folder, as the data set's list has it.
+            needed_by: What refers to it, for the message.
+        """
+        plain = Path(os.path.normpath(self.folder / name))
+        if Path(name).is_absolute() or not plain.is_relative_to(self.folder):
+            self.problems.add(f"{needed_by}: {name} leads out of {self.folder}; name files of that folder alone.")
+            return None
+        if not plain.exists():
+            self.problems.add(f"{needed_by}: {plain} is missing; add the file or correct its name.")
+            return None
+        if not self._links and not plain.resolve().is_relative_to(self.folder):
+            self.problems.add(
+                f'{needed_by}: {plain} is a link out of {self.folder}; put the file there, or allow links by "links": '
+                "true in a robustdir-dataset.json."
+            )
+            return None
+        return plain

@@ -1,0 +1,125 @@
+"""`robustdir-dataset.json`: what a user writes to say where a data set lies and what in it is what.
+
+{"folder": "/data/liver", "name": "liver 4D-MRI", "preset": "generic",
+ "pattern": {"fixed": "{subject}/exhale.nii.gz", "moving": "{subject}/{phase}.nii.gz",
+             "fixed_landmarks": "{subject}/exhale.csv", "moving_landmarks": "{subject}/{phase}.csv"}}
+
+{"folder": "/data/mice", "scans": {"image": "images/{scan}.nii.gz", "labels": "labels/{scan}.nii.gz"},
+ "pairing": "neighbours", "limit": 8}
+
+{"folder": "/data/hippocampus", "kind": "learn2reg", "pairing": "neighbours", "limit": 20}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from RobustDIRLib.configuration import from_dict, read_json
+from RobustDIRLib.errors import InputError
+
+FILE_NAME = "robustdir-dataset.json"
+PRESETS = ("generic", "lung-ct", "brain-mri")
+PAIRINGS = ("neighbours", "chain", "first", "all")
+
+
+@dataclass(frozen=True)
+class PairPattern:
+    """Where the files of a pair lie: paths in the data set's folder with placeholders such as `{subject}`.
+
+    A placeholder stands for a part of a file's or folder's name; `*` stands for anything, and then exactly one file
+    must fit. Every placeholder occurs in `moving`; each of its files makes a case, `fixed` itself left out.
+    """
+
+    fixed: str
+    moving: str
+    fixed_mask: str | None = None
+    moving_mask: str | None = None
+    fixed_landmarks: str | None = None
+    moving_landmarks: str | None = None
+    fixed_labels: str | None = None
+    moving_labels: str | None = None
+
+
+@dataclass(frozen=True)
+class ScanPattern:
+    """Where the files of one scan lie, for scans that are paired with one another; placeholders as in `PairPattern`."""
+
+    image: str
+    mask: str | None = None
+    landmarks: str | None = None
+    labels: str | None = None
+
+
+@dataclass(frozen=True)
+class CaseEntry:
+    """One case by the paths of its files, relative to the data set's folder."""
+
+    name: str
+    fixed: str
+    moving: str
+    subject: str | None = None
+    preset: str | None = None
+    fixed_mask: str | None = None
+    moving_mask: str | None = None
+    fixed_landmarks: str | None = None
+    moving_landmarks: str | None = None
+    fixed_labels: str | None = None
+    moving_labels: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Content of `robustdir-dataset.json`; everything may be left out.
+
+    Attributes:
+        folder: Where the data lie, absolute or from the file's own folder, which is the default.
+        kind: One of `opening.KINDS`; found out by default.
+        name: Of the data set, for tables; the folder's by default.
+        preset: For the registration of every case; by default what the kind says.
+        split: Which part of the set, for kinds that have parts.
+        pattern: For plain folders of pairs.
+        scans: For plain folders of scans to be paired with one another.
+        cases: For plain folders, each case by its paths.
+        pairing: Of scans: `"neighbours"` by name (1-2, 3-4, ...), `"chain"` (1-2, 2-3, ...), `"first"` (1-2, 1-3, ...)
+            or `"all"`; the first named is fixed.
+        limit: At most so many cases, the first ones.
+        links: Whether links may lead out of the folder.
+    """
+
+    folder: str | None = None
+    kind: str = "auto"
+    name: str | None = None
+    preset: str | None = None
+    split: str | None = None
+    pattern: PairPattern | None = None
+    scans: ScanPattern | None = None
+    cases: tuple[CaseEntry, ...] | None = None
+    pairing: str | None = None
+    limit: int | None = None
+    links: bool = False
+
+    def __post_init__(self) -> None:
+        presets = [self.preset, *(case.preset for case in self.cases or ())]
+        unknown = [preset for preset in presets if preset is not None and preset not in PRESETS]
+        if unknown:
+            raise ValueError(f'there is no preset "{unknown[0]}"; choose one of {", ".join(PRESETS)}')
+        if self.pairing is not None and self.pairing not in PAIRINGS:
+            raise ValueError(f'there is no pairing "{self.pairing}"; choose one of {", ".join(PAIRINGS)}')
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"a limit of {self.limit} leaves no case; give a number of at least 1")
+        if sum(part is not None for part in (self.pattern, self.scans, self.cases)) > 1:
+            raise ValueError("pattern, scans and cases exclude one another; give one of them")
+
+
+def read_settings(path: Path) -> Settings:
+    """The content of a `robustdir-dataset.json`.
+
+    Raises:
+        InputError: If it is missing, no JSON, or has a setting that is unknown or wrong.
+    """
+    values = read_json(path)
+    try:
+        return from_dict(Settings, values, "the data set file")
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).rstrip('.')}.") from error

@@ -30,6 +30,7 @@ ALLOWED = {
     "training": CORE | {"io", "networks", "synthesis", "evaluation", "model_store"},
     "model_store": CORE | {"io", "networks"},
     "registration": CORE | {"io", "networks", "evaluation", "model_store"},
+    "baselines": CORE | {"io", "evaluation", "registration", "model_store"},
     "doctor": FOUNDATION | {"registration", "model_store"},
     "demo": CORE | {"io", "evaluation"},
     "studies": CORE | {"io", "networks", "synthesis", "evaluation", "training", "registration", "model_store"},

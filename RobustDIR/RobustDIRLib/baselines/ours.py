@@ -1,0 +1,42 @@
+"""Our own registration as a method beside its rivals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from RobustDIRLib.baselines.method import Outcome, Pair
+from RobustDIRLib.model_store import LoadedModel, load_model
+from RobustDIRLib.registration.register import register
+from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
+
+
+class OwnModel:
+    """A model of ours, run as `robustdir register` runs it."""
+
+    def __init__(self, name: str, path: Path, device: str = "auto") -> None:
+        self.name, self.path, self.device = name, path, device
+        self._model: LoadedModel | None = None
+
+    def prepare(self) -> None:
+        """Load the weights.
+
+        Raises:
+            InputError: If they are damaged.
+        """
+        if self._model is None:
+            self._model = load_model(self.path)
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        """Transform and inverse of `register` with its default alignment."""
+        self.prepare()
+        result = register(
+            pair.fixed,
+            pair.moving,
+            self._model,
+            options=RegistrationOptions(preset=pair.preset, device=self.device, threads=threads),
+            extras=PairExtras(fixed_mask=pair.fixed_mask, moving_mask=pair.moving_mask),
+        )
+        return Outcome(result.transform, result.inverse)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"name": self.name, "path": self.path, "device": self.device, "_model": None}

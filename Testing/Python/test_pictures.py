@@ -1,4 +1,4 @@
-"""The picture of a registration: planes, sides and millimetres are where a radiologist expects them."""
+"""The picture of a registration: what is drawn, and to scale."""
 
 import sys
 
@@ -9,13 +9,10 @@ from PIL import Image as Picture
 from scipy.ndimage import gaussian_filter
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation import pictures
-from RobustDIRLib.evaluation.pictures import PLANES, BodyAxes, draw_registration, grid_step, moving_coordinates
+from RobustDIRLib.evaluation.pictures import draw_registration
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image, from_sitk, to_sitk
-
-ORIENTATIONS = ["LPS", "RAS", "SAL", "PIR", "IRP", "ASL", "LIP", "RSA"]
 
 
 def an_image(orientation: str, tilt: float = 0.0) -> Image:
@@ -25,46 +22,6 @@ def an_image(orientation: str, tilt: float = 0.0) -> Image:
     turn = sitk.VersorTransform((0.3, 0.5, 0.8), tilt)
     itk.SetDirection((np.array(turn.GetMatrix()).reshape(3, 3) @ np.array(itk.GetDirection()).reshape(3, 3)).ravel())
     return from_sitk(itk)
-
-
-@pytest.mark.parametrize("tilt", [0.0, 0.3])
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_view_is_that_of_itk(orientation, tilt):
-    image = an_image(orientation, tilt)
-    expected = sitk.GetArrayFromImage(sitk.DICOMOrient(to_sitk(image), "LPS"))
-    np.testing.assert_array_equal(BodyAxes.of(image.grid).view(image.array), expected)
-
-
-@pytest.mark.parametrize("plane", PLANES, ids=lambda plane: plane.name)
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_grid_moves_with_the_points(orientation, plane):
-    """Each axis apart: a step in mm towards left, posterior, superior moves the coordinate of that axis alone."""
-    grid = an_image(orientation).grid
-    spacing = np.array([2.5, 0.8, 1.5])  # to superior, posterior, left
-    for body_axis, component in ((0, 2), (1, 1), (2, 0)):
-        array = np.zeros((*grid.shape, 3), dtype=np.float32)
-        array[..., component] = 3.25
-        rows, columns = moving_coordinates(DisplacementField(array, grid), plane, (4, 5, 6))
-        still_rows = (np.arange(rows.shape[0]) + 0.5)[:, None] * spacing[plane.row_axis]
-        still_columns = (np.arange(rows.shape[1]) + 0.5)[None] * spacing[plane.column_axis]
-        np.testing.assert_allclose(rows - still_rows, 3.25 * (body_axis == plane.row_axis), atol=1e-4)
-        np.testing.assert_allclose(columns - still_columns, 3.25 * (body_axis == plane.column_axis), atol=1e-4)
-
-
-def test_oblique_grid_is_moved_along_its_own_axes():
-    image = an_image("LPS", tilt=0.3)
-    along = np.asarray(image.grid.direction)[:, 0]  # where index x points
-    field = DisplacementField(np.broadcast_to(2 * along, (*image.grid.shape, 3)).astype(np.float32), image.grid)
-    rows, columns = moving_coordinates(field, PLANES[0], (4, 5, 6))
-    np.testing.assert_allclose(columns[0], (np.arange(27) + 0.5) * 1.5 + 2, atol=1e-4)
-    np.testing.assert_allclose(rows[:, 0], (np.arange(31) + 0.5) * 0.8, atol=1e-4)
-
-
-def test_grid_lines_are_eight_small_voxels_apart_but_never_too_many():
-    assert grid_step(Grid((189, 233, 197))) == 8
-    assert grid_step(Grid((60, 80, 80), (0.7, 0.7, 3.0))) == pytest.approx(5.6)
-    wide = Grid((600, 512, 512), (0.7, 0.7, 1.0))
-    assert 600 / grid_step(wide) <= pictures.MOST_LINES
 
 
 @pytest.fixture

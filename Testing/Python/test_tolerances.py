@@ -32,8 +32,8 @@ def some_measures(**changes) -> dict:
         "dice": [
             {
                 "labels": [
-                    {"label": 2, "before": 0.5, "after": 0.93, "mean_distance_mm": 1.1},
-                    {"label": 7, "before": 0.4, "after": 0.82, "mean_distance_mm": 2.9},
+                    {"label": 2, "before": 0.5, "after": 0.93, "mda_mm": 1.1},
+                    {"label": 7, "before": 0.4, "after": 0.82, "mda_mm": 2.9},
                 ]
             }
         ],
@@ -54,10 +54,10 @@ def test_figures_are_the_worst_and_say_where():
     assert {name: (figure.value, figure.note) for name, figure in figures.items()} == {
         "tre_mean_mm": (2.4, "3 landmarks"),
         "tre_max_mm": (4.7, "landmark dome"),
-        "mean_distance_mm": (2.9, "label 7"),
+        "mda_mm": (2.9, "label 7"),
         "dice": (0.82, "label 7"),
         "folding_percent": (0.0, ""),
-        "inverse_mm": (1.4, ""),
+        "inverse_p95_mm": (1.4, ""),
     }
     assert list(figures) == [criterion.name for criterion in CRITERIA]
 
@@ -74,10 +74,10 @@ def test_everything_within():
             "tre_max_mm",
             {"tre": {"count": 1, "after_mean_mm": 1.0, "landmarks": [{"name": "a", "after_mm": 5.01}]}},
         ),
-        ("mean_distance_mm", labels({"label": 1, "after": 0.9, "mean_distance_mm": 3.01})),
-        ("dice", labels({"label": 1, "after": 0.79, "mean_distance_mm": 1.0})),
+        ("mda_mm", labels({"label": 1, "after": 0.9, "mda_mm": 3.01})),
+        ("dice", labels({"label": 1, "after": 0.79, "mda_mm": 1.0})),
         ("folding_percent", {"folding_percent": 1e-9}),
-        ("inverse_mm", {"inverse_residual_mm": {"p95": 2.61}}),
+        ("inverse_p95_mm", {"inverse_residual_mm": {"p95": 2.61}}),
     ],
 )
 def test_each_default_limit_decides_alone(criterion, change):
@@ -107,12 +107,12 @@ def test_the_voxel_limit_is_the_given_side():
         ("tre_mean_mm", {"tre": None}, "no paired landmarks were given"),
         ("tre_max_mm", {"tre": None}, "no paired landmarks were given"),
         ("dice", {"dice": []}, "no pair of label maps was given"),
-        ("mean_distance_mm", labels({"label": 1, "after": 0.9}), "it was not measured"),
-        ("mean_distance_mm", labels({"label": 1, "after": 0.9, "mean_distance_mm": None}), "undefined for label 1"),
+        ("mda_mm", labels({"label": 1, "after": 0.9}), "it was not measured"),
+        ("mda_mm", labels({"label": 1, "after": 0.9, "mda_mm": None}), "undefined for label 1"),
         ("dice", labels({"label": 1, "after": 0.0, "only_in": "fixed"}), "the label maps have no label in common"),
         ("folding_percent", {"folding_percent": None}, "the run did not record it"),
-        ("inverse_mm", {"inverse_residual_mm": None}, "the run did not record it"),
-        ("inverse_mm", {"inverse_residual_mm": {"p95": math.nan}}, "the figure is nan, not a finite number"),
+        ("inverse_p95_mm", {"inverse_residual_mm": None}, "the run did not record it"),
+        ("inverse_p95_mm", {"inverse_residual_mm": {"p95": math.nan}}, "the figure is nan, not a finite number"),
     ],
 )
 def test_what_is_undefined_says_why(criterion, change, reason):
@@ -130,9 +130,9 @@ def test_a_landmark_that_is_no_number_is_not_passed_over():
 
 def test_a_structure_without_figure_leaves_the_worst_open_unless_another_is_outside_already():
     for distance, verdict in ((1.0, Verdict.UNDEFINED), (3.5, Verdict.OUTSIDE)):
-        rows = ({"label": 1, "after": 0.9, "mean_distance_mm": distance}, {"label": 4, "after": 0.9})
-        assert verdicts(some_measures(**labels(*rows)))["mean_distance_mm"] == verdict
-    note = figures_of(some_measures(**labels(*rows)))["mean_distance_mm"].note
+        rows = ({"label": 1, "after": 0.9, "mda_mm": distance}, {"label": 4, "after": 0.9})
+        assert verdicts(some_measures(**labels(*rows)))["mda_mm"] == verdict
+    note = figures_of(some_measures(**labels(*rows)))["mda_mm"].note
     assert note == "label 1; undefined for label 4"
 
 
@@ -143,14 +143,14 @@ def test_labels_of_several_maps_are_told_apart():
 
 def test_a_limit_can_be_taken_away():
     tolerances = Tolerances.from_json({"dice": None, "tre_mean_mm": "off"})
-    found = verdicts(some_measures(**labels({"label": 1, "after": 0.1, "mean_distance_mm": 1.0})), tolerances)
+    found = verdicts(some_measures(**labels({"label": 1, "after": 0.1, "mda_mm": 1.0})), tolerances)
     assert found["dice"] == found["tre_mean_mm"] == Verdict.NOT_JUDGED
     assert tolerances.judge("dice", Figure(0.1), 1.0).limit_text == "none set"
 
 
 def test_settings_of_the_command_line_change_what_they_name_and_nothing_else():
-    edited = Tolerances({"dice": 0.9, "tre_max_mm": 7.0}).edited(["tre_max_mm = 4", "inverse_mm=off"])
-    assert edited.to_json() == DEFAULTS.to_json() | {"dice": 0.9, "tre_max_mm": 4.0, "inverse_mm": "off"}
+    edited = Tolerances({"dice": 0.9, "tre_max_mm": 7.0}).edited(["tre_max_mm = 4", "inverse_p95_mm=off"])
+    assert edited.to_json() == DEFAULTS.to_json() | {"dice": 0.9, "tre_max_mm": 4.0, "inverse_p95_mm": "off"}
     assert Tolerances.from_json(edited.to_json()) == edited
 
 

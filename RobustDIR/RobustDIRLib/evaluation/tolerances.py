@@ -62,10 +62,10 @@ class Criterion:
 CRITERIA = (
     Criterion("tre_mean_mm", "TRE, mean", "mm", VOXEL),
     Criterion("tre_max_mm", "TRE, largest", "mm", 5.0),
-    Criterion("mean_distance_mm", "Mean distance to agreement, worst structure", "mm", 3.0),
+    Criterion("mda_mm", "Mean distance to agreement, worst structure", "mm", 3.0),
     Criterion("dice", "Dice, worst structure", "", 0.8, at_least=True, highest=1.0),
     Criterion("folding_percent", "Voxels with non-positive Jacobian determinant", "%", 0.0, highest=100.0),
-    Criterion("inverse_mm", "Inverse consistency, 95th percentile", "mm", VOXEL),
+    Criterion("inverse_p95_mm", "Inverse consistency, 95th percentile", "mm", VOXEL),
 )
 _BY_NAME = {criterion.name: criterion for criterion in CRITERIA}
 
@@ -262,16 +262,16 @@ def figures_of(measures: Mapping[str, Any]) -> dict[str, Figure]:
     """The figure of every criterion from a run's measures.
 
     Args:
-        measures: `measures` of `run.json`. Beside what every run holds, a label may have `mean_distance_mm` and, where
+        measures: `measures` of `run.json`. Beside what every run holds, a label may have `mda_mm` and, where
             one map alone holds it so that it is not to be judged, `only_in`.
     """
     residual, structures = measures.get("inverse_residual_mm") or {}, _structures(measures)
     return {
         **_landmark_figures(measures.get("tre")),
-        "mean_distance_mm": _worst(structures, "mean_distance_mm", max),
+        "mda_mm": _worst(structures, "mda_mm", max),
         "dice": _worst(structures, "after", min),
         "folding_percent": _figure(measures.get("folding_percent")),
-        "inverse_mm": _figure(residual.get("p95")),
+        "inverse_p95_mm": _figure(residual.get("p95")),
     }
 
 

@@ -123,3 +123,29 @@ def test_anatomical_label_maps_become_scenes_with_shared_numbers(tmp_path: Path)
     assert int((b == 1).sum()) == 480 and set(b.unique().tolist()) == {1, maps.BACKGROUND}
     assert min(a.shape) >= 18 and min(b.shape) >= 18
     assert main(["synthesize", "-o", str(tmp_path / "bank"), "--from-labels", *files]) == 2
+
+
+def test_labels_that_are_not_kept_become_background(tmp_path: Path) -> None:
+    array = np.zeros((21, 18, 24), np.int32)
+    array[3:17, 4:15, 2:20], array[6:12, 7:12, 5:15], array[8:10, 8:10, 7:9] = 7, 42, 43
+    write_image(tmp_path / "head.nii.gz", Image(array, Grid(array.shape)))
+    command = ["synthesize", "--side", "16", "--from-labels", str(tmp_path / "head.nii.gz"), "--keep"]
+    assert main([*command, "40-42,50", "-o", str(tmp_path / "bank")]) == 0
+    (kept,) = LabelBank(tmp_path / "bank").maps
+    assert set(kept.unique().tolist()) == {0, maps.BACKGROUND}
+    assert int((kept == 0).sum()) == int((array == 42).sum())
+    assert main([*command, "8,50", "-o", str(tmp_path / "none")]) == 2
+    with pytest.raises(SystemExit):
+        main([*command, "2-x", "-o", str(tmp_path / "none")])
+    assert not (tmp_path / "none").exists()
+
+
+def test_organs_leave_room_without_edges_and_fill_some_of_it() -> None:
+    def depths(kind: str) -> list[float]:
+        drawn = [maps.KINDS[kind]((60, 52, 56), generator(7, i)).numpy().astype(int) for i in range(8)]
+        edges = [np.pad(np.diff(labels, axis=0) != 0, ((0, 1), (0, 0), (0, 0))) for labels in drawn]
+        return [float(ndimage.distance_transform_edt(~e).max()) for e in edges]
+
+    assert max(depths("organs")) > 1.5 * max(depths("varied"))
+    labels = [int(maps.organs(SHAPE, generator(8, i)).max()) for i in range(8)]
+    assert max(labels) < maps.LABELS and max(labels) > 6

@@ -53,6 +53,21 @@ def test_the_inverse_undoes_the_displacement(a_network: CorrelationPyramid) -> N
 
 
 @torch.no_grad()
+def test_the_inverse_is_better_than_its_composition(
+    a_network: CorrelationPyramid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed, moving = _smooth_image(1), _smooth_image(2)
+
+    def left() -> torch.Tensor:
+        both = a_network(fixed, moving)
+        return warping.compose(both.displacement, both.inverse).norm(dim=1)[:, 5:-5, 5:-5, 5:-5].mean()
+
+    mended = left()
+    monkeypatch.setattr("RobustDIRLib.networks.pyramid._INVERSE_STEPS", 0)
+    assert mended < 0.6 * left()
+
+
+@torch.no_grad()
 def test_equal_images_stay_where_they_are(a_network: CorrelationPyramid) -> None:
     image = _smooth_image(5)
     assert a_network(image, image).displacement.abs().max() < 1e-4

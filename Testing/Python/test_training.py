@@ -258,7 +258,7 @@ def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(a_run: T
     worker.write_text(_WORKER)
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
     for processes, batch in ((2, 1), (1, 2)):
-        unclipped = replace(a_run, batch=batch, optimizer=replace(a_run.optimizer, clip=0.0))
+        unclipped = replace(a_run, batch=batch, precision="fp32", optimizer=replace(a_run.optimizer, clip=0.0))
         (tmp_path / "run.json").write_text(json.dumps(to_dict(unclipped)))
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
         subprocess.run([*command, str(worker), str(tmp_path / "run.json"), str(tmp_path)], check=True, env=environment)

@@ -21,9 +21,23 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--from-labels", type=Path, nargs="+", metavar="FILE", help="make the bank of these anatomical label maps"
     )
+    parser.add_argument(
+        "--keep", type=_labels, metavar="LABELS", help="of those only these labels, such as 2-5,41 (default: all)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds and settings give equal files")
     parser.add_argument("--config", type=Path, help="JSON object with any of `labels` and `pairs` settings")
     parser.add_argument("--side", type=int, help="voxels a side of maps and pairs (default 192)")
+
+
+def _labels(text: str) -> list[int]:
+    """Numbers and ranges, both ends included, separated by commas."""
+    chosen: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of labels: write numbers and ranges, such as 2-5,41")
+        chosen += range(int(first), int(last or first) + 1)
+    return chosen
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
     settings = read_settings(args.config, args.side, args.count)
     if args.from_labels:
-        import_bank(args.output, args.from_labels, settings.labels.side, _progress("label map"))
+        progress = _progress("label map")
+        import_bank(args.output, args.from_labels, settings.labels.side, progress, keep=args.keep)
     elif args.bank:
         make_bank(args.output, settings.labels, args.count, args.seed, _progress("label map"))
     else:

@@ -26,6 +26,9 @@ from RobustDIRLib.networks.descriptors import STEPS, self_similarity
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 
 
+_INVERSE_STEPS = 2
+
+
 @dataclass(frozen=True)
 class PyramidConfig:
     """Sizes of a correlation pyramid; every tuple has one entry a level, from half resolution to the coarsest.
@@ -169,6 +172,9 @@ class CorrelationPyramid(nn.Module):
             back = torch.cat(step.chunk(2)[::-1])
             halves = warping.compose(halves, step) if results else step
             inverses = warping.compose(back, inverses) if results else back
+            if level == 0 and not self.training:
+                # Each composition interpolates, so that the composed inverse drifts from the half it belongs to.
+                inverses = warping.invert(halves, _INVERSE_STEPS, start=inverses)
             swapped = torch.cat(halves.chunk(2)[::-1])
             results.append(Deformation(*warping.compose(swapped, inverses).chunk(2)))
         return results

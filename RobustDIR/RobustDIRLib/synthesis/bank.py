@@ -79,7 +79,12 @@ def scene_from_anatomy(labels: NDArray[np.integer], known: dict[int, int], side:
 
 
 def import_bank(
-    folder: Path, files: Sequence[Path], side: int, progress: Callable[[int, int], None] | None = None
+    folder: Path,
+    files: Sequence[Path],
+    side: int,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    keep: Sequence[int] | None = None,
 ) -> None:
     """Make a bank of anatomical label maps, such as segmentations of a scan: shapes without their images.
 
@@ -88,15 +93,18 @@ def import_bank(
         files: Label maps, any format `read_labels` knows; voxels are taken as they are.
         side: Least voxels a side; smaller maps are framed with background.
         progress: Told of each map done.
+        keep: Labels to keep, the others become background: a skull-stripped brain of a whole head. All if not given.
     Raises:
-        InputError: If a file is unfit, or the folder holds a bank.
+        InputError: If a file is unfit or holds none of the labels, or the folder holds a bank.
     """
     if (folder / _RECORD).exists():
         raise InputError(f"{folder} already holds label maps: name another folder or delete it")
     maps = [read_labels(file).array for file in files]
+    if keep is not None:
+        maps = [np.where(np.isin(labels, keep), labels, 0) for labels in maps]
     empty = [str(file) for file, labels in zip(files, maps, strict=True) if not labels.any()]
     if empty:
-        raise InputError(f"{', '.join(empty)} has no label but background: leave it out")
+        raise InputError(f"{', '.join(empty)} has no label {'to keep' if keep else 'but background'}: leave it out")
     folder.mkdir(parents=True, exist_ok=True)
     known: dict[int, int] = {}
     for index, labels in enumerate(maps):

@@ -16,6 +16,7 @@ from RobustDIRLib.synthesis.labels import BACKGROUND
 from RobustDIRLib.synthesis.random import chance, integer, smooth_noise, uniform, upsample
 
 _VALUES = 256  # a value for every uint8 label
+_JITTER = 0.02  # spread of the labels that share a grey value
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class IntensityConfig:
         blend_probability: In `"mixed"`, how often the moving contrast lies between the fixed one and a new one.
         flat_background_probability: How often one label, the same in both images, is made nearly black and noiseless.
         texture_probability: How often labels carry a smooth texture that moves with the tissue (0 in the paper).
+        palette_probability: How often an image has only 2 to 6 grey values that its labels share, so that neighbours
+            merge and large parts show no edge (0 in the paper).
+        dark_probability: How often means may fall to 0, so that tissue merges with an empty surrounding (0 in the
+            paper).
     """
 
     contrast: str = "dynamic"
@@ -40,6 +45,8 @@ class IntensityConfig:
     blend_probability: float = 0.25
     flat_background_probability: float = 0.0
     texture_probability: float = 0.0
+    palette_probability: float = 0.0
+    dark_probability: float = 0.0
 
     def __post_init__(self) -> None:
         if self.contrast not in ("static", "dynamic", "mixed"):
@@ -56,7 +63,12 @@ class Contrast:
 
 
 def _draw(config: IntensityConfig, g: Generator) -> Contrast:
-    mean = config.mean[0] + (config.mean[1] - config.mean[0]) * torch.rand(_VALUES, generator=g)
+    low, high = config.mean
+    low = 0.0 if chance(config.dark_probability, g) else low
+    mean = low + (high - low) * torch.rand(_VALUES, generator=g)
+    if chance(config.palette_probability, g):
+        colours = integer(2, 6, g)
+        mean = mean[torch.randint(colours, (_VALUES,), generator=g)] + _JITTER * torch.randn(_VALUES, generator=g)
     sigma = config.sigma[0] + (config.sigma[1] - config.sigma[0]) * torch.rand(_VALUES, generator=g)
     mean[BACKGROUND], sigma[BACKGROUND] = uniform(0, 0.05, g), uniform(0, 0.01, g)
     texture = torch.zeros(_VALUES)
@@ -117,6 +129,8 @@ class CorruptionConfig:
         noise: White noise on top.
         low_resolution: Thick slices along one axis, interpolated back.
         missing: A blob of other tissue that is not in the other image.
+        field_of_view: All beyond a random plane near the border is empty, as where a scan ends.
+        clip: The darkest and brightest voxels, up to 2 % each, are clipped, as presets do.
     """
 
     partial_volume: float = 0.0
@@ -125,6 +139,8 @@ class CorruptionConfig:
     noise: float = 0.0
     low_resolution: float = 0.0
     missing: float = 0.0
+    field_of_view: float = 0.0
+    clip: float = 0.0
 
 
 def box_mean(image: Tensor, times: int) -> Tensor:
@@ -155,6 +171,23 @@ def _thick_slices(image: Tensor, g: Generator) -> Tensor:
     return upsample(F.avg_pool3d(image, kernel, ceil_mode=True, count_include_pad=False), image.shape[2:])
 
 
+def _cut_field_of_view(image: Tensor, g: Generator) -> Tensor:
+    """Empty what lies beyond a plane across a random direction, up to a fifth of the image's depth along it."""
+    normal = torch.randn(3, generator=g)
+    normal[integer(0, 2, g)] *= 4  # scans end across an axis, turned by a small angle
+    axes = [torch.linspace(-1, 1, n) * float(c) for n, c in zip(image.shape[2:], normal / normal.norm(), strict=True)]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    depth = z + y + x
+    return torch.where(depth > depth.max() * uniform(0.6, 1.0, g), image.amin(), image)
+
+
+def _clip(image: Tensor, g: Generator) -> Tensor:
+    values = image.flatten().sort().values
+    share = 0.02 * torch.rand(2, generator=g)
+    low, high = (values[int(float(s) * (len(values) - 1))] for s in (share[0], 1 - share[1]))
+    return image.clamp(low, high)
+
+
 def corrupt(image: Tensor, config: CorruptionConfig, g: Generator) -> Tensor:
     """Apply a random choice of corruptions to grey values in about [0, 1]; the result is scaled to [-1, 1]."""
     if chance(config.missing, g):
@@ -170,6 +203,10 @@ def corrupt(image: Tensor, config: CorruptionConfig, g: Generator) -> Tensor:
         image = unit ** float(torch.exp(0.5 * torch.randn((), generator=g)))
     if chance(config.noise, g):
         image = image + uniform(0, 0.05, g) * torch.randn(tuple(image.shape), generator=g)
+    if chance(config.clip, g):
+        image = _clip(image, g)
+    if chance(config.field_of_view, g):
+        image = _cut_field_of_view(image, g)
     return rescale(image)
 
 

@@ -126,7 +126,7 @@ class LabelMapConfig:
     """A bank's label maps.
 
     Attributes:
-        kinds: Kinds to take in turn: small, medium, large (random geometry), rectangles, spheres, varied.
+        kinds: Kinds to take in turn: small, medium, large (random geometry), rectangles, spheres, varied, organs.
         side: Voxels a side.
         labels: Number of labels J.
         thin_probability: How often tubes and sheets are drawn on top (0 in the paper).
@@ -146,6 +146,32 @@ def _varied(shape: Sequence[int], g: Generator, *, labels: int = LABELS) -> Tens
     return random_geometry(shape, g, nodes=max(3, round(min(shape) / cell)), labels=labels)
 
 
+def organs(shape: Sequence[int], g: Generator, *, labels: int = LABELS) -> Tensor:
+    """A few large regions, each empty, full of vessels, or made of small parts: as lungs, livers and brains are.
+
+    Large regions without edges inside are what random geometry of 26 labels never shows, and thin bright vessels in
+    them are all that a lung offers to hold on to.
+    """
+    count = integer(2, 6, g)
+    result = random_geometry(shape, g, nodes=integer(3, 5, g), labels=count)
+    regions, side = result.clone(), min(shape)
+    for region in range(count):
+        filling = integer(0, 3, g)
+        if filling == 0:
+            continue
+        filled = result
+        if filling == 1:
+            parts = _varied(shape, g, labels=labels - count)
+            filled = parts + count
+        else:
+            for _ in range(integer(2, 4, g)):
+                nodes = max(3, round(side / uniform(5, 20, g)))
+                label = integer(count, labels - 1, g)
+                filled = draw_tubes(filled, g, nodes=nodes, radius=uniform(0.6, 2.2, g), label=label)
+        result = torch.where(regions == region, filled, result)
+    return result
+
+
 def _of_size(nodes: int) -> Callable[..., Tensor]:
     return lambda shape, g, *, labels=LABELS: random_geometry(shape, g, nodes=nodes, labels=labels)
 
@@ -155,6 +181,7 @@ KINDS: dict[str, Callable[..., Tensor]] = {
     "rectangles": rectangles,
     "spheres": spheres,
     "varied": _varied,
+    "organs": organs,
 }
 
 

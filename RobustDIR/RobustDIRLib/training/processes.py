@@ -60,8 +60,8 @@ def joined_processes() -> Iterator[Process]:
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """What to compute the convolutions in.
 
-    `auto` takes bf16 (fp16 on GPUs without it) on CUDA; on a CPU bf16 only where there are matrix units for it (AMX),
-    since without them single precision with channels innermost is about twice as fast.
+    `auto` takes bf16 (fp16 on GPUs without it) on CUDA; on a CPU bf16 only where there are instructions for it (AMX or
+    AVX512_BF16), since without them single precision with channels innermost is about twice as fast.
     """
     if precision == "auto":
         precision = _best_precision(device)
@@ -73,8 +73,8 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 def _best_precision(device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return "bf16" if device.type == "cpu" and amx is not None and amx() else "fp32"
+    checks = (getattr(torch.cpu, f"_is_{unit}_supported", lambda: False) for unit in ("amx_tile", "avx512_bf16"))
+    return "bf16" if device.type == "cpu" and any(check() for check in checks) else "fp32"
 
 
 def uses_fp16(precision: str, device: torch.device) -> bool:

@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 from scipy.linalg import expm
 
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.metrics import (
     dice_per_label,
     field_transform,
@@ -53,35 +54,40 @@ def test_tre_refuses_unpaired_landmarks(shapes: tuple[tuple[int, ...], tuple[int
 # --- Dice -------------------------------------------------------------------------------------------------------------
 
 
+def values(measured: dict[int, Measurement]) -> dict[int, float | None]:
+    return {label: one.value for label, one in measured.items()}
+
+
 def test_dice_equals_simpleitk(rng: np.random.Generator) -> None:
     fixed = rng.integers(0, 5, size=(6, 7, 8))
     warped = np.where(rng.random(fixed.shape) < 0.6, fixed, rng.integers(0, 5, size=fixed.shape))
     oracle = sitk.LabelOverlapMeasuresImageFilter()
     oracle.Execute(*(sitk.GetImageFromArray(a.astype(np.uint8)) for a in (fixed, warped)))
     expected = {label: oracle.GetDiceCoefficient(label) for label in (1, 2, 3, 4)}
-    assert dice_per_label(fixed, warped) == pytest.approx(expected)
+    assert values(dice_per_label(fixed, warped)) == pytest.approx(expected)
 
 
 def test_dice_from_disjoint_to_equal() -> None:
     fixed = np.array([[[1, 1, 2, 3, 3, 0]]])
     warped = np.array([[[1, 0, 2, 0, 0, 3]]])
-    assert dice_per_label(fixed, warped) == pytest.approx({1: 2 / 3, 2: 1.0, 3: 0.0})
+    assert values(dice_per_label(fixed, warped)) == pytest.approx({1: 2 / 3, 2: 1.0, 3: 0.0})
 
 
 def test_dice_of_a_label_in_one_map_alone_is_zero_and_in_neither_undefined() -> None:
     fixed, warped = np.array([[[1, 0, 0]]]), np.array([[[0, 0, 7]]])
-    assert dice_per_label(fixed, warped) == {1: 0.0, 7: 0.0}
-    assert dice_per_label(fixed, warped, labels=[9, 7, 1]) == {9: None, 7: 0.0, 1: 0.0}
+    assert values(dice_per_label(fixed, warped)) == {1: 0.0, 7: 0.0}
+    assert values(dice_per_label(fixed, warped, labels=[9, 7, 1])) == {9: None, 7: 0.0, 1: 0.0}
+    assert dice_per_label(fixed, warped, labels=[9])[9].reason is Reason.IN_NEITHER_MAP
 
 
 def test_dice_counts_background_only_when_asked() -> None:
     fixed, warped = np.array([[[0, 0, 0, 1]]]), np.array([[[0, 0, 1, 1]]])
-    assert dice_per_label(fixed, warped, labels=[0]) == pytest.approx({0: 4 / 5})
+    assert values(dice_per_label(fixed, warped, labels=[0])) == pytest.approx({0: 4 / 5})
 
 
 def test_dice_holds_for_label_maps_of_different_types() -> None:
     fixed, warped = np.array([[[300, 44, 1]]], dtype=np.int16), np.array([[[44, 44, 1]]], dtype=np.uint8)
-    assert dice_per_label(fixed, warped) == pytest.approx({1: 1.0, 44: 2 / 3, 300: 0.0})
+    assert values(dice_per_label(fixed, warped)) == pytest.approx({1: 1.0, 44: 2 / 3, 300: 0.0})
 
 
 def test_dice_refuses_other_shapes() -> None:

@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.geometry import Array, Grid
 
 PointTransform = Callable[[Array], Array]
 
 # Where the transform folds its Jacobian determinant has no logarithm; this one stands for it, as in Learn2Reg.
 _SMALLEST_DETERMINANT = 1e-9
+_LARGEST_INDEX = (
+    65535  # counting by index is far faster than sorting, but takes room for every number below the largest
+)
 
 
 def tre(mapped: Array, moving: Array) -> Array:
@@ -39,7 +43,7 @@ def tre(mapped: Array, moving: Array) -> Array:
 
 def dice_per_label(
     fixed: NDArray[np.integer], warped: NDArray[np.integer], labels: Iterable[int] | None = None
-) -> dict[int, float | None]:
+) -> dict[int, Measurement]:
     """Dice overlap `2 |A and B| / (|A| + |B|)` of each label.
 
     Args:
@@ -47,25 +51,30 @@ def dice_per_label(
         warped: Label map of the moving image on the fixed grid, the same shape.
         labels: Which labels to compare; all but 0 that either map holds if not given.
     Returns:
-        Overlap from 0 to 1 by label, in the order of `labels` or ascending; None (undefined) where neither holds it.
+        Overlap from 0 to 1 by label, in the order of `labels` or ascending; undefined where neither holds it.
     Raises:
         ValueError: If the shapes differ.
     """
     fixed, warped = np.asarray(fixed), np.asarray(warped)
     if fixed.shape != warped.shape:
         raise ValueError(f"label maps must be of one shape, not {fixed.shape} and {warped.shape}")
-    in_fixed, in_warped = _voxels_per_label(fixed), _voxels_per_label(warped)
-    in_both = _voxels_per_label(fixed[fixed == warped])
+    in_fixed, in_warped = voxels_per_label(fixed), voxels_per_label(warped)
+    in_both = voxels_per_label(fixed[fixed == warped])
     if labels is None:
         labels = sorted((in_fixed.keys() | in_warped.keys()) - {0})
-    dice: dict[int, float | None] = {}
-    for label in labels:
-        total = in_fixed.get(label, 0) + in_warped.get(label, 0)
-        dice[label] = 2 * in_both.get(label, 0) / total if total else None
-    return dice
+    return {n: _dice(in_both.get(n, 0), in_fixed.get(n, 0) + in_warped.get(n, 0)) for n in labels}
 
 
-def _voxels_per_label(labels: NDArray[np.integer]) -> dict[int, int]:
+def _dice(shared: int, total: int) -> Measurement:
+    return Measurement.of(2 * shared / total) if total else Measurement.undefined(Reason.IN_NEITHER_MAP)
+
+
+def voxels_per_label(labels: NDArray[np.integer]) -> dict[int, int]:
+    """How many voxels a label map has of each value, 0 included, ascending."""
+    if labels.size and labels.min() >= 0 and labels.max() <= _LARGEST_INDEX:
+        counts = np.bincount(labels.ravel())
+        values = np.flatnonzero(counts)
+        return dict(zip(values.tolist(), counts[values].tolist(), strict=True))
     values, counts = np.unique(labels, return_counts=True)
     return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
 

@@ -112,9 +112,8 @@ def landmark_errors(fixed: Landmarks, moving: Landmarks, linear: Linear, transfo
 def label_overlap(fixed: Image, before: Image, after: Image) -> LabelOverlap:
     """Dice of the fixed image's label map with the moving one's, all on the fixed grid, before and after."""
     labels = [int(n) for n in np.union1d(np.unique(fixed.array), np.unique(before.array)) if n != 0]
-    return LabelOverlap(
-        dice_per_label(fixed.array, before.array, labels), dice_per_label(fixed.array, after.array, labels)
-    )
+    overlaps = (dice_per_label(fixed.array, warped.array, labels) for warped in (before, after))
+    return LabelOverlap(*({label: dice.value for label, dice in overlap.items()} for overlap in overlaps))
 
 
 def residual_summary(residual: NDArray[np.floating]) -> dict[str, float]:

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from RobustDIRLib.datasets import folders
+import numpy as np
+
+from RobustDIRLib.datasets import brains, dirlab, folders, learn2reg
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.problems import Problems, Root
 from RobustDIRLib.datasets.settings import FILE_NAME, Settings, read_settings
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.landmarks import Landmarks
 
 
 @dataclass(frozen=True)
@@ -23,23 +27,49 @@ class Kind:
         summary: What it is, one line.
         recognises: Whether a folder looks like it.
         cases: Its cases, by what the settings say; what is wrong is noted in the root's problems.
+        split: What `--split` may be; empty where such a set has no parts.
     """
 
     summary: str
     recognises: Callable[[Path], bool]
     cases: Callable[[Root, Settings], list[Case]]
+    split: str = ""
 
 
+# Share of landmarks that may lie outside their image: keypoints are matched up to its borders and a little beyond.
+_OUTSIDE = 0.1
+# In the order in which a folder is tried; plain folders last.
 KINDS = {
-    "folders": Kind("plain folders, by convention or by patterns", folders.recognises, folders.cases),
+    "learn2reg": Kind(
+        "dataset.json of Learn2Reg (NLST, OASIS, ...) or the Decathlon",
+        learn2reg.recognises,
+        learn2reg.cases,
+        "training, validation, test or all",
+    ),
+    "dirlab-4dct": Kind("DIR-Lab 4DCT: case1_T00_s.img, ...", dirlab.recognises_4dct, dirlab.cases_4dct),
+    "dirlab-copdgene": Kind(
+        "DIR-Lab COPDgene: copd1_iBHCT.img, ...", dirlab.recognises_copdgene, dirlab.cases_copdgene
+    ),
+    "ixi": Kind("IXI: IXI002-Guys-0828-T1.nii.gz, ...", brains.recognises_ixi, brains.cases_ixi, "t1-t1, t1-t2, ..."),
+    "paired3t": Kind(
+        "Paired3T: sub-01/ses-1/anat/sub-01_ses-1_T1w_defaced.nii.gz, ...",
+        brains.recognises_paired3t,
+        brains.cases_paired3t,
+        "t1-t1, t1-t2, ...",
+    ),
+    "folders": Kind(
+        f"plain folders: CASE/fixed.nii.gz and CASE/moving.nii.gz, or as {FILE_NAME} says",
+        folders.recognises,
+        folders.cases,
+    ),
 }
 
 
 def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -> Dataset:
-    """Opens a data set in place; images are not read yet, their headers and all landmarks are.
+    """Opens a data set in place; images are not read yet, the headers of those with landmarks and all landmarks are.
 
     Args:
-        path: Folder of the data set, or a `robustdir-dataset.json` that says where it lies.
+        path: Folder of the data set, its `dataset.json`, or a `robustdir-dataset.json` that says where it lies.
         kind: One of `KINDS`, or `"auto"` to find it out.
         split: Part of the set, where the kind has parts; its default otherwise.
     Raises:
@@ -47,24 +77,24 @@ def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -
     """
     settings, folder = _settings(Path(path))
     settings = replace(settings, kind=settings.kind if kind == "auto" else kind, split=split or settings.split)
-    name = settings.kind if settings.kind != "auto" else _recognised(folder)
-    if name not in KINDS:
-        raise InputError(f"--kind {name}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}.")
+    name = _kind(settings, folder)
     problems = Problems()
     root = Root(folder, problems, links=settings.links)
     cases = problems.attempt(lambda: KINDS[name].cases(root, settings)) or []
     cases = cases[: settings.limit]
     _check(cases, problems)
     if not cases and not problems.found:
-        problems.add(f"{folder} holds no pair of images in the form of {name}; see `robustdir dataset kinds`.")
+        problems.add(f"{folder} holds no pair of images in the form of {name}; see `robustdir dataset list`.")
     problems.raise_any(str(path))
-    return Dataset(settings.name or folder.resolve().name, name, root.folder, tuple(cases))
+    return Dataset(settings.name or root.folder.name, name, root.folder, tuple(cases), tuple(root.notes))
 
 
 def _settings(path: Path) -> tuple[Settings, Path]:
     """The settings of a data set and the folder where it lies."""
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
+    if path.is_file() and path.name != FILE_NAME and path in learn2reg.list_files(path.parent):
+        return Settings(kind="learn2reg", listing=path.name), path.parent
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
         return Settings(), path
@@ -73,6 +103,20 @@ def _settings(path: Path) -> tuple[Settings, Path]:
     if not folder.is_dir():
         raise InputError(f"{file}: the folder {folder} does not exist; correct the setting folder.")
     return settings, folder
+
+
+def _kind(settings: Settings, folder: Path) -> str:
+    """The name of the kind, once the settings are known to be fit for it."""
+    name = settings.kind
+    if name == "auto":
+        name = "folders" if settings.plain else _recognised(folder)
+    if name not in KINDS:
+        raise InputError(f"--kind {name}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}.")
+    if settings.split and not KINDS[name].split:
+        raise InputError(f"--split {settings.split}: data sets of the kind {name} have no parts; leave it out.")
+    if settings.per_site and name != "ixi":
+        raise InputError(f"per_site is a setting of the kind ixi alone, not of {name}; leave it out.")
+    return name
 
 
 def _recognised(folder: Path) -> str:
@@ -102,8 +146,21 @@ def _check_landmarks(case: Case, problems: Problems) -> None:
         return
     fixed_points = problems.attempt(lambda: fixed.read(fixed_grid))
     moving_points = problems.attempt(lambda: moving.read(moving_grid))
+    for points, grid, role in ((fixed_points, fixed_grid, "fixed"), (moving_points, moving_grid, "moving")):
+        if points:
+            _check_place(points, grid, f"case {case.name}: {files[f'{role}_landmarks']}", problems)
     if fixed_points and moving_points and len(fixed_points) != len(moving_points):
         problems.add(
             f"case {case.name}: {files['fixed_landmarks']} has {len(fixed_points)} landmarks and "
             f"{files['moving_landmarks']} has {len(moving_points)}; give files whose rows are the same places."
+        )
+
+
+def _check_place(points: Landmarks, grid: Grid, what: str, problems: Problems) -> None:
+    """Notes landmarks of which many lie outside their image, as where sides or files were mixed up."""
+    outside = int(np.count_nonzero(~grid.contains(points.points)))
+    if outside > _OUTSIDE * len(points):
+        problems.add(
+            f"{what} has {outside} of {len(points)} landmarks outside their image; check that they belong to it and "
+            "are in its frame (mm in LPS, or voxels of the image)."
         )

@@ -60,11 +60,13 @@ class Root:
     Attributes:
         folder: Absolute, links resolved.
         problems: Where it notes what leads out of the folder or to nothing.
+        notes: What was left out or assumed, for the user to know.
     """
 
     def __init__(self, folder: Path, problems: Problems, *, links: bool = False) -> None:
         self.folder = folder.resolve()
         self.problems = problems
+        self.notes: list[str] = []
         self._links = links
 
     def path(self, name: str, *, needed_by: str) -> Path | None:

@@ -78,12 +78,15 @@ class Settings:
         name: Of the data set, for tables; the folder's by default.
         preset: For the registration of every case; by default what the kind says.
         split: Which part of the set, for kinds that have parts.
+        listing: Name of the dataset.json, where a Learn2Reg folder has several.
         pattern: For plain folders of pairs.
         scans: For plain folders of scans to be paired with one another.
         cases: For plain folders, each case by its paths.
         pairing: Of scans: `"neighbours"` by name (1-2, 3-4, ...), `"chain"` (1-2, 2-3, ...), `"first"` (1-2, 1-3, ...)
             or `"all"`; the first named is fixed.
         limit: At most so many cases, the first ones.
+        per_site: At most so many scans of a hospital, the first ones, for kinds that have hospitals (26 in section
+            2.3.3).
         links: Whether links may lead out of the folder.
     """
 
@@ -92,11 +95,13 @@ class Settings:
     name: str | None = None
     preset: str | None = None
     split: str | None = None
+    listing: str | None = None
     pattern: PairPattern | None = None
     scans: ScanPattern | None = None
     cases: tuple[CaseEntry, ...] | None = None
     pairing: str | None = None
     limit: int | None = None
+    per_site: int | None = None
     links: bool = False
 
     def __post_init__(self) -> None:
@@ -108,8 +113,19 @@ class Settings:
             raise ValueError(f'there is no pairing "{self.pairing}"; choose one of {", ".join(PAIRINGS)}')
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"a limit of {self.limit} leaves no case; give a number of at least 1")
+        if self.per_site is not None and self.per_site < 2:
+            raise ValueError(f"per_site {self.per_site} leaves no pair; give a number of at least 2")
         if sum(part is not None for part in (self.pattern, self.scans, self.cases)) > 1:
             raise ValueError("pattern, scans and cases exclude one another; give one of them")
+        if self.pairing and (self.pattern or self.cases):
+            raise ValueError("pairing is for scans, and pattern and cases name pairs; leave one of them out")
+        if self.plain and self.kind not in ("auto", "folders"):
+            raise ValueError(f'pattern, scans and cases are for the kind "folders", not "{self.kind}"; leave one out')
+
+    @property
+    def plain(self) -> bool:
+        """Whether it says where each file lies."""
+        return self.pattern is not None or self.scans is not None or self.cases is not None
 
 
 def read_settings(path: Path) -> Settings:

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import SimpleITK as sitk
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io.files import quiet_itk
+from RobustDIRLib.io.files import existing_file, quiet_itk, read_text
 from RobustDIRLib.io.images import Image, read_image, read_labels, sitk_grid
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
+from RobustDIRLib.io.text_points import numbered_lines, numbers
 
 
 class ImageSource(Protocol):
@@ -63,6 +66,44 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
+class RawVolume:
+    """A volume in a file without header: little-endian signed 16-bit voxels, x fastest, then y, then z.
+
+    Attributes:
+        path: The file.
+        layout: Grid that its set publishes; nothing in the file tells it.
+        offset: What is added to a voxel to have HU.
+        window: HU to which voxels are clipped: from padding outside the field of view to broken voxels.
+    """
+
+    path: Path
+    layout: Grid
+    offset: float
+    window: tuple[float, float]
+
+    def grid(self) -> Grid:
+        """The published grid, once the file is known to hold as many voxels.
+
+        Raises:
+            InputError: If the file is missing or of another length.
+        """
+        found, needed = existing_file(self.path).stat().st_size, 2 * int(np.prod(self.layout.shape))
+        if found != needed:
+            sides = " x ".join(map(str, self.layout.size))
+            raise InputError(
+                f"{self.path} has {found} bytes where {needed} are needed for {sides} voxels of 16 bits; download or "
+                "unpack it again."
+            )
+        return self.layout
+
+    def read(self) -> Image:
+        """The volume in HU, float32."""
+        grid = self.grid()
+        voxels = np.fromfile(self.path, dtype="<i2").reshape(grid.shape).astype(np.float32)
+        return Image(np.clip(voxels + np.float32(self.offset), *self.window), grid)
+
+
+@dataclass(frozen=True)
 class LabelFile:
     """A label map or mask in a file."""
 
@@ -86,6 +127,27 @@ class LandmarkFile:
     def read(self, grid: Grid) -> Landmarks:
         """The landmarks, mm, LPS; the grid serves formats in voxels."""
         return read_landmarks(self.path, grid)
+
+
+@dataclass(frozen=True)
+class VoxelLandmarkFile:
+    """Landmarks as Learn2Reg has them: lines `x,y,z` without a header, voxels of the image's grid counted from 0."""
+
+    path: Path
+
+    def read(self, grid: Grid) -> Landmarks:
+        """The landmarks, mm, LPS.
+
+        Args:
+            grid: Of the image that they belong to.
+        Raises:
+            InputError: If the file is missing, empty, or a line is not three finite numbers.
+        """
+        lines = numbered_lines(read_text(self.path))
+        if not lines:
+            raise InputError(f"{self.path} holds no landmarks; check that it is the file you mean.")
+        voxels = np.array([numbers(self.path, number, line.split(",")) for number, line in lines])
+        return Landmarks(grid.points_from_voxels(voxels[:, ::-1]))
 
 
 def _header_grid(path: Path) -> Grid | None:

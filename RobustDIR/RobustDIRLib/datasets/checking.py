@@ -1,0 +1,79 @@
+"""What a data set holds, case by case, and what is wrong with its files beyond what opening it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.datasets.problems import Problems
+from RobustDIRLib.geometry import Grid
+
+
+@dataclass(frozen=True)
+class CaseSummary:
+    """What one case holds.
+
+    Attributes:
+        name: Of the case.
+        subject: Of the case.
+        preset: Of the case.
+        fixed: Grid of the fixed image.
+        moving: Grid of the moving image.
+        holds: What comes with the images, in words.
+        remarks: What works but should be known, such as a label map on another grid than its image.
+    """
+
+    name: str
+    subject: str
+    preset: str
+    fixed: Grid
+    moving: Grid
+    holds: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def check_dataset(
+    dataset: Dataset, *, read: bool = False, progress: Callable[[int], None] | None = None
+) -> tuple[CaseSummary, ...]:
+    """Looks at every file of a data set.
+
+    Args:
+        dataset: The data set, opened.
+        read: Whether to read all voxels too, which takes as long as loading every case; headers alone otherwise.
+        progress: Called with the number of cases done.
+    Raises:
+        InputError: With everything that is wrong, one problem a line.
+    """
+    problems = Problems()
+    found = []
+    for done, case in enumerate(dataset.cases, start=1):
+        found.append(problems.attempt(lambda case=case: _summary(case)))  # type: ignore[misc]
+        if read:
+            problems.attempt(case.load)
+        if progress:
+            progress(done)
+    problems.raise_any(str(dataset.folder))
+    return tuple(summary for summary in found if summary)
+
+
+def _summary(case: Case) -> CaseSummary:
+    fixed, moving = case.fixed.grid(), case.moving.grid()
+    holds, remarks = [], []
+    for role, grid in (("fixed", fixed), ("moving", moving)):
+        for what in ("mask", "labels"):
+            source = getattr(case, f"{role}_{what}")
+            if source is None:
+                continue
+            holds.append(f"{role} {what}")
+            if not source.grid().close_to(grid):
+                remarks.append(f"{source.path} lies on another grid than its image.")
+        points = getattr(case, f"{role}_landmarks")
+        if points is not None:
+            landmarks = points.read(grid)
+            holds.append(f"{len(landmarks)} {role} landmarks")
+            if outside := int(np.count_nonzero(~grid.contains(landmarks.points))):
+                remarks.append(f"{points.path} has {outside} of {len(landmarks)} landmarks outside their image.")
+    return CaseSummary(case.name, case.subject, case.preset, fixed, moving, tuple(holds), tuple(remarks))

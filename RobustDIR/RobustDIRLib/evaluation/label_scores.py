@@ -113,15 +113,10 @@ def evaluate_labels(fixed: Image, warped: Image, moving: Image | None = None) ->
     """
     fixed, notes = _on_grid_of(fixed, warped)
     sets = LabelSets.of(fixed.array, (moving or warped).array)
-    voxels = voxels_per_label(fixed.array), voxels_per_label(warped.array)
+    in_fixed, in_warped = voxels_per_label(fixed.array), voxels_per_label(warped.array)
     dice = dice_per_label(fixed.array, warped.array, sets.common)
-    distances = surface_distances_per_label(fixed.array, warped.array, warped.grid, sets.common)
-    scores = {}
-    for label in sets.common:
-        counts = [held.get(label, 0) for held in voxels]
-        lost = counts[1] == 0
-        apart = SurfaceDistances.undefined(Reason.VANISHED) if lost else distances[label]
-        scores[label] = LabelScores(*counts, dice[label], apart)
+    distances = surface_distances_per_label(fixed.array, warped.array, warped.grid, sets.common, sets.common)
+    scores = {n: LabelScores(in_fixed[n], in_warped.get(n, 0), dice[n], distances[n]) for n in sets.common}
     return LabelEvaluation(scores, sets.only_fixed, sets.only_moving, notes)
 
 

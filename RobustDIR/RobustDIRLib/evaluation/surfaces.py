@@ -12,7 +12,7 @@ rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -83,7 +83,11 @@ class SurfaceDistances:
 
 
 def surface_distances_per_label(
-    fixed: NDArray[np.integer], warped: NDArray[np.integer], grid: Grid, labels: Iterable[int] | None = None
+    fixed: NDArray[np.integer],
+    warped: NDArray[np.integer],
+    grid: Grid,
+    labels: Iterable[int] | None = None,
+    moving_labels: Collection[int] = (),
 ) -> dict[int, SurfaceDistances]:
     """Distances between the surfaces of each label (section 2.4.2).
 
@@ -94,9 +98,10 @@ def surface_distances_per_label(
         warped: Label map of the moving image on the fixed grid, the same shape.
         grid: Where both lie.
         labels: Which to compare; all but 0 that either map holds if not given.
+        moving_labels: What the moving label map held before it was warped.
     Returns:
-        By label, in the order of `labels` or ascending. Of a label that one map lacks the reason is `ONLY_IN_FIXED`
-        or `ONLY_IN_MOVING`; whether it was there before warping, `label_scores.evaluate_labels` tells.
+        By label, in the order of `labels` or ascending; undefined where a map lacks it, as `IN_NEITHER_MAP`,
+        `ONLY_IN_FIXED`, `ONLY_IN_MOVING` or, if it is one of `moving_labels`, `VANISHED`.
     Raises:
         ValueError: If the shapes differ.
     """
@@ -105,13 +110,14 @@ def surface_distances_per_label(
         raise ValueError(f"label maps and grid must be of one shape, not {fixed.shape}, {warped.shape}, {grid.shape}")
     in_fixed, in_warped = label_boxes(fixed), label_boxes(warped)
     wanted = sorted((in_fixed.keys() | in_warped.keys()) - {0}) if labels is None else [int(n) for n in labels]
-    return {
-        label: surface_distances(
-            surface_of_label(fixed, label, in_fixed.get(label), grid),
-            surface_of_label(warped, label, in_warped.get(label), grid),
-        )
-        for label in wanted
-    }
+    distances = {}
+    for label in wanted:
+        one = surface_of_label(fixed, label, in_fixed.get(label), grid)
+        other = surface_of_label(warped, label, in_warped.get(label), grid)
+        distances[label] = surface_distances(one, other)
+        if distances[label].reason is Reason.ONLY_IN_FIXED and label in moving_labels:
+            distances[label] = SurfaceDistances.undefined(Reason.VANISHED)
+    return distances
 
 
 def surface_distances(fixed: Surface, warped: Surface) -> SurfaceDistances:
@@ -190,7 +196,7 @@ def label_boxes(labels: NDArray[np.integer]) -> dict[int, Box]:
     if not labels.size:
         return {}
     if labels.min() >= 0 and labels.max() <= _LARGEST_INDEX:
-        values, numbers = range(int(labels.max()) + 1), labels.astype(np.int32) + 1
+        values, numbers = list(range(int(labels.max()) + 1)), labels.astype(np.int32) + 1
     else:
         values = [int(n) for n in np.unique(labels)]
         numbers = np.searchsorted(values, labels).astype(np.int32) + 1

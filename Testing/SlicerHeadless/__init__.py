@@ -1,0 +1,11 @@
+"""A stand-in for the desktop application 3D Slicer, for tests alone, on top of the `slicer-core` wheel.
+
+Real: the scene, nodes, storage, module logics, displayable managers, the layout's view nodes, `slicer.util`.
+Stand-ins of our own: `slicer.app` (`application`), reading and writing files (`file_io`), views rendered off screen
+(`views`, `layout`), the modules `qt` and `ctk` and the qMRML widgets over PySide6 with the habits of PythonQt
+(`pythonqt`, `ctk_widgets`, `mrml_widgets`, `ui_loader`), message boxes that a test answers (`dialogs`), and what
+`slicer-core` leaves out of the package `slicer` (`slicer_python/`).
+
+`application.start()` gives a scene and logics and needs `slicer-core` alone; `desktop.start()` adds Qt and needs
+PySide6 too. Importing this package loads neither. `Testing/conftest.py` turns both into fixtures.
+"""

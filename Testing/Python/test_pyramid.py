@@ -12,10 +12,14 @@ ODD = (37, 45, 29)
 
 
 def _smooth_image(seed: int, shape: tuple[int, int, int] = ODD) -> torch.Tensor:
-    g = torch.Generator().manual_seed(seed)
+    g = _generator(seed)
     coarse = torch.randn((1, 1, 9, 8, 7), generator=g)
     image = torch.nn.functional.interpolate(coarse, size=shape, mode="trilinear")
     return image.clamp(-1, 1)
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def test_swapping_the_images_swaps_displacement_and_inverse(a_network: Correlati
 def test_the_inverse_undoes_the_displacement(a_network: CorrelationPyramid) -> None:
     moving = _smooth_image(3)
     velocity = torch.nn.functional.interpolate(
-        3 * torch.randn((1, 3, 3, 3, 3), generator=torch.Generator().manual_seed(4)), size=ODD, mode="trilinear"
+        3 * torch.randn((1, 3, 3, 3, 3), generator=_generator(4)), size=ODD, mode="trilinear"
     )
     both = a_network(warping.warp(moving, warping.integrate_velocity(velocity)), moving)
     size, left = (
@@ -65,6 +69,19 @@ def test_the_inverse_is_better_than_its_composition(
     mended = left()
     monkeypatch.setattr("RobustDIRLib.networks.pyramid._INVERSE_STEPS", 0)
     assert mended < 0.6 * left()
+
+
+@torch.no_grad()
+def test_a_second_iteration_goes_on_from_the_first() -> None:
+    moving = torch.nn.functional.avg_pool3d(torch.randn((1, 1, 44, 52, 60), generator=_generator(30)), 5, 1) * 3
+    fixed = moving.roll(3, 3)  # fixed(x) = moving(x - 3)
+    left = []
+    for times in (1, 3):
+        torch.manual_seed(2)
+        sizes = PyramidConfig((8, 8), (8, 8), (1, 1), (1, 1), iterations=(times, times))
+        u = CorrelationPyramid(sizes).eval()(fixed, moving).displacement[0, :, 10:-10, 10:-10, 10:-10]
+        left.append((u - torch.tensor([0.0, -3.0, 0.0]).view(3, 1, 1, 1)).norm(dim=0).mean())
+    assert left[1] < 0.8 * left[0] < 0.8 * 3
 
 
 @torch.no_grad()

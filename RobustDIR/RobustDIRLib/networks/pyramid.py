@@ -25,7 +25,6 @@ from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.descriptors import STEPS, self_similarity
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 
-
 _INVERSE_STEPS = 2
 
 
@@ -38,6 +37,8 @@ class PyramidConfig:
         decoder: Channels of the decoder's hidden convolutions.
         depth: Number of the decoder's hidden convolutions.
         radius: Reach of the correlation, voxels of the level.
+        iterations: How often each level's decoder runs, each time on the features as they are warped by then;
+            once if not given.
         squarings: Steps of scaling and squaring for each level's velocity.
         self_similarity: Whether every level of the encoder also sees the images' local self-similarity.
     """
@@ -46,15 +47,16 @@ class PyramidConfig:
     decoder: tuple[int, ...] = (32, 48, 48, 48)
     depth: tuple[int, ...] = (2, 2, 2, 2)
     radius: tuple[int, ...] = (1, 1, 2, 2)
+    iterations: tuple[int, ...] = ()
     squarings: int = 4
     self_similarity: bool = True
 
     def __post_init__(self) -> None:
-        lengths = {len(self.encoder), len(self.decoder), len(self.depth), len(self.radius)}
-        if lengths != {len(self.encoder)} or not self.encoder:
-            raise ValueError("encoder, decoder, depth and radius need one entry for each level")
-        if min(*self.encoder, *self.decoder, *self.depth, *self.radius, self.squarings) < 1:
-            raise ValueError("channels, depth, radius and squarings must be at least 1")
+        tuples = (self.encoder, self.decoder, self.depth, self.radius, self.iterations or self.encoder)
+        if {len(t) for t in tuples} != {len(self.encoder)} or not self.encoder:
+            raise ValueError("encoder, decoder, depth, radius and iterations need one entry for each level")
+        if min(self.squarings, *(n for t in tuples for n in t)) < 1:
+            raise ValueError("channels, depth, radius, iterations and squarings must be at least 1")
 
 
 class _EncoderLevel(nn.Module):
@@ -110,6 +112,11 @@ class _Decoder(nn.Module):
         return (ab - ba) / 2
 
 
+def _swap(both: Tensor) -> Tensor:
+    """The two halves of a batch in the other order."""
+    return torch.cat(both.chunk(2)[::-1])
+
+
 class CorrelationPyramid(nn.Module):
     """Coarse-to-fine registration network; see the module's text.
 
@@ -157,27 +164,26 @@ class CorrelationPyramid(nn.Module):
             moving: The same shape.
         """
         features = self.encode(torch.cat([fixed, moving]))
-        halves = inverses = torch.zeros(0)
+        coarsest = features[-1].shape[2:]
+        # The first half of the batch leads from the middle to fixed, the second to moving.
+        halves = inverses = features[-1].new_zeros((2 * len(fixed), 3, *coarsest), dtype=torch.float32)
         results: list[Deformation] = []
         for level in reversed(range(len(features))):
             both = features[level].float().contiguous()
-            if results:
-                shape = both.shape[2:]
-                halves = warping.resize_displacement(halves, shape)
-                inverses = warping.resize_displacement(inverses, shape)
-                both = warping.warp(both, halves)
-            velocity = self.decoder[level](*both.chunk(2)) / 2
-            # The first half of the batch leads from the middle to fixed, the second to moving.
-            step = warping.integrate_velocity(torch.cat([-velocity, velocity]), self.config.squarings)
-            back = torch.cat(step.chunk(2)[::-1])
-            halves = warping.compose(halves, step) if results else step
-            inverses = warping.compose(back, inverses) if results else back
+            halves, inverses = (warping.resize_displacement(u, both.shape[2:]) for u in (halves, inverses))
+            for _ in range(self.config.iterations[level] if self.config.iterations else 1):
+                halves, inverses = self._refine(level, both, halves, inverses)
             if level == 0 and not self.training:
                 # Each composition interpolates, so that the composed inverse drifts from the half it belongs to.
                 inverses = warping.invert(halves, _INVERSE_STEPS, start=inverses)
-            swapped = torch.cat(halves.chunk(2)[::-1])
-            results.append(Deformation(*warping.compose(swapped, inverses).chunk(2)))
+            results.append(Deformation(*warping.compose(_swap(halves), inverses).chunk(2)))
         return results
+
+    def _refine(self, level: int, features: Tensor, halves: Tensor, inverses: Tensor) -> tuple[Tensor, Tensor]:
+        """Both halves and their inverses after one more step of a level's decoder."""
+        velocity = self.decoder[level](*warping.warp(features, halves).chunk(2)) / 2
+        step = warping.integrate_velocity(torch.cat([-velocity, velocity]), self.config.squarings)
+        return warping.compose(halves, step), warping.compose(_swap(step), inverses)
 
     def forward(self, fixed: Tensor, moving: Tensor) -> Deformation:
         """Displacement and its inverse at the resolution of the images.

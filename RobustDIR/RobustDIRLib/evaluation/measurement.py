@@ -22,6 +22,7 @@ class Reason(str, Enum):
     NO_COMMON_LABEL = "no_common_label"
     NO_LANDMARKS = "no_landmarks"
     NO_LANDMARK_INSIDE = "no_landmark_inside"
+    TOO_FEW_LANDMARKS = "too_few_landmarks"
     EMPTY_MASK = "empty_mask"
     CONSTANT_IMAGE = "constant_image"
     NOT_FINITE = "not_finite"
@@ -49,6 +50,7 @@ _WORDS = {
     "NO_COMMON_LABEL": "the label maps have no label in common",
     "NO_LANDMARKS": "there are no paired landmarks",
     "NO_LANDMARK_INSIDE": "no landmark lies inside the mask",
+    "TOO_FEW_LANDMARKS": "a spread needs at least two landmarks",
     "EMPTY_MASK": "the mask is empty",
     "CONSTANT_IMAGE": "an image is constant where it is looked at",
     "NOT_FINITE": "some values are NaN or infinite",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from skimage.metrics import structural_similarity
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.geometry import Array
 
-RealArray = NDArray[np.floating] | NDArray[np.integer]
+RealArray = NDArray[np.number[Any]]
 Mask = NDArray[np.generic] | None
 
 _SLAB_VOXELS = 3_000_000  # at a time for SSIM, which needs about 120 bytes for each

@@ -9,13 +9,16 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, sdlogj, tre
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
+from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, sdlogj, tre, voxels_per_label
+from RobustDIRLib.evaluation.surfaces import SurfaceDistances, surface_distances_per_label
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.registration.alignment import Linear
 
 Array = NDArray[np.float64]
+_ONLY_IN: dict[Reason | None, str] = {Reason.ONLY_IN_FIXED: "fixed", Reason.ONLY_IN_MOVING: "moving"}
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,37 @@ class LandmarkErrors:
 
 @dataclass(frozen=True)
 class LabelOverlap:
-    """Dice of each label: as the images lie, and after registration; None where neither map holds the label."""
+    """How well a pair of label maps agrees, by label.
+
+    Attributes:
+        before: Dice as the images lie; None for a label that one of both maps lacks: it is listed, not scored.
+        after: Dice after registration, likewise; 0 for a label that vanished when it was warped.
+        distances: Between the surfaces after registration, with the reason where they are undefined.
+    """
 
     before: dict[int, float | None]
     after: dict[int, float | None]
+    distances: dict[int, SurfaceDistances] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Means and every label's figures, ready for JSON."""
         return {
             "before_mean": _mean(self.before),
             "after_mean": _mean(self.after),
-            "labels": [{"label": n, "before": self.before.get(n), "after": self.after.get(n)} for n in self.after],
+            "labels": [
+                {"label": n, "before": self.before.get(n), "after": self.after.get(n), **self._distances(n)}
+                for n in self.after
+            ],
+        }
+
+    def _distances(self, label: int) -> dict[str, Any]:
+        found = self.distances.get(label)
+        if found is None:
+            return {}
+        return {
+            **{name: getattr(found, name).value for name in ("hd95_mm", "assd_mm", "mda_mm")},
+            "reason": None if found.reason is None else str(found.reason),
+            "only_in": _ONLY_IN.get(found.reason, ""),
         }
 
 
@@ -66,7 +89,7 @@ class Measures:
         sdlogj: Standard deviation of the logarithm of the Jacobian determinant.
         inverse_residual_mm: `|T^-1(T(x)) - x|` over the working voxels: mean, 95th percentile (`p95`) and max.
         landmarks: TRE, if landmarks were given.
-        labels: Dice per pair of label maps, if both were given.
+        labels: Dice and surface distances per pair of label maps, if both were given.
     """
 
     folding_percent: float
@@ -110,10 +133,24 @@ def landmark_errors(fixed: Landmarks, moving: Landmarks, linear: Linear, transfo
 
 
 def label_overlap(fixed: Image, before: Image, after: Image) -> LabelOverlap:
-    """Dice of the fixed image's label map with the moving one's, all on the fixed grid, before and after."""
-    labels = [int(n) for n in np.union1d(np.unique(fixed.array), np.unique(before.array)) if n != 0]
-    overlaps = (dice_per_label(fixed.array, warped.array, labels) for warped in (before, after))
-    return LabelOverlap(*({label: dice.value for label, dice in overlap.items()} for overlap in overlaps))
+    """Dice of the fixed image's label map with the moving one's before and after, and surface distances after.
+
+    Args:
+        fixed: Label map of the fixed image.
+        before: Label map of the moving image as it lies, on the fixed grid.
+        after: The same, warped.
+    """
+    in_fixed = {*voxels_per_label(fixed.array)} - {0}
+    in_moving = ({*voxels_per_label(before.array)} | {*voxels_per_label(after.array)}) - {0}
+    labels = sorted(in_fixed | in_moving)
+    common = in_fixed & in_moving
+    start, end = (dice_per_label(fixed.array, moving.array, common) for moving in (before, after))
+    distances = surface_distances_per_label(fixed.array, after.array, fixed.grid, labels, in_moving)
+    return LabelOverlap(_values(start, labels), _values(end, labels), distances)
+
+
+def _values(dice: dict[int, Measurement], labels: list[int]) -> dict[int, float | None]:
+    return {label: dice[label].value if label in dice else None for label in labels}
 
 
 def residual_summary(residual: NDArray[np.floating]) -> dict[str, float]:

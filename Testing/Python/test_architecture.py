@@ -35,7 +35,7 @@ ALLOWED = {
     "demo": CORE | {"io", "evaluation"},
     "studies": CORE | {"io", "networks", "synthesis", "evaluation", "training", "registration", "model_store"},
     "cohort": CORE
-    | {"io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines", "reports"},
+    | {"io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines", "report"},
     "mrml": FOUNDATION,
     "cli": None,  # sits on top
     "__main__": {"cli"},

@@ -14,7 +14,7 @@ from types import ModuleType
 from RobustDIRLib import __version__
 from RobustDIRLib.errors import InputError
 
-COMMANDS = ("register", "demo", "models", "doctor", "dataset", "synthesize", "pretrain")
+COMMANDS = ("register", "report", "demo", "models", "doctor", "dataset", "evaluate", "synthesize", "pretrain")
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 

@@ -123,3 +123,5 @@ LABEL_COLUMNS = (
     *("folding_percent", "sdlogj"),  # within the fixed label
     "reason",  # why cells are empty: only in one of both maps, vanished after warping
 )
+
+RANKING = ("tre_mean_mm", "dice", "nmi")  # the first that a pair has ranks it

@@ -1,0 +1,225 @@
+"""`robustdir evaluate`: register every case of a data set by several methods, measure, and sum up."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from RobustDIRLib.cohort.results import Key
+    from RobustDIRLib.cohort.run import Request, Summary
+    from RobustDIRLib.cohort.work import Ended
+
+_BAR = 24
+_DESCRIPTION = """\
+Register every case of DATASET by every method and measure what came of it. Each result is a file of its own in
+FOLDER: run the same command again after an interruption, and what is finished is kept. Under torchrun the ranks share
+the cases.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "evaluate", help="compare methods on a data set", description=_DESCRIPTION, usage=_usage()
+    )
+    parser.add_argument("dataset", metavar="DATASET", nargs="?", help="folder of a data set, or robustdir-dataset.json")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="where results, tables and figures go")
+    parser.add_argument("--aggregate", metavar="FOLDER", help="only sum up the results that FOLDER holds, once more")
+    _add_what(parser.add_argument_group("what"))
+    _add_how(parser.add_argument_group("how"))
+
+
+def _usage() -> str:
+    return (
+        "robustdir evaluate DATASET -o FOLDER [--methods M,M,...] [--perturb KIND] [options]\n"
+        "       robustdir evaluate --aggregate FOLDER"
+    )
+
+
+def _add_what(group: Any) -> None:
+    group.add_argument(
+        "--methods", default="none,linear,generic", metavar="M,M,...",
+        help="names with commas between: none, linear, a model's name or file, a rival (default: none,linear,generic)",
+    )  # fmt: skip
+    group.add_argument("--kind", default="auto", help="of the data set (default: auto; see `robustdir dataset`)")
+    group.add_argument("--split", metavar="PART", help="part of the data set, where it has parts")
+    group.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
+    group.add_argument(
+        "--perturb", action="append", default=[], metavar="KIND[=S,S,...]",
+        help="also with images perturbed, at the kind's usual strengths or those given; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--perturb-images", default="both", metavar="WHICH", help="which are perturbed: both (default), fixed or moving"
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of random perturbations (default: 0)")
+    group.add_argument(
+        "--worst", type=int, default=3, metavar="N", help="keep pictures of each method's N worst cases (default: 3)"
+    )
+
+
+def _add_how(group: Any) -> None:
+    group.add_argument("--jobs", type=int, default=1, metavar="N", help="cases at once (default: 1)")
+    group.add_argument("--threads", type=int, metavar="N", help="of each job (default: the processors shared out)")
+    group.add_argument("--device", default="auto", help="where networks run: auto (default), cpu, cuda or mps")
+    group.add_argument("--redo", action="store_true", help="make results anew that were made with other settings")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, or sum up alone; returns 0, or 1 if a result failed or is missing."""
+    if args.aggregate:
+        return _aggregate(args)
+    from RobustDIRLib.cohort.run import evaluate
+
+    request, folder, screen = _request(args), Path(args.output), _Screen()
+    try:
+        summary = evaluate(request, folder, screen)
+    finally:
+        screen.close()
+    return _conclude(summary, folder)
+
+
+def _aggregate(args: argparse.Namespace) -> int:
+    from RobustDIRLib.cohort.aggregate import aggregate
+    from RobustDIRLib.cohort.lock import Rank, locked
+    from RobustDIRLib.cohort.plan import require_evaluation
+    from RobustDIRLib.cohort.results import State
+    from RobustDIRLib.cohort.run import Summary
+    from RobustDIRLib.errors import InputError
+
+    if args.dataset or args.output:
+        raise InputError("--aggregate FOLDER: give it alone; data set and methods are those the folder remembers.")
+    folder = Path(args.aggregate)
+    plan = require_evaluation(folder)
+    with locked(folder, Rank.alone()):
+        states = list(aggregate(folder, plan, print).values())
+    done, failed = states.count(State.DONE), states.count(State.FAILED)
+    if missing := len(states) - done - failed:
+        print(f"{missing} of {len(states)} results are missing; run the evaluation again for them")
+    return _conclude(Summary(done, failed, True), folder) or int(missing > 0)
+
+
+def _request(args: argparse.Namespace) -> Request:
+    """The request, checked before anything is opened."""
+    from RobustDIRLib.cohort.conditions import Perturbations
+    from RobustDIRLib.cohort.run import Request
+    from RobustDIRLib.errors import InputError
+
+    if not args.dataset:
+        raise InputError("DATASET is missing; give the folder of a data set, or --aggregate FOLDER.")
+    if not args.output:
+        raise InputError("--output is missing; give the folder for the results.")
+    for name, least in (("jobs", 1), ("threads", 1), ("limit", 1), ("worst", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name} {value}: give a whole number of at least {least}.")
+    methods = tuple(name.strip() for name in args.methods.split(",") if name.strip())
+    if not methods:
+        raise InputError("--methods: give at least one, for instance none,generic.")
+    how = {
+        name: getattr(args, name) for name in ("kind", "split", "limit", "device", "jobs", "threads", "worst", "redo")
+    }
+    return Request(
+        Path(args.dataset), methods, perturb=tuple(args.perturb), command=_command(args),
+        perturbations=Perturbations(args.perturb_images, args.seed), **how,
+    )  # fmt: skip
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that repeats the evaluation from any folder; what stands at its default is left out."""
+    words = ["robustdir", "evaluate", str(Path(args.dataset).absolute()), "--output", str(Path(args.output).absolute())]
+    words += ["--methods", args.methods]
+    defaults = {"kind": "auto", "perturb_images": "both", "seed": 0, "worst": 3, "jobs": 1, "device": "auto"}
+    for name in ("kind", "split", "limit", "perturb_images", "seed", "worst", "jobs", "threads", "device"):
+        value = getattr(args, name)
+        if value != defaults.get(name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for condition in args.perturb:
+        words += ["--perturb", condition]
+    return shlex.join(words)
+
+
+def _conclude(summary: Summary, folder: Path) -> int:
+    if summary.complete:
+        print(f"done: {summary.done} results; tables, figures and summary.json in {folder}")
+    if summary.failed:
+        print(f"failed: {summary.failed} results; pairs.csv says why", file=sys.stderr)
+    return int(summary.failed > 0)
+
+
+class _Screen:
+    """Progress on the terminal: a bar with the time left; off a terminal, a line a result."""
+
+    def __init__(self) -> None:
+        self.live = sys.stdout.isatty()
+        self.total = self.made = 0
+        self.clock: Any = None
+        self._open = False
+
+    def say(self, sentence: str) -> None:
+        """A line of its own."""
+        self._clear()
+        print(sentence, flush=True)
+
+    def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
+        """What there is to do."""
+        from RobustDIRLib.cohort.clock import Clock
+
+        earlier = list(kept)
+        self.total, self.made = len(left), 0
+        self.clock = Clock(left, jobs)
+        for key, seconds in earlier:
+            self.clock.learn(key, seconds)
+        finished = f"; {len(earlier)} are finished and kept" if earlier else ""
+        self.say(f"{len(left)} results to make{finished}")
+        self._begun = time.monotonic()
+        self._draw()
+
+    def ended(self, event: Ended) -> None:
+        """One result more."""
+        self.made += 1
+        self.clock.tick(event.key, event.seconds)
+        key = event.key
+        name = f"{key.case}, {key.method}" + ("" if key.condition.strength is None else f", {key.condition.name}")
+        if event.reason:
+            self.say(f"failed: {name}: {event.reason}")
+        elif not self.live:
+            self.say(f"{self._position()}  {name}: {_figures(event)}")
+        self._draw()
+
+    def close(self) -> None:
+        """Leave the bar's line."""
+        self._clear()
+
+    def _position(self) -> str:
+        from RobustDIRLib.cohort.clock import in_words
+
+        left = self.clock.left()
+        time_left = f", about {in_words(left)} left" if left is not None and self.made < self.total else ""
+        return f"[{self.made}/{self.total}{time_left}]"
+
+    def _draw(self) -> None:
+        if not self.live or not self.total:
+            return
+        full = _BAR * self.made // self.total
+        print(f"\r\x1b[K{'#' * full}{'.' * (_BAR - full)} {self._position()}", end="", flush=True)
+        self._open = True
+
+    def _clear(self) -> None:
+        if self._open:
+            print("\r\x1b[K", end="", flush=True)
+            self._open = False
+
+
+def _figures(event: Ended) -> str:
+    """The measure that ranks the case, and what it cost."""
+    from RobustDIRLib.cohort.worst import in_words, ranking_measure
+
+    name = ranking_measure(event.values)
+    found = in_words(event.values, name) + ", " if name else ""
+    return f"{found}{event.values['wall_s']:.1f} s"

@@ -1,0 +1,98 @@
+"""Conditions under which methods are tried: the images as they are, and perturbed at several strengths (App. D.3)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
+from RobustDIRLib.datasets.cases import Case, CaseData
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.perturbations.catalogue import check_perturbation, find_perturbation, perturb
+
+WHICH = ("both", "fixed", "moving")
+
+
+@dataclass(frozen=True)
+class Perturbations:
+    """How images are perturbed.
+
+    Attributes:
+        images: Which ones: `both` (as in the paper), `fixed` or `moving`.
+        seed: Of what is random in a perturbation. The same case and kind are perturbed alike at every strength but for
+            the strength, and by every method, and each image in its own way.
+    Raises:
+        InputError: If there are no such images.
+    """
+
+    images: str = "both"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.images not in WHICH:
+            raise InputError(f"--perturb-images {self.images}: choose one of {', '.join(WHICH)}.")
+
+    def settings(self, condition: Condition) -> dict[str, Any]:
+        """What a condition is, in plain values; nothing for the images as they are."""
+        if condition == AS_THEY_ARE:
+            return {}
+        return {
+            "kind": condition.perturbation,
+            "strength": condition.strength,
+            "images": self.images,
+            "seed": self.seed,
+        }
+
+
+def parse_conditions(texts: Iterable[str], presets: Iterable[str] = ()) -> tuple[Condition, ...]:
+    """Conditions from `--perturb`: `KIND` with its usual strengths, or `KIND=1,2.5`; strength 0 (no change) is dropped.
+
+    Args:
+        texts: As given.
+        presets: Of the cases, which not every perturbation is for.
+    Raises:
+        InputError: If there is no such perturbation, or a strength is no number or out of its range.
+    """
+    conditions = tuple(dict.fromkeys(condition for text in texts for condition in _parsed(text)))
+    for condition in conditions:
+        for preset in sorted(set(presets)):
+            check_perturbation(condition.perturbation, condition.strength or 0.0, preset)
+    return conditions
+
+
+def _parsed(text: str) -> list[Condition]:
+    kind, equals, numbers = (part.strip() for part in text.partition("="))
+    usual = find_perturbation(kind).strengths
+    try:
+        strengths = [float(number) for number in numbers.split(",")] if equals else list(usual)
+    except ValueError as error:
+        raise InputError(f"--perturb {text}: write KIND or KIND=STRENGTH,STRENGTH with numbers.") from error
+    return [Condition(kind, float(strength)) for strength in strengths if strength != 0]
+
+
+def perturbed(data: CaseData, condition: Condition, how: Perturbations, case: Case) -> CaseData:
+    """A case as a method sees it under a condition; landmarks, labels and masks stay.
+
+    Args:
+        data: As it was read.
+        condition: Not the unperturbed one.
+        how: Which images, and the seed.
+        case: Its name settles what is random, its preset the window of intensities.
+    Raises:
+        InputError: If the images cannot be perturbed so.
+    """
+    kind, strength = condition.perturbation, condition.strength or 0.0
+    images = {
+        role: perturb(image, kind, strength, _seed(how, condition, case.name, role), case.preset)
+        if how.images in ("both", role)
+        else image
+        for role, image in (("fixed", data.fixed), ("moving", data.moving))
+    }
+    return replace(data, fixed=images["fixed"], moving=images["moving"])
+
+
+def _seed(how: Perturbations, condition: Condition, case: str, role: str) -> int:
+    text = f"{how.seed}/{condition.perturbation}/{case}/{role}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

@@ -1,0 +1,230 @@
+"""One run at a time in the folder of an evaluation; the ranks of one run under `torchrun` share it.
+
+Every process at work keeps an entry, a small file that it touches again and again, in a hidden folder. It first writes
+its own and then looks at the others', so that of two that start together at least one sees the other. An entry whose
+process is gone is taken away: on this machine the system is asked, of another machine's the entry's age tells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.configuration import from_dict
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import written_atomically
+
+HOME = ".running"
+_BEAT_S, _DEAD_AFTER_S = 15.0, 180.0
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Rank:
+    """This process among those of one run.
+
+    Attributes:
+        rank: Counted from 0.
+        world: How many there are.
+        run: What tells this run from others; all its ranks have the same.
+    """
+
+    rank: int = 0
+    world: int = 1
+    run: str = ""
+
+    @classmethod
+    def alone(cls) -> Rank:
+        """A run of its own."""
+        return cls(run=uuid.uuid4().hex)
+
+    @classmethod
+    def here(cls) -> Rank:
+        """From the variables that `torchrun` sets; a process alone is a run of its own.
+
+        Raises:
+            InputError: If they make no sense.
+        """
+        texts = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+        try:
+            rank, world = (int(text) for text in texts)
+        except ValueError:
+            rank, world = -1, 0
+        if not 0 <= rank < world:
+            raise InputError(f"RANK {texts[0]} and WORLD_SIZE {texts[1]} do not fit; start the ranks by torchrun.")
+        if world == 1:
+            return cls.alone()
+        names = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT", "SLURM_JOB_ID")
+        return cls(rank, world, "|".join([*(os.environ.get(name, "") for name in names), str(world)]))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A process at work."""
+
+    run: str
+    rank: int
+    host: str
+    pid: int
+    started: str
+    scratch: str
+    settled: bool = False
+
+
+@contextmanager
+def locked(folder: Path, rank: Rank) -> Iterator[Path]:
+    """Hold a folder for as long as a run is at work in it.
+
+    Args:
+        folder: Of the evaluation.
+        rank: This process.
+    Yields:
+        A folder for temporary files on the system's own disk; it is removed afterwards, by the next run at the latest.
+    Raises:
+        InputError: If another run is at work there.
+    """
+    home = folder / HOME
+    scratch = Path(tempfile.mkdtemp(prefix="robustdir-evaluate-"))
+    entry = Entry(rank.run, rank.rank, socket.gethostname(), os.getpid(), _start_of(os.getpid()), str(scratch))
+    path = home / f"{uuid.uuid4().hex}.json"
+    over = threading.Event()
+    try:
+        _settle(home, path, entry)
+        beat = threading.Thread(target=_keep_young, args=(path, over), daemon=True)
+        beat.start()
+        yield scratch
+    finally:
+        over.set()
+        path.unlink(missing_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _settle(home: Path, path: Path, entry: Entry) -> None:
+    """Write the entry and find no other; where two come together, step back for a moment and try again."""
+    home.mkdir(parents=True, exist_ok=True)
+    for _ in range(_ATTEMPTS):
+        _write(path, entry)
+        others = [other for other in _living(home) if other != entry and _excludes(other, entry)]
+        if not others:
+            _write(path, replace(entry, settled=True))
+            return
+        path.unlink(missing_ok=True)
+        if any(other.settled for other in others):
+            break
+        time.sleep(random.uniform(0.05, 0.5))
+    other = others[0]
+    raise InputError(
+        f"{home.parent}: another run is at work in this folder (process {other.pid} on {other.host}); wait until it is "
+        f"done, or give another folder."
+    )
+
+
+def _excludes(other: Entry, mine: Entry) -> bool:
+    """Whether two processes may not work together: those of unlike runs, and two that are the same rank of one."""
+    return other.run != mine.run or other.rank == mine.rank
+
+
+def _write(path: Path, entry: Entry) -> None:
+    with written_atomically(path) as temporary:
+        temporary.write_text(json.dumps(asdict(entry)), encoding="utf-8")
+
+
+def _living(home: Path) -> list[Entry]:
+    """Entries of processes at work; those of the dead are taken away, with what they left on this machine's disk."""
+    now = _time_of(home)
+    living = []
+    for path in sorted(home.glob("[!.]*.json")):
+        entry, age = _read(path), _age(path, now)
+        if entry is None or age is None:
+            continue
+        if _is_dead(entry, age):
+            path.unlink(missing_ok=True)
+            if entry.host == socket.gethostname():
+                shutil.rmtree(entry.scratch, ignore_errors=True)
+        else:
+            living.append(entry)
+    return living
+
+
+def _read(path: Path) -> Entry | None:
+    """An entry; None if it is gone by now or is none."""
+    try:
+        return from_dict(Entry, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # InputError and JSON's errors are ValueErrors
+        return None
+
+
+def _time_of(home: Path) -> float:
+    """The time by the clock that dates the folder's files, which may be a server's."""
+    with tempfile.NamedTemporaryFile(dir=home, prefix=".now-") as file:
+        return os.stat(file.name).st_mtime
+
+
+def _age(path: Path, now: float) -> float | None:
+    try:
+        return now - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _is_dead(entry: Entry, age: float) -> bool:
+    if entry.host != socket.gethostname():
+        return age > _DEAD_AFTER_S
+    return not _exists(entry.pid) or _start_of(entry.pid) != entry.started
+
+
+def _exists(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 would end the process there
+        return _exists_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _exists_on_windows(pid: int) -> bool:
+    import ctypes
+
+    library: Any = getattr(ctypes, "windll").kernel32  # noqa: B009 - exists on Windows alone
+    handle = library.OpenProcess(0x1000, False, pid)  # to ask about it, no more
+    if not handle:
+        return False
+    code = ctypes.c_ulong()
+    library.GetExitCodeProcess(handle, ctypes.byref(code))
+    library.CloseHandle(handle)
+    return code.value == 259  # still active
+
+
+def _start_of(pid: int) -> str:
+    """When a process began, in the system's own count, so that another with the same number is told from it.
+
+    Empty if it is over (ended but not yet taken note of by its parent), or where the system does not say.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _keep_young(path: Path, over: threading.Event) -> None:
+    while not over.wait(_BEAT_S):
+        try:
+            os.utime(path)
+        except OSError:  # the disk is away for a moment, or the entry was taken; the run itself will find out
+            continue

@@ -1,0 +1,197 @@
+"""What is measured of a transform on a case: on the images as they were read, warped once, on the fixed grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from RobustDIRLib.baselines.method import Outcome
+from RobustDIRLib.cohort.overlaps import LabelGauge
+from RobustDIRLib.cohort.results import LabelRow, LandmarkTable
+from RobustDIRLib.datasets.cases import CaseData
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
+from RobustDIRLib.evaluation.metrics import folding_percent, sdlogj, tre
+from RobustDIRLib.evaluation.similarity import ncc, nmi, ssim
+from RobustDIRLib.geometry import Array
+from RobustDIRLib.io.displacements import (
+    DisplacementField,
+    apply_to_points,
+    compose_transforms,
+    inside_fields,
+    sample_transform,
+)
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.registration.preprocessing import find_preset, prepare_mask
+from RobustDIRLib.registration.transforms import jacobian, warp_image
+
+VERSION = 1  # of the measures; results of another version are not mixed
+_RESIDUAL_SIDE = 64  # the inverse's residual is taken at no more points than this along an axis
+_DIGITS = 4  # of a millimetre, for landmarks in files
+_FIGURES = 9  # of a measure that are kept
+_WINDOWS = {"lung-ct": 21}  # of the SSIM, section 2.4.2
+_WINDOW = 11
+_NO_LABELS = "there is no pair of label maps"
+
+
+def settings(preset: str) -> dict[str, Any]:
+    """What the measures of a case are set to, in plain values."""
+    limits = find_preset(preset).window
+    window = _WINDOWS.get(preset, _WINDOW)
+    return {"version": VERSION, "ssim_window": window, "ssim_limits": list(limits) if limits else None}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was measured of one transform, and what was warped for it."""
+
+    values: dict[str, float]
+    undefined: dict[str, str]
+    landmarks: LandmarkTable | None
+    labels: tuple[LabelRow, ...]
+    notes: tuple[str, ...]
+    warped: Image
+    field: DisplacementField
+
+
+@dataclass
+class _Tally:
+    """Values and reasons as they come."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    undefined: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, measured: Measurement | float) -> None:
+        """Keep a measure under its name, or why there is none."""
+        measured = measured if isinstance(measured, Measurement) else Measurement.of(measured)
+        if measured.value is not None:
+            self.values[name] = float(f"{measured.value:.{_FIGURES}g}")
+        elif measured.reason is not None:
+            self.undefined[name] = measured.reason.words
+
+    def add_all(self, measures: Mapping[str, Measurement | float]) -> None:
+        """Keep several."""
+        for name, measured in measures.items():
+            self.add(name, measured)
+
+
+class Gauge:
+    """Measures transforms of one case; what concerns the images as they lie is measured once."""
+
+    def __init__(self, data: CaseData, preset: str) -> None:
+        """Bring masks and label maps to the fixed grid.
+
+        Args:
+            data: The case, unperturbed.
+            preset: Of the case.
+        Raises:
+            InputError: If a mask is empty or off its image, or the preset is unknown.
+        """
+        chosen = settings(preset)
+        self.data, self.window, self.limits = data, chosen["ssim_window"], chosen["ssim_limits"]
+        notes: list[str] = []
+        self.mask = prepare_mask(data.fixed_mask, data.fixed, "fixed", notes.append)
+        self.labels = LabelGauge.of(data, notes.append)
+        self.notes = tuple(notes)
+
+    @cached_property
+    def before(self) -> _Tally:
+        """Similarity of the images as they lie."""
+        tally = _Tally()
+        tally.add_all(_suffixed(self._similarity(resample(self.data.moving, self.data.fixed.grid)), "_before"))
+        return tally
+
+    def read(self, outcome: Outcome) -> Reading:
+        """Measure a transform.
+
+        Args:
+            outcome: From fixed to moving points, and back where the method gives that.
+        Raises:
+            InputError: If the transform is not finite on the fixed grid.
+        """
+        grid, tally, notes = self.data.fixed.grid, _Tally(), list(self.notes)
+        displacement = sample_transform(outcome.transform, grid)
+        displacement = DisplacementField(displacement.array.astype(np.float32), grid)
+        if not np.isfinite(displacement.array).all():
+            raise InputError("the method's transform is NaN or infinite in places; nothing can be measured of it")
+        warped, determinant = warp_image(self.data.moving, displacement), jacobian(displacement)
+        tally.add_all({**self.before.values, **self._similarity(warped)})
+        tally.undefined.update(self.before.undefined)
+        tally.add_all({"folding_percent": folding_percent(determinant.array), "sdlogj": sdlogj(determinant.array)})
+        self._inverse(outcome, tally)
+        landmarks = self._landmarks(outcome.transform, tally, notes.append)
+        rows = self._labels(displacement, determinant, tally, notes.append)
+        return Reading(tally.values, tally.undefined, landmarks, rows, tuple(notes), warped, displacement)
+
+    def _similarity(self, warped: Image) -> dict[str, Measurement]:
+        mask = None if self.mask is None else self.mask.array > 0
+        fixed = self.data.fixed.array
+        return {
+            "ssim": ssim(fixed, warped.array, mask, window=self.window, limits=self.limits),
+            "ncc": ncc(fixed, warped.array, mask),
+            "nmi": nmi(fixed, warped.array, mask),
+        }
+
+    def _inverse(self, outcome: Outcome, tally: _Tally) -> None:
+        """Distance of fixed points from where they come back to, on a lattice over the fixed image."""
+        if outcome.inverse is None:
+            nothing = Measurement.undefined(Reason.NO_INVERSE)
+            tally.add_all({"inverse_mean_mm": nothing, "inverse_p95_mm": nothing})
+            return
+        grid = self.data.fixed.grid
+        z, y, x = (min(n, _RESIDUAL_SIDE) for n in grid.shape)
+        there_and_back = sample_transform(
+            compose_transforms(outcome.inverse, outcome.transform), grid.resized((z, y, x))
+        )
+        residual = np.linalg.norm(there_and_back.array, axis=-1)
+        tally.add("inverse_mean_mm", residual.mean())
+        tally.add("inverse_p95_mm", np.percentile(residual, 95) if np.isfinite(residual).all() else math.nan)
+
+    def _labels(
+        self, displacement: DisplacementField, determinant: Image, tally: _Tally, note: Callable[[str], None]
+    ) -> tuple[LabelRow, ...]:
+        if self.labels is None:
+            tally.undefined.update(dict.fromkeys(("dice", "hd95_mm", "assd_mm", "mda_mm"), _NO_LABELS))
+            return ()
+        return self.labels.read(displacement, determinant, tally.add, note)
+
+    def _landmarks(self, transform: sitk.Transform, tally: _Tally, note: Callable[[str], None]) -> LandmarkTable | None:
+        fixed, moving = self.data.fixed_landmarks, self.data.moving_landmarks
+        if not fixed or not moving:
+            nothing = Measurement.undefined(Reason.NO_LANDMARKS)
+            tally.add_all({f"tre_{which}_mm": nothing for which in ("mean", "median", "p95", "max")})
+            return None
+        before, after = tre(fixed.points, moving.points), tre(apply_to_points(transform, fixed.points), moving.points)
+        for name, errors in (("_before", before), ("", after)):
+            tally.add_all({f"tre_{which}{name}_mm": value for which, value in _summary(errors).items()})
+        if not np.isfinite(after).all():
+            raise InputError("the method's transform takes landmarks to NaN or infinity; nothing can be measured of it")
+        outside = int((~inside_fields(transform, fixed.points)).sum())
+        if outside:
+            note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
+        return _table(fixed, before, after)
+
+
+def _suffixed(measures: Mapping[str, Measurement], suffix: str) -> dict[str, Measurement]:
+    return {name + suffix: value for name, value in measures.items()}
+
+
+def _summary(errors: Array) -> dict[str, float]:
+    return {
+        "mean": float(errors.mean()),
+        "median": float(np.median(errors)),
+        "p95": float(np.percentile(errors, 95)),
+        "max": float(errors.max()),
+    }
+
+
+def _table(fixed: Landmarks, before: Array, after: Array) -> LandmarkTable:
+    columns = [*fixed.points.T, before, after]
+    return LandmarkTable(fixed.names, *(tuple(np.round(column, _DIGITS).tolist()) for column in columns))

@@ -1,0 +1,145 @@
+"""Label maps of a case: Dice and surface distances of the labels that both maps hold, and folding within each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from RobustDIRLib.cohort.results import LabelRow
+from RobustDIRLib.datasets.cases import CaseData
+from RobustDIRLib.evaluation.label_scores import LabelEvaluation, LabelScores, evaluate_labels
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
+from RobustDIRLib.evaluation.metrics import folding_percent, sdlogj, voxels_per_label
+from RobustDIRLib.io.displacements import DisplacementField
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.registration.transforms import warp_labels
+
+Note = Callable[[str], None]
+Add = Callable[[str, Measurement], None]
+
+_FIGURES: dict[str, Callable[[LabelScores], Measurement]] = {
+    "dice": lambda scores: scores.dice,
+    "hd95_mm": lambda scores: scores.distances.hd95_mm,
+    "assd_mm": lambda scores: scores.distances.assd_mm,
+    "mda_mm": lambda scores: scores.distances.mda_mm,
+}
+_NAMED = 10
+
+
+def before_name(name: str) -> str:
+    """What a figure is called of the images as they lie: `dice_before`, `hd95_before_mm`."""
+    return f"{name.removesuffix('_mm')}_before{'_mm' if name.endswith('_mm') else ''}"
+
+
+@dataclass(frozen=True)
+class LabelGauge:
+    """Measures transforms by the label maps of one case; what concerns them as they lie is measured once.
+
+    Attributes:
+        fixed: On the fixed image's grid.
+        moving: On any grid.
+    """
+
+    fixed: Image
+    moving: Image
+
+    @classmethod
+    def of(cls, data: CaseData, note: Note) -> LabelGauge | None:
+        """Of a case, or None if it lacks a label map; says what was resampled.
+
+        Args:
+            data: The case.
+            note: Takes sentences for the reader.
+        """
+        fixed, moving = data.fixed_labels, data.moving_labels
+        if fixed is None or moving is None:
+            return None
+        if not moving.grid.close_to(data.moving.grid):
+            note("the moving label map lies on another grid than the moving image; it was warped from its own")
+        if not fixed.grid.close_to(data.fixed.grid):
+            note(
+                "the fixed label map lies on another grid than the fixed image; it was resampled onto it by nearest "
+                "neighbour, which moves its surfaces by up to half a voxel"
+            )
+            fixed = resample(fixed, data.fixed.grid, nearest=True, outside=0)
+        return cls(Image(fixed.array, data.fixed.grid), moving)
+
+    @cached_property
+    def before(self) -> LabelEvaluation:
+        """With the images as they lie."""
+        return evaluate_labels(self.fixed, resample(self.moving, self.fixed.grid, nearest=True, outside=0), self.moving)
+
+    def read(self, displacement: DisplacementField, determinant: Image, add: Add, note: Note) -> tuple[LabelRow, ...]:
+        """Measure a transform.
+
+        Args:
+            displacement: From fixed to moving points, on the fixed grid.
+            determinant: Of its Jacobian.
+            add: Takes the means over labels by name.
+            note: Takes sentences for the reader.
+        Returns:
+            A row a label, those that only one map holds included.
+        """
+        warped = warp_labels(self.moving, displacement)
+        after = evaluate_labels(self.fixed, warped, self.moving)
+        for name, figure in _FIGURES.items():
+            add(before_name(name), self.before.mean(figure))
+            add(name, after.mean(figure))
+        for sentence in _sentences(after):
+            note(sentence)
+        rows = [*self._scored(after, determinant), *_unscored(after, self.fixed, warped)]
+        return tuple(sorted(rows, key=lambda row: row.label))
+
+    def _scored(self, after: LabelEvaluation, determinant: Image) -> Iterator[LabelRow]:
+        inside = self.fixed.array != 0
+        labels, values = self.fixed.array[inside], determinant.array[inside]
+        for label, scores in after.scores.items():
+            within = values[labels == label]
+            figures = {before_name(name): figure(self.before.scores[label]) for name, figure in _FIGURES.items()}
+            figures |= {name: figure(scores) for name, figure in _FIGURES.items()}
+            figures |= {
+                "folding_percent": Measurement.of(folding_percent(within)),
+                "sdlogj": Measurement.of(sdlogj(within)),
+            }
+            reasons = {name: one.reason.words for name, one in figures.items() if one.reason}
+            yield LabelRow(
+                label,
+                scores.fixed_voxels,
+                scores.warped_voxels,
+                {name: one.value for name, one in figures.items() if one.value is not None},
+                in_groups(reasons),
+            )
+
+
+def in_groups(reasons: dict[str, str]) -> str:
+    """Reasons by name in one line, each once: `hd95_mm, assd_mm: the label vanished; tre_mean_mm: ...`."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(group)}: {reason}" for reason, group in names.items())
+
+
+def _unscored(after: LabelEvaluation, fixed: Image, warped: Image) -> Iterator[LabelRow]:
+    if not after.only_fixed and not after.only_moving:
+        return
+    held = voxels_per_label(fixed.array), voxels_per_label(warped.array)
+    lists = ((after.only_fixed, Reason.ONLY_IN_FIXED), (after.only_moving, Reason.ONLY_IN_MOVING))
+    for label, reason in ((label, reason) for labels, reason in lists for label in labels):
+        yield LabelRow(label, held[0].get(label, 0), held[1].get(label, 0), reason=reason.words)
+
+
+def _sentences(after: LabelEvaluation) -> Iterator[str]:
+    """What a reader of the means should know."""
+    for labels, what in (
+        (after.only_fixed, "are in the fixed label map alone and were left out"),
+        (after.only_moving, "are in the moving label map alone and were left out"),
+        (after.vanished, "vanished after warping: they count as Dice 0, and no distance of theirs is in the means"),
+    ):
+        if labels:
+            yield f"labels {_listed(labels)} {what}"
+
+
+def _listed(labels: tuple[int, ...]) -> str:
+    numbers = ", ".join(str(label) for label in labels[:_NAMED])
+    return numbers + (f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else "")

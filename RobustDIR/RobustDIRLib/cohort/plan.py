@@ -1,0 +1,252 @@
+"""What is to be evaluated: cases, methods and conditions, and what a result has to be made with to count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib import __version__
+from RobustDIRLib.baselines.method import Method
+from RobustDIRLib.cohort.layout import EVALUATION
+from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result
+from RobustDIRLib.configuration import from_dict, read_json
+from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.files import written_atomically
+
+FORMAT = "robustdir-evaluation-1"
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method as the folder remembers it."""
+
+    name: str
+    title: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CaseEntry:
+    """A case as the folder remembers it."""
+
+    name: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A data set as the folder remembers it."""
+
+    name: str
+    path: str
+    kind: str
+    split: str | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Content of `evaluation.json`: all that was ever asked for in a folder, so that methods can be added later.
+
+    Attributes:
+        dataset: Where the cases come from.
+        cases: In the order of the data set.
+        methods: In the order in which they were first asked for.
+        conditions: The unperturbed one first.
+        worst: How many worst cases a method has its pictures of.
+        command: How to repeat it.
+        notes: Of the data set.
+        format: Of the file.
+    """
+
+    dataset: DatasetEntry
+    cases: tuple[CaseEntry, ...]
+    methods: tuple[MethodEntry, ...]
+    conditions: tuple[Condition, ...] = (AS_THEY_ARE,)
+    worst: int = 3
+    command: str = ""
+    notes: tuple[str, ...] = ()
+    format: str = FORMAT
+
+    def places(self) -> Iterator[Key]:
+        """Every result there is to be: case by case, the conditions of a case together."""
+        for case in self.cases:
+            for condition in self.conditions:
+                for method in self.methods:
+                    yield Key(case.name, method.name, condition)
+
+    def subject_of(self) -> dict[str, str]:
+        """Subject by case."""
+        return {case.name: case.subject for case in self.cases}
+
+
+def planned(dataset: Dataset, path: Path, split: str | None, methods: Sequence[Method], **rest: Any) -> Evaluation:
+    """The evaluation of a data set by some methods.
+
+    Args:
+        dataset: Opened.
+        path: What it was opened from.
+        split: Part of it that was asked for.
+        methods: As `baselines.method.find_method` gives them.
+        rest: Further fields of `Evaluation`.
+    """
+    return Evaluation(
+        DatasetEntry(dataset.name, str(path.absolute()), dataset.kind, split),
+        tuple(CaseEntry(case.name, case.subject) for case in dataset.cases),
+        tuple(MethodEntry(method.name, title_of(method), settings_of(method)) for method in methods),
+        notes=dataset.notes,
+        **rest,
+    )
+
+
+def read_evaluation(folder: Path) -> Evaluation | None:
+    """What a folder remembers; None if nothing was evaluated there.
+
+    Raises:
+        InputError: If its file is damaged or of another version.
+    """
+    path = folder / EVALUATION
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise InputError(f"{path} is no evaluation of this version; give another folder.")
+    return from_dict(Evaluation, values, str(path))
+
+
+def require_evaluation(folder: Path) -> Evaluation:
+    """What a folder remembers.
+
+    Raises:
+        InputError: If nothing was evaluated there, or its file is damaged or of another version.
+    """
+    evaluation = read_evaluation(folder)
+    if evaluation is None:
+        raise InputError(f"{folder} holds no evaluation; give the folder that `robustdir evaluate` wrote to.")
+    return evaluation
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Remember an evaluation in its folder."""
+    with written_atomically(folder / EVALUATION) as temporary:
+        temporary.write_text(json.dumps(asdict(evaluation), indent=1) + "\n", encoding="utf-8")
+
+
+def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluation:
+    """An evaluation added to what its folder remembers: same data set, further methods and conditions.
+
+    Raises:
+        InputError: If the folder belongs to another data set.
+    """
+    if before is None:
+        return now
+    if (before.dataset.name, before.dataset.kind, before.dataset.split) != (
+        now.dataset.name,
+        now.dataset.kind,
+        now.dataset.split,
+    ):
+        raise InputError(
+            f"{folder} holds the evaluation of {before.dataset.name} ({before.dataset.path}), not of "
+            f"{now.dataset.name}; give another folder."
+        )
+    newer = {method.name: method for method in now.methods}
+    methods = [newer.pop(method.name, method) for method in before.methods]
+    conditions = dict.fromkeys((AS_THEY_ARE, *before.conditions, *now.conditions))
+    return replace(now, methods=(*methods, *newer.values()), conditions=tuple(conditions))
+
+
+def title_of(method: Method) -> str:
+    """What a method is called in tables."""
+    return str(getattr(method, "title", method.name))
+
+
+def settings_of(method: Method) -> dict[str, Any]:
+    """What a method is set to, in plain values; the files it is made of by their checksums.
+
+    A method says so itself by an attribute or a function `settings`; else its public attributes do.
+    """
+    told = getattr(method, "settings", None)
+    values = told() if callable(told) else told
+    if values is None:
+        names = [f.name for f in fields(method)] if is_dataclass(method) else list(vars(method))
+        values = {name: getattr(method, name) for name in names if not name.startswith("_") and name != "name"}
+    return {str(name): _plain(value) for name, value in _items(values)}
+
+
+def _items(values: Any) -> Iterable[tuple[Any, Any]]:
+    return asdict(values).items() if is_dataclass(values) and not isinstance(values, type) else values.items()
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    if isinstance(value, Path):
+        return {"file": value.name, "sha256": sha256(value)} if value.exists() else str(value)
+    if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
+        return {str(key): _plain(item) for key, item in _items(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def made_with(
+    case: Case,
+    method: Mapping[str, Any],
+    perturbation: Mapping[str, Any],
+    measures: Mapping[str, Any],
+    files: Mapping[str, str],
+) -> dict[str, Any]:
+    """What a result is made with, as it is kept beside it and compared.
+
+    Args:
+        case: Gives the preset.
+        method: Settings of the method.
+        perturbation: Of the condition.
+        measures: Settings of the measures.
+        files: Checksums of the case's files, by what they are.
+    """
+    return {
+        "robustdir": __version__,
+        "preset": case.preset,
+        "input": dict(files),
+        "method": dict(method),
+        "perturbation": dict(perturbation),
+        "measures": dict(measures),
+    }
+
+
+def checksums(case: Case, known: Result | None = None) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """SHA-256 of every file of a case, by what it is, and a stamp by which a change of the file would show.
+
+    Args:
+        case: Its files are read, each once in a process.
+        known: A result whose checksums hold for files with the stamps it kept; those are not read again.
+    Raises:
+        InputError: If a file is missing or cannot be read.
+    """
+    sums, stamps = {}, {}
+    for role, path in case.files().items():
+        stamp = _stamp(path)
+        stamps[role] = list(stamp)
+        old = known.made_with.get("input", {}).get(role) if known and known.stamps.get(role) == list(stamp) else None
+        sums[role] = str(old) if old else _checksum(path, stamp)
+    return sums, stamps
+
+
+@lru_cache(maxsize=4096)
+def _checksum(path: Path, stamp: tuple[int, ...]) -> str:
+    return sha256(path)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file or the files of a folder do: number, bytes, time of the last change."""
+    try:
+        files = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else [path]
+        stats = [file.stat() for file in files]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the path and the permissions.") from error
+    return len(stats), sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)

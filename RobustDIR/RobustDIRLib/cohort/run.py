@@ -1,0 +1,272 @@
+"""Evaluate a data set: open it, take up what a folder already holds, work through the rest, sum up.
+
+Under `torchrun` every rank takes each so many-th case; they share the folder and nothing else. The rank that finds
+all results there when it is done sums up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from RobustDIRLib.baselines.method import Method, find_method
+from RobustDIRLib.cohort import measuring
+from RobustDIRLib.cohort.aggregate import aggregate
+from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
+from RobustDIRLib.cohort.lock import Rank, locked
+from RobustDIRLib.cohort.plan import (
+    Evaluation,
+    checksums,
+    made_with,
+    merged,
+    planned,
+    read_evaluation,
+    settings_of,
+    write_evaluation,
+)
+from RobustDIRLib.cohort.results import (
+    AS_THEY_ARE,
+    Condition,
+    Found,
+    Key,
+    Result,
+    State,
+    differences,
+    look,
+    write_result,
+)
+from RobustDIRLib.cohort.work import Ended, Task, WorkSettings
+from RobustDIRLib.cohort.workers import Event, Lost, work_through
+from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.registration.record import versions
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        dataset: Folder of a data set, or a file that describes one.
+        methods: Names, as `baselines.method.find_method` takes them.
+        kind: Of the data set.
+        split: Part of it.
+        limit: At most so many cases, the first ones.
+        device: Where networks run.
+        perturb: As `conditions.parse_conditions` takes them.
+        perturbations: How images are perturbed.
+        jobs: Processes at once.
+        threads: Of each; None shares the processors out.
+        worst: How many worst cases a method has its pictures of.
+        redo: Make results anew that were made with other settings.
+        command: How to repeat it.
+    """
+
+    dataset: Path
+    methods: tuple[str, ...]
+    kind: str = "auto"
+    split: str | None = None
+    limit: int | None = None
+    device: str = "auto"
+    perturb: tuple[str, ...] = ()
+    perturbations: Perturbations = field(default_factory=Perturbations)
+    jobs: int = 1
+    threads: int | None = None
+    worst: int = 3
+    redo: bool = False
+    command: str = ""
+
+
+class Listener(Protocol):
+    """Told how a run goes."""
+
+    def say(self, sentence: str) -> None:
+        """Something to be read."""
+
+    def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
+        """Work begins: what is left to do, and what is kept of earlier runs with the seconds it took."""
+
+    def ended(self, event: Ended) -> None:
+        """A result is there."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a run.
+
+    Attributes:
+        done: Results of this request that are there.
+        failed: Those that failed.
+        complete: Whether all ranks' results are there, and the folder is summed up.
+    """
+
+    done: int
+    failed: int
+    complete: bool
+
+
+def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
+    """Every case by every method under every condition; what a folder already holds of it is kept.
+
+    Args:
+        request: What is asked for.
+        folder: Made if it is not there; see `layout`.
+        listener: Told how it goes.
+    Raises:
+        InputError: If the data set, a method or a perturbation is unknown or broken; another run is at work in the
+            folder; it belongs to another data set, or holds results made with other settings.
+    """
+    rank = Rank.here()
+    methods = [find_method(name, request.device) for name in dict.fromkeys(request.methods)]
+    parse_conditions(request.perturb)  # before the data set, which may take a while to open
+    dataset = _opened(request)
+    conditions = (AS_THEY_ARE, *parse_conditions(request.perturb, (case.preset for case in dataset.cases)))
+    plan = planned(
+        dataset,
+        request.dataset,
+        request.split,
+        methods,
+        conditions=conditions,
+        worst=request.worst,
+        command=request.command,
+    )
+    _make(folder)
+    with locked(folder, rank) as scratch:
+        plan = merged(read_evaluation(folder), plan, folder)
+        survey = _Survey(folder, request, methods, conditions)
+        tasks = survey.tasks(dataset.cases[rank.rank :: rank.world], listener)
+        write_evaluation(folder, plan)
+        settings = WorkSettings(folder, _threads(request), request.worst, request.perturbations)
+        listener.start([key for task in tasks for key in task.places()], survey.kept, request.jobs)
+        work_through(tasks, request.jobs, settings, scratch, _Secretary(settings, listener).take)
+        return _finish(folder, plan, _wanted(dataset, methods, conditions), rank, listener)
+
+
+def _opened(request: Request) -> Dataset:
+    dataset = open_dataset(request.dataset, request.kind, request.split)
+    return replace(dataset, cases=dataset.cases[: request.limit])
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {folder} cannot be made ({error.strerror}); give another folder.") from error
+
+
+def _threads(request: Request) -> int:
+    """As asked for, or the processors shared out among the processes of this machine."""
+    if request.threads is not None:
+        return request.threads
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, processors // (request.jobs * beside))
+
+
+def _wanted(dataset: Dataset, methods: Sequence[Method], conditions: Sequence[Condition]) -> list[Key]:
+    return [
+        Key(case.name, method.name, condition)
+        for case in dataset.cases
+        for condition in conditions
+        for method in methods
+    ]
+
+
+class _Survey:
+    """What a folder holds of what is asked for."""
+
+    def __init__(self, folder: Path, request: Request, methods: Sequence[Method], conditions: Sequence[Condition]):
+        self.folder, self.request = folder, request
+        self.wanted = [(method, condition) for condition in conditions for method in methods]
+        self.settings = {method.name: settings_of(method) for method in methods}
+        self.kept: list[tuple[Key, float]] = []
+        self.other: list[Found] = []
+
+    def tasks(self, cases: Sequence[Case], listener: Listener) -> list[Task]:
+        """What is left to do.
+
+        Raises:
+            InputError: If results were made with other settings and are not to be made anew.
+        """
+        tasks = [task for case in cases if (task := self._task(case, listener)).wanted]
+        if self.other and not self.request.redo:
+            found = self.other[0]
+            raise InputError(
+                f"{self.folder} holds {len(self.other)} results made with other settings ({found.problem}); give "
+                f"another folder, or --redo to make them anew."
+            )
+        if self.other:
+            listener.say(f"{len(self.other)} results were made with other settings and are made anew")
+        return tasks
+
+    def _task(self, case: Case, listener: Listener) -> Task:
+        left = []
+        for method, condition in self.wanted:
+            found = self._look(case, method, condition)
+            if found.state is State.DONE and found.result:
+                self.kept.append((found.result.key, found.result.seconds))
+                continue
+            left.append((method, condition))
+            if found.state is State.OTHER:
+                self.other.append(found)
+            elif found.state is State.DAMAGED:
+                listener.say(f"{found.problem}; it is made anew")
+        return Task(case, tuple(left))
+
+    def _look(self, case: Case, method: Method, condition: Condition) -> Found:
+        """The state of one result, against what it would be made with now."""
+        key = Key(case.name, method.name, condition)
+        found = look(self.folder, key)
+        if found.state is not State.DONE or found.result is None:
+            return found
+        try:
+            sums, _ = checksums(case, found.result)
+        except InputError:  # the case will fail, and say why
+            return Found(State.MISSING)
+        setting = self.request.perturbations.settings(condition)
+        now = made_with(case, self.settings[method.name], setting, measuring.settings(case.preset), sums)
+        changes = differences(found.result.made_with, now)
+        return Found(State.OTHER, found.result, "; ".join(changes)) if changes else found
+
+
+class _Secretary:
+    """Writes down what workers could not, and passes on what happens."""
+
+    def __init__(self, settings: WorkSettings, listener: Listener) -> None:
+        self.settings, self.listener = settings, listener
+
+    def take(self, event: Event) -> None:
+        """One event of the workers."""
+        if isinstance(event, Lost):
+            event = self._failed(event)
+        if isinstance(event, Ended):
+            self.listener.ended(event)
+
+    def _failed(self, lost: Lost) -> Ended:
+        key, case, method = lost.task.places()[0], lost.task.case, lost.task.wanted[0][0]
+        setting = self.settings.perturbations.settings(key.condition)
+        made = made_with(case, settings_of(method), setting, measuring.settings(case.preset), {})
+        result = Result(key, case.subject, made, reason=lost.why, threads=self.settings.threads, versions=versions())
+        write_result(self.settings.folder, result)
+        return Ended(key, 0.0, lost.why, {})
+
+
+def _finish(folder: Path, plan: Evaluation, wanted: Sequence[Key], rank: Rank, listener: Listener) -> Summary:
+    """Sum up, unless other ranks are still at work."""
+    missing = sum(not key.path(folder).is_file() for key in wanted)
+    if missing and rank.world > 1:
+        listener.say(
+            f"rank {rank.rank} is done; {missing} of {len(wanted)} results are still missing, and the last rank to "
+            f"finish sums up (or: robustdir evaluate --aggregate {folder})"
+        )
+        return Summary(len(wanted) - missing, 0, False)
+    states = aggregate(folder, plan, listener.say)
+    counts = Counter(states[key] for key in wanted)
+    return Summary(counts[State.DONE], counts[State.FAILED], True)

@@ -1,0 +1,178 @@
+"""A worker's task: one case, read once, by every wanted method under every wanted condition; a result file each."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.baselines.method import Method, Pair
+from RobustDIRLib.baselines.timing import measured
+from RobustDIRLib.cohort import conditions, measuring, worst
+from RobustDIRLib.cohort.plan import checksums, made_with, settings_of
+from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result, write_result
+from RobustDIRLib.datasets.cases import Case, CaseData
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.registration.record import versions
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class WorkSettings:
+    """What all tasks of a run have in common.
+
+    Attributes:
+        folder: Of the evaluation.
+        threads: Of each registration and of measuring it.
+        pictures: How many worst cases a method has its pictures of; 0 draws none.
+        perturbations: How images are perturbed.
+    """
+
+    folder: Path
+    threads: int = 1
+    pictures: int = 3
+    perturbations: conditions.Perturbations = conditions.Perturbations()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One case and what is wanted of it."""
+
+    case: Case
+    wanted: tuple[tuple[Method, Condition], ...]
+
+    def places(self) -> tuple[Key, ...]:
+        """The results it is to give, in order."""
+        return tuple(Key(self.case.name, method.name, condition) for method, condition in self.wanted)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A result is being made."""
+
+    key: Key
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A result is written."""
+
+    key: Key
+    seconds: float
+    reason: str
+    values: Mapping[str, float]
+
+
+Tell = Callable[[Begun | Ended], None]
+
+
+def perform(task: Task, settings: WorkSettings, tell: Tell) -> None:
+    """Make every result of a task; what fails is written down with its reason and stops nothing.
+
+    Args:
+        task: What is wanted.
+        settings: Of the run.
+        tell: Told of each result before and after.
+    Raises:
+        OSError, InputError: If a result cannot be written.
+    """
+    desk = _Desk(task.case, settings)
+    for (method, condition), key in zip(task.wanted, task.places(), strict=True):
+        tell(Begun(key))
+        result = desk.result(method, condition, key)
+        write_result(settings.folder, result)
+        tell(Ended(key, result.seconds, result.reason, result.values))
+
+
+class _Desk:
+    """A case while it is worked on: read once, measured as it lies once."""
+
+    def __init__(self, case: Case, settings: WorkSettings) -> None:
+        self.case, self.settings = case, settings
+        self._perturbed: tuple[Condition, CaseData] | None = None
+
+    @cached_property
+    def identity(self) -> tuple[dict[str, str], dict[str, list[int]]]:
+        """Checksums and stamps of the files."""
+        return checksums(self.case)
+
+    @cached_property
+    def data(self) -> CaseData:
+        """Images and truth."""
+        return self.case.load()
+
+    @cached_property
+    def gauge(self) -> measuring.Gauge:
+        """What measures transforms of this case."""
+        return measuring.Gauge(self.data, self.case.preset)
+
+    def images(self, condition: Condition) -> CaseData:
+        """What a method sees under a condition; the latest is kept for the next method."""
+        if condition == AS_THEY_ARE:
+            return self.data
+        if self._perturbed is None or self._perturbed[0] != condition:
+            self._perturbed = None  # before another is made, for the memory
+            self._perturbed = (
+                condition,
+                conditions.perturbed(self.data, condition, self.settings.perturbations, self.case),
+            )
+        return self._perturbed[1]
+
+    def result(self, method: Method, condition: Condition, key: Key) -> Result:
+        """One result, failed or not."""
+        begun, record = time.perf_counter(), self._record(method, condition)
+        try:
+            content = self._measured(method, condition, key)
+        except Exception as error:  # whatever a method or a file does, the other pairs go on
+            content = {"reason": _reason(error), "traceback": "" if isinstance(error, InputError) else _trace(error)}
+        seconds = round(time.perf_counter() - begun, 3)
+        return Result(key, self.case.subject, **record, **content, seconds=seconds)
+
+    def _record(self, method: Method, condition: Condition) -> dict[str, Any]:
+        """What the result is made with; as far as that can be told of files that may be missing."""
+        try:
+            sums, stamps = self.identity
+        except InputError:  # reading the case says the same as the result's reason
+            sums, stamps = {}, {}
+        setting = self.settings.perturbations.settings(condition)
+        measures = measuring.settings(self.case.preset)
+        made = made_with(self.case, settings_of(method), setting, measures, sums)
+        return {"made_with": made, "stamps": stamps, "threads": self.settings.threads, "versions": versions()}
+
+    def _measured(self, method: Method, condition: Condition, key: Key) -> dict[str, Any]:
+        seen = self.images(condition)
+        pair = Pair(seen.fixed, seen.moving, seen.fixed_mask, seen.moving_mask, self.case.preset)
+        outcome, cost = measured(method, pair, self.settings.threads)
+        del pair, seen
+        reading = self.gauge.read(outcome)
+        spent = {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gib": cost.peak_bytes / _GIB}
+        values = {**reading.values, **{name: round(value, 4) for name, value in spent.items()}}
+        notes = [*reading.notes]
+        if condition == AS_THEY_ARE:
+            notes += worst.keep_picture(self.settings.folder, key, self.settings.pictures, self.data, reading, values)
+        return {
+            "values": values,
+            "undefined": reading.undefined,
+            "landmarks": reading.landmarks,
+            "labels": reading.labels,
+            "notes": tuple(notes),
+        }
+
+
+def _reason(error: Exception) -> str:
+    """A failure in one sentence: ours as it is, a package's by its last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, InputError):
+        return " ".join(lines)
+    if isinstance(error, MemoryError):
+        return "memory ran out; run fewer processes at once (--jobs) or crop the images"
+    return f"{type(error).__name__}: {lines[-1] if lines else 'without a word'}"
+
+
+def _trace(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))

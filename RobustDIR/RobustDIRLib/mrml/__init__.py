@@ -1,0 +1,40 @@
+"""Slicer's nodes as arrays, grids and points of the library, and back; with `panel` all that imports slicer and vtk.
+
+Everything that leaves a node is in world coordinates, mm, LPS, whatever transforms stand above the node; everything put
+into a node lies in the world, too. Nodes that are read stay as they are. NumPy is all this needs beside Slicer.
+"""
+
+from RobustDIRLib.mrml.labels import labels_from_segmentation, segmentation_from_labels, segments_of
+from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_markups, show_point
+from RobustDIRLib.mrml.tables import cumulative_chart, landmark_table, table_from_columns
+from RobustDIRLib.mrml.transforms import (
+    Field,
+    field_from_transform,
+    itk_parts,
+    transform_from_parts,
+    transform_points,
+)
+from RobustDIRLib.mrml.volumes import Volume, grid_of_volume, ijk_to_ras, volume_from_node, volume_to_node
+
+__all__ = [
+    "Field",
+    "Points",
+    "Volume",
+    "cumulative_chart",
+    "field_from_transform",
+    "grid_of_volume",
+    "ijk_to_ras",
+    "itk_parts",
+    "labels_from_segmentation",
+    "landmark_table",
+    "markups_from_points",
+    "points_from_markups",
+    "segmentation_from_labels",
+    "segments_of",
+    "show_point",
+    "table_from_columns",
+    "transform_from_parts",
+    "transform_points",
+    "volume_from_node",
+    "volume_to_node",
+]

@@ -1,0 +1,104 @@
+"""MRML's matrices and the library's grids; where a node's parent transforms put it in the world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from numpy.typing import NDArray
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
+
+# Axes further from a right angle than this cosine are skewed: such voxels are resampled, as files cannot hold them.
+_SKEW = 1e-4
+_FACES = 25  # points along each side that tell how far a deformed volume reaches
+
+
+def ijk_to_ras(grid: Grid) -> Any:
+    """MRML's matrix of a grid, from voxel i, j, k (x, y, z) to mm, RAS."""
+    axes = np.asarray(grid.direction) * np.asarray(grid.spacing)
+    return slicer.util.vtkMatrixFromArray(square(swap_lps_ras(axes.T).T, swap_lps_ras(grid.origin)))
+
+
+def grid_of_matrix(matrix: Array, shape: tuple[int, int, int]) -> Grid:
+    """The grid of a 4x4 matrix from voxel i, j, k to mm, RAS, and of an array of shape `(z, y, x)`."""
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    direction = swap_lps_ras((matrix[:3, :3] / spacing).T).T
+    return Grid(shape, tuple(spacing), tuple(swap_lps_ras(matrix[:3, 3])), tuple(map(tuple, direction)))
+
+
+def square(three: Array, shift: Any = (0.0, 0.0, 0.0)) -> Array:
+    """The 4x4 matrix of a 3x3 one and a shift."""
+    four = np.eye(4)
+    four[:3, :3], four[:3, 3] = three, shift
+    return four
+
+
+def is_skewed(matrix: Array) -> bool:
+    """Whether the axes of a 4x4 matrix are not at right angles."""
+    axes = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW)
+
+
+def matrix_to_world(node: Any) -> Array | None:
+    """The 4x4 matrix, RAS mm, that a node's parent transforms come to; None if they are not linear."""
+    parent = node.GetParentTransformNode()
+    if parent is None:
+        return np.eye(4)
+    if not parent.IsTransformToWorldLinear():
+        return None
+    matrix = vtk.vtkMatrix4x4()
+    parent.GetMatrixTransformToWorld(matrix)
+    return np.asarray(slicer.util.arrayFromVTKMatrix(matrix))
+
+
+def transform_to_world(node: Any) -> Any:
+    """VTK's transform from a node's own RAS to world RAS; identity without parents."""
+    transform = vtk.vtkGeneralTransform()
+    if node.GetParentTransformNode() is not None:
+        node.GetParentTransformNode().GetTransformToWorld(transform)
+    return transform
+
+
+def transform_from_world(node: Any) -> Any:
+    """VTK's transform from world RAS to a node's own RAS; identity without parents."""
+    transform = vtk.vtkGeneralTransform()
+    if node.GetParentTransformNode() is not None:
+        node.GetParentTransformNode().GetTransformFromWorld(transform)
+    return transform
+
+
+def moved(transform: Any, points: NDArray[np.floating]) -> Array:
+    """Where a VTK transform takes points `(N, 3)`."""
+    before, after = vtk.vtkPoints(), vtk.vtkPoints()
+    after.SetDataTypeToDouble()
+    before.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
+    transform.TransformPoints(before, after)
+    return np.array(vtk_to_numpy(after.GetData()), dtype=np.float64).reshape(-1, 3)
+
+
+def upright_grid(ijk_to_local: Array, to_world: Any, shape: tuple[int, int, int]) -> Grid:
+    """A grid at right angles over all of a skewed or deformed volume, with voxels of about the volume's own size.
+
+    Args:
+        ijk_to_local: 4x4, voxel i, j, k to the volume's own RAS.
+        to_world: VTK's transform from there to world RAS, linear or not.
+        shape: Of the volume, z, y, x.
+    """
+    steps = [np.linspace(-0.5, n - 0.5, min(n + 1, _FACES)) for n in shape[::-1]]
+    ijk = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    points = moved(to_world, ijk @ ijk_to_local[:3, :3].T + ijk_to_local[:3, 3])
+    # The matrix that comes closest to the deformed lattice, and the axes at right angles that come closest to it.
+    fit = np.linalg.lstsq(np.column_stack([ijk, np.ones(len(ijk))]), points, rcond=None)[0][:3].T
+    spacing = np.linalg.norm(fit, axis=0)
+    left, _, right = np.linalg.svd(fit / spacing)
+    axes = left @ right
+    reach = points @ axes
+    count = np.maximum(1, np.ceil((np.ptp(reach, axis=0)) / spacing - 1e-6)).astype(int)
+    middle = (reach.min(axis=0) + reach.max(axis=0)) / 2
+    origin = axes @ (middle - spacing * (count - 1) / 2)
+    i, j, k = (int(n) for n in count)
+    return grid_of_matrix(square(axes * spacing, origin), (k, j, i))

@@ -1,0 +1,124 @@
+"""Table and plot nodes: landmark errors, and the curve that shows how many of them are how small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from numpy.typing import ArrayLike, NDArray
+from vtk.util.numpy_support import numpy_to_vtk
+
+_COLOURS = ((0.78, 0.33, 0.20), (0.13, 0.47, 0.71), (0.20, 0.60, 0.30), (0.50, 0.35, 0.65))
+
+
+def table_from_columns(columns: Mapping[str, Sequence[Any] | NDArray[Any]], name: str, *, node: Any = None) -> Any:
+    """Put columns of one length into a table node: numbers as numbers, anything else as text.
+
+    Args:
+        columns: By their headings, in order.
+        name: Of a new node; made unique in the scene.
+        node: Table to fill instead of a new one; its columns are replaced.
+    Raises:
+        ValueError: If the columns differ in length.
+    """
+    if len({len(column) for column in columns.values()}) > 1:
+        raise ValueError("the columns of a table have one length")
+    if node is None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", slicer.mrmlScene.GenerateUniqueName(name))
+    with slicer.util.NodeModify(node):
+        node.RemoveAllColumns()
+        for heading, values in columns.items():
+            column = _column(values)
+            column.SetName(heading)
+            node.AddColumn(column)
+    return node
+
+
+def landmark_table(names: Sequence[str], before: ArrayLike, after: ArrayLike, name: str, *, node: Any = None) -> Any:
+    """A table of landmark errors, the worst after registration first.
+
+    Args:
+        names: Of the landmarks.
+        before: Their TRE, mm, before registration.
+        after: And after it.
+        name: Of a new node.
+        node: Table to fill instead of a new one.
+    Returns:
+        The node, with the columns Landmark, Before (mm), After (mm), Improvement (mm).
+    """
+    before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    order = np.argsort(-after, kind="stable")
+    columns = {
+        "Landmark": [names[k] for k in order],
+        "Before (mm)": before[order],
+        "After (mm)": after[order],
+        "Improvement (mm)": (before - after)[order],
+    }
+    return table_from_columns(columns, name, node=node)
+
+
+def cumulative_chart(errors: Mapping[str, ArrayLike], name: str, *, chart: Any = None) -> Any:
+    """A chart of how many per cent of the errors are at most so large, a curve for each set of errors.
+
+    Args:
+        errors: Errors, mm, by what the legend calls them ("before", "after").
+        name: Of new nodes, and title.
+        chart: Chart to fill instead of a new one; its curves, and the table behind them, are replaced.
+    Returns:
+        The chart node; `GetNthPlotSeriesNode` gives the curves.
+    """
+    if chart is None:
+        chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", slicer.mrmlScene.GenerateUniqueName(name))
+    _remove_curves(chart)
+    for number, (legend, values) in enumerate(errors.items()):
+        chart.AddAndObservePlotSeriesNodeID(_curve(legend, values, name, _COLOURS[number % len(_COLOURS)]).GetID())
+    with slicer.util.NodeModify(chart):
+        chart.SetTitle(name)
+        chart.SetXAxisTitle("TRE (mm)")
+        chart.SetYAxisTitle("landmarks (%)")
+        chart.SetXAxisRangeAuto(True)
+        chart.SetYAxisRangeAuto(False)
+        chart.SetYAxisRange(0.0, 100.0)
+        chart.SetLegendVisibility(True)
+        chart.Modified()  # a chart view may stay empty without it
+    return chart
+
+
+def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float, float]) -> Any:
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    share = 100.0 * np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
+    steps = {"TRE (mm)": np.r_[0.0, np.repeat(ordered, 2)], "landmarks (%)": np.r_[0.0, 0.0, np.repeat(share, 2)][:-1]}
+    table = table_from_columns(steps, f"{name} {legend}")
+    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", legend)
+    series.SetAndObserveTableNodeID(table.GetID())
+    series.SetXColumnName("TRE (mm)")
+    series.SetYColumnName("landmarks (%)")
+    series.SetPlotType(series.PlotTypeScatter)
+    series.SetMarkerStyle(series.MarkerStyleNone)
+    series.SetLineWidth(2)
+    series.SetColor(*colour)
+    return series
+
+
+def _remove_curves(chart: Any) -> None:
+    """Curves and tables of an earlier drawing, which nothing else refers to."""
+    curves = [chart.GetNthPlotSeriesNode(k) for k in range(chart.GetNumberOfPlotSeriesNodes())]
+    chart.RemoveAllPlotSeriesNodeIDs()
+    for series in (curve for curve in curves if curve is not None):
+        table = series.GetTableNode()
+        slicer.mrmlScene.RemoveNode(series)
+        if table is not None:
+            slicer.mrmlScene.RemoveNode(table)
+
+
+def _column(values: Sequence[Any] | NDArray[Any]) -> Any:
+    array = np.asarray(values)
+    if array.dtype.kind in "iufb":
+        return numpy_to_vtk(np.ascontiguousarray(array, dtype=np.float64), deep=True)
+    column = vtk.vtkStringArray()
+    for value in values:
+        column.InsertNextValue(str(value))
+    return column

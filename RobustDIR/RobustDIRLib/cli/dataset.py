@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +49,20 @@ def _check(args: argparse.Namespace) -> None:
     from RobustDIRLib.datasets.opening import open_dataset
 
     dataset = open_dataset(args.path, args.kind, args.split)
-    summaries = check_dataset(dataset, read=args.read)
+    summaries = check_dataset(dataset, read=args.read, progress=_Progress(len(dataset.cases)))
     print(_text(dataset, summaries))
+
+
+class _Progress:
+    """A line on the terminal that counts cases, and is gone at the end; nothing where there is no terminal."""
+
+    def __init__(self, cases: int) -> None:
+        self.cases = cases
+
+    def __call__(self, done: int) -> None:
+        if sys.stderr.isatty():
+            text = f"case {done} of {self.cases}"
+            print(f"\r{text if done < self.cases else ' ' * len(text)}\r", end="", file=sys.stderr, flush=True)
 
 
 def _text(dataset: Dataset, summaries: tuple[CaseSummary, ...]) -> str:

@@ -58,7 +58,10 @@ def pair(fixed: Scan, moving: Scan, preset: str, name: str | None = None, subjec
 
 
 def pairs_of(scans: Sequence[T], pairing: str) -> list[tuple[T, T]]:
-    """Pairs (fixed, moving) of scans in their order; see `settings.Settings.pairing`."""
+    """Pairs (fixed, moving) of scans in their order; see `settings.Settings.pairing`.
+
+    With `neighbours` the last of an odd number is left over.
+    """
     if pairing == "neighbours":
         return list(zip(scans[0::2], scans[1::2], strict=False))
     if pairing == "chain":

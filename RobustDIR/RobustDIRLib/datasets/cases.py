@@ -106,14 +106,14 @@ class Dataset:
 
     Attributes:
         name: Of the data set, for tables.
-        kind: One of `datasets.opening.KINDS`.
         folder: Where its files lie; no file of it lies elsewhere.
         cases: In a fixed order, the same each time the data set is opened.
+        kind: One of `datasets.opening.KINDS`.
         notes: What was left out or assumed in opening it, a sentence each.
     """
 
     name: str
-    kind: str
     folder: Path
     cases: tuple[Case, ...]
+    kind: str = "folders"
     notes: tuple[str, ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def check_dataset(
     problems = Problems()
     found = []
     for done, case in enumerate(dataset.cases, start=1):
-        found.append(problems.attempt(lambda case=case: _summary(case)))  # type: ignore[misc]
+        found.append(problems.attempt(partial(_summary, case)))
         if read:
             problems.attempt(case.load)
         if progress:
@@ -61,19 +62,28 @@ def check_dataset(
 
 def _summary(case: Case) -> CaseSummary:
     fixed, moving = case.fixed.grid(), case.moving.grid()
-    holds, remarks = [], []
-    for role, grid in (("fixed", fixed), ("moving", moving)):
-        for what in ("mask", "labels"):
-            source = getattr(case, f"{role}_{what}")
-            if source is None:
-                continue
-            holds.append(f"{role} {what}")
-            if not source.grid().close_to(grid):
-                remarks.append(f"{source.path} lies on another grid than its image.")
-        points = getattr(case, f"{role}_landmarks")
-        if points is not None:
-            landmarks = points.read(grid)
-            holds.append(f"{len(landmarks)} {role} landmarks")
-            if outside := int(np.count_nonzero(~grid.contains(landmarks.points))):
-                remarks.append(f"{points.path} has {outside} of {len(landmarks)} landmarks outside their image.")
-    return CaseSummary(case.name, case.subject, case.preset, fixed, moving, tuple(holds), tuple(remarks))
+    remarks = [*_remarks(case, "fixed", fixed), *_remarks(case, "moving", moving)]
+    return CaseSummary(case.name, case.subject, case.preset, fixed, moving, _holds(case, fixed), tuple(remarks))
+
+
+def _holds(case: Case, fixed: Grid) -> tuple[str, ...]:
+    """What comes with the images; what only one of them has, with its name."""
+    holds = [f"{len(case.fixed_landmarks.read(fixed))} landmarks"] if case.fixed_landmarks else []
+    files = case.files()
+    for what, both in (("labels", "labels"), ("mask", "masks")):
+        roles = [role for role in ("fixed", "moving") if f"{role}_{what}" in files]
+        holds += [both] if len(roles) == 2 else [f"{role} {what}" for role in roles]
+    return tuple(holds)
+
+
+def _remarks(case: Case, role: str, grid: Grid) -> Iterator[str]:
+    """What is odd but works, of one image."""
+    for what in ("mask", "labels"):
+        source = getattr(case, f"{role}_{what}")
+        if source is not None and not source.grid().close_to(grid):
+            yield f"{source.path} lies on another grid than its image."
+    points = getattr(case, f"{role}_landmarks")
+    if points is not None:
+        landmarks = points.read(grid)
+        if outside := int(np.count_nonzero(~grid.contains(landmarks.points))):
+            yield f"{points.path} has {outside} of {len(landmarks)} landmarks outside their image."

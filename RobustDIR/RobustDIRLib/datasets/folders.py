@@ -26,6 +26,7 @@ from RobustDIRLib.io.files import extension
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 Names = dict[str, str]  # what each placeholder stands for
+Entries = dict[str, list[Path]]  # what was found for each role
 
 
 def recognises(folder: Path) -> bool:
@@ -43,7 +44,7 @@ def cases(root: Root, settings: Settings) -> list[Case]:
     if settings.scans:
         scans = _scans(root, settings.scans)
         return [pair(a, b, preset) for a, b in pairs_of(scans, settings.pairing or "all")]
-    entries = _by_case(root.folder) or _by_role(root.folder)
+    entries = _by_role(root) or _by_case(root)
     return [case for entry in entries if (case := _listed(root, entry, preset))]
 
 
@@ -136,7 +137,7 @@ def _fitting(root: Root, pattern: str) -> list[tuple[str, Names]]:
 def _globbed(root: Root, pattern: str) -> list[Path]:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise InputError(f'the pattern "{pattern}" leads out of {root.folder}; name files of that folder alone.')
-    return sorted(root.folder.glob(pattern.removeprefix("./")))
+    return sorted(root.folder.glob(pattern.removeprefix("./").replace("[", "[[]")))
 
 
 def _filled(root: Root, pattern: str, names: Names) -> str:
@@ -154,7 +155,9 @@ def _filled(root: Root, pattern: str, names: Names) -> str:
 
 
 def _case_folders(folder: Path) -> list[Path]:
-    return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and _role_entries(entry).get("moving")]
+    """Folders that hold an image called fixed or moving."""
+    folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
+    return [entry for entry in folders if {"fixed", "moving"} & set(_role_entries(entry))]
 
 
 def _role_folders(folder: Path) -> dict[str, Path]:
@@ -163,36 +166,47 @@ def _role_folders(folder: Path) -> dict[str, Path]:
     return found if {"fixed", "moving"} <= set(found) else {}
 
 
-def _role_entries(folder: Path) -> dict[str, list[Path]]:
+def _role_entries(folder: Path) -> Entries:
     """What is called by a role in a folder, hidden files passed over."""
-    entries: dict[str, list[Path]] = {}
+    entries: Entries = {}
     for entry in sorted(folder.iterdir()):
         if _stem(entry.name) in ROLES:
             entries.setdefault(_stem(entry.name), []).append(entry)
     return entries
 
 
-def _by_case(folder: Path) -> list[CaseEntry]:
-    return [_convention(entry, folder, entry.name, _role_entries(entry)) for entry in _case_folders(folder)]
+def _by_case(root: Root) -> list[CaseEntry]:
+    return [
+        _convention(root, f"{entry.name}/{{}}", entry.name, _role_entries(entry))
+        for entry in _case_folders(root.folder)
+    ]
 
 
-def _by_role(folder: Path) -> list[CaseEntry]:
-    held: dict[str, dict[str, list[Path]]] = {}
-    for role, place in _role_folders(folder).items():
+def _by_role(root: Root) -> list[CaseEntry]:
+    held: dict[str, Entries] = {}
+    for role, place in _role_folders(root.folder).items():
         for entry in sorted(place.iterdir()):
             if not entry.name.startswith("."):
                 held.setdefault(_stem(entry.name), {}).setdefault(role, []).append(entry)
-    return [_convention(folder, folder, name, entries) for name, entries in sorted(held.items())]
+    return [_convention(root, name, entries, f"ROLE/{name}") for name, entries in sorted(held.items())]
 
 
-def _convention(place: Path, folder: Path, name: str, entries: dict[str, list[Path]]) -> CaseEntry:
-    doubled = [found for found in entries.values() if len(found) > 1]
-    if doubled:
-        listed = ", ".join(path.name for path in doubled[0])
-        raise InputError(f"case {name}: {doubled[0][0].parent} holds {listed}; keep one of them.")
-    named: dict[str, Any] = {role: found[0].relative_to(folder).as_posix() for role, found in entries.items()}
-    missing = (place.relative_to(folder) / "fixed").as_posix()
-    return CaseEntry(name, **({"fixed": missing, "moving": missing.replace("fixed", "moving")} | named))
+def _convention(root: Root, name: str, entries: Entries, expected: str) -> CaseEntry:
+    """The entry of one case; files that are there twice are noted.
+
+    Args:
+        root: Of the data set.
+        name: Of the case.
+        entries: What was found for it.
+        expected: Where an image of ROLE would be, for the message where it is missing.
+    """
+    for found in entries.values():
+        if len(found) > 1:
+            listed = ", ".join(path.name for path in found)
+            root.problems.add(f"case {name}: {found[0].parent} holds {listed}; keep one of them.")
+    named: dict[str, Any] = {role: paths[0].relative_to(root.folder).as_posix() for role, paths in entries.items()}
+    images = {role: expected.replace("ROLE", role) for role in ("fixed", "moving")}
+    return CaseEntry(name, **(images | named))
 
 
 def _stem(name: str) -> str:

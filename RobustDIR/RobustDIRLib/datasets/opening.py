@@ -84,9 +84,12 @@ def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -
     cases = cases[: settings.limit]
     _check(cases, problems)
     if not cases and not problems.found:
-        problems.add(f"{folder} holds no pair of images in the form of {name}; see `robustdir dataset list`.")
+        problems.add(
+            f"{folder} holds no pair of images of the kind {name}; see `robustdir dataset list` for the kinds that are "
+            f"known, or say in a {FILE_NAME} where the files lie."
+        )
     problems.raise_any(str(path))
-    return Dataset(settings.name or root.folder.name, name, root.folder, tuple(cases), tuple(root.notes))
+    return Dataset(settings.name or root.folder.name, root.folder, tuple(cases), name, tuple(root.notes))
 
 
 def _settings(path: Path) -> tuple[Settings, Path]:

@@ -97,10 +97,17 @@ class RawVolume:
         return self.layout
 
     def read(self) -> Image:
-        """The volume in HU, float32."""
+        """The volume in HU, float32.
+
+        Raises:
+            InputError: If the file is missing, of another length, or all its voxels are equal.
+        """
         grid = self.grid()
         voxels = np.fromfile(self.path, dtype="<i2").reshape(grid.shape).astype(np.float32)
-        return Image(np.clip(voxels + np.float32(self.offset), *self.window), grid)
+        array = np.clip(voxels + np.float32(self.offset), *self.window)
+        if array.min() == array.max():
+            raise InputError(f"{self.path} is constant (all voxels are {voxels.min():g}); download or unpack it again.")
+        return Image(array, grid)
 
 
 @dataclass(frozen=True)

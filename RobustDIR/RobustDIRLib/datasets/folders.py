@@ -176,10 +176,8 @@ def _role_entries(folder: Path) -> Entries:
 
 
 def _by_case(root: Root) -> list[CaseEntry]:
-    return [
-        _convention(root, f"{entry.name}/{{}}", entry.name, _role_entries(entry))
-        for entry in _case_folders(root.folder)
-    ]
+    folders = _case_folders(root.folder)
+    return [_convention(root, place.name, _role_entries(place), f"{place.name}/ROLE") for place in folders]
 
 
 def _by_role(root: Root) -> list[CaseEntry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
         "tables": tables,
         "figures": _figures(folder, plan, collection, say),
         "worst": _worst(folder, plan, collection.done(), primary),
-        "notes": [*plan.notes, *_counted(collection.notes)],
+        "notes": [*plan.notes, *_remarks(collection), *_counted(collection.notes)],
     }
     with written_atomically(folder / SUMMARY) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -109,6 +109,19 @@ def _key(key: Key) -> dict[str, Any]:
 
 def _counted(notes: Mapping[str, int]) -> list[str]:
     return [f"{sentence} ({count} results)" if count > 1 else sentence for sentence, count in notes.items()]
+
+
+def _remarks(collection: Collection) -> Iterator[str]:
+    """What makes methods hard to compare: failures, and times that were not taken alike."""
+    rows = collection.rows
+    for method in dict.fromkeys(row.key.method for row in rows):
+        mine = [row for row in rows if row.key.method == method]
+        lacking = sum(row.state is not State.DONE for row in mine)
+        if lacking:
+            yield f"{method}: {lacking} of {len(mine)} results failed or are missing; its figures are over the others"
+        threads = sorted({row.threads for row in mine if row.state is State.DONE})
+        if len(threads) > 1:
+            yield f"{method}: times were taken with {', '.join(map(str, threads))} threads and do not compare"
 
 
 def _figures(folder: Path, plan: Evaluation, collection: Collection, say: Say) -> list[dict[str, str]]:

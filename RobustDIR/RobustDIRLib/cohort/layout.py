@@ -9,7 +9,7 @@ FOLDER/
   landmarks.csv             a row a landmark and result (`LANDMARK_COLUMNS`)
   labels.csv                a row a label and result (`LABEL_COLUMNS`)
   summary.json              the aggregate, below
-  tables/*.md *.csv *.tex   measures by method, with the tests of section 2.4.3
+  tables/*.md *.csv *.tex   `accuracy` with the tests of section 2.4.3, `cost`, `robustness` (if images were perturbed)
   figures/*.png             `cumulative_tre`, `box_MEASURE`, `robustness_KIND_MEASURE`
   worst/NN_METHOD_CASE.png  the worst cases of the unperturbed condition, worst first within each method
 ```
@@ -35,7 +35,7 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
 - `summary`: list of `method`, `perturbation`, `strength`, `measure`, `pairs`, `subjects`, `mean`, `sd`, `median`, `q1`,
   `q3`, `low`, `high` (95 % bootstrap interval of the median), over per-subject averages; the method `before` is the
   start.
-- `tests`: what `evaluation.statistics` says of the unperturbed condition, plain values; null with `tests_reason`.
+- `tests`: `evaluation.statistics.Comparison.plain()` of the unperturbed condition; null with a `tests_reason`.
 - `tables`, `figures`: lists of `file`, `title`, `caption`; files relative to the folder.
 - `worst`: list of `rank` (within the method), `case`, `subject`, `method`, `measure`, `value`, `before`, `picture` (a
   file or null).

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,15 @@ from RobustDIRLib.cohort.overlaps import LabelGauge
 from RobustDIRLib.cohort.results import LabelRow, LandmarkTable
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.measurement import Measurement, Reason
-from RobustDIRLib.evaluation.metrics import folding_percent, sdlogj, tre
+from RobustDIRLib.evaluation.landmarks import ErrorSummary, summarise_errors
+from RobustDIRLib.evaluation.measurement import Measurement
+from RobustDIRLib.evaluation.metrics import tre
+from RobustDIRLib.evaluation.regularity import inverse_consistency, regularity
 from RobustDIRLib.evaluation.similarity import ncc, nmi, ssim
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.displacements import (
     DisplacementField,
     apply_to_points,
-    compose_transforms,
     inside_fields,
     sample_transform,
 )
@@ -33,7 +33,7 @@ from RobustDIRLib.registration.preprocessing import find_preset, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 
 VERSION = 1  # of the measures; results of another version are not mixed
-_RESIDUAL_SIDE = 64  # the inverse's residual is taken at no more points than this along an axis
+_RESIDUAL_POINTS = 20_000  # at which the inverse's residual is taken, at most
 _DIGITS = 4  # of a millimetre, for landmarks in files
 _FIGURES = 9  # of a measure that are kept
 _WINDOWS = {"lung-ct": 21}  # of the SSIM, section 2.4.2
@@ -124,7 +124,8 @@ class Gauge:
         warped, determinant = warp_image(self.data.moving, displacement), jacobian(displacement)
         tally.add_all({**self.before.values, **self._similarity(warped)})
         tally.undefined.update(self.before.undefined)
-        tally.add_all({"folding_percent": folding_percent(determinant.array), "sdlogj": sdlogj(determinant.array)})
+        regular = regularity(determinant.array)
+        tally.add_all({"folding_percent": regular.folding_percent, "sdlogj": regular.sdlogj})
         self._inverse(outcome, tally)
         landmarks = self._landmarks(outcome.transform, tally, notes.append)
         rows = self._labels(displacement, determinant, tally, notes.append)
@@ -140,19 +141,15 @@ class Gauge:
         }
 
     def _inverse(self, outcome: Outcome, tally: _Tally) -> None:
-        """Distance of fixed points from where they come back to, on a lattice over the fixed image."""
-        if outcome.inverse is None:
-            nothing = Measurement.undefined(Reason.NO_INVERSE)
-            tally.add_all({"inverse_mean_mm": nothing, "inverse_p95_mm": nothing})
-            return
-        grid = self.data.fixed.grid
-        z, y, x = (min(n, _RESIDUAL_SIDE) for n in grid.shape)
-        there_and_back = sample_transform(
-            compose_transforms(outcome.inverse, outcome.transform), grid.resized((z, y, x))
+        """Distance of fixed points from where they come back to."""
+        back = outcome.inverse
+        found = inverse_consistency(
+            self.data.fixed.grid,
+            partial(apply_to_points, outcome.transform),
+            None if back is None else partial(apply_to_points, back),
+            most_points=_RESIDUAL_POINTS,
         )
-        residual = np.linalg.norm(there_and_back.array, axis=-1)
-        tally.add("inverse_mean_mm", residual.mean())
-        tally.add("inverse_p95_mm", np.percentile(residual, 95) if np.isfinite(residual).all() else math.nan)
+        tally.add_all({"inverse_mean_mm": found.mean_mm, "inverse_p95_mm": found.p95_mm})
 
     def _labels(
         self, displacement: DisplacementField, determinant: Image, tally: _Tally, note: Callable[[str], None]
@@ -165,14 +162,12 @@ class Gauge:
     def _landmarks(self, transform: sitk.Transform, tally: _Tally, note: Callable[[str], None]) -> LandmarkTable | None:
         fixed, moving = self.data.fixed_landmarks, self.data.moving_landmarks
         if not fixed or not moving:
-            nothing = Measurement.undefined(Reason.NO_LANDMARKS)
-            tally.add_all({f"tre_{which}_mm": nothing for which in ("mean", "median", "p95", "max")})
+            tally.add_all(_errors(summarise_errors(np.empty(0)), ""))
             return None
         before, after = tre(fixed.points, moving.points), tre(apply_to_points(transform, fixed.points), moving.points)
-        for name, errors in (("_before", before), ("", after)):
-            tally.add_all({f"tre_{which}{name}_mm": value for which, value in _summary(errors).items()})
         if not np.isfinite(after).all():
             raise InputError("the method's transform takes landmarks to NaN or infinity; nothing can be measured of it")
+        tally.add_all({**_errors(summarise_errors(before), "_before"), **_errors(summarise_errors(after), "")})
         outside = int((~inside_fields(transform, fixed.points)).sum())
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
@@ -183,13 +178,10 @@ def _suffixed(measures: Mapping[str, Measurement], suffix: str) -> dict[str, Mea
     return {name + suffix: value for name, value in measures.items()}
 
 
-def _summary(errors: Array) -> dict[str, float]:
-    return {
-        "mean": float(errors.mean()),
-        "median": float(np.median(errors)),
-        "p95": float(np.percentile(errors, 95)),
-        "max": float(errors.max()),
-    }
+def _errors(summary: ErrorSummary, suffix: str) -> dict[str, Measurement]:
+    """By the names of `layout.MEASURES`."""
+    figures = {"mean": summary.mean_mm, "median": summary.median_mm, "p95": summary.p95_mm, "max": summary.max_mm}
+    return {f"tre_{name}{suffix}_mm": figure for name, figure in figures.items()}
 
 
 def _table(fixed: Landmarks, before: Array, after: Array) -> LandmarkTable:

@@ -10,7 +10,8 @@ from RobustDIRLib.cohort.results import LabelRow
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.evaluation.label_scores import LabelEvaluation, LabelScores, evaluate_labels
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
-from RobustDIRLib.evaluation.metrics import folding_percent, sdlogj, voxels_per_label
+from RobustDIRLib.evaluation.metrics import voxels_per_label
+from RobustDIRLib.evaluation.regularity import regularity_per_label
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.registration.transforms import warp_labels
@@ -92,16 +93,12 @@ class LabelGauge:
         return tuple(sorted(rows, key=lambda row: row.label))
 
     def _scored(self, after: LabelEvaluation, determinant: Image) -> Iterator[LabelRow]:
-        inside = self.fixed.array != 0
-        labels, values = self.fixed.array[inside], determinant.array[inside]
+        regular = regularity_per_label(determinant.array, self.fixed.array, after.scores)
         for label, scores in after.scores.items():
-            within = values[labels == label]
             figures = {before_name(name): figure(self.before.scores[label]) for name, figure in _FIGURES.items()}
             figures |= {name: figure(scores) for name, figure in _FIGURES.items()}
-            figures |= {
-                "folding_percent": Measurement.of(folding_percent(within)),
-                "sdlogj": Measurement.of(sdlogj(within)),
-            }
+            organ = regular[label]
+            figures |= {"folding_percent": organ.folding_percent, "sdlogj": organ.sdlogj}
             reasons = {name: one.reason.words for name, one in figures.items() if one.reason}
             yield LabelRow(
                 label,

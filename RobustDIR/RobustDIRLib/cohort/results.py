@@ -66,8 +66,8 @@ def safe_name(name: str) -> str:
     """A name as a file name on any system: itself where it is one, else its like and a digest that keeps it unique."""
     if _SAFE.fullmatch(name) and not name.endswith("."):
         return name
-    like = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._-")[-60:] or "_"
-    return f"{like.lstrip('.-')}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+    like = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._-")[-60:]
+    return f"{like.lstrip('._-') or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
 
 @dataclass(frozen=True)

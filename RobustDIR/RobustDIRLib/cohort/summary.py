@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from RobustDIRLib.cohort.collecting import Collection, Row
 from RobustDIRLib.cohort.figures import BEFORE
 from RobustDIRLib.cohort.layout import MEASURES, Measure
 from RobustDIRLib.cohort.plan import Evaluation
+from RobustDIRLib.evaluation.significance import summarise
 
 
 def per_subject(rows: Iterable[Row], method: str, measure: str) -> dict[str, float]:
@@ -39,7 +38,13 @@ def summarised(plan: Evaluation, collection: Collection) -> list[dict[str, Any]]
             for method, values, pairs in _columns(plan, rows, measure):
                 if values:
                     entries.append(
-                        {"method": method, **place, "measure": measure.name, "pairs": pairs, **spread(values)}
+                        {
+                            "method": method,
+                            **place,
+                            "measure": measure.name,
+                            "pairs": pairs,
+                            **summarise(values).plain(),
+                        }
                     )
     return entries
 
@@ -60,11 +65,3 @@ def before(rows: Iterable[Row], measure: Measure) -> list[Row]:
         replace(row, key=replace(row.key, method=BEFORE), values={measure.name: row.values[measure.before]})
         for row in start.values()
     ]
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Mean, standard deviation, median with its bootstrap interval, and quartiles of per-subject averages."""
-    array = np.asarray(values, dtype=np.float64)
-    q1, median, q3 = (float(q) for q in np.percentile(array, (25, 50, 75)))
-    sd = float(array.std(ddof=1)) if len(array) > 1 else None
-    return {"subjects": len(array), "mean": float(array.mean()), "sd": sd, "median": median, "q1": q1, "q3": q3}

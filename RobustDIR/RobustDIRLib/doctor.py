@@ -27,7 +27,7 @@ REQUIRED = {
     "scikit-image": "skimage",
 }
 EXTRAS = {
-    "report": ("jinja2", "matplotlib"),
+    "report": ("jinja2", "markdown_it", "matplotlib"),
     "demo": ("nilearn", "matplotlib"),
     "dev": ("pytest", "ruff", "mypy", "pre_commit"),
 }

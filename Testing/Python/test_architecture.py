@@ -35,7 +35,8 @@ ALLOWED = {
     "demo": CORE | {"io", "evaluation"},
     "studies": CORE | {"io", "networks", "synthesis", "evaluation", "training", "registration", "model_store"},
     "cohort": CORE
-    | {"io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines", "report"},
+    | {"io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines"},
+    "report": CORE | {"io", "evaluation", "model_store", "cohort"},  # of cohort the layout of its files alone
     "mrml": FOUNDATION,
     "cli": None,  # sits on top
     "__main__": {"cli"},

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import linear_sum_assignment
 from skimage.filters import threshold_otsu
+from skimage.measure import find_contours
 
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
@@ -26,6 +27,7 @@ Voxel = tuple[int, int, int]
 
 LINE_VOXELS = 8
 MOST_LINES = 40
+SHORTEST_OUTLINE = 0.3  # of a plane's shorter side
 BACKGROUND, INK, OUTLINE_COLOUR, GRID_COLOUR = "#101418", "#e8eaed", "#ffb000", "#4dd0e1"
 
 
@@ -178,11 +180,13 @@ def millimetres(shape: tuple[int, ...], plane: Plane, grid: Grid) -> tuple[NDArr
 
 
 def draw_outline(ax: Axes, values: NDArray[Any], plane: Plane, grid: Grid, level: float) -> None:
-    """Draw the outline of what is brighter than a level."""
+    """Draw the outline of what is brighter than a level, without specks."""
     smooth = gaussian_filter(values.astype(np.float32), 1.0)
-    if smooth.min() < level < smooth.max():
-        rows, columns = millimetres(values.shape, plane, grid)
-        ax.contour(columns, rows, smooth, levels=[level], colors=OUTLINE_COLOUR, linewidths=0.7)
+    spacing = spacing_along(grid)[[plane.row_axis, plane.column_axis]]
+    for line in find_contours(smooth, level):
+        line_mm = (line + 0.5) * spacing
+        if np.linalg.norm(np.diff(line_mm, axis=0), axis=1).sum() >= min(extent(grid, plane)) * SHORTEST_OUTLINE:
+            ax.plot(line_mm[:, 1], line_mm[:, 0], color=OUTLINE_COLOUR, linewidth=0.7)
 
 
 def grid_step(grid: Grid) -> float:

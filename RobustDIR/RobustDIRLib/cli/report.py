@@ -1,0 +1,87 @@
+"""`robustdir report`: what a run's folder holds as one HTML file to look at, to file and to sign."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from RobustDIRLib.evaluation.tolerances import Tolerances
+
+_EPILOG = """\
+Without -o, report.html, report.json and report.csv go into FOLDER. Tolerances are tre_mean_mm, tre_max_mm, mda_mm,
+dice, folding_percent and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of the fixed image) or
+`off`. A review goes into review.json in FOLDER and into the report.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("report", help="make the report of a registration", epilog=_EPILOG)
+    parser.add_argument("folder", metavar="FOLDER", help="what `robustdir register` wrote")
+    parser.add_argument("-o", "--output", metavar="FILE", help="one file: .html, .json or .csv")
+    limits = parser.add_argument_group("tolerances")
+    limits.add_argument("--tolerances", metavar="FILE", help="JSON object of limits by name")
+    limits.add_argument(
+        "--tolerance", metavar="NAME=LIMIT", action="append", default=[], help="one limit; repeatable, beats the file"
+    )
+    review = parser.add_argument_group("review")
+    review.add_argument("--reviewer", metavar="NAME", help="who reviewed the registration; needs --decision")
+    review.add_argument("--decision", choices=("accept", "reject"), help="what the reviewer decided")
+    review.add_argument("--comment", metavar="TEXT", default="", help="what the reviewer says")
+    review.add_argument("--date", metavar="YYYY-MM-DD", help="of the review (default: today)")
+    review.add_argument("--review", metavar="FILE", help="take in a review.json saved from an opened report")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Take in a review if there is one, write the report, and sum up; returns 0."""
+    from RobustDIRLib.report.write import write_pair_report
+
+    tolerances = _tolerances(args)
+    _add_review(args)
+    written = write_pair_report(args.folder, args.output, tolerances)
+    for sentence in written.report.warnings:
+        print(f"warning: {sentence}")
+    for one in written.report.judgements:
+        value = "" if one.figure.value is None else f"{one.figure.value:.4g} {one.criterion.unit}".rstrip()
+        print(f"{one.verdict.symbol} {one.verdict.value:17}  {one.criterion.title}: {value or one.figure.note}")
+    print(written.report.summary)
+    if written.lacking:
+        print(f"note: {written.lacking}")
+    print(f"report: {', '.join(map(str, written.files))}")
+    return 0
+
+
+def _tolerances(args: argparse.Namespace) -> Tolerances:
+    from RobustDIRLib.configuration import read_json
+    from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
+
+    given = Tolerances.from_json(read_json(Path(args.tolerances)), args.tolerances) if args.tolerances else DEFAULTS
+    return given.edited(args.tolerance)
+
+
+def _add_review(args: argparse.Namespace) -> None:
+    """Write the review into the run's folder."""
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.io.checksums import sha256
+    from RobustDIRLib.io.files import existing_file
+    from RobustDIRLib.report.review import Review, add_reviews, read_reviews
+    from RobustDIRLib.report.run import record_file
+
+    if bool(args.reviewer) != bool(args.decision):
+        raise InputError("--reviewer and --decision go together: who decided, and what; give both.")
+    if not args.reviewer and (args.comment or args.date):
+        raise InputError("--comment and --date belong to a review; give --reviewer and --decision as well.")
+    if not (args.reviewer or args.review):
+        return
+    checksum = sha256(record_file(args.folder))
+    reviews = list(read_reviews(existing_file(args.review))) if args.review else []
+    if args.reviewer:
+        day = args.date or date.today().isoformat()
+        try:
+            reviews.append(Review(args.reviewer.strip(), day, args.decision, args.comment.strip(), checksum))
+        except ValueError as error:
+            raise InputError(f"--reviewer, --date: {error}.") from error
+    add_reviews(Path(args.folder), reviews, checksum)

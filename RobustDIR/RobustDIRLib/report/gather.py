@@ -1,0 +1,180 @@
+"""Finds out what the report of a pair says: reads a run's folder and measures what the run did not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.tolerances import Figure, Tolerances, figures_of
+from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
+from RobustDIRLib.io.files import PathLike, existing_file, last_line, quiet_itk
+from RobustDIRLib.io.images import Image, from_sitk, read_image, resample
+from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
+from RobustDIRLib.report.card import model_card
+from RobustDIRLib.report.figures import Scene
+from RobustDIRLib.report.landmark_figures import Worst
+from RobustDIRLib.report.pair import LandmarkRow, MapStatistics, PairReport
+from RobustDIRLib.report.review import FILE as REVIEWS
+from RobustDIRLib.report.review import Review, read_reviews
+from RobustDIRLib.report.run import DISPLACEMENT, JACOBIAN, TRANSFORM, WARPED, Reader, Run, read_run
+from RobustDIRLib.report.structures import structures_of
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the pictures are made of; None is what is lost.
+
+    Attributes:
+        scene: Images and maps on the fixed grid.
+        fixed: On its own grid.
+        moving: On its own grid.
+        jacobian: Determinant on the fixed grid.
+        points: Landmarks in the fixed and in the moving image.
+        worst: The landmark with the largest error.
+    """
+
+    scene: Scene | None
+    fixed: Image | None
+    moving: Image | None
+    jacobian: Image | None
+    points: tuple[Landmarks, Landmarks] | None
+    worst: Worst | None
+
+
+def gather(folder: PathLike, tolerances: Tolerances) -> tuple[PairReport, Material]:
+    """Read a run's folder, measure what the run did not, and hold all of it against the tolerances.
+
+    Args:
+        folder: Of `robustdir register`.
+        tolerances: The limits.
+    Returns:
+        The report, and what its pictures are made of.
+    Raises:
+        InputError: If it is no folder of a run, or no image says what the fixed grid is.
+    """
+    run = read_run(folder)
+    reader = Reader(run, [*run.warnings])
+    material = _material(reader)
+    known = [image for image in (material.scene and material.scene.warped, material.jacobian, material.fixed) if image]
+    if not known:
+        raise InputError(f"{run.folder} holds no image that can be read ({WARPED}, {JACOBIAN}); register again.")
+    voxel_mm = max(known[0].grid.spacing)
+    structures = structures_of(reader, material.jacobian)
+    card, card_lost = model_card(run.record.get("model"))
+    reviews, foreign = _reviews(run)
+    warnings = (*map(str, run.record.get("warnings") or ()), *reader.warnings, *card_lost, *foreign)
+    report = PairReport(
+        run=run,
+        created=datetime.now().astimezone(),
+        tolerances=tolerances,
+        voxel_mm=voxel_mm,
+        judgements=tolerances.judge_all(figures_of(run.measures), voxel_mm),
+        landmarks=_landmark_rows(run, material.points, tolerances, voxel_mm),
+        structures=structures,
+        maps=tuple(_statistics(material)),
+        reviews=reviews,
+        warnings=tuple(dict.fromkeys(warnings)),
+        card=card,
+    )
+    return report, material
+
+
+def _material(reader: Reader) -> Material:
+    fixed, moving = reader.input(read_image, "fixed"), reader.input(read_image, "moving")
+    jacobian, warped = reader.output(_read_map, JACOBIAN), reader.output(read_image, WARPED)
+    points = _landmarks(reader, fixed, moving) if fixed and moving else None
+    worst = _worst(reader, points)
+    if warped is None:
+        return Material(None, fixed, moving, jacobian, points, worst)
+    grid, field = warped.grid, reader.output(read_displacement, DISPLACEMENT)
+    scene = Scene(
+        warped=warped,
+        fixed=fixed if fixed and fixed.grid.close_to(grid) else None,
+        before=resample(moving, grid) if moving else None,
+        field=field if field and field.grid.close_to(grid) else None,
+        jacobian=jacobian if jacobian and jacobian.grid.close_to(grid) else None,
+    )
+    return Material(scene, fixed, moving, jacobian, points, worst)
+
+
+def _read_map(path: Path) -> Image:
+    """A map of real values; unlike an image it may be constant, as the determinant of a shift is."""
+    try:
+        with quiet_itk():
+            return from_sitk(sitk.ReadImage(str(existing_file(path)), sitk.sitkFloat32))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({last_line(error)}); register again.") from error
+
+
+def _landmarks(reader: Reader, fixed: Image, moving: Image) -> tuple[Landmarks, Landmarks] | None:
+    first = reader.input(lambda path: read_landmarks(path, fixed.grid), "fixed_landmarks")
+    second = reader.input(lambda path: read_landmarks(path, moving.grid), "moving_landmarks")
+    return (first, second) if first and second and len(first) == len(second) else None
+
+
+def _landmark_rows(
+    run: Run, points: tuple[Landmarks, Landmarks] | None, tolerances: Tolerances, voxel_mm: float
+) -> tuple[LandmarkRow, ...]:
+    """The run's landmarks, worst first; those of equal error in their order."""
+    recorded = (run.measures.get("tre") or {}).get("landmarks") or []
+    places = points[0].points.tolist() if points and len(points[0]) == len(recorded) else [None] * len(recorded)
+    rows = [
+        LandmarkRow(
+            name=str(one["name"]),
+            point=(place[0], place[1], place[2]) if place else None,
+            before=one["before_mm"],
+            linear=one["linear_mm"],
+            after=one["after_mm"],
+            judgement=tolerances.judge("tre_max_mm", Figure(one["after_mm"]), voxel_mm),
+        )
+        for one, place in zip(recorded, places, strict=True)
+    ]
+    return tuple(sorted(rows, key=lambda row: -row.after))
+
+
+def _worst(reader: Reader, points: tuple[Landmarks, Landmarks] | None) -> Worst | None:
+    if points is None:
+        return None
+    transform = reader.output(read_transform, TRANSFORM)
+    if transform is None:
+        return None
+    fixed, moving = points
+    mapped = apply_to_points(transform, fixed.points)
+    errors = np.linalg.norm(mapped - moving.points, axis=1)
+    k = int(errors.argmax())
+    return Worst(fixed.names[k], float(errors[k]), fixed.points[k], moving.points[k], mapped[k])
+
+
+def _statistics(material: Material) -> Iterator[MapStatistics]:
+    if material.jacobian is not None:
+        yield _of_values("Jacobian determinant", "", material.jacobian.array)
+    if material.scene is not None and material.scene.field is not None:
+        yield _of_values("Length of the displacement", "mm", np.linalg.norm(material.scene.field.array, axis=-1))
+
+
+def _of_values(title: str, unit: str, array: np.ndarray) -> MapStatistics:
+    low, first, middle, last, high = (float(value) for value in np.percentile(array, (0, 1, 50, 99, 100)))
+    mean = float(array.mean(dtype=np.float64))
+    values = {"min": low, "p1": first, "median": middle, "mean": mean, "p99": last, "max": high}
+    return MapStatistics(title, unit, values)
+
+
+def _reviews(run: Run) -> tuple[tuple[Review, ...], tuple[str, ...]]:
+    """Reviews of this run, and a warning for each of another one."""
+    try:
+        everything = read_reviews(run.folder / REVIEWS)
+    except InputError as error:
+        return (), (str(error),)
+    foreign = [one for one in everything if one.run_sha256 != run.sha256]
+    warnings = tuple(
+        f"{REVIEWS} holds a review by {one.reviewer} of {one.date} that is of an earlier run in this folder; it does "
+        f"not count for this one."
+        for one in foreign
+    )
+    return tuple(one for one in everything if one.run_sha256 == run.sha256), warnings

@@ -1,0 +1,121 @@
+"""The report of a pair as one HTML file: which pictures, and every table's words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from RobustDIRLib.evaluation.tolerances import Figure, Judgement, Verdict
+from RobustDIRLib.report.figures import Picture, agreement_picture, images_picture, transform_picture
+from RobustDIRLib.report.gather import Material
+from RobustDIRLib.report.html import number, render
+from RobustDIRLib.report.landmark_figures import curve_picture, worst_picture
+from RobustDIRLib.report.pair import NOTICE, PairReport
+from RobustDIRLib.report.review import as_json
+from RobustDIRLib.report.structures import Structure
+
+MOST_LANDMARKS = 50  # in the table that is printed
+_SEVERITY = (Verdict.NOT_JUDGED, Verdict.WITHIN, Verdict.UNDEFINED, Verdict.OUTSIDE)
+_TIME = "%Y-%m-%d %H:%M %Z"
+
+
+def pair_html(report: PairReport, material: Material) -> str:
+    """The HTML file's text.
+
+    Args:
+        report: What it says.
+        material: What its pictures are made of.
+    Raises:
+        InputError: If a package of the extra is missing.
+    """
+    record = report.run.record
+    content = {
+        "report": report,
+        "created": report.created.strftime(_TIME),
+        "registered": report.run.written.strftime(_TIME),
+        "notice": NOTICE,
+        "model": record.get("model") or {"name": None, "sha256": None},
+        "digits": max(2, 2 - math.floor(math.log10(report.voxel_mm))),
+        "review_state": _review_state(report),
+        "pictures": _pictures(report, material),
+        "regularity": list(_regularity(report)),
+        "landmark_summary": list(_landmark_summary(report)),
+        "most_landmarks": MOST_LANDMARKS,
+        "structures": [(row, *_structure_judgements(report, row)) for row in report.structures],
+        "several_maps": len({row.map for row in report.structures}) > 1,
+        "settings": list(_settings(record)),
+        "stages": (record.get("alignment") or {}).get("stages") or [],
+        "versions": list((record.get("versions") or {}).items()),
+        "command": record.get("command"),
+        "review_data": {**as_json(report.reviews), "run_sha256": report.run.sha256},
+    }
+    return render("pair.html", content)
+
+
+def _review_state(report: PairReport) -> str:
+    """The latest word, for the head of the page."""
+    if not report.reviews:
+        return "not reviewed yet"
+    last = report.reviews[-1]
+    return f"{last.decided} by {last.reviewer}, {last.date}"
+
+
+def _pictures(report: PairReport, material: Material) -> dict[str, list[Picture]]:
+    scene = material.scene
+    images: list[Picture | None] = [images_picture(scene), agreement_picture(scene)] if scene else []
+    transform: list[Picture | None] = [transform_picture(scene)] if scene else []
+    landmarks: list[Picture | None] = []
+    if report.landmarks:
+        rows = [{"before_mm": one.before, "linear_mm": one.linear, "after_mm": one.after} for one in report.landmarks]
+        landmarks.append(curve_picture(rows, report.landmarks[0].judgement.limit))
+    if material.worst and material.fixed and material.moving:
+        landmarks.append(worst_picture(material.worst, material.fixed, material.moving))
+    groups = {"images": images, "transform": transform, "landmarks": landmarks}
+    return {name: [one for one in group if one is not None] for name, group in groups.items()}
+
+
+def _regularity(report: PairReport) -> Iterator[tuple[str, str]]:
+    measures = report.run.measures
+    residual = measures.get("inverse_residual_mm") or {}
+    yield "Non-positive Jacobian, %", number(measures.get("folding_percent"), 4)
+    yield "SDlogJ", number(measures.get("sdlogj"), 3)
+    for key, title in (("mean", "mean"), ("p95", "95th percentile"), ("max", "largest")):
+        yield f"Inverse residual, {title}", number(residual.get(key), 3)
+
+
+def _landmark_summary(report: PairReport) -> Iterator[tuple[str, list[float]]]:
+    for title, key in (("Before", "before"), ("After linear alignment", "linear"), ("After registration", "after")):
+        errors = np.array([getattr(row, key) for row in report.landmarks])
+        if len(errors):
+            yield title, [float(v) for v in (errors.mean(), np.median(errors), np.percentile(errors, 95), errors.max())]
+
+
+def _structure_judgements(report: PairReport, row: Structure) -> tuple[Judgement | None, ...]:
+    """Dice and distance of one structure against the limits, and the worse of both; none for what one map lacks."""
+    if row.only_in:
+        return None, None, None
+    dice, distance = (
+        report.tolerances.judge(name, Figure(value, "" if value is not None else "undefined"), report.voxel_mm)
+        for name, value in (("dice", row.dice), ("mda_mm", row.mda_mm))
+    )
+    return dice, distance, max(dice, distance, key=lambda one: _SEVERITY.index(one.verdict))
+
+
+def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    alignment, grid = record.get("alignment") or {}, record.get("working_grid") or {}
+    for key in ("preset", "device", "threads"):
+        if record.get(key) is not None:
+            yield key.capitalize(), str(record[key])
+    if alignment:
+        yield "Linear alignment", f"{alignment.get('kind')}; {100 * alignment.get('overlap', 0):.0f} % overlap"
+    if grid:
+        size = " × ".join(str(n) for n in grid["size"])
+        yield "Network's grid", f"{size} voxels of {' × '.join(f'{s:.3g}' for s in grid['spacing'])} mm"
+    for key, seed in (record.get("seeds") or {}).items():
+        yield f"Seed of the {key}", str(seed)
+    if timings := record.get("timings_s"):
+        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in timings.items())
+        yield "Time, s", f"{sum(timings.values()):.1f} ({stages})"

@@ -1,0 +1,105 @@
+"""What reviewers said of a run: `review.json` in its folder, which only ever grows.
+
+A review is of one `run.json`, named by its checksum: one of an earlier run in the same folder does not count for a new
+one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.configuration import from_dict, read_json
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import PathLike, written_atomically
+
+FILE, FORMAT = "review.json", "robustdir-review-1"
+DECISIONS = {"accept": "accepted", "reject": "rejected"}
+
+
+@dataclass(frozen=True)
+class Review:
+    """One reviewer's word on one run.
+
+    Attributes:
+        reviewer: Name.
+        date: Of the review, `YYYY-MM-DD`.
+        decision: One of `DECISIONS`.
+        comment: Any text.
+        run_sha256: Checksum of the `run.json` that was reviewed.
+    Raises:
+        ValueError: If the name is empty, the date is none, or the decision is unknown.
+    """
+
+    reviewer: str
+    date: str
+    decision: str
+    comment: str
+    run_sha256: str
+
+    def __post_init__(self) -> None:
+        if not self.reviewer.strip():
+            raise ValueError("a review needs the reviewer's name")
+        if self.decision not in DECISIONS:
+            raise ValueError(f"the decision must be {' or '.join(DECISIONS)}, not {self.decision!r}")
+        if not _is_date(self.date):
+            raise ValueError(f"the date must be of the form YYYY-MM-DD, not {self.date!r}")
+
+    @property
+    def decided(self) -> str:
+        """The decision, for people."""
+        return DECISIONS[self.decision]
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def read_reviews(path: PathLike) -> tuple[Review, ...]:
+    """All reviews of a file, the oldest first; none if there is no such file.
+
+    Raises:
+        InputError: If it is no file of reviews.
+    """
+    path = Path(path)
+    if not path.exists():
+        return ()
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("reviews"), list):
+        raise InputError(
+            f"{path} is no file of reviews of the form {FORMAT!r}; move it elsewhere or give the right one."
+        )
+    return tuple(from_dict(Review, one, f"{path}: review {k}") for k, one in enumerate(content["reviews"], start=1))
+
+
+def add_reviews(folder: Path, reviews: Iterable[Review], run_sha256: str) -> None:
+    """Add reviews of a run to its folder's file, whole or not at all; those it holds already are not repeated.
+
+    Raises:
+        InputError: If one is of another run, or the file cannot be written.
+    """
+    reviews = tuple(reviews)
+    if foreign := [one for one in reviews if one.run_sha256 != run_sha256]:
+        raise InputError(
+            f"the review by {foreign[0].reviewer} of {foreign[0].date} is of another run than the one in {folder}; "
+            f"look at this run's own report and review that."
+        )
+    path = folder / FILE
+    present = read_reviews(path)
+    new = [one for one in dict.fromkeys(reviews) if one not in present]
+    if new:
+        text = json.dumps(as_json((*present, *new)), indent=2, ensure_ascii=False)
+        with written_atomically(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def as_json(reviews: Iterable[Review]) -> dict[str, Any]:
+    """What the file holds."""
+    return {"format": FORMAT, "reviews": [asdict(one) for one in reviews]}

@@ -1,0 +1,178 @@
+"""A run's folder as the report reads it: the record, and which inputs are still what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from RobustDIRLib.configuration import read_json
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.files import PathLike
+
+T = TypeVar("T")
+
+RECORD = "run.json"
+TRANSFORM, DISPLACEMENT = "transform.h5", "displacement.nii.gz"
+WARPED, JACOBIAN = "warped.nii.gz", "jacobian.nii.gz"
+UNCHANGED, CHANGED, MISSING = "unchanged", "changed since", "not found"
+_OUTPUTS = ("*.h5", "*.nii.gz")
+_MEASURES = ("folding_percent", "sdlogj", "inverse_residual_mm")
+_TITLES = {
+    "fixed": "Fixed image",
+    "moving": "Moving image",
+    "fixed_mask": "Fixed mask",
+    "moving_mask": "Moving mask",
+    "fixed_landmarks": "Fixed landmarks",
+    "moving_landmarks": "Moving landmarks",
+    "labels": "Moving labels",
+    "fixed_labels": "Fixed labels",
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that a run was made from.
+
+    Attributes:
+        role: Its key in `run.json`: `fixed`, `moving`, `labels` ...
+        index: Which of several it is (label maps), from 0.
+        path: Where it lay.
+        sha256: Its checksum then.
+        state: `UNCHANGED`, `CHANGED` or `MISSING`, by its checksum now.
+    """
+
+    role: str
+    index: int
+    path: Path
+    sha256: str
+    state: str
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        return _TITLES.get(self.role, self.role) + (f" {self.index + 1}" if self.index else "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder.
+
+    Attributes:
+        folder: Absolute.
+        record: What `run.json` says.
+        sha256: Checksum of `run.json`: which run a review is of.
+        written: When `run.json` was written, by the file system.
+        inputs: Files it was made from; empty where the run did not record them.
+        outputs: Names and checksums of its other files.
+        warnings: What the report cannot show, and why.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+    sha256: str
+    written: datetime
+    inputs: tuple[Input, ...]
+    outputs: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    @property
+    def measures(self) -> Mapping[str, Any]:
+        """What was measured, as `run.json` has it."""
+        return dict(self.record["measures"])
+
+    def input(self, role: str, index: int = 0) -> Input | None:
+        """The input of a role; None if the run had none."""
+        return next((one for one in self.inputs if (one.role, one.index) == (role, index)), None)
+
+
+def record_file(folder: PathLike) -> Path:
+    """Absolute path of a run's record.
+
+    Raises:
+        InputError: If the folder holds none.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give the folder that `robustdir register` wrote.")
+    if not (folder / RECORD).is_file():
+        raise InputError(f"{folder} holds no {RECORD}; give the folder that `robustdir register` wrote.")
+    return folder / RECORD
+
+
+def read_run(folder: PathLike) -> Run:
+    """Read a run's folder and compare every input with its checksum.
+
+    Raises:
+        InputError: If it is no folder of a run, or `run.json` is damaged.
+    """
+    path = record_file(folder)
+    folder, record = path.parent, read_json(path)
+    measures = record.get("measures") if isinstance(record, dict) else None
+    if not isinstance(measures, dict) or not all(key in measures for key in _MEASURES):
+        raise InputError(f"{path} is not the record of a registration; register again with --overwrite.")
+    inputs = tuple(_inputs(path, record.get("inputs") or {}))
+    written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+    return Run(folder, record, sha256(path), written, inputs, _outputs(folder), _warnings(inputs))
+
+
+def _inputs(path: Path, recorded: Mapping[str, Any]) -> Iterator[Input]:
+    for role, entries in recorded.items():
+        for index, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+            if not isinstance(entry, dict) or not {"path", "sha256"} <= set(entry):
+                raise InputError(f"{path}: the input {role} has no path and checksum; register again with --overwrite.")
+            yield Input(role, index, Path(entry["path"]), entry["sha256"], _state(Path(entry["path"]), entry["sha256"]))
+
+
+def _state(path: Path, checksum: str) -> str:
+    try:
+        return UNCHANGED if sha256(path) == checksum else CHANGED
+    except InputError:
+        return MISSING
+
+
+def _outputs(folder: Path) -> dict[str, str]:
+    names = sorted(path.name for pattern in _OUTPUTS for path in folder.glob(pattern) if not path.name.startswith("."))
+    return {name: sha256(folder / name) for name in names}
+
+
+def _warnings(inputs: tuple[Input, ...]) -> tuple[str, ...]:
+    if not inputs:
+        return ("The run did not record its inputs; pictures and structures that need them are left out.",)
+    sentences = {
+        CHANGED: "has changed since the registration (its checksum differs); what needs it is left out.",
+        MISSING: "can no longer be read; what needs it is left out.",
+    }
+    return tuple(f"{one.title}: {one.path} {sentences[one.state]}" for one in inputs if one.state != UNCHANGED)
+
+
+@dataclass
+class Reader:
+    """Reads what a report shows; what cannot be read becomes a warning and None.
+
+    Attributes:
+        run: The run.
+        warnings: Grows as something cannot be read.
+    """
+
+    run: Run
+    warnings: list[str]
+
+    def input(self, read: Callable[[Path], T], role: str, index: int = 0) -> T | None:
+        """An input that is still what it was; None, without a further warning, if there is none such."""
+        found = self.run.input(role, index)
+        return self._try(read, found.path) if found and found.state == UNCHANGED else None
+
+    def output(self, read: Callable[[Path], T], name: str) -> T | None:
+        """A file of the run."""
+        return self._try(read, self.run.folder / name)
+
+    def _try(self, read: Callable[[Path], T], path: Path) -> T | None:
+        try:
+            return read(path)
+        except InputError as error:
+            self.warnings.append(str(error))
+            return None

@@ -1,0 +1,112 @@
+"""The table of structures: overlap and distances as the run recorded them, volumes and folding from its label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from RobustDIRLib.evaluation.measurement import Reason
+from RobustDIRLib.evaluation.metrics import voxels_per_label
+from RobustDIRLib.evaluation.regularity import regularity_per_label
+from RobustDIRLib.io.images import Image, read_labels, resample
+from RobustDIRLib.report.run import Reader
+
+Volumes = dict[int, float] | None
+
+_NOT_MEASURED = "the run did not measure it"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One label of one pair of label maps.
+
+    Attributes:
+        map: Which pair, from 1.
+        label: Its number.
+        dice_before: Dice as the images lie; None where undefined.
+        dice: Dice after registration; None where undefined.
+        hd95_mm: 95 % Hausdorff distance after registration; None where undefined.
+        mda_mm: Mean distance to agreement after registration; None where undefined.
+        fixed_ml: Volume in the fixed label map; None where that is lost.
+        warped_ml: Volume in the warped label map; None where that is lost.
+        folding_percent: Voxels of the fixed structure with a non-positive Jacobian determinant; None where undefined.
+        only_in: `fixed` or `moving` where the other map lacks the label from the start: it is not judged then.
+        reason: Why a distance is undefined.
+    """
+
+    map: int
+    label: int
+    dice_before: float | None
+    dice: float | None
+    hd95_mm: float | None
+    mda_mm: float | None
+    fixed_ml: float | None
+    warped_ml: float | None
+    folding_percent: float | None
+    only_in: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def structures_of(reader: Reader, jacobian: Image | None) -> tuple[Structure, ...]:
+    """Every label of the run's pairs of label maps.
+
+    Args:
+        reader: Of the run.
+        jacobian: Determinant on the fixed grid.
+    """
+    maps = reader.run.measures.get("dice") or []
+    return tuple(row for index, overlap in enumerate(maps) for row in _of_map(reader, index, overlap, jacobian))
+
+
+def _of_map(reader: Reader, index: int, overlap: Mapping[str, Any], jacobian: Image | None) -> Iterator[Structure]:
+    fixed = reader.input(read_labels, "fixed_labels", index)
+    warped = reader.output(read_labels, f"warped_labels{f'_{index + 1}' if index else ''}.nii.gz")
+    fixed_ml, warped_ml, folding = _millilitres(fixed), _millilitres(warped), _folding(fixed, jacobian)
+    for row in overlap["labels"]:
+        label = int(row["label"])
+        yield Structure(
+            map=index + 1,
+            label=label,
+            dice_before=row["before"],
+            dice=row["after"],
+            hd95_mm=row.get("hd95_mm"),
+            mda_mm=row.get("mda_mm"),
+            fixed_ml=None if fixed_ml is None else fixed_ml.get(label, 0.0),
+            warped_ml=None if warped_ml is None else warped_ml.get(label, 0.0),
+            folding_percent=folding.get(label),
+            only_in=row.get("only_in") or "",
+            reason=_reason(row),
+        )
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Why a label has no distance, in words; empty if it has one."""
+    if "mda_mm" not in row:
+        return _NOT_MEASURED
+    names = {str(reason): reason.words for reason in Reason}
+    return names.get(row.get("reason") or "", row.get("reason") or "")
+
+
+def _millilitres(labels: Image | None) -> Volumes:
+    if labels is None:
+        return None
+    millilitre = float(np.prod(labels.grid.spacing)) / 1000
+    return {label: count * millilitre for label, count in voxels_per_label(labels.array).items()}
+
+
+def _folding(fixed: Image | None, jacobian: Image | None) -> dict[int, float | None]:
+    """Share of each fixed structure where the transform folds."""
+    if fixed is None or jacobian is None:
+        return {}
+    organs = fixed
+    if not fixed.grid.close_to(jacobian.grid):
+        organs = resample(fixed, jacobian.grid, nearest=True, outside=0)
+    found = regularity_per_label(jacobian.array, organs.array)
+    return {label: one.folding_percent.value for label, one in found.items()}

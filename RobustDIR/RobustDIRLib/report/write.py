@@ -1,0 +1,70 @@
+"""Writes the report of a pair: into a run's folder, or into one file of any of its three formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
+from RobustDIRLib.io.files import PathLike, check_extension, written_atomically
+from RobustDIRLib.report.gather import gather
+from RobustDIRLib.report.html import check_extra
+from RobustDIRLib.report.layout import pair_html
+from RobustDIRLib.report.pair import PairReport
+from RobustDIRLib.report.tables import as_csv, as_json
+
+NAME = "report"
+EXTENSIONS = (".html", ".json", ".csv")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        report: What it says.
+        files: Where it went.
+        lacking: Why there is no HTML file although none was named; empty if there is nothing to say.
+    """
+
+    report: PairReport
+    files: tuple[Path, ...]
+    lacking: str = ""
+
+
+def write_pair_report(folder: PathLike, output: PathLike | None = None, tolerances: Tolerances = DEFAULTS) -> Written:
+    """Make the report of a run.
+
+    Args:
+        folder: Of `robustdir register`.
+        output: A file that ends in one of `EXTENSIONS`; if not given, all three go into the run's folder, but for the
+            HTML file where a package of the extra is missing.
+        tolerances: The limits.
+    Raises:
+        InputError: If it is no folder of a run, a file cannot be written, or an HTML file was named and a package of
+            the extra is missing.
+    """
+    files, lacking = _files(folder, output)
+    report, material = gather(folder, tolerances)
+    for path in files:
+        kind = path.suffix.lower()
+        text = pair_html(report, material) if kind == ".html" else {".json": as_json, ".csv": as_csv}[kind](report)
+        with written_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    return Written(report, tuple(files), lacking)
+
+
+def _files(folder: PathLike, output: PathLike | None) -> tuple[list[Path], str]:
+    """What to write, and why HTML is not among it; refuses before anything is computed."""
+    if output is not None:
+        if check_extension(output, EXTENSIONS, "a report") == ".html":
+            check_extra()
+        return [Path(output)], ""
+    lacking = ""
+    try:
+        check_extra()
+    except InputError as error:
+        lacking = str(error)
+    names = EXTENSIONS[1:] if lacking else EXTENSIONS
+    return [Path(folder).absolute() / f"{NAME}{kind}" for kind in names], lacking

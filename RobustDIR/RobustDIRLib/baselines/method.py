@@ -17,7 +17,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.model_store import find_model, list_models
 
-BASELINES = ("none", "linear")
+STARTS = ("none", "linear")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ class Method(Protocol):
 
 def list_methods() -> list[str]:
     """Names of all methods: the starts, our own models, the rivals."""
-    return [*BASELINES, *(entry.name for entry in list_models())]
+    from RobustDIRLib.baselines.rivals import RIVALS
+
+    return [*STARTS, *(entry.name for entry in list_models()), *RIVALS]
 
 
 def find_method(name: str, device: str = "auto") -> Method:
@@ -87,14 +89,18 @@ def find_method(name: str, device: str = "auto") -> Method:
 
     Args:
         name: One of `list_methods`, or the path of a model file.
-        device: Where a network runs, as `robustdir register --device`; methods without one ignore it.
+        device: Where a network runs, as `robustdir register --device`; methods that know only the CPU ignore it.
     Raises:
-        InputError: If there is none of that name; names all there are.
+        InputError: If there is none of that name (names all there are), or the package it comes in is not installed.
     """
-    if name in BASELINES:
+    from RobustDIRLib.baselines.rivals import RIVALS, find_rival
+
+    if name in STARTS:
         from RobustDIRLib.baselines.starts import Linear, Untouched
 
         return Untouched() if name == "none" else Linear()
+    if name in RIVALS:
+        return find_rival(name, device)
     if name not in list_methods() and not _is_path(name):
         raise InputError(
             f"--methods {name}: there is no such method; choose of {', '.join(list_methods())}, or give a model file."

@@ -1,4 +1,4 @@
-"""What every method is measured against: the images as they lie, and the linear alignment from which all of them start."""
+"""What methods are measured against: the images as they lie, and the linear alignment that all of them start from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import SimpleITK as sitk
 
+from RobustDIRLib.baselines.aligned import aligned
 from RobustDIRLib.baselines.method import Outcome, Pair
-from RobustDIRLib.registration.alignment import align
-from RobustDIRLib.registration.preprocessing import find_preset, normalise, prepare_mask
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,5 @@ class Linear:
 
     def register(self, pair: Pair, threads: int) -> Outcome:
         """The alignment of `robustdir register` with its default `--alignment automatic`, and its inverse."""
-        preset = find_preset(pair.preset)
-        images = ((pair.fixed, pair.fixed_mask, "fixed"), (pair.moving, pair.moving_mask, "moving"))
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-        scaled = [normalise(i, preset, prepare_mask(mask, i, name, _silent)) for i, mask, name in images]
-        transform = align(*scaled).transform
+        transform = aligned(pair, threads).linear.transform
         return Outcome(transform, transform.GetInverse())
-
-
-def _silent(sentence: str) -> None:
-    """A word of warning that nobody is there to read."""

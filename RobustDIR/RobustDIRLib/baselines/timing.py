@@ -18,6 +18,7 @@ from pathlib import Path
 from RobustDIRLib.baselines.method import Method, Outcome, Pair
 from RobustDIRLib.errors import InputError
 
+_PR_SET_PDEATHSIG = 1
 _THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -98,18 +99,32 @@ def _failure(name: str, code: int, output: str) -> Exception:
 
 def _answer(task: str, answer: str) -> None:
     """The child's side: run the task and write what came of it."""
+    _end_with_parent()
     method, pair, threads = pickle.loads(Path(task).read_bytes())
     try:
         method.prepare()
         wall, cpu = time.perf_counter(), time.process_time()
         outcome = method.register(pair, threads)
         cost = Cost(time.perf_counter() - wall, time.process_time() - cpu, peak_memory())
-        content = ("", outcome, cost)
+        content: tuple[str, Outcome | None, Cost | None] = ("", outcome, cost)
     except InputError as error:
         content = (str(error), None, None)
     partial = Path(answer).with_name("partial")
     partial.write_bytes(pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL))
     partial.replace(answer)
+
+
+def _end_with_parent() -> None:
+    """See to it that this process is ended with the one that started it, however that goes: rivals can take hours.
+
+    The kernel has to do it, since a rival's compiled code lets no thread of Python run beside it. Elsewhere than on
+    Linux the registration under way is finished in vain.
+    """
+    if sys.platform == "linux":
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def peak_memory() -> int:

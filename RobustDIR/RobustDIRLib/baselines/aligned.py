@@ -1,0 +1,118 @@
+"""What rivals start from: the same normalised images on the same working grid, and the same linear alignment, as ours.
+
+So what is compared is the deformable part alone, and no method is paid for finer voxels or a luckier start. Rivals that
+take an initial transform get the moving image in a frame of its own and hold the linear alignment themselves; those
+that know nothing but voxels get both images on the fixed image's working grid, as our networks do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import SimpleITK as sitk
+
+from RobustDIRLib.baselines.method import Outcome, Pair
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.displacements import compose_transforms
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.registration.alignment import Linear, align
+from RobustDIRLib.registration.preprocessing import (
+    Preset,
+    automatic_spacing,
+    find_preset,
+    normalise,
+    prepare_mask,
+    to_working_grid,
+    working_grid,
+)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Both images in frames of their own, at the working spacing, in [-1, 1]; masks on their images' grids."""
+
+    fixed: Image
+    moving: Image
+    fixed_mask: Image | None
+    moving_mask: Image | None
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A pair and its linear alignment.
+
+    Attributes:
+        pair: As it was given.
+        preset: Of the pair.
+        fixed_mask: Of the pair, on the fixed image's grid.
+        moving_mask: Of the pair, on the moving image's grid.
+        fixed: In [-1, 1] on its original grid, background outside its mask.
+        moving: The same.
+        linear: Fixed point to moving point, mm, LPS.
+    """
+
+    pair: Pair
+    preset: Preset
+    fixed_mask: Image | None
+    moving_mask: Image | None
+    fixed: Image
+    moving: Image
+    linear: Linear
+
+    @property
+    def grid(self) -> Grid:
+        """Working grid in the fixed image's frame, as for our networks."""
+        return working_grid(self.fixed.grid, self.preset)
+
+    def on_fixed_grid(self) -> tuple[Image, Image]:
+        """Both images on the working grid, the moving one through the linear alignment; masked."""
+        grid = self.grid
+        return to_working_grid(self.fixed, grid), to_working_grid(self.moving, grid, self.linear.transform)
+
+    def in_own_frames(self) -> Frames:
+        """Both images each in its frame at the working spacing; not masked, as the masks go to the metric."""
+        spacing = self.preset.spacing or automatic_spacing(self.fixed.grid)
+        # A moving image that covers far more space than the fixed one must not cost more than our own would take.
+        own = replace(self.preset, spacing=max(spacing, automatic_spacing(self.moving.grid)))
+        fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, own)
+        return Frames(
+            to_working_grid(normalise(self.pair.fixed, self.preset), fixed_grid),
+            to_working_grid(normalise(self.pair.moving, self.preset), moving_grid),
+            _mask_on(self.fixed_mask, fixed_grid),
+            _mask_on(self.moving_mask, moving_grid),
+        )
+
+    def outcome(self, deformable: sitk.Transform, inverse: sitk.Transform | None = None) -> Outcome:
+        """The whole transform of a deformable part that acts before the linear alignment, as in ours: `A(D(x))`.
+
+        Args:
+            deformable: Fixed point to a point of the linearly aligned moving image, mm, LPS.
+            inverse: The way back, if there is one.
+        """
+        linear = self.linear.transform
+        back = None if inverse is None else compose_transforms(inverse, linear.GetInverse())
+        return Outcome(compose_transforms(linear, deformable), back)
+
+
+def aligned(pair: Pair, threads: int) -> Aligned:
+    """Normalise a pair and align it linearly, as `robustdir register` does with its defaults.
+
+    Raises:
+        InputError: If the preset is unknown or a mask does not overlap its image.
+    """
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    preset = find_preset(pair.preset)
+    fixed_mask = prepare_mask(pair.fixed_mask, pair.fixed, "fixed", _silent)
+    moving_mask = prepare_mask(pair.moving_mask, pair.moving, "moving", _silent)
+    fixed, moving = normalise(pair.fixed, preset, fixed_mask), normalise(pair.moving, preset, moving_mask)
+    return Aligned(pair, preset, fixed_mask, moving_mask, fixed, moving, align(fixed, moving).linear)
+
+
+def _silent(sentence: str) -> None:
+    """A word of warning that nobody is there to read."""
+
+
+def _mask_on(mask: Image | None, grid: Grid) -> Image | None:
+    if mask is None:
+        return None
+    return resample(replace(mask, array=(mask.array > 0).astype("uint8")), grid, nearest=True, outside=0)

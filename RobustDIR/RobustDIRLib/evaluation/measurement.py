@@ -58,7 +58,7 @@ _WORDS = {
     "NO_INVERSE": "there is no inverse transform",
     "TOO_FEW_SUBJECTS": "too few subjects have a value for every method",
     "TOO_FEW_METHODS": "a comparison needs at least two methods",
-    "NO_DIFFERENCES": "all values are equal",
+    "NO_DIFFERENCES": "the methods do not differ in any subject",
     "NOTHING_DEFINED": "none of the values is defined",
 }
 

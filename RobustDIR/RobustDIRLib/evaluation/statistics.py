@@ -158,7 +158,7 @@ def _compare(by_method: dict[str, dict[str, float]], factor: int, settings: Stat
     tested = {method: values for method, values in by_method.items() if values}
     everyone = dict.fromkeys(subject for values in tested.values() for subject in values)
     complete = tuple(s for s in everyone if all(s in values for values in tested.values()))
-    table = np.array([[values[s] for values in tested.values()] for s in complete]).reshape(-1, len(tested))
+    table = np.array([[values[s] for values in tested.values()] for s in complete]).reshape(len(complete), len(tested))
     anova = ranked_anova(table)
     differ = anova.p.value is not None and anova.p.value < settings.alpha
     pairs = [

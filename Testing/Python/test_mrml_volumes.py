@@ -82,6 +82,8 @@ def test_each_axis_points_where_slicer_has_it(mrml, a_volume_node, axis):
 
 
 def test_rotated_and_shifted_volumes_keep_their_voxels(mrml, scene, a_volume_node, an_image):
+    import slicer
+
     shift = np.eye(4)
     shift[:3, 3] = 1.0, 2.0, 3.0
     outer, inner = linear_transform(scene, ROTATION), linear_transform(scene, shift)
@@ -89,6 +91,7 @@ def test_rotated_and_shifted_volumes_keep_their_voxels(mrml, scene, a_volume_nod
     inner.SetAndObserveTransformNodeID(outer.GetID())
     volume = mrml.volume_from_node(a_volume_node)
     np.testing.assert_array_equal(volume.array, an_image.array)
+    assert np.shares_memory(volume.array, slicer.util.arrayFromVolume(a_volume_node))
     voxels = np.random.default_rng(1).uniform(0, 15, (9, 3))
     own = swap_lps_ras(an_image.grid.points_from_voxels(voxels))
     world = (np.c_[own, np.ones(9)] @ (ROTATION @ shift).T)[:, :3]

@@ -78,9 +78,7 @@ def load_module(path: Path) -> types.ModuleType:
 
 def open_panel(path: Path) -> Panel:
     """Loads a scripted module from its file and opens its panel."""
-    import qt
-
-    module = load_module(path)
+    qt, module = start(), load_module(path)
     parent = slicer.qSlicerScriptedLoadableModuleWidget()
     parent.setLayout(qt.QVBoxLayout())
     parent.setMRMLScene(slicer.mrmlScene)

@@ -24,6 +24,7 @@ from SlicerHeadless import ui_check
 
 # Properties that PythonQt leaves methods, or whose attribute would shadow a virtual function that Qt itself calls.
 _METHODS = {"sizeHint", "minimumSizeHint", "children", "parent", "layout", "locale"}
+_VIRTUAL = {("QProgressBar", "text")}
 # Classes that may not be subclassed without breaking what Qt makes of them itself.
 _LEFT_AS_THEY_ARE = {"QObject", "QCoreApplication", "QGuiApplication", "QApplication", "QAbstractItemModel"}
 _SIGNAL_TYPES = {"bool": bool, "int": int, "double": float, "QString": str}
@@ -144,7 +145,7 @@ def _properties_as_attributes(qt_class: type) -> None:
         return
     for k in range(meta.propertyOffset(), meta.propertyCount()):
         name = meta.property(k).name()
-        if name not in _METHODS:
+        if name not in _METHODS and (qt_class.__name__, name) not in _VIRTUAL:
             setattr(qt_class, name, QtProperty(name, getattr(qt_class, name, None)))
 
 

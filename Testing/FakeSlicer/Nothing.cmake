@@ -1,0 +1,1 @@
+# The package maker of Slicer; there is nothing to pack here.

@@ -12,6 +12,21 @@ if TYPE_CHECKING:
     from RobustDIRLib.datasets.checking import CaseSummary
     from RobustDIRLib.geometry import Grid
 
+_FILE_HELP = """\
+A robustdir-dataset.json lies in the data set's folder, or elsewhere and names it:
+
+  {"folder": "/data/liver", "preset": "generic",
+   "pattern": {"fixed": "{subject}/exhale.nii.gz", "moving": "{subject}/{phase}.nii.gz",
+               "fixed_landmarks": "{subject}/exhale.csv", "moving_landmarks": "{subject}/{phase}.csv"}}
+  {"folder": "/data/mice", "scans": {"image": "images/{scan}.nii.gz", "labels": "labels/{scan}.nii.gz"},
+   "pairing": "neighbours", "limit": 8}
+  {"folder": "/data/hippocampus", "kind": "learn2reg", "pairing": "neighbours", "limit": 20}
+
+{...} stands for a part of a name, * for anything in one. A pattern makes a case of every file that "moving" fits
+(fixed_mask, moving_mask, fixed_labels, moving_labels as well); "scans" pairs images with one another: neighbours
+(1-2, 3-4), chain (1-2, 2-3), first (1-2, 1-3) or all. "cases" lists cases by their paths. Also: name, split, per_site
+(scans a hospital, IXI), listing (of several *_dataset.json), links (true: follow links out of the folder)."""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand and its own: check, list."""
@@ -21,6 +36,8 @@ def add_parser(subparsers: Any) -> None:
         "check",
         help="what a data set holds, or everything that is wrong with it",
         description="Open a data set in place and tell its cases, or everything that is wrong with it (exit code 2).",
+        epilog=_FILE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument("path", type=Path, help="folder, its dataset.json, or a robustdir-dataset.json")
     check.add_argument("--kind", default="auto", help="auto (default), or one of `robustdir dataset list`")

@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Grid
+from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.files import existing_file, quiet_itk, read_text
 from RobustDIRLib.io.images import Image, read_image, read_labels, sitk_grid
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
@@ -153,8 +153,18 @@ class VoxelLandmarkFile:
         lines = numbered_lines(read_text(self.path))
         if not lines:
             raise InputError(f"{self.path} holds no landmarks; check that it is the file you mean.")
-        voxels = np.array([numbers(self.path, number, line.split(",")) for number, line in lines])
-        return Landmarks(grid.points_from_voxels(voxels[:, ::-1]))
+        return Landmarks(grid.points_from_voxels(self._voxels(lines)[:, ::-1]))
+
+    def _voxels(self, lines: list[tuple[int, str]]) -> Array:
+        """The numbers of all lines at once, as there may be thousands; line by line only to name a wrong one."""
+        texts = [line.split(",") for _, line in lines]
+        try:
+            voxels = np.array(texts, dtype=np.float64)
+        except ValueError:
+            voxels = np.empty(0)
+        if voxels.shape == (len(lines), 3) and np.isfinite(voxels).all():
+            return voxels
+        return np.array([numbers(self.path, number, line.split(",")) for number, line in lines])
 
 
 def _header_grid(path: Path) -> Grid | None:

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help setup demo test test-long lint format bench clean
+.PHONY: help setup demo test test-long lint format bench screenshots clean
 
 help:
 	@echo "make demo       set up and register a brain with a known deformation; results in $(DEMO)/"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint       ruff and mypy alone"
 	@echo "make format     let ruff format the tree"
 	@echo "make bench      timings and accuracies of the README"
+	@echo "make screenshots  the pictures in Resources/Screenshots, of the panel and the views"
 	@echo "make clean      remove the environment and everything generated"
 
 setup: $(READY)
@@ -54,6 +55,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python Testing/Benchmarks/run.py
+
+screenshots: $(READY)
+	$(BIN)/python Testing/Benchmarks/screenshots.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -45,14 +45,9 @@ def bent(points: np.ndarray) -> np.ndarray:
     away = points - np.array(_ORGAN)
     distance = np.linalg.norm(away, axis=1, keepdims=True)
     fall = np.exp(-((distance / 0.28) ** 2))
-    turn = 0.55 * fall
-    turned = np.concatenate(
-        [
-            np.cos(turn) * away[:, :1] - np.sin(turn) * away[:, 1:],
-            np.sin(turn) * away[:, :1] + np.cos(turn) * away[:, 1:],
-        ],
-        axis=1,
-    )
+    cos, sin = np.cos(0.55 * fall), np.sin(0.55 * fall)
+    x, y = away[:, :1], away[:, 1:]
+    turned = np.hstack([cos * x - sin * y, sin * x + cos * y])
     return np.array(_ORGAN) + turned * (1 + 0.42 * fall)
 
 

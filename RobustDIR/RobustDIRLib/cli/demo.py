@@ -19,6 +19,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--model", default="generic", help="name or path of a model (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the deformation, contrast and noise (default: 0)")
+    parser.add_argument("--pair-only", action="store_true", help="make the pair and register nothing")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier run wrote there")
 
 
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     folder = _folder(args.output, args.overwrite)
     print("making a brain pair with a known deformation", flush=True)
     demo.write_pair(folder, demo.make_pair(demo.template_brain(), args.seed))
+    if args.pair_only:
+        return 0
     command = register_command(folder, args.model, args.device)
     print(shlex.join(["robustdir", *command]), flush=True)
     begun = time.perf_counter()

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal
+
 if TYPE_CHECKING:
     from RobustDIRLib.geometry import Grid
     from RobustDIRLib.io.images import Image
@@ -32,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the run that FOLDER holds")
     _add_method(parser.add_argument_group("how"))
     _add_extras(parser.add_argument_group("what goes with the images"))
+    _add_machine(parser.add_argument_group("for programs that run this command"))
 
 
 def _add_method(group: Any) -> None:
@@ -58,16 +61,31 @@ def _add_extras(group: Any) -> None:
     )
 
 
+def _add_machine(group: Any) -> None:
+    group.add_argument("--progress", choices=KINDS, default="text", help="json: one JSON object a line")
+    group.add_argument("--stop-file", metavar="FILE", help="with --progress json: end early once it is there")
+    group.add_argument("--hand-over", metavar="FOLDER", help="write the results there too, as plain files (3D Slicer)")
+
+
 def run(args: argparse.Namespace) -> int:
     """Read, register, write, and sum up; returns 0."""
-    terminal = _Terminal()
+    from RobustDIRLib.errors import InputError
+
+    if args.progress == "json":
+        lines = JsonLines(args.stop_file)
+        try:
+            return _run(args, lines)
+        except (InputError, OSError) as error:
+            lines.tell("error", message=str(error))
+            raise
+    terminal = Terminal()
     try:
         return _run(args, terminal)
     finally:
         terminal.close()
 
 
-def _run(args: argparse.Namespace, terminal: _Terminal) -> int:
+def _run(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.registration.register import register
     from RobustDIRLib.registration.saving import check_folder, save
@@ -76,39 +94,34 @@ def _run(args: argparse.Namespace, terminal: _Terminal) -> int:
     check_folder(args.output, args.overwrite)
     options = _options(args)
     model = _model(args.model, options.device)
-    terminal("read")
+    progress("read")
     fixed, moving = read_image(args.fixed), read_image(args.moving)
     extras = _extras(args, fixed.grid, moving)
     provenance = _provenance(args)
     reading = time.perf_counter() - begun
-    terminal("read", reading)
-    result = register(fixed, moving, model, options=options, extras=extras, progress=terminal)
+    progress("read", reading)
+    result = register(fixed, moving, model, options=options, extras=extras, progress=progress)
     result = replace(result, timings={"read": reading, **result.timings})
-    terminal("write")
+    progress("write")
     writing = time.perf_counter()
     folder = save(result, args.output, overwrite=args.overwrite, provenance=provenance)
-    terminal("write", time.perf_counter() - writing)
-    _summarise(result, folder, time.perf_counter() - begun)
+    if args.hand_over:
+        _hand_over(result, moving.grid, args.hand_over)
+    progress("write", time.perf_counter() - writing)
+    seconds = time.perf_counter() - begun
+    if isinstance(progress, JsonLines):
+        for sentence in result.warnings:
+            progress.tell("warning", message=sentence)
+        progress.tell("result", folder=str(folder), seconds=round(seconds, 3))
+    else:
+        _summarise(result, folder, seconds)
     return 0
 
 
-class _Terminal:
-    """One line a stage: its name at once, its seconds when it is done."""
+def _hand_over(result: RegistrationResult, moving: Grid, folder: str) -> None:
+    from RobustDIRLib.panel.handover import write_handover
 
-    def __init__(self) -> None:
-        self.within = False
-
-    def __call__(self, stage: str, seconds: float | None = None) -> None:
-        if seconds is None:
-            print(f"{stage:<10}", end=" ", flush=True)
-        else:
-            print(f"{seconds:5.1f} s", flush=True)
-        self.within = seconds is None
-
-    def close(self) -> None:
-        """End a line that a failure has left open, so that its message has a line of its own."""
-        if self.within:
-            print(flush=True)
+    write_handover(result, moving, Path(folder))
 
 
 def _options(args: argparse.Namespace) -> RegistrationOptions:

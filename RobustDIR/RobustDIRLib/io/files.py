@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import SimpleITK as sitk
-
 from RobustDIRLib.errors import InputError
 
 PathLike = str | os.PathLike[str]
@@ -103,6 +101,8 @@ def last_line(error: Exception) -> str:
 @contextmanager
 def quiet_itk() -> Iterator[None]:
     """Keeps ITK from printing its own warnings: what matters of them is checked here and said in our words."""
+    import SimpleITK as sitk  # here, so that files can be looked for without loading it: a panel must open at once
+
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:

@@ -1,0 +1,227 @@
+"""RobustDIR, the Slicer module: register two volumes, see the deformation, check it.
+
+What it does lies in `RobustDIRLib.panel`; this file is what Slicer asks of a scripted module. Importing it and opening
+the panel need nothing that Slicer does not come with.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import slicer
+import vtk
+from slicer import (
+    vtkMRMLGridTransformNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+)
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class RobustDIR(ScriptedLoadableModule):
+    """Name, place and description of the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("RobustDIR")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Registration")]
+        parent.dependencies = []
+        parent.contributors = ["RobustDIR contributors"]
+        parent.helpText = _(
+            "Deformable registration of CT and MR volumes by a neural network, with transform and inverse, views of "
+            "the deformation and figures to check it. Research software, not a medical device."
+        )
+        parent.acknowledgementText = _("Built on 3D Slicer, PyTorch, SimpleITK, SciPy, scikit-image and NiBabel.")
+
+
+@parameterNodeWrapper
+class RobustDIRParameterNode:
+    """All that the panel remembers; saved with the scene, one node for each parameter set."""
+
+    fixedVolume: vtkMRMLScalarVolumeNode
+    movingVolume: vtkMRMLScalarVolumeNode
+    fixedMask: vtkMRMLSegmentationNode
+    movingMask: vtkMRMLSegmentationNode
+    fixedMaskSegment: str
+    movingMaskSegment: str
+    fixedLandmarks: vtkMRMLMarkupsFiducialNode
+    movingLandmarks: vtkMRMLMarkupsFiducialNode
+    fixedSegmentation: vtkMRMLSegmentationNode
+    movingSegmentation: vtkMRMLSegmentationNode
+
+    model: str = "generic"
+    preset: str = "generic"
+    alignment: str = "automatic"
+    device: str = "auto"
+
+    makeTransform: bool = True
+    makeWarped: bool = True
+    makeInverse: bool = True
+    makeJacobian: bool = True
+    transformNode: vtkMRMLGridTransformNode
+    warpedNode: vtkMRMLScalarVolumeNode
+    inverseNode: vtkMRMLGridTransformNode
+    jacobianNode: vtkMRMLScalarVolumeNode
+
+    compare: str = "off"
+    blend: Annotated[float, WithinRange(0, 100)] = 50.0
+    deformation: str = "off"
+    deformationSpacing: Annotated[float, WithinRange(2, 50)] = 10.0
+    deformationInSlices: bool = True
+    deformationIn3D: bool = False
+    deformationColoured: bool = True
+    linkSlices: bool = False
+
+    record: str  # JSON: run.json of the run that made the outputs, what of it concerns the scene
+    structures: str  # JSON: rows of the last measurement of structures
+    tolerances: str  # JSON: limits by name
+
+
+class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = self.panel = self.ui = None
+
+    def setup(self):
+        """Build the panel from its .ui file and follow the scene."""
+        ScriptedLoadableModuleWidget.setup(self)
+        widget = slicer.util.loadUI(self.resourcePath("UI/RobustDIR.ui"))
+        self.layout.addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        widget.setMRMLScene(slicer.mrmlScene)
+        from RobustDIRLib.panel.panel import Panel
+
+        self.logic = RobustDIRLogic()
+        self.panel = Panel(self.ui, self.logic.parametersOf)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+        self.panel.use(None)
+
+    def cleanup(self):
+        """End what runs."""
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.close()
+
+    def enter(self):
+        """The user came to the module: packages may have been installed meanwhile."""
+        if self.panel is None:
+            return
+        if self.panel.parameters is None:
+            self.panel.use(None)
+        self.panel.environment.examine()
+
+    def exit(self):
+        """The user went to another module; a registration goes on."""
+
+    def onSceneStartClose(self, caller, event):
+        """A registration ends with its scene."""
+        self.panel.scene_closes()
+
+    def onSceneEndClose(self, caller, event):
+        """Work with the parameters of the scene that is there now."""
+        if self.panel.parameters is None or self.panel.parameters.parameterNode.GetScene() is None:
+            self.panel.use(None)
+        self.panel.update_soon()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeRemoved(self, caller, event, node):
+        """A node has gone."""
+        self.panel.node_removed(node)
+
+
+class RobustDIRLogic(ScriptedLoadableModuleLogic):
+    """Parameter sets, for the panel and for scripts."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.isSingletonParameterNode = False
+
+    def getParameterNode(self):
+        """The parameters of the scene's first set, made if there is none."""
+        nodes = self.getAllParameterNodes()
+        return RobustDIRParameterNode(nodes[0] if nodes else slicer.mrmlScene.AddNode(self.createParameterNode()))
+
+    def parametersOf(self, node):
+        """The parameters of one set; those of the first for None."""
+        return self.getParameterNode() if node is None else RobustDIRParameterNode(node)
+
+    def register(self, parameters):
+        """Register the volumes of a parameter set and wait until the results are in the scene, for scripts.
+
+        Raises:
+            RobustDIRLib.errors.InputError: If it cannot be done; nothing in the scene has changed then.
+        """
+        from RobustDIRLib.panel import scripted
+
+        scripted.register(parameters)
+
+
+class RobustDIRTest(ScriptedLoadableModuleTest):
+    """The module's own test: registers a small pair and reads what comes of it."""
+
+    def runTest(self):
+        """Everything, each on an empty scene."""
+        self.setUp()
+        self.test_refusal()
+        self.setUp()
+        self.test_registration()
+
+    def test_refusal(self):
+        """Without volumes there is a sentence, and the scene stays as it was."""
+        logic = RobustDIRLogic()
+        parameters = logic.getParameterNode()
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        with self.assertRaisesRegex(ValueError, "No volumes are selected"):
+            logic.register(parameters)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+
+    def test_registration(self):
+        """A ball that is moved: the transform finds it, and its inverse leads back."""
+        from RobustDIRLib.panel import environment
+
+        state = environment.examine()
+        if not state.ready:
+            self.delayDisplay(f"Skipped: {state.sentence()}")
+            return
+        logic = RobustDIRLogic()
+        parameters = logic.getParameterNode()
+        parameters.fixedVolume, parameters.movingVolume = (_ball(shift) for shift in (0.0, 4.0))
+        parameters.alignment = "centre"
+        logic.register(parameters)
+        point = np.zeros(3)
+        parameters.transformNode.GetTransformFromParent().TransformPoint(np.zeros(3), point)
+        self.assertLess(abs(point[0] - 4.0), 1.5)
+        parameters.inverseNode.GetTransformFromParent().TransformPoint(point.copy(), point)
+        self.assertLess(np.linalg.norm(point), 1.5)
+        self.assertEqual(
+            parameters.warpedNode.GetImageData().GetDimensions(),
+            parameters.fixedVolume.GetImageData().GetDimensions(),
+        )
+
+
+def _ball(shift):
+    """A volume with an off-round ball, its centre `shift` mm to the right of the world's."""
+    z, y, x = (np.indices((30, 32, 34), dtype=np.float32).T - [14.5, 15.5, 16.5]).T * 2
+    distance = np.sqrt((z / 1.2) ** 2 + y**2 + ((x - shift) / 0.9) ** 2)
+    ijk_to_ras = np.diag([2.0, 2.0, 2.0, 1.0])
+    ijk_to_ras[:3, 3] = [-33, -31, -29]
+    array = (1 / (1 + np.exp(distance - 16)) + 0.02 * x / 33).astype(np.float32)
+    return slicer.util.addVolumeFromArray(array, ijkToRAS=ijk_to_ras, name=f"Ball at {shift:g} mm")

@@ -1,0 +1,113 @@
+"""A short piece of work in a process of its own, with its input written in steps first; one at a time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panel.jobs import Job, reason_of_exit
+
+_POLL_MILLISECONDS = 50
+_STEPS_A_TICK = 4
+
+
+class Background:
+    """Watches the work by a timer.
+
+    Args:
+        finished: Called with the process's events and, if it failed, why in one sentence.
+    """
+
+    def __init__(self, finished: Callable[[list[dict[str, Any]], str], None]) -> None:
+        self._finished = finished
+        self._steps: Iterator[None] | None = None
+        self._command: Sequence[str] = ()
+        self._job: Job | None = None
+        self._folder: Path | None = None
+        self._events: list[dict[str, Any]] = []
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_POLL_MILLISECONDS)
+        self._timer.connect("timeout()", self._tick)
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is going on."""
+        return self._steps is not None or self._job is not None
+
+    def new_folder(self, parent: Path) -> Path:
+        """An empty folder, deleted when the work is over.
+
+        Raises:
+            InputError: If it cannot be made.
+        """
+        try:
+            self._folder = Path(tempfile.mkdtemp(dir=parent, prefix="RobustDIR-work-"))
+        except OSError as error:
+            raise InputError(f"{parent} cannot be written to ({error.strerror}); free some space there.") from error
+        return self._folder
+
+    def start(self, steps: Iterator[None], command: Sequence[str]) -> None:
+        """Do the steps, then run the command."""
+        self._steps, self._command, self._events = steps, command, []
+        self._timer.start()
+
+    def stop(self) -> None:
+        """End the work without a word."""
+        self._timer.stop()
+        if self._job is not None:
+            self._job.kill()
+        self._clear()
+
+    def _tick(self) -> None:
+        try:
+            self._advance()
+        except InputError as error:
+            self._end(str(error))
+
+    def _advance(self) -> None:
+        if self._steps is not None:
+            for _ in range(_STEPS_A_TICK):
+                if next(self._steps, self) is self:
+                    self._steps, self._job = None, Job(self._command)
+                    break
+            return
+        if self._job is None:
+            self._timer.stop()
+            return
+        polled = self._job.poll()
+        self._events += polled.events
+        if polled.exit_code is not None:
+            self._end(self._problem(polled.exit_code))
+
+    def _problem(self, exit_code: int) -> str:
+        assert self._job is not None
+        said = next((event["message"] for event in self._events if event["event"] == "error"), "")
+        last = next((line for line in reversed(self._job.log) if line.startswith("robustdir: ")), "")
+        if exit_code == 0:
+            return ""
+        return said or last.removeprefix("robustdir: ") or reason_of_exit(exit_code, self._job.log)
+
+    def _end(self, problem: str) -> None:
+        events, folder = self._events, self._folder
+        self._timer.stop()
+        self._steps = self._job = self._folder = None
+        try:
+            self._finished(events, problem)
+        finally:
+            _remove(folder)
+
+    def _clear(self) -> None:
+        self._steps = self._job = None
+        _remove(self._folder)
+        self._folder = None
+
+
+def _remove(folder: Path | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

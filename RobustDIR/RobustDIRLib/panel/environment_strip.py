@@ -1,0 +1,55 @@
+"""The strip on top: green when everything is there; otherwise what is missing, and the way to install it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+
+from RobustDIRLib.panel import environment, widgets
+from RobustDIRLib.panel.section import Section
+
+
+class EnvironmentStrip(Section):
+    """What a registration needs of the application's Python."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        self.state = environment.examine()
+        self.ui.installButton.connect("clicked()", self.install)
+        self.ui.wheelsButton.connect("clicked()", self.install_from_folder)
+        self.ui.checkAgainButton.connect("clicked()", self.examine)
+
+    def update(self) -> None:
+        """Show what was found."""
+        state = self.state
+        widgets.set_text(self.ui.environmentDot, "●", widgets.GOOD if state.ready else widgets.BAD)
+        widgets.set_text(self.ui.environmentLabel, state.sentence())
+        self.ui.environmentLabel.toolTip = "" if state.ready else ", ".join(r.words for r in state.wanted)
+        for button in (self.ui.installButton, self.ui.wheelsButton, self.ui.checkAgainButton):
+            button.setVisible(not state.ready)
+        self.ui.installButton.enabled = not state.needs_extension
+
+    def examine(self) -> None:
+        """Look again."""
+        self.state = environment.examine()
+        self.panel.update()
+
+    def install(self) -> None:
+        """From the registry, after asking."""
+        self._install(None)
+
+    def install_from_folder(self) -> None:
+        """From a folder of wheels, after asking."""
+        folder = qt.QFileDialog.getExistingDirectory(None, "Folder of wheel files (.whl)")
+        if folder:
+            self._install(Path(folder))
+
+    def _install(self, wheels: Path | None) -> None:
+        problem = environment.installed(lambda: environment.install(self.state, wheels))
+        self.examine()
+        if problem:
+            self.panel.say(problem)
+        elif self.state.ready:
+            self.panel.say("Everything is installed.", widgets.GOOD)

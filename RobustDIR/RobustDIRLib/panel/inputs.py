@@ -1,0 +1,220 @@
+"""What the panel's inputs hold, checked, as a registration takes it: volumes, masks and landmarks in the world.
+
+Every refusal is one sentence for the panel. Nothing in the scene is changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+from vtk.util.numpy_support import vtk_to_numpy
+
+from RobustDIRLib import mrml
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.panel.runs import Method, Points, Request, Volume
+
+SMALLEST_SIDE = 8
+_NAMED = 5
+
+
+def request(parameters: Any) -> Request:
+    """All that a registration of the panel's parameters is given.
+
+    Raises:
+        InputError: If something is missing or cannot be used; the sentence names it.
+    """
+    _require_both(parameters)
+    for node in (parameters.fixedVolume, parameters.movingVolume):
+        _refuse_unusable(node)
+    return Request(
+        fixed=_volume(parameters.fixedVolume),
+        moving=_volume(parameters.movingVolume),
+        method=_method(parameters),
+        fixed_mask=_mask(parameters, "fixed"),
+        moving_mask=_mask(parameters, "moving"),
+        landmarks=_landmarks(parameters),
+    )
+
+
+def warnings(parameters: Any) -> list[str]:
+    """What can be registered but is hardly meant, a sentence each."""
+    if parameters.fixedVolume is not None and parameters.fixedVolume is parameters.movingVolume:
+        name = parameters.fixedVolume.GetName()
+        return [f"Fixed and moving volume are the same, “{name}”: there will be no deformation to find."]
+    return []
+
+
+def grid_of(node: Any) -> Grid:
+    """Where a volume lies in the world, without its voxels.
+
+    Raises:
+        InputError: If there is no volume, or it cannot be registered.
+    """
+    if node is None:
+        raise InputError("Select a fixed and a moving volume under Inputs.")
+    _refuse_unusable(node)
+    return mrml.grid_of_volume(node)
+
+
+def _require_both(parameters: Any) -> None:
+    lacking = [what for what in ("fixed", "moving") if getattr(parameters, f"{what}Volume") is None]
+    if len(lacking) == 2:
+        raise InputError("No volumes are selected: choose a fixed and a moving volume under Inputs.")
+    if lacking:
+        raise InputError(f"No {lacking[0]} volume is selected: choose one under Inputs.")
+
+
+def _refuse_unusable(node: Any) -> None:
+    name = node.GetName()
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise InputError(
+            f"“{name}” is a label map, and registration needs an image: select the image it was drawn on, or convert "
+            f"it to a scalar volume in the Volumes module."
+        )
+    image = node.GetImageData()
+    scalars = None if image is None else image.GetPointData().GetScalars()
+    if scalars is None or not scalars.GetNumberOfTuples():
+        raise InputError(f"“{name}” holds no voxels: load or create its image first.")
+    if scalars.GetNumberOfComponents() != 1:
+        raise InputError(
+            f"“{name}” has {scalars.GetNumberOfComponents()} values a voxel, and registration needs one: convert it to "
+            f"a scalar volume."
+        )
+    if min(image.GetDimensions()) < SMALLEST_SIDE:
+        sides = " x ".join(str(n) for n in image.GetDimensions())
+        raise InputError(
+            f"“{name}” is {sides} voxels, and every side must have at least {SMALLEST_SIDE}: load the whole volume."
+        )
+
+
+def _volume(node: Any) -> Volume:
+    return Volume(*mrml.volume_from_node(node))
+
+
+def _method(parameters: Any) -> Method:
+    """The method, its model there to be read."""
+    from RobustDIRLib.model_store import find_model
+
+    find_model(parameters.model)
+    return Method(parameters.model, parameters.preset, parameters.alignment, parameters.device)
+
+
+def _mask(parameters: Any, side: str) -> Volume | None:
+    node = getattr(parameters, f"{side}Mask")
+    if node is None:
+        return None
+    segment = segment_of(node, getattr(parameters, f"{side}MaskSegment"))
+    if segment is None:
+        raise InputError(f"The {side} mask “{node.GetName()}” has no segments: draw one, or select no mask.")
+    grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
+    array, grid = mrml.labels_from_segmentation(node, grid, [segment])
+    if not array.any():
+        name = node.GetSegmentation().GetSegment(segment).GetName()
+        raise InputError(f"The {side} mask “{name}” covers no voxel of the {side} volume: draw it there, or use none.")
+    return Volume(array, grid)
+
+
+def segments(node: Any) -> dict[str, str]:
+    """Names of a segmentation's segments by their IDs."""
+    if node is None:
+        return {}
+    segmentation = node.GetSegmentation()
+    ids = [segmentation.GetNthSegmentID(k) for k in range(segmentation.GetNumberOfSegments())]
+    return {segment: segmentation.GetSegment(segment).GetName() for segment in ids}
+
+
+def segment_of(node: Any, chosen: str) -> str | None:
+    """The chosen segment if it is still there, else the first; None if there is none."""
+    known = list(segments(node))
+    return chosen if chosen in known else (known[0] if known else None)
+
+
+def paired_landmarks(parameters: Any) -> tuple[Points, Points]:
+    """Both lists of landmarks, mm, LPS, in the world.
+
+    Raises:
+        InputError: If one is missing or empty, a point is not placed, or they do not pair.
+    """
+    first, second = parameters.fixedLandmarks, parameters.movingLandmarks
+    if (first is None) != (second is None):
+        lacking = "fixed" if first is None else "moving"
+        raise InputError(f"Select {lacking} landmarks as well, or none at all: landmarks are measured in pairs.")
+    pair = Points(*mrml.points_from_markups(first)), Points(*mrml.points_from_markups(second))
+    counts = [len(points.names) for points in pair]
+    if counts[0] != counts[1]:
+        raise InputError(
+            f"There are {counts[0]} fixed landmarks and {counts[1]} moving ones: each needs its counterpart, in the "
+            f"same order."
+        )
+    return pair
+
+
+def _landmarks(parameters: Any) -> tuple[Points, Points] | None:
+    """Paired landmarks, each within its volume."""
+    if parameters.fixedLandmarks is None and parameters.movingLandmarks is None:
+        return None
+    pair = paired_landmarks(parameters)
+    for side, points in zip(("fixed", "moving"), pair, strict=True):
+        grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
+        outside = np.flatnonzero(~grid.contains(points.points))
+        if len(outside):
+            named = ", ".join(points.names[k] for k in outside[:_NAMED]) + (", …" if len(outside) > _NAMED else "")
+            raise InputError(
+                f"{len(outside)} of {len(points.names)} {side} landmarks lie outside the {side} volume ({named}): "
+                f"check that they belong to it."
+            )
+    return pair
+
+
+def field_of(node: Any) -> Volume:
+    """A grid transform's displacements from fixed to moving points, `(z, y, x, 3)`, mm, RAS components.
+
+    Raises:
+        InputError: If the node holds no grid.
+    """
+    grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
+    if grid is None or grid.GetDisplacementGrid() is None:
+        raise InputError(f"“{node.GetName()}” is no grid transform of a registration: register again.")
+    image = grid.GetDisplacementGrid()
+    array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(*image.GetDimensions()[::-1], 3)
+    matrix = grid.GetGridDirectionMatrix()
+    direction = np.eye(3) if matrix is None else slicer.util.arrayFromVTKMatrix(matrix)[:3, :3]
+    lps = swap_lps_ras(direction.T).T
+    origin = swap_lps_ras(image.GetOrigin())
+    return Volume(array, Grid(array.shape[:3], image.GetSpacing(), tuple(origin), tuple(map(tuple, lps))))
+
+
+def structures(parameters: Any) -> tuple[Volume, Volume, Volume, dict[int, str]]:
+    """What the measurement of structures takes: label maps of both volumes, the field, and the structures' names.
+
+    Structures are paired by name.
+
+    Raises:
+        InputError: If a segmentation or the transform is missing, or no name is in both.
+    """
+    sides = ("fixed", "moving")
+    nodes = [getattr(parameters, f"{side}Segmentation") for side in sides]
+    for side, node in zip(sides, nodes, strict=True):
+        if node is None or not segments(node):
+            raise InputError(f"Select a segmentation of the {side} volume that has segments.")
+    if parameters.transformNode is None:
+        raise InputError("There is no transform: register first, with the transform ticked under Outputs.")
+    _require_both(parameters)
+    names = list(dict.fromkeys(name for node in nodes for name in segments(node).values()))
+    if not set(segments(nodes[0]).values()) & set(segments(nodes[1]).values()):
+        raise InputError("The two segmentations share no name: give the same structure the same name in both.")
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    fixed = _labels(nodes[0], parameters.fixedVolume, numbers)
+    moving = _labels(nodes[1], parameters.movingVolume, numbers)
+    return fixed, moving, field_of(parameters.transformNode), {number: name for name, number in numbers.items()}
+
+
+def _labels(node: Any, volume: Any, numbers: dict[str, int]) -> Volume:
+    known = segments(node)
+    values = [numbers[name] for name in known.values()]
+    array, grid = mrml.labels_from_segmentation(node, mrml.grid_of_volume(volume))
+    table = np.array([0, *values], dtype=np.uint16)
+    return Volume(table[array], grid)

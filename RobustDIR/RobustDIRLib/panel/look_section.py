@@ -1,0 +1,154 @@
+"""Look: fixed and warped volume over each other, the deformation drawn, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panel import comparisons, deformations, views, widgets
+from RobustDIRLib.panel.section import Section
+
+_DRAWING = ("deformation", "deformationSpacing", "deformationInSlices", "deformationIn3D", "deformationColoured")
+
+
+class LookSection(Section):
+    """What the views show of a registration."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        self.comparison = comparisons.Comparison()
+        self.compare = widgets.Choice(self.ui.compareSelector, comparisons.MODES, self.choose_comparison)
+        self.deformation = widgets.Choice(self.ui.deformationSelector, deformations.MODES, self.choose_deformation)
+        self.ui.backButton.connect("clicked()", self.back)
+        self._shown: tuple[Any, ...] = ()
+        self._drawn: tuple[Any, ...] = ()
+        self._linked = False
+        self._flicker = qt.QTimer()
+        self._flicker.setInterval(comparisons.FLICKER_MILLISECONDS)
+        self._flicker.connect("timeout()", self.comparison.flick)
+
+    def choose_comparison(self, mode: str) -> None:
+        """Lay fixed and warped volume over each other, in one of the ways of `comparisons.MODES`."""
+        self.parameters.compare = mode
+        self.panel.update()
+
+    def choose_deformation(self, mode: str) -> None:
+        """Draw the deformation, in one of the ways of `deformations.MODES`."""
+        self.parameters.deformation = mode
+        self.panel.update()
+
+    def registered(self) -> None:
+        """A run has ended well: show what came of it."""
+        self._shown = self._drawn = ()
+        if self.parameters.compare == comparisons.OFF and self.parameters.warpedNode is not None:
+            self.parameters.compare = comparisons.BLEND
+            self.comparison.remember()
+            views.show(self.parameters.fixedVolume)
+            views.fit()
+        for section in (self.ui.lookCollapsibleButton, self.ui.checkCollapsibleButton):
+            section.collapsed = False
+
+    def parameters_changed(self) -> None:
+        """Another set has other views."""
+        self._shown = self._drawn = ()
+
+    def update(self) -> None:
+        """Show what the parameters say; what has not changed is left alone."""
+        self.compare.show(self.parameters.compare)
+        self.deformation.show(self.parameters.deformation)
+        self._compare()
+        self._draw()
+        if self.parameters.linkSlices != self._linked:
+            self.comparison.remember()
+            self._linked = self.parameters.linkSlices
+            views.link_slices(self._linked)
+        mode = self.parameters.compare
+        slides = mode in (comparisons.BLEND, comparisons.CHECKERBOARD, comparisons.JACOBIAN)
+        self.ui.blendSlider.enabled = slides
+        self.ui.blendSliderLabel.text = "Field size:" if mode == comparisons.CHECKERBOARD else "Blend:"
+        for widget in (
+            self.ui.spacingSlider, self.ui.deformationSlicesCheckBox, self.ui.deformation3DCheckBox,
+            self.ui.deformationColourCheckBox,
+        ):  # fmt: skip
+            widget.enabled = self.parameters.deformation != deformations.OFF
+        self.ui.backButton.enabled = self.comparison.before is not None or bool(self._drawn and self._drawn[0])
+
+    def _compare(self) -> None:
+        p = self.parameters
+        blend = p.blend / 100
+        if p.compare == comparisons.OFF and self.comparison.mode == comparisons.OFF:
+            return
+        volumes = (p.compare, p.fixedVolume, p.warpedNode, p.jacobianNode)
+        if (*volumes, blend) == self._shown:
+            return
+        same, self._shown = self._shown[:-1] == volumes, (*volumes, blend)
+        try:
+            if same:
+                self.comparison.blend(p.compare, p.fixedVolume, p.warpedNode, blend)
+            else:
+                self.comparison.show(*volumes, blend)
+        except InputError as error:
+            self._refuse("compare", comparisons.OFF, error)
+        flickers = p.compare == comparisons.FLICKER
+        (self._flicker.start if flickers else self._flicker.stop)()
+
+    def _draw(self) -> None:
+        p = self.parameters
+        wanted = p.transformNode, *(getattr(p, name) for name in _DRAWING), p.fixedVolume
+        if wanted == self._drawn:
+            return
+        last = self._drawn[0] if self._drawn else None
+        if last is not None and last is not p.transformNode and last.GetScene() is not None:
+            self._take_away(last)
+        self._drawn = wanted
+        try:
+            deformations.show(
+                p.transformNode,
+                p.deformation,
+                region=p.fixedVolume,
+                spacing=p.deformationSpacing,
+                slices=p.deformationInSlices,
+                in_3d=p.deformationIn3D,
+                coloured=p.deformationColoured,
+            )
+        except InputError as error:
+            self._refuse("deformation", deformations.OFF, error)
+
+    def _take_away(self, transform: Any) -> None:
+        """The drawing of a transform that is no longer the one looked at."""
+        if transform.GetDisplayNode() is not None:
+            transform.GetDisplayNode().SetVisibility(False)
+
+    def _refuse(self, name: str, off: str, error: InputError) -> None:
+        self.panel.say(str(error))
+        setattr(self.parameters, name, off)
+        {"compare": self.compare, "deformation": self.deformation}[name].show(off)
+
+    def back(self) -> None:
+        """Everything this section changed, taken back by one click."""
+        p = self.parameters
+        p.compare, p.deformation, p.linkSlices = comparisons.OFF, deformations.OFF, False
+        self._flicker.stop()
+        self._linked = False
+        self._shown = ()
+        self.comparison.back()
+        self._draw()
+        self.panel.update()
+
+    def scene_closes(self) -> None:
+        """Nothing of the scene is to be remembered."""
+        self._flicker.stop()
+        self._shown = self._drawn = ()
+        self._linked = False
+        self.comparison.mode, self.comparison.before = comparisons.OFF, None
+
+    def node_removed(self, node: Any) -> None:
+        """A node that was shown is gone: show anew."""
+        if any(node is shown for shown in (*self._shown, *self._drawn)):
+            self._shown = self._drawn = ()
+
+    def close(self) -> None:
+        """Nothing may flicker on."""
+        self._flicker.stop()

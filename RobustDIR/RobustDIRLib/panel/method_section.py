@@ -1,0 +1,188 @@
+"""Model, preset, linear alignment and device, and the forecast of what that will take."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panel import forecast, inputs, widgets
+from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit
+from RobustDIRLib.panel.section import Section
+
+PRESETS = {
+    "generic": "Generic (any body part)",
+    "lung-ct": "Lung CT (Hounsfield units)",
+    "brain-mri": "Brain MRI",
+}
+ALIGNMENTS = {
+    "automatic": "Automatic (recommended)",
+    "none": "None: already aligned",
+    "rigid": "Rigid",
+    "affine": "Affine",
+}
+DEVICES = {
+    "auto": "Automatic",
+    "cpu": "Processor (CPU)",
+    "cuda": "NVIDIA graphics card (CUDA)",
+    "mps": "Apple graphics (MPS)",
+}
+SPEED_SETTING = "RobustDIR/Speed"
+_POLL_MILLISECONDS = 100
+
+
+class MethodSection(Section):
+    """How to register."""
+
+    def __init__(self, panel: Any) -> None:
+        super().__init__(panel)
+        self.model = widgets.Choice(self.ui.modelSelector, {}, self._chooser("model"))
+        self.preset = widgets.Choice(self.ui.presetSelector, PRESETS, self._chooser("preset"))
+        self.alignment = widgets.Choice(self.ui.alignmentSelector, ALIGNMENTS, self._chooser("alignment"))
+        self.device = widgets.Choice(self.ui.deviceSelector, DEVICES, self._chooser("device"))
+        self.ui.addModelButton.connect("clicked()", self.add_model)
+        self._job: Job | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_POLL_MILLISECONDS)
+        self._timer.connect("timeout()", self._poll_adding)
+        self.rates = forecast.Rates.from_text(slicer.app.settings().value(SPEED_SETTING, ""))
+        self.outlook: forecast.Outlook | None = None
+
+    def _chooser(self, name: str) -> Any:
+        def choose(key: str) -> None:
+            if self.parameters is not None:
+                setattr(self.parameters, name, key)
+
+        return choose
+
+    def update(self) -> None:
+        """Show the parameters, the model's card and the forecast."""
+        cards = _cards()
+        self.model.set_options({name: _title(name, shipped) for name, (_, shipped) in cards.items()})
+        for choice, name in (
+            (self.model, "model"),
+            (self.preset, "preset"),
+            (self.alignment, "alignment"),
+            (self.device, "device"),
+        ):
+            choice.show(getattr(self.parameters, name))
+        self._show_card(cards)
+        self.ui.addModelButton.enabled = self._job is None and self.panel.environment.state.ready
+        self.outlook = self._foresee()
+        sentence = self.outlook.sentence() if self.outlook else "Select two volumes to see how long it will take."
+        widgets.set_text(self.ui.forecastLabel, sentence, widgets.QUIET)
+
+    def _show_card(self, cards: dict[str, tuple[str, bool]]) -> None:
+        wanted = self.parameters.model
+        if wanted in cards:
+            self.ui.modelSelector.toolTip = cards[wanted][0]
+            widgets.set_text(self.ui.modelLabel, purpose(cards[wanted][0]), widgets.QUIET)
+        else:
+            self.ui.modelSelector.toolTip = ""
+            gone = f"The model “{wanted}” of this scene is not installed here; choose another or add it."
+            widgets.set_text(self.ui.modelLabel, gone, widgets.BAD)
+
+    def _foresee(self) -> forecast.Outlook | None:
+        """The forecast, where there are two usable volumes and what it needs is installed."""
+        parameters = self.parameters
+        if not self.panel.environment.state.ready:
+            return None
+        try:
+            fixed, moving = inputs.grid_of(parameters.fixedVolume), inputs.grid_of(parameters.movingVolume)
+        except InputError:
+            return None
+        return forecast.foresee(
+            fixed,
+            moving,
+            preset=parameters.preset,
+            alignment=parameters.alignment,
+            accelerated=self.accelerated,
+            rates=self.rates,
+        )
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether the network will run on a graphics card, as far as can be told without torch."""
+        if self.parameters.device == "auto":
+            return bool(self.rates.gpu)  # the last runs found one
+        return bool(self.parameters.device != "cpu")
+
+    def learn(self, took: dict[str, float], size: forecast.Size, record: dict[str, Any]) -> None:
+        """Take the times of a run into the forecasts to come.
+
+        Args:
+            took: Seconds of its stages.
+            size: As it was foreseen.
+            record: Its `run.json`.
+        """
+        accelerated = str(record.get("device", "cpu")) != "cpu"
+        alignment = str(record.get("alignment", {}).get("kind", "automatic"))
+        self.rates = self.rates.learned(took, size, alignment, accelerated)
+        slicer.app.settings().setValue(SPEED_SETTING, self.rates.to_text())
+
+    def add_model(self) -> None:
+        """Check a model file and copy it among the user's own, in a process of its own."""
+        path = qt.QFileDialog.getOpenFileName(None, "Model file", "", "Model files (*.pt *.pth)")
+        if not path or self._job is not None:
+            return
+        with self.panel.telling():
+            self._job = Job(library_command("models", "add", str(path)))
+            self.panel.say(f"Checking {Path(path).name} …", widgets.QUIET)
+            self._timer.start()
+
+    def _poll_adding(self) -> None:
+        if self._job is None:
+            return
+        polled = self._job.poll()
+        if polled.exit_code is None:
+            return
+        self._timer.stop()
+        log, self._job = self._job.log, None
+        last = log[-1] if log else ""
+        if polled.exit_code == 0:
+            name = last.removeprefix("added ").partition(":")[0]
+            self.parameters.model = name
+            self.panel.say(f"The model “{name}” was added.", widgets.GOOD)
+        else:
+            known = last.startswith("robustdir: ")
+            self.panel.say(last.removeprefix("robustdir: ") if known else reason_of_exit(polled.exit_code, log))
+        self.panel.update()
+
+    def close(self) -> None:
+        """Nothing may run on."""
+        self._timer.stop()
+        if self._job is not None:
+            self._job.kill()
+            self._job = None
+
+
+def _title(name: str, shipped: bool) -> str:
+    return name if shipped else f"{name} (yours)"
+
+
+def _cards() -> dict[str, tuple[str, bool]]:
+    """Card and origin of every model by name; needs nothing that must be installed first."""
+    try:
+        from RobustDIRLib.model_store import CARD, list_models
+    except ImportError:  # SimpleITK is missing, as the strip on top says
+        return {}
+    cards = {}
+    for entry in list_models():
+        card = entry.path.with_name(CARD)
+        try:
+            text = card.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = f"# {entry.name}\n\nThis model came without a card."
+        cards[entry.name] = (text, entry.shipped)
+    return cards
+
+
+def purpose(card: str) -> str:
+    """The sentence of a card that says what the model was trained for: its first paragraph, without what follows it."""
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", card) if part.strip()]
+    text = next((part for part in paragraphs if not part.startswith(("#", "-", "|"))), "")
+    return text.replace("**", "").replace("`", "")

@@ -1,0 +1,120 @@
+"""The panel as a whole: its sections, the parameters they share, and what they say to the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import qt
+import slicer
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panel import widgets
+from RobustDIRLib.panel.apply_section import ApplySection
+from RobustDIRLib.panel.check_section import CheckSection
+from RobustDIRLib.panel.environment_strip import EnvironmentStrip
+from RobustDIRLib.panel.inputs_section import InputsSection
+from RobustDIRLib.panel.look_section import LookSection
+from RobustDIRLib.panel.method_section import MethodSection
+from RobustDIRLib.panel.run_section import RunSection
+
+_UPDATE_MILLISECONDS = 30
+
+
+class Panel:
+    """All sections.
+
+    Args:
+        ui: The panel's widgets by name.
+        parameter_nodes: Gives the wrapped parameters of a parameter node; of the scene's first one for None.
+    """
+
+    def __init__(self, ui: Any, parameter_nodes: Callable[[Any], Any]) -> None:
+        self.ui, self._wrap = ui, parameter_nodes
+        self.parameters: Any = None
+        self._gui_tag: Any = None
+        self._modified_tag: Any = None
+        self.environment = EnvironmentStrip(self)
+        self.inputs = InputsSection(self)
+        self.method = MethodSection(self)
+        self.run = RunSection(self)
+        self.look = LookSection(self)
+        self.check = CheckSection(self)
+        self.apply = ApplySection(self)
+        self.sections = (
+            self.environment, self.inputs, self.method, self.run, self.look, self.check, self.apply
+        )  # fmt: skip
+        # Many changes come at once (a scene loads, nodes swap): one update serves them all.
+        self._update_timer = qt.QTimer()
+        self._update_timer.setSingleShot(True)
+        self._update_timer.setInterval(_UPDATE_MILLISECONDS)
+        self._update_timer.connect("timeout()", self.update)
+
+    def use(self, node: Any) -> None:
+        """Work with a parameter node, or with the scene's own for None."""
+        self.release()
+        self.parameters = self._wrap(node)
+        self._gui_tag = self.parameters.connectGui(self.ui)
+        self._modified_tag = self.parameters.parameterNode.AddObserver("ModifiedEvent", self._modified)
+        for section in self.sections:
+            section.parameters_changed()
+        self.update()
+
+    def parameters_of(self, node_id: str) -> Any:
+        """The wrapped parameters of a parameter node, which need not be the one worked with."""
+        return self._wrap(slicer.mrmlScene.GetNodeByID(node_id))
+
+    def release(self) -> None:
+        """Let go of the parameter node."""
+        if self.parameters is None:
+            return
+        self.parameters.disconnectGui(self._gui_tag)
+        self.parameters.parameterNode.RemoveObserver(self._modified_tag)
+        self.parameters = self._gui_tag = self._modified_tag = None
+
+    def close(self) -> None:
+        """The panel goes for good: nothing of it may run on."""
+        self._update_timer.stop()
+        for section in self.sections:
+            section.close()
+        self.release()
+
+    def scene_closes(self) -> None:
+        """The scene is about to be emptied."""
+        for section in self.sections:
+            section.scene_closes()
+        self.release()
+
+    def node_removed(self, node: Any) -> None:
+        """A node has left the scene."""
+        for section in self.sections:
+            section.node_removed(node)
+        self.update_soon()
+
+    def update(self) -> None:
+        """Let every section show what is."""
+        self._update_timer.stop()
+        if self.parameters is None:
+            return
+        for section in self.sections:
+            section.update()
+
+    def update_soon(self) -> None:
+        """Update once what is going on now is over."""
+        self._update_timer.start()
+
+    def _modified(self, *_: Any) -> None:
+        self.update_soon()
+
+    def say(self, sentence: str, colour: str = widgets.BAD) -> None:
+        """One sentence under the Register button; nothing hides it."""
+        widgets.set_text(self.ui.messageLabel, sentence, colour)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Within it, bad input becomes the panel's sentence."""
+        try:
+            yield
+        except InputError as error:
+            self.say(str(error))

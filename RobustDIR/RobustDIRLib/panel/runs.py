@@ -1,0 +1,333 @@
+"""One registration from the panel: inputs into a run folder, the process, results back, a few milliseconds at a time.
+
+No Qt and no MRML: whoever has a timer calls `Run.advance`, which works for as long as it may and returns. Nothing
+outside the run's folder changes until the caller takes the results of a run that is done.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.panel import exchange
+from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
+from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit
+
+RESULT, HANDOVER, STOP = "result", "handover", "stop"
+RECORD = "run.json"
+STEP_SECONDS = 0.03
+_PREFIX = "RobustDIR-run-"
+# Bytes on disk per voxel of the fixed image and of the moving one: inputs, results, results for the panel.
+_DISK_FIXED, _DISK_MOVING = 60, 20
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels `(z, y, x)` of any real type, and where they lie, mm, LPS."""
+
+    array: NDArray[Any]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Points:
+    """Named points, `(N, 3)`, mm, LPS."""
+
+    points: NDArray[np.float64]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to register; the words are those of `robustdir register`."""
+
+    model: str = "generic"
+    preset: str = "generic"
+    alignment: str = "automatic"
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that one registration is given.
+
+    Attributes:
+        fixed: As it lies in the world.
+        moving: As it lies in the world.
+        method: How.
+        fixed_mask: Where to look, on any grid.
+        moving_mask: Where to look, on any grid.
+        landmarks: Of the fixed and of the moving image, paired, for the run's record.
+    """
+
+    fixed: Volume
+    moving: Volume
+    method: Method
+    fixed_mask: Volume | None = None
+    moving_mask: Volume | None = None
+    landmarks: tuple[Points, Points] | None = None
+
+
+class State(Enum):
+    """Where a run is; the last three are final."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass
+class Results:
+    """What a run that is done leaves.
+
+    Attributes:
+        record: Its `run.json`.
+        headers: Of every volume, by the name of its file.
+        arrays: Their voxels, in the arrays that `allocate` gave.
+        folder: The run's own folder, in the form of `robustdir register`.
+    """
+
+    record: dict[str, Any]
+    headers: dict[str, exchange.Header]
+    arrays: dict[str, Any]
+    folder: Path
+
+
+Allocate = Callable[[str, exchange.Header], NDArray[Any]]
+
+
+def _new_array(_name: str, header: exchange.Header) -> NDArray[Any]:
+    return np.empty(header.shape, header.dtype)
+
+
+class Run:
+    """One registration.
+
+    Args:
+        request: What to register.
+        folder: Empty, of this run alone; see `new_folder`.
+        outlook: Forecast, for progress; if there is none, all stages count alike.
+        wanted: Names of the files of `handover` to take back.
+        allocate: Gives the array a file's voxels are read into, so that they need no copying afterwards.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        folder: Path,
+        outlook: Outlook | None,
+        wanted: tuple[str, ...],
+        allocate: Allocate = _new_array,
+    ) -> None:
+        self.state, self.message, self.folder = State.RUNNING, "", folder
+        self.log: list[str] = []
+        self.warnings: list[str] = []
+        self.took: dict[str, float] = {}
+        self.results: Results | None = None
+        self._request, self._wanted, self._allocate = request, wanted, allocate
+        self._progress = Progress(outlook.stages if outlook else dict.fromkeys(STAGES, 1.0))
+        self._stopping = False
+        self._job: Job | None = None
+        self._work = self._steps()
+        self._enter("hand over")
+
+    @property
+    def stage(self) -> str:
+        """What it is at, one of `forecast.STAGES`."""
+        return self._progress.stage
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop and has not ended yet."""
+        return self._stopping and self.state is State.RUNNING
+
+    @property
+    def fraction(self) -> float:
+        """How far it is by its forecast, from 0 to 1."""
+        return 1.0 if self.state is State.DONE else self._progress.fraction(time.monotonic())
+
+    @property
+    def seconds_left(self) -> float:
+        """By its forecast."""
+        return self._progress.left(time.monotonic())
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the registering process, once there is one."""
+        return self._job.process_id if self._job else None
+
+    def advance(self, seconds: float = STEP_SECONDS) -> State:
+        """Go on for about so long, less if there is only waiting to do."""
+        until = time.monotonic() + seconds
+        while self.state is State.RUNNING:
+            try:
+                waiting = next(self._work)
+            except StopIteration:
+                self._end(State.DONE)
+                break
+            except InputError as error:
+                self._end(State.FAILED, str(error))
+                break
+            if self._stopping and (self._job is None or not waiting):
+                self._end(State.STOPPED)
+            if waiting or time.monotonic() > until:
+                break
+        return self.state
+
+    def stop(self) -> None:
+        """Ask it to end; `advance` until it has."""
+        self._stopping = True
+        if self._job is not None:
+            self._job.stop()
+
+    def kill(self) -> None:
+        """End it now: for when nobody will advance it any more."""
+        self._stopping = True
+        if self.state is State.RUNNING:
+            self._end(State.STOPPED)
+
+    def _end(self, state: State, message: str = "") -> None:
+        self._work.close()
+        if self._job is not None:
+            if state is not State.DONE:
+                self._job.kill()
+            self.log = list(self._job.log)
+        self.state, self.message = state, message
+        if state is not State.DONE:
+            remove_folder(self.folder)
+
+    def _steps(self) -> Generator[bool, None, None]:
+        """The work; yields whether there is only waiting to do."""
+        yield from self._hand_over()
+        self._enter("start")
+        self._job = Job(self._command(), stop_file=self.folder / STOP)
+        exit_code = None
+        while exit_code is None:
+            polled = self._job.poll()
+            for event in polled.events:
+                self._hear(event)
+            self.log, exit_code = self._job.log, polled.exit_code
+            if exit_code is None:
+                yield True
+        if self._stopping:
+            yield False  # and `advance` ends it
+        if exit_code:
+            raise InputError(self.message or reason_of_exit(exit_code, self._job.log))
+        self._enter("take over")
+        yield from self._take_over()
+
+    def _hand_over(self) -> Iterator[bool]:
+        request = self._request
+        volumes = {"fixed": request.fixed, "moving": request.moving}
+        masks = {"fixed_mask": request.fixed_mask, "moving_mask": request.moving_mask}
+        for name, volume in {**volumes, **masks}.items():
+            if volume is not None:
+                for _ in exchange.write_in_steps(self._input(name), volume.array, volume.grid):
+                    yield False
+        for name, points in zip(("fixed", "moving"), request.landmarks or (), strict=False):
+            _write_points(self.folder / f"{name}_landmarks.csv", points)
+            yield False
+
+    def _input(self, name: str) -> Path:
+        return self.folder / f"{name}.mha"
+
+    def _command(self) -> list[str]:
+        request, method = self._request, self._request.method
+        words = ["register", str(self._input("fixed")), str(self._input("moving"))]
+        words += ["--output", str(self.folder / RESULT), "--model", method.model, "--preset", method.preset]
+        words += ["--alignment", method.alignment, "--device", method.device]
+        for name, mask in (("fixed", request.fixed_mask), ("moving", request.moving_mask)):
+            words += [f"--{name}-mask", str(self._input(f"{name}_mask"))] if mask is not None else []
+        if request.landmarks:
+            for name in ("fixed", "moving"):
+                words += [f"--{name}-landmarks", str(self.folder / f"{name}_landmarks.csv")]
+        words += ["--progress", "json", "--stop-file", str(self.folder / STOP)]
+        return library_command(*words, "--hand-over", str(self.folder / HANDOVER))
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "stage" and not event["done"]:
+            self._enter(event["stage"])
+        elif kind == "warning":
+            self.warnings.append(event["message"])
+        elif kind == "error":
+            self.message = event["message"]
+
+    def _enter(self, stage: str) -> None:
+        now = time.monotonic()
+        if self._progress.began:
+            self.took[self._progress.stage] = now - self._progress.began
+        self._progress.enter(stage, now)
+
+    def _take_over(self) -> Iterator[bool]:
+        results = Results(_read_record(self.folder / RESULT / RECORD), {}, {}, self.folder / RESULT)
+        for name in self._wanted:
+            path = self.folder / HANDOVER / name
+            header = exchange.read_header(path)
+            array = self._allocate(name, header)
+            yield False
+            for _ in exchange.read_in_steps(path, header, array):
+                yield False
+            results.headers[name], results.arrays[name] = header, array
+        self._enter("take over")
+        self.results = results
+
+
+def _write_points(path: Path, points: Points) -> None:
+    from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
+
+    write_landmarks(path, Landmarks(points.points, points.names))
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); register again.") from error
+    return record
+
+
+def new_folder(parent: Path, fixed: Grid, moving: Grid) -> Path:
+    """An empty folder for one run.
+
+    Args:
+        parent: The application's folder for temporary files.
+        fixed: Grid of the fixed image, for the room the run will take.
+        moving: Grid of the moving image.
+    Raises:
+        InputError: If it cannot be made there, or the disk has too little room.
+    """
+    needed = _DISK_FIXED * int(np.prod(fixed.shape)) + _DISK_MOVING * int(np.prod(moving.shape))
+    try:
+        free = shutil.disk_usage(parent).free
+        if free < needed:
+            raise InputError(
+                f"The disk of {parent} is full: the registration needs {needed / 2**20:.0f} MiB for its files and "
+                f"{free / 2**20:.0f} MiB are free; free some space, or choose another temporary folder in the "
+                f"application settings."
+            )
+        return Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
+    except OSError as error:
+        raise InputError(
+            f"{parent} cannot take the registration's files ({error.strerror}); choose another temporary folder in "
+            f"the application settings."
+        ) from error
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a run's folder, if it is one."""
+    if folder.name.startswith(_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""Registering from a script of the user: the panel's parameters, without the panel, waiting until it is done."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panel import inputs, outputs
+from RobustDIRLib.panel.runs import Run, State, new_folder, remove_folder
+
+_PAUSE_SECONDS = 0.02
+
+
+def register(parameters: Any) -> None:
+    """Register the volumes of a parameter set and put the results into the scene.
+
+    The registration runs in a process of its own; the application is kept alive meanwhile.
+
+    Args:
+        parameters: Wrapped parameter node of the module.
+    Raises:
+        InputError: If it cannot be done; nothing in the scene has changed then.
+    """
+    request = inputs.request(parameters)
+    pair = parameters.fixedVolume, parameters.movingVolume
+    folder = new_folder(Path(slicer.app.temporaryPath), request.fixed.grid, request.moving.grid)
+    buffers = outputs.Buffers()
+    run = Run(request, folder, None, outputs.wanted(parameters), buffers.allocate)
+    try:
+        while run.advance() is State.RUNNING:
+            slicer.app.processEvents()
+            time.sleep(_PAUSE_SECONDS)
+        if run.results is None:
+            raise InputError(run.message or "The registration was stopped.")
+        outputs.take(parameters, pair, buffers, run.results)
+    finally:
+        run.kill()
+        remove_folder(folder)

@@ -1,0 +1,98 @@
+"""Dice, HD95 and mean distance of structures, before and after: measured in a process of its own.
+
+`python -m RobustDIRLib.panel.structures FOLDER` reads what `hand_over` wrote to the folder and prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panel import exchange
+from RobustDIRLib.panel.jobs import python_executable
+from RobustDIRLib.panel.runs import Volume
+
+FIXED, MOVING, FIELD, NAMES = "fixed_labels.mha", "moving_labels.mha", "field.mha", "names.json"
+
+
+def hand_over(folder: Path, fixed: Volume, moving: Volume, field: Volume, names: Mapping[int, str]) -> Iterator[None]:
+    """Write what the process needs, a few megabytes between two yields.
+
+    Args:
+        folder: Empty.
+        fixed: Label map of the fixed volume's structures.
+        moving: Label map of the moving volume's, with the same numbers for the same structures.
+        field: Displacements from fixed to moving points, `(z, y, x, 3)`, mm, RAS components.
+        names: Of the structures, by number.
+    Raises:
+        InputError: If the folder cannot be written to.
+    """
+    text = json.dumps({str(number): name for number, name in names.items()})
+    try:
+        (folder / NAMES).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written to ({error.strerror}); free some space and try again.") from error
+    for name, volume in ((FIXED, fixed), (MOVING, moving), (FIELD, field)):
+        yield from exchange.write_in_steps(folder / name, volume.array, volume.grid)
+
+
+def command(folder: Path) -> list[str]:
+    """The command line that measures what lies in a folder."""
+    return [python_executable(), "-m", "RobustDIRLib.panel.structures", str(folder)]
+
+
+def measure(folder: Path) -> list[dict[str, Any]]:
+    """Figures of every structure, in the form of a label of `run.json`'s `measures.dice` with more beside it.
+
+    Returns:
+        Rows with `label` (the name), Dice `before` and `after`, `hd95_mm`, `mda_mm` and both with `_before`, each None
+        where it is undefined, and `note` with the reason; rows of structures that one side lacks have `only_in`.
+    """
+    from RobustDIRLib.evaluation.label_scores import evaluate_labels
+    from RobustDIRLib.geometry import swap_lps_ras
+    from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
+    from RobustDIRLib.io.images import Image, resample
+
+    fixed, moving = (Image(*exchange.read(folder / name)) for name in (FIXED, MOVING))
+    names = {int(key): name for key, name in json.loads((folder / NAMES).read_text(encoding="utf-8")).items()}
+    array, grid = exchange.read(folder / FIELD)
+    transform = to_sitk_transform(DisplacementField(swap_lps_ras(array), grid))
+    before = evaluate_labels(fixed, resample(moving, fixed.grid, nearest=True, outside=0), moving)
+    after = evaluate_labels(fixed, resample(moving, fixed.grid, transform, nearest=True, outside=0), moving)
+    rows = [_row(names[label], before.scores[label], after.scores[label]) for label in after.scores]
+    for side, labels in (("fixed", after.only_fixed), ("moving", after.only_moving)):
+        note = f"only in the {side} segmentation"
+        rows += [{"label": names[label], "only_in": side, "note": note} for label in labels]
+    return rows
+
+
+def _row(name: str, before: Any, after: Any) -> dict[str, Any]:
+    reason = after.distances.reason or before.distances.reason
+    return {
+        "label": name,
+        "before": before.dice.value,
+        "after": after.dice.value,
+        "hd95_before_mm": before.distances.hd95_mm.value,
+        "hd95_mm": after.distances.hd95_mm.value,
+        "mda_before_mm": before.distances.mda_mm.value,
+        "mda_mm": after.distances.mda_mm.value,
+        "note": "" if reason is None else reason.words,
+    }
+
+
+def main(folder: str) -> int:
+    """Measure and print; returns 0, or 2 for bad input."""
+    try:
+        event: dict[str, Any] = {"event": "structures", "rows": measure(Path(folder))}
+    except InputError as error:
+        event = {"event": "error", "message": str(error)}
+    sys.stdout.write(json.dumps(event) + "\n")
+    return 0 if event["event"] == "structures" else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

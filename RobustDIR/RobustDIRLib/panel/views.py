@@ -1,0 +1,155 @@
+"""What the slice views show: volumes laid over each other, and the way back to what was there before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import slicer
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What one slice view shows, by node IDs; None for nothing."""
+
+    background: str | None
+    foreground: str | None
+    label: str | None
+    opacity: float
+    compositing: int
+    linked: bool
+    hot_linked: bool
+
+    @classmethod
+    def of(cls, composite: Any) -> Layers:
+        """Of a slice view's composite node."""
+        return cls(
+            composite.GetBackgroundVolumeID(),
+            composite.GetForegroundVolumeID(),
+            composite.GetLabelVolumeID(),
+            composite.GetForegroundOpacity(),
+            composite.GetCompositing(),
+            bool(composite.GetLinkedControl()),
+            bool(composite.GetHotLinkedControl()),
+        )
+
+    def put(self, composite: Any) -> None:
+        """Into a slice view's composite node; volumes that are gone leave their layer empty."""
+        composite.SetBackgroundVolumeID(_present(self.background))
+        composite.SetForegroundVolumeID(_present(self.foreground))
+        composite.SetLabelVolumeID(_present(self.label))
+        composite.SetForegroundOpacity(self.opacity)
+        composite.SetCompositing(self.compositing)
+        composite.SetLinkedControl(self.linked)
+        composite.SetHotLinkedControl(self.hot_linked)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How one volume is coloured."""
+
+    table: str | None
+    window: float
+    level: float
+    automatic: bool
+
+    @classmethod
+    def of(cls, display: Any) -> Colours:
+        """Of a scalar volume's display node."""
+        return cls(
+            display.GetColorNodeID(), display.GetWindow(), display.GetLevel(), bool(display.GetAutoWindowLevel())
+        )
+
+    def put(self, display: Any) -> None:
+        """Into a scalar volume's display node."""
+        display.SetAndObserveColorNodeID(_present(self.table))
+        display.SetAutoWindowLevel(self.automatic)
+        if not self.automatic:
+            display.SetWindowLevel(self.window, self.level)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the Look section changes, as it was before.
+
+    Attributes:
+        layout: Number of the layout.
+        layers: By the IDs of the slice views' composite nodes.
+        colours: By the IDs of volumes' display nodes.
+    """
+
+    layout: int
+    layers: dict[str, Layers]
+    colours: dict[str, Colours]
+
+    @classmethod
+    def take(cls) -> Snapshot:
+        """Of the scene as it is."""
+        layers = {node.GetID(): Layers.of(node) for node in composites()}
+        displays = slicer.util.getNodesByClass("vtkMRMLScalarVolumeDisplayNode")
+        return cls(layout_node().GetViewArrangement(), layers, {node.GetID(): Colours.of(node) for node in displays})
+
+    def restore(self) -> None:
+        """Put everything back that is still there."""
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeDisplayNode"):
+            if node.GetID() in self.colours:
+                self.colours[node.GetID()].put(node)
+        for node in composites():
+            if node.GetID() in self.layers:
+                self.layers[node.GetID()].put(node)
+        layout_node().SetViewArrangement(self.layout)
+
+
+def composites() -> list[Any]:
+    """The composite nodes of all slice views."""
+    return list(slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"))
+
+
+def layout_node() -> Any:
+    """The node that says which views there are."""
+    return slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+
+
+def show(background: Any, foreground: Any = None, opacity: float = 0.0, compositing: int | None = None) -> None:
+    """Show volumes in all slice views.
+
+    Args:
+        background: Volume node, or None.
+        foreground: Volume node laid over it, or None.
+        opacity: Of the foreground, 0 to 1.
+        compositing: How they are mixed, of `vtkMRMLSliceCompositeNode`; by opacity if not given.
+    """
+    mixed = slicer.vtkMRMLSliceCompositeNode.Alpha if compositing is None else compositing
+    for node in composites():
+        link = bool(node.GetLinkedControl()), bool(node.GetHotLinkedControl())
+        ids = [None if volume is None else volume.GetID() for volume in (background, foreground)]
+        Layers(ids[0], ids[1], None, opacity, mixed, *link).put(node)
+
+
+def set_foreground_opacity(opacity: float) -> None:
+    """Of all slice views."""
+    for node in composites():
+        node.SetForegroundOpacity(opacity)
+
+
+def link_slices(linked: bool) -> None:
+    """Whether moving one slice view moves the others of its orientation."""
+    for node in composites():
+        node.SetLinkedControl(linked)
+        node.SetHotLinkedControl(linked)
+
+
+def fit() -> None:
+    """Zoom all slice views so that their background fills them."""
+    slicer.app.layoutManager().resetSliceViews()
+
+
+def show_plot(chart: Any) -> None:
+    """Change to a layout with a plot and show a chart in it."""
+    layout_node().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
+    for node in slicer.util.getNodesByClass("vtkMRMLPlotViewNode"):
+        node.SetPlotChartNodeID(chart.GetID())
+
+
+def _present(node_id: str | None) -> str | None:
+    return node_id if node_id and slicer.mrmlScene.GetNodeByID(node_id) else None

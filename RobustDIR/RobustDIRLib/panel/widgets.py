@@ -1,0 +1,105 @@
+"""Small helpers for the panel's Qt widgets, as PythonQt has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import qt
+
+# Text colours that read on light and dark backgrounds alike.
+GOOD, BAD, CAREFUL, QUIET = "#1f8f3a", "#c62828", "#b26a00", "#7a7a7a"
+
+
+class Choice:
+    """A combo box whose entries have words for people and keys for parameters.
+
+    Args:
+        combo: The widget.
+        options: Text by key.
+        chosen: Called with the key when the user chooses one.
+    """
+
+    def __init__(self, combo: Any, options: Mapping[str, str], chosen: Callable[[str], None]) -> None:
+        self.combo, self._chosen = combo, chosen
+        self.keys: list[str] = []
+        self.set_options(options)
+        combo.connect("currentIndexChanged(int)", self._changed)
+
+    def set_options(self, options: Mapping[str, str]) -> None:
+        """Other entries; the chosen one stays if it is among them."""
+        if list(options) == self.keys:
+            return
+        current = self.key
+        self._quietly(lambda: (self.combo.clear(), self.combo.addItems(list(options.values()))))
+        self.keys = list(options)
+        self.show(current)
+
+    @property
+    def key(self) -> str:
+        """Of the chosen entry; nothing if there is none."""
+        index = self.combo.currentIndex
+        return self.keys[index] if 0 <= index < len(self.keys) else ""
+
+    def show(self, key: str) -> None:
+        """Show a choice without calling anybody; the first entry for a key that is not among them."""
+        index = self.keys.index(key) if key in self.keys else (0 if self.keys else -1)
+        self._quietly(lambda: self.combo.setCurrentIndex(index))
+
+    def _quietly(self, action: Callable[[], object]) -> None:
+        blocked = self.combo.blockSignals(True)
+        action()
+        self.combo.blockSignals(blocked)
+
+    def _changed(self, index: int) -> None:
+        if 0 <= index < len(self.keys):
+            self._chosen(self.keys[index])
+
+
+def fill_table(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Fill a table widget; numbers, which are in all columns but the first, stand right."""
+    blocked = table.blockSignals(True)
+    table.setRowCount(0)
+    table.setColumnCount(len(columns))
+    table.setHorizontalHeaderLabels(list(columns))
+    table.setRowCount(len(rows))
+    for r, row in enumerate(rows):
+        for c, text in enumerate(row):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            if c:
+                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            table.setItem(r, c, item)
+    fit_columns(table)
+    table.blockSignals(blocked)
+
+
+def fit_columns(table: Any) -> None:
+    """As wide as their contents; the first one takes what is left."""
+    table.resizeColumnsToContents()
+    if table.columnCount:
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+
+
+def colour_cell(table: Any, row: int, column: int, colour: str) -> None:
+    """Of a cell's text, in bold."""
+    item = table.item(row, column)
+    item.setForeground(qt.QBrush(qt.QColor(colour)))
+    font = item.font()
+    font.setBold(True)
+    item.setFont(font)
+
+
+def fit_height(table: Any, most_rows: int) -> None:
+    """As high as its rows need, and no higher than so many."""
+    rows = min(table.rowCount, most_rows)
+    height = table.horizontalHeader().height + 4 + sum(table.rowHeight(row) for row in range(rows))
+    table.setFixedHeight(max(height, 48))
+
+
+def set_text(label: Any, text: str, colour: str = "") -> None:
+    """Of a label, which hides where there is nothing to say."""
+    if label.text != text:
+        label.text = text
+    label.setStyleSheet(f"color: {colour}" if colour else "")
+    label.setVisible(bool(text))

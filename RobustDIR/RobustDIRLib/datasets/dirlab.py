@@ -9,11 +9,11 @@ Files are told by their names wherever they lie in the folder, since archives un
 
 Fixed is the end of expiration (T50, eBH), moving the end of inspiration (T00, iBH), as in section 2.3.2.
 
-The files have no header. Sizes and spacings are those of the sets' web pages, which say nothing of direction: x runs to
-the patient's left and y to the back, as in any axial CT, and slices run from head to feet, so that the third axis of
-the direction is (0, 0, -1) in LPS. Voxels are HU + 1024; padding outside the field of view (-2000) becomes -1024 HU,
-and single broken voxels far above bone are clipped to 3071 HU, the top of 12 bits. Landmarks count voxels x, y, z from
-1 in the order of the file, first slice first, and so need no turning.
+The files have no header. Sizes and spacings are those of the sets' web pages. These say nothing of direction; as those
+agree who converted the sets, x runs to the patient's left and y to the back, as in any axial CT, and slices run from
+head to feet, so that the third axis of the direction is (0, 0, -1) in LPS. Voxels are HU + 1024; padding outside the
+field of view (-2000) becomes -1024 HU, and single broken voxels far above bone are clipped to 3071 HU, the top of 12
+bits. Landmarks count voxels x, y, z from 1 in the order of the file, first slice first, and so need no turning.
 """
 
 from __future__ import annotations

@@ -103,10 +103,13 @@ class RawVolume:
             InputError: If the file is missing, of another length, or all its voxels are equal.
         """
         grid = self.grid()
-        voxels = np.fromfile(self.path, dtype="<i2").reshape(grid.shape).astype(np.float32)
-        array = np.clip(voxels + np.float32(self.offset), *self.window)
+        array = np.fromfile(self.path, dtype="<i2").reshape(grid.shape).astype(np.float32)
+        array += self.offset
+        np.clip(array, *self.window, out=array)
         if array.min() == array.max():
-            raise InputError(f"{self.path} is constant (all voxels are {voxels.min():g}); download or unpack it again.")
+            raise InputError(
+                f"{self.path} is constant (all voxels are {array.min():g} HU); download or unpack it again."
+            )
         return Image(array, grid)
 
 

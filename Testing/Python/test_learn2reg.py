@@ -259,7 +259,7 @@ def test_unpaired_images_have_listed_pairs_for_validation(oasis):
 def test_unpaired_images_of_training_are_paired_here_without_those_of_validation(oasis):
     dataset = open_dataset(oasis, split="training")
     assert names(dataset) == ["OASIS_0001_0000-OASIS_0002_0000"]
-    assert dataset.notes == ("3 images are listed without pairs; paired with one another (neighbours).",)
+    assert dataset.notes == ("3 images are listed without pairs; paired as neighbours, 1 in all.",)
     write_json(oasis / "robustdir-dataset.json", {"split": "training", "pairing": "chain", "preset": "generic"})
     dataset = open_dataset(oasis)
     assert names(dataset) == ["OASIS_0001_0000-OASIS_0002_0000", "OASIS_0002_0000-OASIS_0003_0000"]

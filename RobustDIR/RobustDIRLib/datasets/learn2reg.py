@@ -120,8 +120,11 @@ class Listing:
         held_out = {image for split in ("validation", "test") for pair in self.pairs(split) for image in pair}
         images = sorted({self._image(entry) for entry in self._list("training")} - held_out)
         pairing = self.settings.pairing or "neighbours"
-        self.root.notes.append(f"{len(images)} images are listed without pairs; paired with one another ({pairing}).")
-        return pairs_of(images, pairing)
+        pairs = pairs_of(images, pairing)
+        self.root.notes.append(
+            f"{len(images)} images are listed without pairs; paired as {pairing}, {len(pairs)} in all."
+        )
+        return pairs
 
     @cached_property
     def _entries(self) -> dict[str, Listed]:

@@ -57,7 +57,7 @@ bench: $(READY)
 	$(BIN)/python Testing/Benchmarks/run.py
 
 screenshots: $(READY)
-	$(BIN)/python Testing/Benchmarks/screenshots.py
+	PYTHONPATH=Testing $(BIN)/python -m SlicerHeadless.screenshots
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -115,8 +115,11 @@ class ctkCollapsibleButton(qt.QWidget):
         painter, option = QtGui.QPainter(self), qt.QStyleOptionButton()
         option.initFrom(self)
         option.rect = QtCore.QRect(0, 0, self.rect.width(), self._HEADING)
-        option.text = ("\u25b8 " if self._collapsed else "\u25be ") + self._text
-        self.style().drawControl(qt.QStyle.CE_PushButton, option, painter, self)
+        self.style().drawControl(qt.QStyle.CE_PushButtonBevel, option, painter, self)
+        place = option.rect.adjusted(8, 0, -8, 0)
+        arrow = "\u25b8" if self._collapsed else "\u25be"
+        painter.setPen(self.palette.color(QtGui.QPalette.ColorRole.ButtonText))
+        painter.drawText(place, qt.Qt.AlignVCenter | qt.Qt.AlignLeft, f"{arrow}  {self._text}")
         painter.end()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from RobustDIRLib import warping
-from RobustDIRLib.synthesis.deformations import DeformationConfig, apply_velocities, sample_velocity
+from RobustDIRLib.synthesis.deformations import DeformationConfig, apply_velocities, sample_velocities, sample_velocity
 from RobustDIRLib.synthesis.random import generator
 
 SHAPE = (40, 32, 48)
@@ -22,6 +22,19 @@ def test_step_2_defaults_are_the_papers() -> None:
     assert config.sigma_max == 3
     assert config.squarings == 5
     assert config.affine_probability == 0
+
+
+def test_calm_pairs_move_at_most_half_as_far_in_both_images() -> None:
+    def spreads(probability: float) -> torch.Tensor:
+        config = DeformationConfig(calm_probability=probability)
+        drawn = [sample_velocities(SHAPE, config, generator(5, i), reduction=2) for i in range(30)]
+        return torch.tensor([[float(v.norm(dim=1).mean()) for v in pair] for pair in drawn])
+
+    usual, calm = spreads(0.0), spreads(1.0)
+    assert calm.mean() < 0.4 * usual.mean()
+    assert calm.min() > 0
+    assert float(torch.corrcoef(calm.T)[0, 1]) > 0.3  # one scale for both; separate draws do not go together
+    assert abs(float(torch.corrcoef(usual.T)[0, 1])) < 0.3
 
 
 def test_three_grids_of_their_own_sigma_add_up() -> None:

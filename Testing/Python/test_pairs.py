@@ -73,7 +73,7 @@ def test_texture_moves_with_the_tissue(a_label_map: torch.Tensor) -> None:
     cut = (..., slice(10, -10), slice(10, -10), slice(10, -10))
     warped = warping.warp(pair.moving, pair.truth.displacement)
     after, before = (np.corrcoef(i[cut].flatten(), pair.fixed[cut].flatten())[0, 1] for i in (warped, pair.moving))
-    assert after > 0.7 > before
+    assert after > 0.85 and before < 0.8
 
 
 def test_a_map_smaller_than_the_pair_is_refused(a_label_map: torch.Tensor) -> None:

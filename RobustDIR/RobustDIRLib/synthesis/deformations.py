@@ -23,6 +23,8 @@ class DeformationConfig:
         affine_probability: How often a linear velocity is added (0 in the paper).
         affine_sigma: Spread of the linear velocity's matrix, scaled by U(0, 1).
         shift_sigma: Spread of the constant velocity that comes with it, scaled by U(0, 1).
+        calm_probability: How often both velocities of a pair are scaled by U(0, 0.5), so that pairs that nearly match
+            already are learnt to be left so (0 in the paper).
         squarings: Steps of scaling and squaring.
     """
 
@@ -31,6 +33,7 @@ class DeformationConfig:
     affine_probability: float = 0.0
     affine_sigma: float = 0.06
     shift_sigma: float = 4.0
+    calm_probability: float = 0.0
     squarings: int = 5
 
 
@@ -62,6 +65,15 @@ def sample_velocity(shape: Sequence[int], config: DeformationConfig, g: Generato
     if chance(config.affine_probability, g):
         velocity += _linear_velocity(small, reduction, config, g)
     return velocity / reduction
+
+
+def sample_velocities(
+    shape: Sequence[int], config: DeformationConfig, g: Generator, *, reduction: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Draw the velocities of the fixed and the moving image of a pair, as `sample_velocity` makes each."""
+    scale = uniform(0, 0.5, g) if chance(config.calm_probability, g) else 1.0
+    fixed, moving = (scale * sample_velocity(shape, config, g, reduction=reduction) for _ in range(2))
+    return fixed, moving
 
 
 def apply_velocities(fixed: Tensor, moving: Tensor, squarings: int = 5) -> tuple[Tensor, Tensor, Deformation]:

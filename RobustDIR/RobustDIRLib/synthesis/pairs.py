@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from RobustDIRLib import warping
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.synthesis.deformations import DeformationConfig, apply_velocities, sample_velocity
+from RobustDIRLib.synthesis.deformations import DeformationConfig, apply_velocities, sample_velocities
 from RobustDIRLib.synthesis.intensities import (
     CorruptionConfig,
     IntensityConfig,
@@ -86,7 +86,7 @@ def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Pair:
     scene = _crop(labels, config.side, g)
     scene = _mirror(scene, g) if config.mirror else scene
     shape = tuple(scene.shape)
-    fixed, moving = (sample_velocity(shape, config.deformation, g, reduction=config.reduction) for _ in range(2))
+    fixed, moving = sample_velocities(shape, config.deformation, g, reduction=config.reduction)
     *deformations, truth = apply_velocities(fixed, moving, config.deformation.squarings)
     contrasts = sample_contrasts(config.intensity, LABELS, g)
     texture = sample_texture(shape, g) if any(c.texture.any() for c in contrasts) else None

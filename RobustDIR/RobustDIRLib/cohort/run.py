@@ -7,6 +7,7 @@ all results there when it is done sums up.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,7 +47,7 @@ from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.registration.record import versions
 
-_NAMED = 3
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}(\.|$)")
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
     )
     _make(folder)
     with locked(folder, rank) as scratch:
+        if rank.world == 1:  # of several, another may be writing this very moment
+            _sweep(folder)
         plan = merged(read_evaluation(folder), plan, folder)
         survey = _Survey(folder, request, methods, conditions)
         tasks = survey.tasks(dataset.cases[rank.rank :: rank.world], listener)
@@ -159,6 +162,13 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--output {folder} cannot be made ({error.strerror}); give another folder.") from error
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what killed writers left: files under the names that `files.written_atomically` gives for the time."""
+    for path in folder.rglob(".*"):
+        if _TEMPORARY.match(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _threads(request: Request) -> int:

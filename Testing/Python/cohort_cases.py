@@ -1,0 +1,262 @@
+"""A small data set, methods whose outcome is known, and ways to run an evaluation without processes of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from registration_cases import grid_about, picture
+from RobustDIRLib.baselines.method import Outcome, Pair
+from RobustDIRLib.baselines.timing import Cost
+from RobustDIRLib.cohort import figures, work
+from RobustDIRLib.cohort import run as running
+from RobustDIRLib.cohort.results import AS_THEY_ARE, Key
+from RobustDIRLib.cohort.work import perform
+from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image, write_image
+from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
+
+MIDDLE = np.array([30.0, -20.0, 10.0])
+FIXED_GRID = grid_about(MIDDLE, (13, 17, 15), (5.3, 4.1, 6.1), (12, -8, 20), (1, -1, 1))
+_STEP = 0.25  # mm by which the moving grids of neighbouring cases differ: methods tell the case by it
+OTHER_GRID = grid_about(MIDDLE + [2, -1, 1], (21, 23, 19), (3.1, 3.3, 3.7), (4, 6, -8))
+POINTS = MIDDLE + np.array([[0.0, 0, 0], [-12, 5, 10], [14, -6, -9], [5, 10, -12], [9, 4, 13]])
+
+
+def shift_of(number: int) -> np.ndarray:
+    """By how much the moving body of a case lies elsewhere, mm: no two alike."""
+    return np.array([2.0 + number, -3.0, 1.5 * number])
+
+
+def moving_grid(number: int) -> Grid:
+    return grid_about(MIDDLE + [1 + _STEP * number, 2, -3], (18, 16, 19), (4.3, 4.9, 4.7), (-10, 25, 8), (-1, 1, 1))
+
+
+def number_of(moving: Grid) -> int:
+    return round((moving.origin[0] - moving_grid(0).origin[0]) / _STEP)
+
+
+def labels_of(image: Image) -> Image:
+    return Image(np.digitize(image.array, [0.2, 0.5, 0.75]).astype(np.uint8), image.grid)
+
+
+def write_case(folder: Path, number: int) -> None:
+    """Fixed and moving image, labels and landmarks of one case; the moving body lies `shift_of` away."""
+    folder.mkdir(parents=True)
+    shift = shift_of(number)
+    fixed = picture(FIXED_GRID, lambda p: p - MIDDLE, noise=0.01)
+    moving = picture(moving_grid(number), lambda p: p - MIDDLE - shift)
+    for name, image, at in (("fixed", fixed, 0 * shift), ("moving", moving, shift)):
+        write_image(folder / f"{name}.nii.gz", image)
+        write_image(folder / f"{name}_labels.nii.gz", labels_of(image))
+        write_landmarks(folder / f"{name}_landmarks.csv", Landmarks(POINTS + at))
+
+
+def case_of(folder: Path, subject: str | None = None) -> Case:
+    return Case(
+        folder.name,
+        subject or folder.name,
+        "generic",
+        ImageFile(folder / "fixed.nii.gz"),
+        ImageFile(folder / "moving.nii.gz"),
+        fixed_landmarks=LandmarkFile(folder / "fixed_landmarks.csv"),
+        moving_landmarks=LandmarkFile(folder / "moving_landmarks.csv"),
+        fixed_labels=LabelFile(folder / "fixed_labels.nii.gz"),
+        moving_labels=LabelFile(folder / "moving_labels.nii.gz"),
+    )
+
+
+def write_dataset(folder: Path, cases: int) -> None:
+    for number in range(cases):
+        write_case(folder / f"case{number}", number)
+
+
+def open_dataset(path, kind="auto", split=None) -> Dataset:
+    """A stand-in for the library's: each folder a case, the first two of one subject."""
+    folders = sorted(Path(path).glob("case*"))
+    cases = [case_of(folder, "case0" if folder.name == "case1" else None) for folder in folders]
+    return Dataset(name="bodies", kind="folders", folder=Path(path), cases=tuple(cases))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Knows where the body lies but for an error, mm along x."""
+
+    name: str
+    error: float = 0.0
+    seconds: float = 0.0
+    inverse: bool = True
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        time.sleep(self.seconds)
+        offset = shift_of(number_of(pair.moving.grid)) + [self.error, 0, 0]
+        there, back = (sitk.TranslationTransform(3, tuple(map(float, s * offset))) for s in (1, -1))
+        return Outcome(there, back if self.inverse else None)
+
+
+@dataclass(frozen=True)
+class Still:
+    """Changes nothing, and takes its time."""
+
+    name: str = "still"
+    seconds: float = 0.0
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        time.sleep(self.seconds)
+        return Outcome(sitk.TranslationTransform(3), sitk.TranslationTransform(3))
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """Refuses every pair, or fails by a mistake."""
+
+    name: str = "refusing"
+    mistake: bool = False
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        if self.mistake:
+            raise ZeroDivisionError("one\ntoo many")
+        raise InputError("the pair is too hard; give another.")
+
+
+METHODS = {m.name: m for m in (Still(), Shift("good"), Shift("fair", 2.0, inverse=False), Refusing())}
+
+
+def find_method(name: str, device: str = "auto"):
+    if name not in METHODS:
+        raise InputError(f"--methods {name}: there is no such method.")
+    return METHODS[name]
+
+
+def measured_here(method, pair: Pair, threads: int):
+    """A stand-in for `timing.measured` without a process of its own."""
+    return method.register(pair, threads), Cost(0.25, 0.5, 2**28)
+
+
+def work_through_here(tasks, jobs, settings, scratch, told) -> None:
+    """A stand-in for `workers.work_through` without processes."""
+    for task in tasks:
+        perform(task, settings, told)
+
+
+def stand_in(monkeypatch) -> None:
+    """Let `run.evaluate` work in this process, on `open_dataset` and `METHODS`."""
+    monkeypatch.setattr(running, "open_dataset", open_dataset)
+    monkeypatch.setattr(running, "find_method", find_method)
+    monkeypatch.setattr(running, "work_through", work_through_here)
+    monkeypatch.setattr(work, "measured", measured_here)
+    monkeypatch.setattr(figures, "available", lambda: False)  # they take most of the time, and have their own tests
+
+
+class Ear:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.left: list[Key] = []
+        self.kept: list[Key] = []
+        self.made: list[Key] = []
+        self.failed: dict[Key, str] = {}
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def start(self, left, kept, jobs) -> None:
+        self.left, self.kept = list(left), [key for key, _ in kept]
+
+    def ended(self, event) -> None:
+        self.made.append(event.key)
+        if event.reason:
+            self.failed[event.key] = event.reason
+
+
+@dataclass(frozen=True)
+class DeadlyFile:
+    """An image whose reading ends the process, as want of memory would."""
+
+    path: Path
+
+    def grid(self) -> Grid:
+        return FIXED_GRID
+
+    def read(self) -> Image:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Writes down which process runs it and which one started that, and takes a minute."""
+
+    path: Path
+    name: str = "telling"
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        self.path.with_suffix(".part").write_text(f"{os.getpid()} {os.getppid()}")
+        self.path.with_suffix(".part").rename(self.path)
+        time.sleep(60)
+        raise AssertionError
+
+
+def main(data: str, output: str, *methods: str) -> int:
+    """Evaluate as `stand_in` lets it, in a process of its own; a line for each result."""
+
+    class Printing(Ear):
+        def ended(self, event) -> None:
+            print(event.key.case, event.key.method, flush=True)
+
+        def say(self, sentence: str) -> None:
+            print("said:", sentence, flush=True)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        stand_in(monkeypatch)
+        try:
+            running.evaluate(running.Request(Path(data), methods, worst=0), Path(output), Printing())
+        except InputError as error:
+            print(f"refused: {error}", flush=True)
+            return 2
+    return 0
+
+
+def command(*words: str | Path) -> list[str]:
+    """The command line of a process that runs one function of this file."""
+    paths = [path for path in sys.path if path]
+    function, *arguments = map(str, words)
+    code = (
+        f"import sys; sys.path[:0] = {paths!r}; import cohort_cases; sys.exit(cohort_cases.{function}(*sys.argv[1:]))"
+    )
+    return [sys.executable, "-c", code, *arguments]
+
+
+def work_once(data: str, report: str) -> int:
+    """Work through one case by `Telling`, in real processes."""
+    from RobustDIRLib.cohort.work import Task, WorkSettings
+    from RobustDIRLib.cohort.workers import work_through
+
+    case = open_dataset(data).cases[0]
+    task = Task(case, ((Telling(Path(report)), AS_THEY_ARE),))
+    work_through([task], 1, WorkSettings(Path(data, "out"), pictures=0), Path(data), print)
+    return 0

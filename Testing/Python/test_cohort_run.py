@@ -1,0 +1,404 @@
+"""Evaluating a data set: what counts, what is made anew, what goes on when something fails. No processes of its own."""
+
+import csv
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import cohort_cases as cases
+from RobustDIRLib.cohort import run as running
+from RobustDIRLib.cohort.conditions import Perturbations
+from RobustDIRLib.cohort.results import Condition, Key
+from RobustDIRLib.cohort.run import Request, evaluate
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.images import Image, read_image, read_labels, write_image
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("original")
+    cases.write_dataset(folder, 3)
+    return folder
+
+
+@pytest.fixture
+def dataset(original, tmp_path):
+    """Three cases, the first two of one subject."""
+    return shutil.copytree(original, tmp_path / "data")
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch):
+    cases.stand_in(monkeypatch)
+
+
+@pytest.fixture
+def evaluating(dataset, tmp_path):
+    """Evaluate into one folder; gives the summary and what was told."""
+
+    def run(*methods: str, **wanted):
+        ear = cases.Ear()
+        request = Request(dataset, methods or ("still", "good"), **{"worst": 0, **wanted})
+        return evaluate(request, tmp_path / "out", ear), ear
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Rows of a CSV of the folder."""
+
+    def read(name: str) -> list[dict[str, str]]:
+        with (tmp_path / "out" / name).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
+
+
+def found(rows, case: str, method: str, **more: str) -> dict[str, str]:
+    wanted = {"case": case, "method": method, "perturbation": "none", **more}
+    (row,) = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+    return row
+
+
+class TestNumbers:
+    def test_known_shifts_are_measured(self, evaluating, table):
+        evaluating("still", "good", "fair")
+        rows = table("pairs.csv")
+        for number in range(3):
+            start = np.linalg.norm(cases.shift_of(number))
+            for method, error in (("still", start), ("good", 0.0), ("fair", 2.0)):
+                row = found(rows, f"case{number}", method)
+                assert float(row["tre_mean_mm"]) == pytest.approx(error, abs=1e-5)
+                assert float(row["tre_mean_before_mm"]) == pytest.approx(start, abs=1e-5)
+                assert float(row["folding_percent"]) == 0
+                assert float(row["sdlogj"]) == pytest.approx(0, abs=1e-5)
+            assert float(found(rows, f"case{number}", "good")["dice"]) > 0.6
+            assert float(found(rows, f"case{number}", "good")["ssim"]) > float(row["ssim_before"])
+
+    def test_inverse_is_measured_where_there_is_one(self, evaluating, table):
+        evaluating("good", "fair")
+        assert float(found(table("pairs.csv"), "case0", "good")["inverse_p95_mm"]) == pytest.approx(0, abs=1e-9)
+        without = found(table("pairs.csv"), "case0", "fair")
+        assert without["inverse_p95_mm"] == ""
+        assert "inverse_mean_mm, inverse_p95_mm: there is no inverse transform" in without["undefined"]
+
+    def test_every_landmark_and_label_has_a_row(self, evaluating, table):
+        evaluating("still", "good")
+        assert len(table("landmarks.csv")) == 3 * 2 * len(cases.POINTS)
+        assert len(table("labels.csv")) == 3 * 2 * 3
+        row = table("landmarks.csv")[1]
+        assert [float(row[f"fixed_{axis}_mm"]) for axis in "xyz"] == pytest.approx(cases.POINTS[1], abs=1e-3)
+        assert row["subject"] == "case0"
+
+    def test_cost_is_as_measured(self, evaluating, table):
+        evaluating("still", threads=2)
+        row = table("pairs.csv")[0]
+        assert [float(row[name]) for name in ("wall_s", "cpu_s", "peak_gib", "threads")] == [0.25, 0.5, 0.25, 2]
+
+
+class TestResuming:
+    def test_finished_results_are_kept(self, evaluating, tmp_path):
+        evaluating("still")
+        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "results").rglob("*.json")}
+        summary, ear = evaluating("still", "good")
+        assert {key.method for key in ear.made} == {"good"}
+        assert {key.method for key in ear.kept} == {"still"}
+        assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+        assert (summary.done, summary.failed) == (6, 0)
+
+    def test_other_methods_stay_in_the_tables(self, evaluating, table):
+        evaluating("still")
+        evaluating("good")
+        assert {row["method"] for row in table("pairs.csv")} == {"still", "good"}
+
+    @pytest.mark.parametrize("damage", ["half", "empty", "foreign", "swapped"])
+    def test_damaged_result_is_said_and_made_anew(self, evaluating, tmp_path, table, damage):
+        evaluating("still")
+        path, other = (Key(name, "still").path(tmp_path / "out") for name in ("case1", "case2"))
+        whole = path.read_text()
+        path.write_text({"half": whole[:99], "empty": "", "foreign": "{}", "swapped": other.read_text()}[damage])
+        summary, ear = evaluating("still")
+        assert ear.made == [Key("case1", "still")]
+        assert str(path) in ear.said[0]
+        assert "made anew" in ear.said[0]
+        assert summary.done == len(table("pairs.csv")) == 3
+
+    def test_leftovers_of_a_killed_write_are_swept_away(self, evaluating, tmp_path):
+        evaluating("still")
+        litter = Key("case1", "still").path(tmp_path / "out").with_name(f".{'0a' * 16}.json")
+        litter.write_text("{")
+        evaluating("still")
+        assert not litter.exists()
+
+    def test_foreign_files_are_left_out_and_named(self, evaluating, tmp_path, table):
+        evaluating("still")
+        Key("case9", "still").path(tmp_path / "out").write_text("{}")
+        _, ear = evaluating("still")
+        assert len(table("pairs.csv")) == 3
+        assert any("case9.json" in sentence for sentence in ear.said)
+
+    def test_failures_are_tried_again(self, evaluating, dataset):
+        image = read_image(dataset / "case1" / "fixed.nii.gz")
+        (dataset / "case1" / "fixed.nii.gz").unlink()
+        summary, ear = evaluating("still")
+        assert (summary.done, summary.failed) == (2, 1)
+        assert "fixed.nii.gz" in ear.failed[Key("case1", "still")]
+        write_image(dataset / "case1" / "fixed.nii.gz", image)
+        summary, ear = evaluating("still")
+        assert (summary.done, summary.failed) == (3, 0)
+        assert ear.made == [Key("case1", "still")]
+
+
+class TestOtherSettings:
+    def test_changed_method_is_refused_and_not_mixed(self, evaluating, monkeypatch, tmp_path, table):
+        evaluating("fair")
+        monkeypatch.setitem(cases.METHODS, "fair", cases.Shift("fair", 5.0))
+        with pytest.raises(InputError, match=r"3 results made with other settings .*method.error: 2.0 -> 5.0.*--redo"):
+            evaluating("fair")
+        assert float(table("pairs.csv")[0]["tre_mean_mm"]) == pytest.approx(2, abs=1e-5)
+        summary, ear = evaluating("fair", redo=True)
+        assert len(ear.made) == summary.done == 3
+        assert float(table("pairs.csv")[0]["tre_mean_mm"]) == pytest.approx(5, abs=1e-5)
+
+    def test_changed_image_is_noticed_by_its_checksum(self, evaluating, dataset):
+        evaluating("still")
+        path = dataset / "case2" / "moving.nii.gz"
+        image = read_image(path)
+        write_image(path, Image(image.array * 2, image.grid))
+        with pytest.raises(InputError, match=r"1 results .*input.moving"):
+            evaluating("still")
+
+    def test_touched_but_equal_files_are_the_same(self, evaluating, dataset):
+        evaluating("still")
+        for path in dataset.rglob("*.nii.gz"):
+            os.utime(path, (1, 1))
+        assert evaluating("still")[1].made == []
+
+    def test_moved_data_set_is_the_same(self, evaluating, dataset, tmp_path):
+        evaluating("still")
+        shutil.copytree(dataset, tmp_path / "moved")
+        ear = cases.Ear()
+        evaluate(Request(tmp_path / "moved", ("still",), worst=0), tmp_path / "out", ear)
+        assert ear.made == []
+
+    def test_other_seed_of_a_perturbation_is_another_setting(self, evaluating):
+        evaluating("still", perturb=("low-dose=5",))
+        with pytest.raises(InputError, match="6 results|3 results"):
+            evaluating("still", perturb=("low-dose=5",), perturbations=Perturbations(seed=1))
+
+    def test_another_data_set_is_refused(self, evaluating, monkeypatch):
+        evaluating("still")
+        from dataclasses import replace
+
+        monkeypatch.setattr(running, "open_dataset", lambda *a: replace(cases.open_dataset(*a), name="others"))
+        with pytest.raises(InputError, match="holds the evaluation of bodies"):
+            evaluating("still")
+
+    def test_a_data_set_may_grow(self, evaluating, dataset, table):
+        evaluating("still")
+        cases.write_case(dataset / "case3", 3)
+        _, ear = evaluating("still")
+        assert ear.made == [Key("case3", "still")]
+        assert len(table("pairs.csv")) == 4
+
+
+class TestFailures:
+    def test_one_fails_and_the_rest_goes_on(self, evaluating, table, tmp_path):
+        summary, ear = evaluating("refusing", "good")
+        assert (summary.done, summary.failed) == (3, 3)
+        assert set(ear.failed.values()) == {"the pair is too hard; give another."}
+        row = found(table("pairs.csv"), "case1", "refusing")
+        assert (row["status"], row["reason"], row["dice"]) == ("failed", "the pair is too hard; give another.", "")
+        content = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert content["counts"] == {"planned": 6, "done": 3, "failed": 3, "missing": 0}
+        assert len(content["failures"]) == 3
+
+    def test_a_mistake_is_one_line_and_its_traceback_is_kept(self, evaluating, monkeypatch, tmp_path):
+        monkeypatch.setitem(cases.METHODS, "refusing", cases.Refusing(mistake=True))
+        _, ear = evaluating("refusing")
+        assert set(ear.failed.values()) == {"ZeroDivisionError: too many"}
+        record = json.loads(Key("case0", "refusing").path(tmp_path / "out").read_text())["result"]
+        assert "in register" in record["traceback"]
+
+    def test_nan_is_refused_with_its_file(self, evaluating, dataset):
+        path = dataset / "case0" / "moving.nii.gz"
+        image = read_image(path)
+        array = image.array.copy()
+        array[3, 4, 5] = np.nan
+        write_image(path, Image(array, image.grid))
+        summary, ear = evaluating("still", "good")
+        assert (summary.done, summary.failed) == (4, 2)
+        assert "moving.nii.gz has 1 of" in ear.failed[Key("case0", "good")]
+
+    def test_a_transform_that_is_not_finite_is_refused(self, evaluating, monkeypatch):
+        monkeypatch.setitem(cases.METHODS, "fair", cases.Shift("fair", float("nan")))
+        _, ear = evaluating("fair")
+        assert "NaN or infinite" in ear.failed[Key("case0", "fair")]
+
+    def test_unknown_methods_and_perturbations_end_before_anything_is_made(self, evaluating, tmp_path):
+        for wanted, message in (
+            ((("nonesuch",), {}), "nonesuch"),
+            ((("still",), {"perturb": ("fog",)}), "--perturb fog"),
+            ((("still",), {"perturb": ("low-dose=a",)}), "--perturb low-dose=a"),
+            ((("still",), {"perturb": ("low-dose=-1",)}), "out of its range"),
+            ((("still",), {"perturb": ("hu-window",)}), "lung-ct"),
+        ):
+            with pytest.raises(InputError, match=message):
+                evaluating(*wanted[0], **wanted[1])
+        assert not (tmp_path / "out").exists()
+
+
+class TestLabels:
+    def test_unequal_label_sets_are_compared_where_they_meet(self, evaluating, dataset, table):
+        for name, old, new in (("fixed", 2, 9), ("moving", 3, 12)):
+            path = dataset / "case0" / f"{name}_labels.nii.gz"
+            labels = read_labels(path)
+            write_image(path, Image(np.where(labels.array == old, new, labels.array).astype(np.uint8), labels.grid))
+        evaluating("good")
+        rows = {row["label"]: row for row in table("labels.csv") if row["case"] == "case0"}
+        assert set(rows) == {"1", "2", "3", "9", "12"}
+        assert rows["1"]["dice"]
+        assert {label for label, row in rows.items() if row["reason"].startswith("only the fixed")} == {"3", "9"}
+        assert {label for label, row in rows.items() if row["reason"].startswith("only the moving")} == {"2", "12"}
+        pair = found(table("pairs.csv"), "case0", "good")
+        assert pair["labels"] == "1"
+        assert float(pair["dice"]) == pytest.approx(float(rows["1"]["dice"]))
+        assert "labels 3, 9 are in the fixed label map alone" in pair["notes"]
+
+    def test_label_that_vanishes_counts_as_no_overlap_and_no_distance(self, evaluating, dataset, table):
+        path = dataset / "case0" / "moving_labels.nii.gz"
+        labels = read_labels(path)
+        array = np.where(labels.array == 3, 0, labels.array)
+        array[0, 0, 0] = 3  # a corner that lies beyond the fixed image
+        write_image(path, Image(array, labels.grid))
+        evaluating("good")
+        (row,) = [row for row in table("labels.csv") if row["case"] == "case0" and row["label"] == "3"]
+        assert (row["dice"], row["hd95_mm"], row["warped_voxels"]) == ("0.0", "", "0")
+        assert "vanished" in row["reason"]
+        pair = found(table("pairs.csv"), "case0", "good")
+        assert "labels 3 vanished after warping" in pair["notes"]
+        assert float(pair["dice"]) < float(found(table("pairs.csv"), "case1", "good")["dice"])
+
+    def test_label_maps_on_other_grids_are_brought_over_and_it_is_said(self, evaluating, dataset, table):
+        evaluating("good")
+        at_home = float(found(table("pairs.csv"), "case0", "good")["dice"])
+        for name, number in (("fixed", None), ("moving", 0)):
+            shift = 0 if number is None else cases.shift_of(number)
+            image = cases.picture(cases.OTHER_GRID, lambda p, s=shift: p - cases.MIDDLE - s)
+            write_image(dataset / "case0" / f"{name}_labels.nii.gz", cases.labels_of(image))
+        evaluating("good", redo=True)
+        pair = found(table("pairs.csv"), "case0", "good")
+        assert "the fixed label map lies on another grid" in pair["notes"]
+        assert "the moving label map lies on another grid" in pair["notes"]
+        assert float(pair["dice"]) == pytest.approx(at_home, abs=0.1)
+
+    def test_a_case_without_labels_or_landmarks_says_so(self, evaluating, monkeypatch, table):
+        from dataclasses import replace
+
+        def bare(*args):
+            opened = cases.open_dataset(*args)
+            none = dict.fromkeys(("fixed_labels", "moving_labels", "fixed_landmarks", "moving_landmarks"))
+            return replace(opened, cases=tuple(replace(case, **none) for case in opened.cases))
+
+        monkeypatch.setattr(running, "open_dataset", bare)
+        evaluating("good")
+        row = table("pairs.csv")[0]
+        assert "there is no pair of label maps" in row["undefined"]
+        assert "there are no paired landmarks" in row["undefined"]
+        assert (row["dice"], row["tre_mean_mm"], row["labels"], row["landmarks"]) == ("", "", "0", "0")
+        assert float(row["nmi"]) > 1
+
+
+class TestPerturbations:
+    def test_measures_are_taken_on_the_images_as_they_are(self, evaluating, table):
+        evaluating("good", perturb=("inversion=1", "low-dose=0,5"))
+        rows = [row for row in table("pairs.csv") if row["case"] == "case1"]
+        assert [(row["perturbation"], row["strength"]) for row in rows] == [
+            ("none", ""), ("inversion", "1.0"), ("low-dose", "5.0"),
+        ]  # fmt: skip
+        assert len({row["ncc_before"] for row in rows}) == 1
+        plain, inverted, _ = rows
+        assert float(plain["ncc"]) > 0.8
+        assert inverted["wall_s"]
+
+    def test_methods_see_perturbed_images_alike_and_each_image_its_own(self, evaluating, monkeypatch):
+        seen = {}
+
+        class Watching(cases.Still):
+            def register(self, pair, threads):
+                seen.setdefault(self.name, []).append(pair)
+                return super().register(pair, threads)
+
+        monkeypatch.setitem(cases.METHODS, "a", Watching("a"))
+        monkeypatch.setitem(cases.METHODS, "b", Watching("b"))
+        evaluating("a", "b", limit=1, perturb=("low-dose=5,10",))
+        plain, weak, strong = seen["a"]
+        assert np.array_equal(weak.fixed.array, seen["b"][1].fixed.array)
+        noise = [(one.fixed.array - plain.fixed.array) for one in (weak, strong)]
+        assert np.allclose(2 * noise[0], noise[1], atol=1e-4 * np.abs(noise[1]).max())
+        other = weak.moving.array - plain.moving.array
+        assert abs(np.corrcoef(noise[0].ravel()[:2000], other.ravel()[:2000])[0, 1]) < 0.5
+
+    @pytest.mark.parametrize("which", ["fixed", "moving"])
+    def test_one_image_alone(self, evaluating, monkeypatch, which):
+        seen = []
+
+        class Watching(cases.Still):
+            def register(self, pair, threads):
+                seen.append(pair)
+                return super().register(pair, threads)
+
+        monkeypatch.setitem(cases.METHODS, "a", Watching("a"))
+        evaluating("a", limit=1, perturb=("inversion=1",), perturbations=Perturbations(which))
+        plain, perturbed = seen
+        for role in ("fixed", "moving"):
+            same = np.array_equal(getattr(plain, role).array, getattr(perturbed, role).array)
+            assert same == (role != which)
+
+    def test_strengths_are_places_of_their_own(self, evaluating, tmp_path):
+        evaluating("still", limit=1, perturb=("inversion=0.25,0.5",))
+        for strength in (0.25, 0.5):
+            assert Key("case0", "still", Condition("inversion", strength)).path(tmp_path / "out").is_file()
+
+
+class TestRanks:
+    """Processes of one run as `torchrun` starts them, one after the other here."""
+
+    @pytest.fixture
+    def as_rank(self, monkeypatch):
+        def set_rank(rank: int, world: int = 2, run: str = "r1") -> None:
+            for name, value in {"RANK": rank, "WORLD_SIZE": world, "TORCHELASTIC_RUN_ID": run}.items():
+                monkeypatch.setenv(name, str(value))
+
+        return set_rank
+
+    def test_cases_are_shared_and_the_last_sums_up(self, evaluating, as_rank, tmp_path, table):
+        as_rank(0)
+        first, ear = evaluating("still", "good")
+        assert {key.case for key in ear.made} == {"case0", "case2"}
+        assert not first.complete
+        assert not (tmp_path / "out" / "summary.json").exists()
+        assert "2 of 6 results are still missing" in ear.said[-1]
+        as_rank(1)
+        second, ear = evaluating("still", "good")
+        assert {key.case for key in ear.made} == {"case1"}
+        assert second.complete
+        assert len(table("pairs.csv")) == 6
+
+    @pytest.mark.parametrize(("rank", "world"), [("2", "2"), ("-1", "2"), ("a", "2"), ("0", "0")])
+    def test_ranks_that_make_no_sense_are_refused(self, evaluating, monkeypatch, rank, world):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", world)
+        with pytest.raises(InputError, match=f"RANK {rank} and WORLD_SIZE {world}"):
+            evaluating("still")
+
+    def test_processors_are_shared_among_jobs_and_ranks(self, monkeypatch, dataset):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+        assert running._threads(Request(dataset, (), jobs=3)) == 2
+        assert running._threads(Request(dataset, (), jobs=30)) == 1
+        assert running._threads(Request(dataset, (), jobs=3, threads=5)) == 5

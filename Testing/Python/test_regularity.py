@@ -89,8 +89,8 @@ def test_points_are_those_of_the_mask(oblique_grid: Grid) -> None:
     mask = np.zeros(oblique_grid.shape, np.uint8)
     mask[3, 4:9, 6:20] = 1
     points = oblique_grid.points_from_voxels(np.argwhere(mask))
-    expected = np.linalg.norm(0.1 * points, axis=1)
-    found = inverse_consistency(oblique_grid, lambda p: 1.1 * p, lambda p: p, mask=mask)
+    expected = np.linalg.norm(1.1 * (points + [5, 0, -9]) - points, axis=1)
+    found = inverse_consistency(oblique_grid, shifted((5, 0, -9)), lambda p: 1.1 * p, mask=mask)
     figures = [found.mean_mm.value, found.p95_mm.value, found.max_mm.value]
     assert figures == pytest.approx([expected.mean(), np.percentile(expected, 95), expected.max()])
 

@@ -96,9 +96,11 @@ def test_notes_say_how_it_was_tested_and_what_was_left_out() -> None:
 
 
 def test_notes_say_where_too_few_subjects_make_a_finding_impossible() -> None:
-    few, enough = (" ".join(make_table(records(n), [TRE]).notes()) for n in (6, 14))
-    assert "too few subjects for any pair" in few
-    assert "too few" not in enough
+    few, enough = (make_table(records(n), [TRE]) for n in (6, 14))
+    assert "too few subjects for any pair" in " ".join(few.notes())
+    assert "too few" not in " ".join(enough.notes())
+    assert few.blocks[0].comparison.metrics["tre"].pairs  # the ANOVA alone found a difference
+    assert not any(starred for _, starred in marks(few, "tre").values())
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------

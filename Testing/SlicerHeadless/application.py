@@ -215,6 +215,7 @@ def start() -> Any:
         setattr(slicer, name, types.ModuleType(f"slicer.{name}"))
         sys.modules[f"slicer.{name}"] = getattr(slicer, name)
     add_module(Module("Colors", logic.GetColorLogic()))
+    logic.SetModuleLogic("Colors", logic.GetColorLogic())
     for name, logic_class in _LOGICS.items():
         add_module(Module(name, _module_logic(logic_class, name, scene, logic)))
     slicer.app = Application(scene, logic)

@@ -91,6 +91,9 @@ class qMRMLNodeComboBox(qt.QWidget):
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._box = qt.QComboBox()
+        # As narrow as it may get: long names of nodes are cut off, they do not widen the panel.
+        self._box.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
+        self._box.minimumContentsLength = 8
         row_layout(self, self._box)
         self._scene, self._current, self._had_nodes = None, None, False
         self._entries: list[Any] = []  # node IDs, None, or ("new", class) by row

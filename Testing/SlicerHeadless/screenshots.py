@@ -79,7 +79,7 @@ class Session:
         view, logic = widget.sliceView().offscreen, widget.sliceLogic()
         view.window.SetSize(*size)
         logic.ResizeSliceNode(*size)
-        logic.FitSliceToAll()
+        logic.FitSliceToBackground()
         self._middle(logic)
         return pictures.view_picture(view)
 

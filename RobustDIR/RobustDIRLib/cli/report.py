@@ -1,4 +1,4 @@
-"""`robustdir report`: what a run's folder holds as one HTML file to look at, to file and to sign."""
+"""`robustdir report`: what the folder of a run or of an evaluation holds as one HTML file to look at, file and sign."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from RobustDIRLib.evaluation.tolerances import Tolerances
 
+_OF_PAIRS = ("tolerances", "tolerance", "reviewer", "decision", "comment", "date", "review")
 _EPILOG = """\
-Without -o, report.html, report.json and report.csv go into FOLDER. Tolerances are tre_mean_mm, tre_max_mm, mda_mm,
-dice, folding_percent and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of the fixed image) or
-`off`. A review goes into review.json in FOLDER and into the report.
+Without -o, report.html goes into FOLDER, of a registration also report.json and report.csv. Tolerances are tre_mean_mm,
+tre_max_mm, mda_mm, dice, folding_percent and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of
+the fixed image) or `off`. A review goes into review.json in FOLDER and into the report.
 """
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("report", help="make the report of a registration", epilog=_EPILOG)
-    parser.add_argument("folder", metavar="FOLDER", help="what `robustdir register` wrote")
-    parser.add_argument("-o", "--output", metavar="FILE", help="one file: .html, .json or .csv")
-    limits = parser.add_argument_group("tolerances")
+    parser = subparsers.add_parser("report", help="report of a registration or an evaluation", epilog=_EPILOG)
+    parser.add_argument("folder", metavar="FOLDER", help="what `robustdir register` or `robustdir evaluate` wrote")
+    parser.add_argument("-o", "--output", metavar="FILE", help="one file: .html, of a registration also .json or .csv")
+    limits = parser.add_argument_group("tolerances of a registration")
     limits.add_argument("--tolerances", metavar="FILE", help="JSON object of limits by name")
     limits.add_argument(
         "--tolerance", metavar="NAME=LIMIT", action="append", default=[], help="one limit; repeatable, beats the file"
     )
-    review = parser.add_argument_group("review")
+    review = parser.add_argument_group("review of a registration")
     review.add_argument("--reviewer", metavar="NAME", help="who reviewed the registration; needs --decision")
     review.add_argument("--decision", choices=("accept", "reject"), help="what the reviewer decided")
     review.add_argument("--comment", metavar="TEXT", default="", help="what the reviewer says")
@@ -37,6 +38,24 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Take in a review if there is one, write the report, and sum up; returns 0."""
+    from RobustDIRLib.report.cohort import is_cohort
+
+    return _report_cohort(args) if is_cohort(args.folder) else _report_pair(args)
+
+
+def _report_cohort(args: argparse.Namespace) -> int:
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.report.write import write_cohort_report
+
+    if foreign := [name for name in _OF_PAIRS if getattr(args, name)]:
+        raise InputError(
+            f"--{foreign[0]}: {args.folder} is the folder of an evaluation; limits and reviews are of one registration."
+        )
+    print(f"report: {write_cohort_report(args.folder, args.output)}")
+    return 0
+
+
+def _report_pair(args: argparse.Namespace) -> int:
     from RobustDIRLib.report.write import write_pair_report
 
     tolerances = _tolerances(args)

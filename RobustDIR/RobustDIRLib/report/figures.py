@@ -33,6 +33,7 @@ from RobustDIRLib.evaluation.planes import (
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.report.html import inlined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,6 +60,11 @@ class Picture:
     title: str
     alt: str
     caption: str
+
+    @property
+    def src(self) -> str:
+        """The picture as the address of itself."""
+        return inlined(self.png)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, inlined=inlined, significant=significant, markdown=markdown)
+    environment.filters.update(number=number, significant=significant, markdown=markdown)
     return environment
 
 
@@ -102,9 +102,9 @@ def significant(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3g}"
 
 
-def inlined(png: bytes) -> str:
-    """A PNG as the address of itself."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def inlined(picture: bytes, kind: str = "png") -> str:
+    """A picture as the address of itself."""
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode("ascii")
 
 
 def markdown(text: str, level: int) -> Markup:

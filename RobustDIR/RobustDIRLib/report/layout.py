@@ -13,13 +13,12 @@ from RobustDIRLib.report.figures import Picture, agreement_picture, images_pictu
 from RobustDIRLib.report.gather import Material
 from RobustDIRLib.report.html import number, render
 from RobustDIRLib.report.landmark_figures import curve_picture, worst_picture
-from RobustDIRLib.report.pair import NOTICE, PairReport
+from RobustDIRLib.report.pair import NOTICE, TIME_FORMAT, PairReport
 from RobustDIRLib.report.review import as_json
 from RobustDIRLib.report.structures import Structure
 
 MOST_LANDMARKS = 50  # in the table that is printed
 _SEVERITY = (Verdict.NOT_JUDGED, Verdict.WITHIN, Verdict.UNDEFINED, Verdict.OUTSIDE)
-_TIME = "%Y-%m-%d %H:%M %Z"
 
 
 def pair_html(report: PairReport, material: Material) -> str:
@@ -34,8 +33,8 @@ def pair_html(report: PairReport, material: Material) -> str:
     record = report.run.record
     content = {
         "report": report,
-        "created": report.created.strftime(_TIME),
-        "registered": report.run.written.strftime(_TIME),
+        "created": report.created.strftime(TIME_FORMAT),
+        "registered": report.run.written.strftime(TIME_FORMAT),
         "notice": NOTICE,
         "model": record.get("model") or {"name": None, "sha256": None},
         "digits": max(2, 2 - math.floor(math.log10(report.voxel_mm))),

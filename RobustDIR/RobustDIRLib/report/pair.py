@@ -20,6 +20,10 @@ NOTICE = (
 )
 
 
+COHORT_NOTICE = "The figures are of this data set alone; they do not say how a method does on other images."
+TIME_FORMAT = "%Y-%m-%d %H:%M %Z"
+
+
 @dataclass(frozen=True)
 class LandmarkRow:
     """One landmark's errors.

@@ -1,13 +1,16 @@
-"""Writes the report of a pair: into a run's folder, or into one file of any of its three formats."""
+"""Writes reports: of a pair in any of three formats, of a cohort as HTML, beside what they are of or elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from RobustDIRLib.cohort.layout import PAIRS, SUMMARY
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
 from RobustDIRLib.io.files import PathLike, check_extension, written_atomically
+from RobustDIRLib.report.cohort import read_cohort
+from RobustDIRLib.report.cohort_layout import cohort_html
 from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import check_extra
 from RobustDIRLib.report.layout import pair_html
@@ -49,10 +52,34 @@ def write_pair_report(folder: PathLike, output: PathLike | None = None, toleranc
     report, material = gather(folder, tolerances)
     for path in files:
         kind = path.suffix.lower()
-        text = pair_html(report, material) if kind == ".html" else {".json": as_json, ".csv": as_csv}[kind](report)
-        with written_atomically(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+        _write(
+            path, pair_html(report, material) if kind == ".html" else {".json": as_json, ".csv": as_csv}[kind](report)
+        )
     return Written(report, tuple(files), lacking)
+
+
+def write_cohort_report(folder: PathLike, output: PathLike | None = None) -> Path:
+    """Make the report of an evaluation; its numbers lie beside it as CSV and JSON already.
+
+    Args:
+        folder: Of `robustdir evaluate`.
+        output: An `.html` file; `report.html` in the folder if not given.
+    Returns:
+        Where it went.
+    Raises:
+        InputError: If the evaluation is not summed up, a package of the extra is missing, or the file cannot be
+            written.
+    """
+    path = Path(folder).absolute() / f"{NAME}.html" if output is None else Path(output)
+    check_extension(path, EXTENSIONS[:1], f"a report of an evaluation (its numbers lie in {PAIRS} and {SUMMARY})")
+    check_extra()
+    _write(path, cohort_html(read_cohort(folder)))
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    with written_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _files(folder: PathLike, output: PathLike | None) -> tuple[list[Path], str]:

@@ -38,6 +38,7 @@
     }
     at("reviews").tBodies[0].appendChild(row);
     at("reviews").hidden = false;
+    at("review-state").textContent = `${decided} by ${review.reviewer}, ${review.date}`;
   }
 
   // The review goes into the page once, however often it is saved.

@@ -1,0 +1,294 @@
+"""The report of a cohort as one HTML file: tables, tests, curves and worst cases of a folder of an evaluation."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from RobustDIRLib.cohort.layout import UNPERTURBED
+from RobustDIRLib.evaluation.measurement import Reason
+from RobustDIRLib.report.cohort import CaseRow, Cohort
+from RobustDIRLib.report.html import inlined, number, render
+from RobustDIRLib.report.pair import COHORT_NOTICE, TIME_FORMAT
+
+BEFORE = "before"
+MOST_CASES = 60  # in the table that is printed
+MOST_COLUMNS = 5  # methods beside each other on an A4 page, apart from the start
+_COST = ("wall_s", "cpu_s", "peak_gib")
+_DIGITS = {"mm": 2, "%": 4, "s": 1, "GiB": 2, "": 3}
+_PICTURE_WIDTH, _JPEG_QUALITY = 1100, 82
+_FIGURE_WIDTH = 682  # CSS pixels of the page between its margins
+
+
+@dataclass(frozen=True)
+class Inlined:
+    """A picture of the folder, ready to be shown.
+
+    Attributes:
+        src: The picture as the address of itself.
+        size: Width and height, CSS pixels.
+        title: Heading.
+        alt: What it shows.
+        caption: What to look for.
+    """
+
+    src: str
+    size: tuple[int, int]
+    title: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measure of one method over all subjects.
+
+    Attributes:
+        middle: Median.
+        quartiles: Both, in brackets; empty where there is one subject.
+        best: Whether no other method's median is better.
+    """
+
+    middle: str
+    quartiles: str
+    best: bool
+
+
+def cohort_html(cohort: Cohort) -> str:
+    """The HTML file's text.
+
+    Raises:
+        InputError: If a package of the extra is missing.
+    """
+    summary = cohort.summary
+    names = [str(one["name"]) for one in summary["methods"]]
+    titles = {
+        BEFORE: "before",
+        **{str(one["name"]): str(one.get("title") or one["name"]) for one in summary["methods"]},
+    }
+    figures, lost = _figures(cohort)
+    measures = {str(one["name"]): one for one in summary["measures"]}
+    content = {
+        "cohort": cohort,
+        "summary": summary,
+        "created": datetime.now().astimezone().strftime(TIME_FORMAT),
+        "notice": COHORT_NOTICE,
+        "titles": titles,
+        "lead": _lead(summary, measures, titles),
+        "accuracy": _tables(summary, names, [one for one in summary["measures"] if one["name"] not in _COST]),
+        "cost": _tables(summary, names, [one for one in summary["measures"] if one["name"] in _COST], start=False),
+        "tests": list(_tests(summary, measures, titles)),
+        "pair_tests": list(_pair_tests(summary, measures, titles)),
+        "robustness": _robustness(summary, names),
+        "figures": figures,
+        "worst": [_worst(cohort, one, measures, titles) for one in summary["worst"]],
+        "primary": measures.get(summary.get("primary") or ""),
+        "cases": [_case(row, names, measures.get(summary.get("primary") or "")) for row in cohort.cases],
+        "most_cases": MOST_CASES,
+        "names": names,
+        "settings": [(titles[str(one["name"])], _plain(one.get("settings"))) for one in summary["methods"]],
+        "warnings": [*cohort.warnings, *lost],
+        "conditions": [_condition(one) for one in summary["conditions"]],
+    }
+    return render("cohort.html", content)
+
+
+def _condition(one: Mapping[str, Any]) -> str:
+    return "unperturbed" if one["perturbation"] == UNPERTURBED else f"{one['perturbation']} {one['strength']:g}"
+
+
+def _plain(settings: Any) -> str:
+    """Settings in one line: `key value` pairs, else as JSON."""
+    if not isinstance(settings, dict):
+        return json.dumps(settings, ensure_ascii=False)
+    parts = (f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items())
+    return ", ".join(parts) or "none"
+
+
+def _entries(summary: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Numbers of the unperturbed condition by measure and method."""
+    return {(one["measure"], one["method"]): one for one in summary["summary"] if one["perturbation"] == UNPERTURBED}
+
+
+def _lead(summary: Mapping[str, Any], measures: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """The measure that ranks cases, for all methods, in one sentence."""
+    measure = measures.get(summary.get("primary") or "")
+    if measure is None:
+        return "No result is done."
+    entries = _entries(summary)
+    parts = [
+        f"{title} {number(one['median'], _DIGITS[measure['unit']])}"
+        for name, title in titles.items()
+        if (one := entries.get((measure["name"], name)))
+    ]
+    unit = f", {measure['unit']}" if measure["unit"] else ""
+    return f"{measure['title']}{unit}, median over subjects: {'; '.join(parts)}."
+
+
+def _tables(
+    summary: Mapping[str, Any], names: Sequence[str], measures: Sequence[Mapping[str, Any]], *, start: bool = True
+) -> list[dict[str, Any]]:
+    """Measures by methods, in as many tables as the page needs."""
+    entries, tables = _entries(summary), []
+    has_start = start and any((one["name"], BEFORE) in entries for one in measures)
+    for first in range(0, len(names), MOST_COLUMNS):
+        columns = [*([BEFORE] if has_start else []), *names[first : first + MOST_COLUMNS]]
+        rows = [
+            (_with_unit(one), one["better"], [_cell(one, entries, name, names) for name in columns]) for one in measures
+        ]
+        shown = [row for row in rows if any(row[2])]
+        if shown:
+            tables.append({"columns": columns, "rows": shown})
+    return tables
+
+
+def _robustness(summary: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The median of the measure that ranks cases, by condition and method; none if nothing was perturbed."""
+    measure = next((one for one in summary["measures"] if one["name"] == summary.get("primary")), None)
+    if measure is None or len(summary["conditions"]) < 2:
+        return []
+    medians = {
+        (one["perturbation"], one["strength"], one["method"]): one["median"]
+        for one in summary["summary"]
+        if one["measure"] == measure["name"]
+    }
+    digits = _DIGITS[measure["unit"]]
+    return [
+        (
+            _condition(one),
+            [number(medians.get((one["perturbation"], one["strength"], name)), digits) for name in names],
+        )
+        for one in summary["conditions"]
+    ]
+
+
+def _with_unit(measure: Mapping[str, Any]) -> str:
+    return f"{measure['title']}, {measure['unit']}" if measure["unit"] else str(measure["title"])
+
+
+def _cell(
+    measure: Mapping[str, Any],
+    entries: Mapping[tuple[str, str], Mapping[str, Any]],
+    name: str,
+    names: Sequence[str],
+) -> Cell | None:
+    entry = entries.get((measure["name"], name))
+    if entry is None or entry["median"] is None:
+        return None
+    digits = _DIGITS[measure["unit"]]
+    rivals = [entries[measure["name"], other]["median"] for other in names if (measure["name"], other) in entries]
+    rivals = [value for value in rivals if value is not None]
+    best = len(rivals) > 1 and name in names and entry["median"] == (min if measure["better"] == "low" else max)(rivals)
+    quartiles = "" if entry["subjects"] < 2 else f"{number(entry['q1'], digits)} to {number(entry['q3'], digits)}"
+    return Cell(number(entry["median"], digits), quartiles, best)
+
+
+def _tests(
+    summary: Mapping[str, Any], measures: Mapping[str, Any], titles: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """The analysis of variance of each measure."""
+    for name, one in ((summary.get("tests") or {}).get("metrics") or {}).items():
+        anova = one["anova"]
+        reason = _reason(anova.get("reason"))
+        different = [f"{titles[p['first']]} and {titles[p['second']]}" for p in one["pairs"] if p["significant"]]
+        yield {
+            "measure": measures[name]["title"] if name in measures else name,
+            "subjects": str(len(one["subjects"])),
+            "f": reason or _statistic(anova),
+            "p": _probability(anova["p"]) if not reason else "undefined",
+            "different": "; ".join(different) or ("" if reason else "none"),
+        }
+
+
+def _statistic(anova: Mapping[str, Any]) -> str:
+    degrees = ", ".join(str(n) for n in anova["degrees"])
+    return f"F({degrees}) = {number(anova['f'])}" if anova["f"] is not None else f"F({degrees}) beyond bounds"
+
+
+def _pair_tests(
+    summary: Mapping[str, Any], measures: Mapping[str, Any], titles: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Wilcoxon's test of every measure and pair of methods."""
+    for name, one in ((summary.get("tests") or {}).get("metrics") or {}).items():
+        for pair in one["pairs"]:
+            digits = _DIGITS[measures[name]["unit"]] if name in measures else 3
+            yield {
+                "measure": measures[name]["title"] if name in measures else name,
+                "pair": f"{titles[pair['first']]} less {titles[pair['second']]}",
+                "difference": number(pair["median_difference"], digits),
+                "interval": f"{number(pair['low'], digits)} to {number(pair['high'], digits)}"
+                if pair["low"] is not None
+                else "undefined",
+                "p": _reason(pair.get("reason")) or _probability(pair["p_corrected"]),
+                "significant": pair["significant"],
+            }
+
+
+def _probability(p: float | None) -> str:
+    if p is None:
+        return "undefined"
+    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _reason(name: str | None) -> str:
+    """A reason of `Measurement` in words."""
+    return {str(one): one.words for one in Reason}.get(name or "", name or "")
+
+
+def _figures(cohort: Cohort) -> tuple[list[Inlined], list[str]]:
+    """The folder's figures, and a warning for each that is lost."""
+    shown, lost = [], []
+    for one in cohort.summary["figures"]:
+        png = cohort.picture(one["file"])
+        if png is None:
+            lost.append(f"The figure {one['file']} is not there any more; sum up again with --aggregate.")
+            continue
+        width, height = struct.unpack(">II", png[16:24])
+        size = (_FIGURE_WIDTH, round(height * _FIGURE_WIDTH / width))
+        shown.append(Inlined(inlined(png), size, one["title"], f"{one['title']}. {one['caption']}", one["caption"]))
+    return shown, lost
+
+
+def _worst(
+    cohort: Cohort, one: Mapping[str, Any], measures: Mapping[str, Any], titles: Mapping[str, str]
+) -> dict[str, Any]:
+    """One of a method's worst cases, with its picture made small."""
+    measure, title = measures[one["measure"]], titles[one["method"]]
+    digits = _DIGITS[measure["unit"]]
+    png = cohort.picture(one["picture"])
+    words = f"{title}, case {one['case']}: {measure['title']} {number(one['value'], digits)} {measure['unit']}".rstrip()
+    picture = None
+    if png is not None:
+        src, size = _as_jpeg(png)
+        alt = f"Fixed, moving and warped image and deformation grid in three planes; {words}."
+        picture = Inlined(src, size, f"{one['rank']}. {title}, case {one['case']}", alt, words + ".")
+    return {**one, "title": title, "value": number(one["value"], digits), "before": number(one["before"], digits),
+            "picture": picture}  # fmt: skip
+
+
+def _as_jpeg(png: bytes) -> tuple[str, tuple[int, int]]:
+    """A large picture made small, as the address of itself, and its size on the page."""
+    from PIL import Image as Picture
+
+    with Picture.open(io.BytesIO(png)) as opened:
+        scale = min(1.0, _PICTURE_WIDTH / opened.width)
+        picture = opened.convert("RGB").resize((round(opened.width * scale), round(opened.height * scale)))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    return inlined(file.getvalue(), "jpeg"), (_FIGURE_WIDTH, round(picture.height * _FIGURE_WIDTH / picture.width))
+
+
+def _case(row: CaseRow, names: Sequence[str], measure: Mapping[str, Any] | None) -> dict[str, Any]:
+    digits = _DIGITS[measure["unit"]] if measure else 3
+    cells = []
+    for name in names:
+        value = row.values.get(name)
+        known = value is not None and math.isfinite(value)
+        cells.append(number(value, digits) if known else row.reasons.get(name) or "missing")
+    return {"case": row.case, "before": number(row.before, digits), "cells": cells}

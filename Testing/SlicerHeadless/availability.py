@@ -16,7 +16,7 @@ APT_PACKAGES = (
 
 def why_no_scene() -> str | None:
     """Why MRML cannot be used: the wheel `slicer-core` is missing."""
-    return None if importlib.util.find_spec("slicer_core") else "slicer-core is not installed (pip install '.[dev]')"
+    return None if _is_there("slicer_core") else "slicer-core is not installed (pip install '.[dev]')"
 
 
 @functools.lru_cache
@@ -24,7 +24,7 @@ def why_no_desktop() -> str | None:
     """Why Qt cannot be used: PySide6 or the system libraries it links to are missing."""
     if why_no_scene():
         return why_no_scene()
-    if not importlib.util.find_spec("PySide6"):
+    if not _is_there("PySide6"):
         return "PySide6-Essentials is not installed (pip install '.[dev]')"
     return _failure_of("import PySide6.QtWidgets, PySide6.QtUiTools", "Qt")
 
@@ -40,6 +40,13 @@ def why_no_rendering() -> str | None:
         "sys.exit(0 if w.SupportsOpenGL() else 'no OpenGL')"
     )
     return _failure_of(code, "off-screen rendering")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def _failure_of(code: str, what: str) -> str | None:

@@ -51,7 +51,7 @@ def configure(source: Path, build: Path) -> subprocess.CompletedProcess:
 
 
 def run_tests(build: Path) -> subprocess.CompletedProcess:
-    command = [tool("ctest"), "--test-dir", str(build), "--output-on-failure", "--timeout", "300"]
+    command = [tool("ctest"), "--test-dir", str(build), "--output-on-failure", "--timeout", "600"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -72,7 +72,7 @@ def test_the_extension_configures_and_its_modules_open_and_test_themselves(tmp_p
         pytest.skip(availability.why_no_desktop())
     tested = run_tests(tmp_path)
     assert tested.returncode == 0, tested.stdout
-    assert re.search(r"100% tests passed, 0 tests failed out of [1-9]", tested.stdout), tested.stdout
+    assert re.search(r"100% tests passed.* out of [1-9]", tested.stdout), tested.stdout
 
 
 def test_what_a_package_would_lack_is_refused(an_extension, tmp_path):

@@ -34,7 +34,8 @@ _VERDICTS = {
     Verdict.NOT_JUDGED: "not judged",
 }
 _LANDMARK_COLUMNS = ("Name", "Before, mm", "After, mm", "Improvement, mm")
-_STRUCTURE_COLUMNS = ("Structure", "Dice before", "after", "HD95 before, mm", "after", "Mean distance before", "after")
+_STRUCTURE_COLUMNS = ("Structure", "Dice", "HD95, mm", "Distance, mm")
+_STRUCTURE_FIGURES = (("before", "after"), ("hd95_before_mm", "hd95_mm"), ("mda_before_mm", "mda_mm"))
 _COLOURS = {
     Verdict.WITHIN: widgets.GOOD,
     Verdict.OUTSIDE: widgets.BAD,
@@ -122,7 +123,12 @@ class CheckSection(Section):
         for node in wanted:
             for event in ("ModifiedEvent", *_EVENTS):
                 number = getattr(node, event, event)
-                self._observed.append((node, node.AddObserver(number, lambda *_: self.panel.update_soon())))
+                self._observed.append((node, node.AddObserver(number, self._changed)))
+
+    def _changed(self, *_: Any) -> None:
+        """A point or a transform was moved, which its node's own time may not tell."""
+        self._seen = None
+        self.panel.update_soon()
 
     def _release(self) -> None:
         for node, tag in self._observed:
@@ -325,7 +331,9 @@ def _limit(one: Judgement) -> str:
 
 
 def _structure_cells(row: dict[str, Any]) -> list[str]:
-    cells = [row.get(key) for key in checking.STRUCTURE_COLUMNS[1:]]
+    """Name, and each figure before and after."""
     if row.get("only_in"):
-        return [f"{row['label']} ({row['note']})", *("–" for _ in cells)]
-    return [str(row["label"]), *("–" if value is None else f"{value:.2f}" for value in cells)]
+        return [f"{row['label']} ({row['note']})", *("–" for _ in _STRUCTURE_FIGURES)]
+    pairs = [[row.get(key) for key in keys] for keys in _STRUCTURE_FIGURES]
+    texts = [["–" if value is None else f"{value:.2f}" for value in pair] for pair in pairs]
+    return [str(row["label"]), *(f"{before} → {after}" for before, after in texts)]

@@ -73,7 +73,8 @@ class LookSection(Section):
             self.ui.deformationColourCheckBox,
         ):  # fmt: skip
             widget.enabled = self.parameters.deformation != deformations.OFF
-        self.ui.backButton.enabled = self.comparison.before is not None or bool(self._drawn and self._drawn[0])
+        drawn = self.parameters.deformation != deformations.OFF
+        self.ui.backButton.enabled = self.comparison.before is not None or drawn
 
     def _compare(self) -> None:
         p = self.parameters

@@ -10,6 +10,8 @@ import qt
 # Text colours that read on light and dark backgrounds alike.
 GOOD, BAD, CAREFUL, QUIET = "#1f8f3a", "#c62828", "#b26a00", "#7a7a7a"
 
+_ROW, _BORDERS = 24, 6  # pixels; rows are as high in the .ui file
+
 
 class Choice:
     """A combo box whose entries have words for people and keys for parameters.
@@ -92,9 +94,8 @@ def colour_cell(table: Any, row: int, column: int, colour: str) -> None:
 
 def fit_height(table: Any, most_rows: int) -> None:
     """As high as its rows need, and no higher than so many."""
-    rows = min(table.rowCount, most_rows)
-    height = table.horizontalHeader().height + 4 + sum(table.rowHeight(row) for row in range(rows))
-    table.setFixedHeight(max(height, 48))
+    table.horizontalHeader().setFixedHeight(_ROW)
+    table.setFixedHeight(_ROW * (1 + min(table.rowCount, most_rows)) + _BORDERS)
 
 
 def set_text(label: Any, text: str, colour: str = "") -> None:

@@ -1,0 +1,225 @@
+"""The Check section on the module's real file: landmarks, structures, tolerances, curve, export and report."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+
+import panel_cases as cases
+
+
+@pytest.fixture
+def a_panel(open_panel, desktop, monkeypatch):
+    """The panel with a registered pair and landmarks: five are met exactly, the last is 4 mm off."""
+    cases.play_here(monkeypatch)
+    panel = open_panel("RobustDIR")
+    p = panel.widget.panel.parameters
+    p.fixedVolume, p.movingVolume = cases.volume_nodes()
+    p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes()
+    cases.settle(desktop)
+    panel.ui.registerButton.click()
+    desktop.wait_until(lambda: panel.widget.panel.run.run is None)
+    cases.settle(desktop)
+    return panel
+
+
+@pytest.fixture
+def sections(a_panel):
+    return a_panel.widget.panel
+
+
+def cells(table) -> list[list[str]]:
+    return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
+
+
+def judgement(panel, title: str) -> list[str]:
+    return next(row for row in cells(panel.ui.judgementTable) if row[0] == title)
+
+
+def test_landmarks_stand_worst_first(a_panel):
+    rows = cells(a_panel.ui.landmarkTable)
+    assert rows[0] == ["point 5", "7.35", "4.00", "3.35"]  # |(7, -2, 1)| and |(4, 0, 0)|
+    assert all(row[1:3] == ["3.74", "0.00"] for row in rows[1:])  # |(3, -2, 1)|
+
+
+def test_figures_of_the_landmarks(a_panel, sections):
+    from RobustDIRLib.panel.checking import Spread
+
+    spread = Spread.of([row.after for row in sections.check.landmarks])
+    assert spread.mean == pytest.approx(4 / 6, abs=1e-3)
+    assert spread.largest == pytest.approx(4, abs=1e-3)
+    assert spread.median == pytest.approx(0, abs=1e-3)
+    assert spread.near_percent == pytest.approx(500 / 6)
+    assert spread.p95 == pytest.approx(3, abs=1e-3)  # of 0, 0, 0, 0, 0, 4: a quarter before the end
+    assert "83.33 %" in a_panel.ui.landmarksLabel.text
+
+
+def test_a_moved_landmark_is_measured_anew(a_panel, sections, desktop):
+    node = sections.parameters.movingLandmarks
+    node.SetNthControlPointPositionWorld(0, *(np.array(node.GetNthControlPointPositionWorld(0)) + [0, 0, 9]))
+    cases.settle(desktop)
+    assert cells(a_panel.ui.landmarkTable)[0][0::2] == ["point 0", "9.00"]
+
+
+def test_a_click_moves_the_slices_there(a_panel, sections):
+    import slicer
+
+    a_panel.ui.landmarkTable.cellClicked.emit(0, 0)
+    point = np.array(sections.check.landmarks[0].point) * [-1, -1, 1]
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        centre = [node.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+        np.testing.assert_allclose(centre, point, atol=1e-6)
+
+
+def test_judgements_are_within_or_outside(a_panel):
+    assert judgement(a_panel, "Landmarks, mean") == ["Landmarks, mean", "4.34 mm", "0.667 mm", "≤ 3.4 mm", "✓ within"]
+    assert judgement(a_panel, "Folding")[2:] == ["0.25 %", "≤ 0 %", "✗ outside"]
+    assert judgement(a_panel, "Inverse, 95 %")[2:] == ["0.2 mm", "≤ 3.4 mm", "✓ within"]
+    assert judgement(a_panel, "Dice, worst")[4] == "? undefined"
+    assert judgement(a_panel, "SDlogJ")[2] == "0.125"
+    assert "outside tolerance" in a_panel.ui.verdictLabel.text
+
+
+def test_verdicts_have_their_colour(a_panel):
+    from RobustDIRLib.panel import widgets
+
+    table = a_panel.ui.judgementTable
+    colours = {table.item(r, 4).text(): table.item(r, 4).foreground().color().name() for r in range(table.rowCount)}
+    assert colours["✓ within"] == widgets.GOOD
+    assert colours["✗ outside"] == widgets.BAD
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown", "verdict"),
+    [("0.5", "≤ 0.5 mm", "✗ outside"), ("1,5 mm", "≤ 1.5 mm", "✓ within"), ("off", "off", "– not judged")],
+)
+def test_tolerances_are_edited_in_the_table(a_panel, desktop, typed, shown, verdict):
+    edit(a_panel, "Landmarks, mean", typed, desktop)
+    assert judgement(a_panel, "Landmarks, mean")[3:] == [shown, verdict]
+    edit(a_panel, "Landmarks, mean", "voxel", desktop)
+    assert judgement(a_panel, "Landmarks, mean")[3] == "≤ 3.4 mm"
+
+
+def edit(panel, title: str, text: str, desktop) -> None:
+    table = panel.ui.judgementTable
+    row = next(r for r in range(table.rowCount) if table.item(r, 0).text() == title)
+    table.item(row, 3).setText(text)
+    cases.settle(desktop)
+
+
+def test_a_tolerance_that_cannot_be_is_a_sentence(a_panel, desktop):
+    edit(a_panel, "Dice, worst", "2", desktop)
+    assert "dice cannot be" in a_panel.ui.messageLabel.text
+    assert judgement(a_panel, "Dice, worst")[3] == "≥ 0.8"
+
+
+def test_only_tolerances_can_be_edited(a_panel):
+    import qt
+
+    table = a_panel.ui.judgementTable
+    editable = [[bool(table.item(r, c).flags() & qt.Qt.ItemIsEditable) for c in range(5)] for r in range(2)]
+    assert editable == [[False, False, False, True, False]] * 2
+
+
+def test_the_curve_counts_the_landmarks(a_panel, desktop):
+    import slicer
+
+    a_panel.ui.curveButton.click()
+    cases.settle(desktop)
+    a_panel.ui.curveButton.click()  # filled anew, not made again
+    charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+    assert len(charts) == 1
+    assert charts[0].GetNumberOfPlotSeriesNodes() == 2
+
+
+def test_segments_of_one_name_are_measured(a_panel, sections, desktop):
+    p = sections.parameters
+    p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
+    cases.settle(desktop)
+    a_panel.ui.measureButton.click()
+    assert not a_panel.ui.measureButton.enabled
+    desktop.wait_until(lambda: not sections.check._background.busy, 90)
+    cases.settle(desktop)
+    rows = {row["label"]: row for row in sections.check.structures}
+    assert set(rows) == {"bright", "dark", "other"}
+    assert 0 < rows["bright"]["after"] < 1
+    assert rows["bright"]["hd95_mm"] > 0
+    assert rows["dark"]["only_in"] == "fixed"
+    assert cells(a_panel.ui.structureTable)[0][0] == "bright"
+    assert judgement(a_panel, "Dice, worst")[2] == f"{rows['bright']['after']:.3g}"
+
+
+def test_segments_without_a_common_name_are_a_sentence(a_panel, sections, desktop):
+    p = sections.parameters
+    p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes((("a", "b"), ("c", "d")))
+    cases.settle(desktop)
+    a_panel.ui.measureButton.click()
+    assert a_panel.ui.messageLabel.text.startswith("The two segmentations share no name")
+
+
+def test_structures_are_measured_as_the_library_does(tmp_path):
+    from RobustDIRLib.panel import structures
+    from RobustDIRLib.panel.runs import Volume
+
+    labels = np.zeros(cases.FIXED_GRID.shape, np.uint8)
+    labels[6:12, 7:13, 8:15] = 1
+    shift = np.array(cases.FIXED_GRID.array_to_mm @ [0, 0, 2.0])  # two voxels along x, mm, LPS
+    field = np.broadcast_to((shift * [-1, -1, 1]).astype(np.float32), (*labels.shape, 3))
+    moving = np.roll(labels, 2, axis=2)
+    volumes = [Volume(array, cases.FIXED_GRID) for array in (labels, moving, field)]
+    for _ in structures.hand_over(tmp_path, *volumes, {1: "block"}):
+        pass
+    (row,) = structures.measure(tmp_path)
+    assert row["label"] == "block"
+    assert row["before"] == pytest.approx(5 / 7)
+    assert row["after"] == 1.0
+    assert row["hd95_mm"] == pytest.approx(0, abs=1e-6)
+    assert row["mda_before_mm"] > 0
+
+
+def test_figures_are_exported(a_panel, sections, dialogs, tmp_path):
+    dialogs.answer(str(tmp_path / "figures.csv"))
+    a_panel.ui.exportButton.click()
+    with open(tmp_path / "figures.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[2][:2] == ["TRE, largest", "mm"]
+    assert float(rows[2][2]) == pytest.approx(4, abs=1e-3)
+    start = rows.index(["landmark", "before_mm", "after_mm", "improvement_mm"])
+    assert rows[start + 1][0] == "point 5"
+    assert len(rows) - start - 1 == 6
+    assert a_panel.ui.messageLabel.text.startswith("Written to ")
+
+
+@pytest.mark.parametrize(("name", "words"), [("figures.txt", "go into .csv"), ("gone/figures.csv", "does not exist")])
+def test_exports_that_cannot_be_written_are_a_sentence(a_panel, dialogs, tmp_path, name, words):
+    dialogs.answer(str(tmp_path / name))
+    a_panel.ui.exportButton.click()
+    assert words in a_panel.ui.messageLabel.text
+
+
+def test_the_report_is_of_the_run_and_its_tolerances(a_panel, sections, desktop, dialogs, tmp_path, monkeypatch):
+    from RobustDIRLib.panel import jobs
+
+    said = []
+    monkeypatch.setattr(
+        jobs, "library_command", lambda *words: said.extend(words) or [sys.executable, "-c", "print('report: done')"]
+    )
+    edit(a_panel, "Landmarks, worst", "7", desktop)
+    dialogs.answer(str(tmp_path / "report.html"))
+    a_panel.ui.reportButton.click()
+    desktop.wait_until(lambda: not sections.check._background.busy)
+    assert said[:4] == ["report", str(sections.run.last_folder / "result"), "-o", str(tmp_path / "report.html")]
+    assert "--tolerance=tre_max_mm=7.0" in said
+    assert a_panel.ui.messageLabel.text == "The report was written."
+
+
+def test_a_report_that_fails_is_a_sentence(a_panel, sections, desktop, dialogs, tmp_path, monkeypatch):
+    from RobustDIRLib.panel import jobs
+
+    code = "import sys; print('robustdir: reports need jinja2.', file=sys.stderr); sys.exit(2)"
+    monkeypatch.setattr(jobs, "library_command", lambda *_: [sys.executable, "-c", code])
+    dialogs.answer(str(tmp_path / "report.html"))
+    a_panel.ui.reportButton.click()
+    desktop.wait_until(lambda: not sections.check._background.busy)
+    assert a_panel.ui.messageLabel.text == "reports need jinja2."

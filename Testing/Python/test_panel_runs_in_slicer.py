@@ -1,0 +1,339 @@
+"""Register and Cancel on the module's real file, in a real scene: results, or a sentence and an untouched scene."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import panel_cases as cases
+from panel_process import SHIFT
+
+
+@pytest.fixture
+def a_panel(open_panel, desktop):
+    """The panel with a pair of volumes chosen."""
+    panel = open_panel("RobustDIR")
+    fixed, moving = cases.volume_nodes()
+    panel.ui.fixedSelector.setCurrentNode(fixed)
+    panel.ui.movingSelector.setCurrentNode(moving)
+    cases.settle(desktop)
+    return panel
+
+
+@pytest.fixture
+def sections(a_panel):
+    return a_panel.widget.panel
+
+
+def register(panel, desktop, seconds: float = 90) -> str:
+    """Clicks Register and waits; the panel's sentence."""
+    panel.ui.registerButton.click()
+    desktop.wait_until(lambda: panel.widget.panel.run.run is None, seconds)
+    cases.settle(desktop)
+    return panel.ui.messageLabel.text
+
+
+def start(panel, desktop) -> None:
+    """Clicks Register and waits for the process."""
+    panel.ui.registerButton.click()
+    run = panel.widget.panel.run
+    desktop.wait_until(lambda: run.run is None or run.run.process_id is not None)
+    assert run.run is not None, panel.ui.messageLabel.text
+
+
+class TestResults:
+    def test_nodes_are_made_named_and_chosen(self, a_panel, sections, desktop, monkeypatch):
+        cases.play(monkeypatch, "well")
+        assert register(a_panel, desktop) == "Registered. Look at it, then check the figures."
+        p = sections.parameters
+        nodes = p.transformNode, p.warpedNode, p.inverseNode, p.jacobianNode
+        assert [node.GetName() for node in nodes] == [
+            "control to planning", "control on planning", "planning to control", "control on planning Jacobian"
+        ]  # fmt: skip
+        assert a_panel.ui.transformSelector.currentNode() is p.transformNode
+        assert p.warpedNode.GetDisplayNode().GetWindow() == 1.5
+
+    def test_directions_are_right(self, a_panel, sections, desktop, monkeypatch):
+        from RobustDIRLib import mrml
+
+        cases.play(monkeypatch, "well")
+        register(a_panel, desktop)
+        points = cases.FIXED_GRID.points_from_voxels(np.array([[9.3, 11.1, 12.7], [5.2, 6.8, 7.4]]))
+        moved = mrml.transform_points(sections.parameters.transformNode, points)
+        np.testing.assert_allclose(moved, points + SHIFT, atol=1e-3)
+        back = mrml.transform_points(sections.parameters.inverseNode, moved)
+        np.testing.assert_allclose(back, points, atol=1e-3)
+        warped = mrml.volume_from_node(sections.parameters.warpedNode)
+        assert warped.grid.close_to(cases.FIXED_GRID)
+        np.testing.assert_array_equal(
+            warped.array, mrml.volume_from_node(sections.parameters.fixedVolume).array.astype("f4")
+        )
+
+    def test_only_what_is_ticked_is_made(self, a_panel, sections, desktop, scene, monkeypatch):
+        cases.play(monkeypatch, "well")
+        for name in ("warped", "inverse", "jacobian"):
+            getattr(a_panel.ui, f"{name}CheckBox").checked = False
+        register(a_panel, desktop)
+        p = sections.parameters
+        assert (p.warpedNode, p.inverseNode, p.jacobianNode) == (None, None, None)
+        assert p.transformNode is not None
+
+    def test_a_second_run_fills_the_same_nodes(self, a_panel, sections, desktop, scene, monkeypatch):
+        cases.play(monkeypatch, "well")
+        register(a_panel, desktop)
+        nodes = sections.parameters.transformNode, sections.parameters.warpedNode
+        count = scene.GetNumberOfNodes()
+        register(a_panel, desktop)
+        assert (sections.parameters.transformNode, sections.parameters.warpedNode) == nodes
+        assert scene.GetNumberOfNodes() == count
+
+    def test_warnings_are_shown(self, a_panel, desktop, monkeypatch):
+        cases.play(monkeypatch, "warn")
+        assert register(a_panel, desktop) == "Registered, with warnings: The images hardly overlap."
+
+    def test_results_go_to_the_set_that_was_registered(self, a_panel, sections, desktop, monkeypatch):
+        cases.play(monkeypatch, "well")
+        first = sections.parameters.parameterNode
+        a_panel.ui.registerButton.click()
+        a_panel.ui.parameterSetSelector.addNode()
+        assert sections.parameters.parameterNode is not first
+        desktop.wait_until(lambda: sections.run.run is None)
+        assert sections.parameters.transformNode is None
+        assert sections.parameters_of(first.GetID()).transformNode is not None
+
+    def test_the_application_learns_its_speed(self, a_panel, sections, desktop, monkeypatch):
+        cases.play(monkeypatch, "well")
+        before = sections.method.rates
+        register(a_panel, desktop)
+        assert sections.method.rates != before
+
+
+class TestUntouchedScene:
+    """Whatever ends a run early, the scene is afterwards what it was."""
+
+    def test_cancelling(self, a_panel, sections, desktop, scene, monkeypatch):
+        cases.play(monkeypatch, "hang")
+        before = cases.contents(scene)
+        start(a_panel, desktop)
+        assert a_panel.ui.cancelButton.enabled
+        a_panel.ui.cancelButton.click()
+        desktop.wait_until(lambda: sections.run.run is None)
+        assert a_panel.ui.messageLabel.text == "Cancelled; the scene is as it was."
+        assert cases.contents(scene) == before
+
+    @pytest.mark.parametrize(
+        ("mode", "sentence"),
+        [
+            ("refuse", "the images share no space."),
+            ("crash", "ended unexpectedly (code 1: MemoryError: no more)"),
+            ("full", "The disk of the run folder is full; free some space and register again."),
+        ],
+    )
+    def test_failing(self, a_panel, desktop, scene, monkeypatch, mode, sentence):
+        cases.play(monkeypatch, mode)
+        before = cases.contents(scene)
+        assert sentence in register(a_panel, desktop)
+        assert cases.contents(scene) == before
+        assert a_panel.ui.registerButton.enabled
+
+    def test_the_log_of_a_failure_is_shown(self, a_panel, desktop, monkeypatch):
+        cases.play(monkeypatch, "crash")
+        register(a_panel, desktop)
+        assert "MemoryError: no more" in a_panel.ui.logText.plainText
+        assert not a_panel.ui.logCollapsibleButton.collapsed
+
+    @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+    def test_being_killed_from_outside(self, a_panel, sections, desktop, scene, monkeypatch):
+        cases.play(monkeypatch, "hang")
+        before = cases.contents(scene)
+        start(a_panel, desktop)
+        os.kill(sections.run.run.process_id, signal.SIGKILL)
+        desktop.wait_until(lambda: sections.run.run is None)
+        assert "ended from outside" in a_panel.ui.messageLabel.text
+        assert cases.contents(scene) == before
+
+    def test_results_that_cannot_be_put_into_nodes(self, a_panel, sections, desktop, scene, monkeypatch):
+        from RobustDIRLib.errors import InputError
+        from RobustDIRLib.panel import outputs
+
+        def fails(*_):
+            raise InputError("there is no room for it.")
+
+        cases.play(monkeypatch, "well")
+        monkeypatch.setattr(outputs, "_set_window", fails)
+        before = cases.contents(scene)
+        assert register(a_panel, desktop) == "there is no room for it."
+        assert cases.contents(scene) == before
+
+    @pytest.mark.parametrize("which", ["fixedVolume", "movingVolume"])
+    def test_a_volume_deleted_during_the_run(self, a_panel, sections, desktop, scene, monkeypatch, which):
+        cases.play(monkeypatch, "hang")
+        start(a_panel, desktop)
+        process = sections.run.run.process_id
+        scene.RemoveNode(getattr(sections.parameters, which))
+        assert sections.run.run is None
+        assert "volume was deleted during the registration" in a_panel.ui.messageLabel.text
+        assert ended(process)
+
+    def test_the_scene_closed_during_the_run(self, a_panel, sections, desktop, scene, monkeypatch):
+        cases.play(monkeypatch, "hang")
+        start(a_panel, desktop)
+        process = sections.run.run.process_id
+        scene.Clear(0)
+        cases.settle(desktop)
+        assert sections.run.run is None
+        assert "scene was closed during the registration" in a_panel.ui.messageLabel.text
+        assert ended(process)
+        assert sections.parameters.fixedVolume is None
+
+    def test_the_panel_closed_during_the_run(self, a_panel, sections, desktop, monkeypatch):
+        cases.play(monkeypatch, "hang")
+        start(a_panel, desktop)
+        process, folder = sections.run.run.process_id, sections.run.run.folder
+        a_panel.widget.cleanup()
+        assert ended(process)
+        assert not folder.exists()
+
+
+def ended(process_id: int) -> bool:
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+class TestRefusals:
+    """Before anything runs: one sentence, and nothing has changed."""
+
+    def refuse(self, panel, desktop, scene) -> str:
+        cases.settle(desktop)
+        before = cases.contents(scene)
+        panel.widget.panel.run.start()
+        assert panel.widget.panel.run.run is None
+        cases.settle(desktop)
+        assert cases.contents(scene) == before
+        return panel.ui.messageLabel.text
+
+    def test_no_volumes(self, open_panel, desktop, scene):
+        panel = open_panel("RobustDIR")
+        assert not panel.ui.registerButton.enabled
+        assert panel.ui.statusLabel.text == "Select a fixed and a moving volume under Inputs."
+        assert self.refuse(panel, desktop, scene).startswith("No volumes are selected")
+
+    def test_one_volume(self, a_panel, desktop, scene):
+        a_panel.ui.movingSelector.setCurrentNode(None)
+        assert self.refuse(a_panel, desktop, scene).startswith("No moving volume is selected")
+
+    def test_a_label_map(self, a_panel, desktop, scene):
+        import slicer
+
+        labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "organs")
+        a_panel.ui.fixedSelector.setCurrentNode(labels)
+        assert self.refuse(a_panel, desktop, scene).startswith(
+            "“organs” is a label map, and registration needs an image"
+        )
+
+    def test_a_volume_without_voxels(self, a_panel, desktop, scene):
+        import slicer
+
+        empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "hollow")
+        a_panel.ui.movingSelector.setCurrentNode(empty)
+        assert self.refuse(a_panel, desktop, scene).startswith("“hollow” holds no voxels")
+
+    def test_a_flat_volume(self, a_panel, desktop, scene):
+        import slicer
+
+        flat = slicer.util.addVolumeFromArray(np.ones((1, 20, 20)), name="one slice")
+        a_panel.ui.movingSelector.setCurrentNode(flat)
+        assert "“one slice” is 20 x 20 x 1 voxels" in self.refuse(a_panel, desktop, scene)
+
+    def test_landmarks_that_do_not_pair(self, a_panel, sections, desktop, scene):
+        fixed, moving = cases.landmark_nodes()
+        moving.RemoveNthControlPoint(0)
+        sections.parameters.fixedLandmarks, sections.parameters.movingLandmarks = fixed, moving
+        assert "There are 6 fixed landmarks and 5 moving ones" in self.refuse(a_panel, desktop, scene)
+
+    def test_landmarks_of_one_side(self, a_panel, sections, desktop, scene):
+        sections.parameters.fixedLandmarks = cases.landmark_nodes()[0]
+        assert self.refuse(a_panel, desktop, scene).startswith("Select moving landmarks as well")
+
+    def test_landmarks_elsewhere(self, a_panel, sections, desktop, scene):
+        p = sections.parameters
+        p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes(shift=(900, 0, 0))
+        assert "6 of 6 moving landmarks lie outside the moving volume (point 0" in self.refuse(a_panel, desktop, scene)
+
+    def test_an_empty_mask(self, a_panel, sections, desktop, scene):
+        import slicer
+
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "body")
+        sections.parameters.fixedMask = node
+        assert "“body” has no segments" in self.refuse(a_panel, desktop, scene)
+        node.GetSegmentation().AddEmptySegment("skin", "skin")
+        assert "“skin” covers no voxel of the fixed volume" in self.refuse(a_panel, desktop, scene)
+
+    def test_a_model_that_is_gone(self, a_panel, sections, desktop, scene):
+        sections.parameters.model = "lost"
+        assert "no model is named 'lost'" in self.refuse(a_panel, desktop, scene)
+        assert "“lost” of this scene is not installed here" in a_panel.ui.modelLabel.text
+
+    def test_a_full_disk(self, a_panel, desktop, scene, monkeypatch):
+        from RobustDIRLib.panel import runs
+
+        monkeypatch.setattr(runs.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+        assert "is full: the registration needs" in self.refuse(a_panel, desktop, scene)
+
+
+def test_the_same_volume_twice_is_warned_of(a_panel, sections, desktop, monkeypatch):
+    cases.play(monkeypatch, "hang")
+    sections.parameters.movingVolume = sections.parameters.fixedVolume
+    cases.settle(desktop)
+    start(a_panel, desktop)
+    assert a_panel.ui.messageLabel.text.startswith("Fixed and moving volume are the same, “planning”")
+    assert sections.run.run is not None
+
+
+def test_two_clicks_start_one_run(a_panel, sections, desktop, monkeypatch):
+    cases.play(monkeypatch, "hang")
+    start(a_panel, desktop)
+    run = sections.run.run
+    a_panel.ui.registerButton.click()
+    sections.run.start()
+    assert sections.run.run is run
+    assert not a_panel.ui.registerButton.enabled
+
+
+def test_progress_is_shown_while_it_runs(a_panel, sections, desktop, monkeypatch):
+    cases.play(monkeypatch, "hang")
+    start(a_panel, desktop)
+    desktop.wait_until(lambda: sections.run.run.stage == "network")
+    cases.settle(desktop)
+    assert a_panel.ui.statusLabel.text.startswith("Registering, about ")
+    assert 0 < a_panel.ui.progressBar.value < 1000
+
+
+def test_a_mask_and_landmarks_reach_the_process(a_panel, sections, desktop, monkeypatch):
+    from RobustDIRLib.io.landmarks import read_landmarks
+    from RobustDIRLib.panel import exchange
+
+    cases.play(monkeypatch, "hang")
+    p = sections.parameters
+    p.fixedMask = cases.segmentation_nodes()[0]
+    p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes()
+    cases.settle(desktop)
+    a_panel.ui.fixedMaskSegment.setCurrentIndex(1)
+    start(a_panel, desktop)
+    folder = sections.run.run.folder
+    mask, grid = exchange.read(folder / "fixed_mask.mha")
+    assert grid.close_to(cases.FIXED_GRID)
+    expected = np.zeros(grid.shape, bool)
+    expected[14:18, 10:15, 6:10] = True
+    np.testing.assert_array_equal(mask > 0, expected)
+    points = read_landmarks(folder / "moving_landmarks.csv")
+    assert points.names[0] == "point 0"
+    assert len(points) == 6

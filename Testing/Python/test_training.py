@@ -23,7 +23,7 @@ from RobustDIRLib.synthesis.bank import make_bank
 from RobustDIRLib.synthesis.files import SynthesisSettings
 from RobustDIRLib.synthesis.labels import LabelMapConfig
 from RobustDIRLib.training.checkpoints import load_checkpoint
-from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig
+from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig, WideConfig
 from RobustDIRLib.training.data import SyntheticPairs, open_banks, training_batches
 from RobustDIRLib.training.loop import Record, Trainer, learning_rate, train
 from RobustDIRLib.training.losses import pretraining_loss
@@ -82,7 +82,7 @@ def test_a_resumed_run_has_the_curve_of_an_unbroken_one(a_run: TrainingConfig, t
 
 def test_training_on_one_pair_learns_it(a_run: TrainingConfig) -> None:
     trainer = Trainer(replace(a_run, steps=10_000), Process(0, 1, torch.device("cpu")))
-    pair = SyntheticPairs(open_banks(a_run), a_run.pairs, 5)[0]
+    pair = SyntheticPairs(open_banks(a_run), a_run.pairs, 5)[0, a_run.pairs.side]
     errors = [trainer.learn(pair)[1] for _ in range(120)]
     assert sum(errors[-10:]) < 0.8 * sum(errors[:10])
 
@@ -187,7 +187,7 @@ def test_defaults_are_the_papers_adam_1e_4_batch_1() -> None:
 def test_eq_1_is_dice_plus_three_quarters_of_the_gradient(a_run: TrainingConfig) -> None:
     paper = from_dict(TrainingConfig, read_json(RECIPES / "paper" / "cascade.json"))
     assert (paper.loss.end_point, paper.loss.dice, paper.loss.gradient) == (0.0, 1.0, 0.75)
-    pair = SyntheticPairs(open_banks(a_run), a_run.pairs, 5)[0]
+    pair = SyntheticPairs(open_banks(a_run), a_run.pairs, 5)[0, a_run.pairs.side]
     half_way = pair.truth._replace(displacement=pair.truth.displacement / 2)
     whole, dice, gradient = (
         float(pretraining_loss([half_way], pair, loss)[0])
@@ -202,7 +202,7 @@ def test_the_papers_cascade_learns_from_dice_alone(a_run: TrainingConfig) -> Non
     network = {"kind": "cascade", "channels": [8, 8]}
     config = replace(a_run, network=network, loss=LossConfig(0.0, dice=1.0), optimizer=swift, steps=10_000)
     trainer = Trainer(config, Process(0, 1, torch.device("cpu")))
-    pair = SyntheticPairs(open_banks(config), config.pairs, 5)[0]
+    pair = SyntheticPairs(open_banks(config), config.pairs, 5)[1, config.pairs.side]
     losses = [trainer.learn(pair)[0] for _ in range(60)]
     assert min(losses[-5:]) < 0.98 * losses[0]
 
@@ -268,3 +268,33 @@ def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(a_run: T
         for name, gradient in alone.items():
             torch.testing.assert_close(shared[name], gradient, rtol=1e-3, atol=1e-6)
     assert max(float(g.abs().max()) for g in alone.values()) > 1e-3
+
+
+def test_wide_steps_teach_the_coarsest_levels_alone(a_run: TrainingConfig) -> None:
+    config = replace(a_run, wide=WideConfig(every=2, side=24, levels=1))
+    sides = [pair.fixed.shape[2] for pair in training_batches(config, open_banks(config), 0, 0, 1)]
+    assert sides == [16, 24, 16, 24, 16, 24]
+    trainer = Trainer(config, Process(0, 1, torch.device("cpu")))
+    data = SyntheticPairs(open_banks(config), config.pairs, 5)
+    trainer.learn(data[0, 16])
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    trainer.learn(data[1, 24])
+    changed = {name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("decoder.1.") for name in changed)
+    assert not any(name.startswith("decoder.0.") for name in changed)
+
+
+def test_errors_of_wide_steps_are_told_apart(a_run: TrainingConfig, tmp_path: Path) -> None:
+    config = replace(a_run, wide=WideConfig(every=3, side=24, levels=1), validation_side=24, log_every=3)
+    records = [record for record in train(config, tmp_path) if record["kind"] == "step"]
+    alone = [r for r in train(replace(config, log_every=1), tmp_path / "alone") if r["kind"] == "step"]
+    for record, steps in zip(records, (alone[:3], alone[3:]), strict=True):
+        assert record["wide_end_point_error"] == pytest.approx(steps[2]["wide_end_point_error"], rel=1e-5)
+        usual = [step["end_point_error"] for step in steps[:2]]
+        assert record["end_point_error"] == pytest.approx(sum(usual) / 2, rel=1e-5)
+
+
+def test_wide_steps_are_refused_where_there_are_no_levels(a_run: TrainingConfig) -> None:
+    config = replace(a_run, network={"kind": "unet", "channels": 4}, wide=WideConfig(every=2))
+    with pytest.raises(InputError, match="only a pyramid"):
+        Trainer(config, Process(0, 1, torch.device("cpu")))

@@ -156,19 +156,20 @@ class CorrelationPyramid(nn.Module):
             features.append(encode(F.leaky_relu(features[-1], SLOPE) if features else images, similarity))
         return features
 
-    def levels(self, fixed: Tensor, moving: Tensor) -> list[Deformation]:
+    def levels(self, fixed: Tensor, moving: Tensor, count: int | None = None) -> list[Deformation]:
         """Displacements after every level, coarse to fine, each on its level's grid and in its voxels.
 
         Args:
             fixed: Shape `(B, 1, D, H, W)`, sides divisible by `multiple`, intensities in [-1, 1].
             moving: The same shape.
+            count: Stop after this many levels; all if not given.
         """
         features = self.encode(torch.cat([fixed, moving]))
         coarsest = features[-1].shape[2:]
         # The first half of the batch leads from the middle to fixed, the second to moving.
         halves = inverses = features[-1].new_zeros((2 * len(fixed), 3, *coarsest), dtype=torch.float32)
         results: list[Deformation] = []
-        for level in reversed(range(len(features))):
+        for level in list(reversed(range(len(features))))[:count]:
             both = features[level].float().contiguous()
             halves, inverses = (warping.resize_displacement(u, both.shape[2:]) for u in (halves, inverses))
             for _ in range(self.config.iterations[level] if self.config.iterations else 1):

@@ -51,6 +51,32 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class WideConfig:
+    """Steps on wider pairs that teach the pyramid's coarsest levels alone, at about the price of a usual step.
+
+    A crop of 64 voxels has 4 voxels a side at a sixteenth of the resolution: too few to learn what to do with whole
+    bodies, which are 12 there.
+
+    Attributes:
+        every: Every so many steps one is wide; 0 for none.
+        side: Voxels a side of its pairs.
+        levels: How many of the coarsest levels learn from it.
+    """
+
+    every: int = 0
+    side: int = 128
+    levels: int = 2
+
+    def __post_init__(self) -> None:
+        if self.every < 0 or min(self.side, self.levels) < 1:
+            raise ValueError("side and levels must be at least 1, and every not negative")
+
+    def at(self, step: int) -> bool:
+        """Whether step `step` (from 0) is wide."""
+        return self.every > 0 and step % self.every == self.every - 1
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One pretraining run.
 
@@ -58,6 +84,7 @@ class TrainingConfig:
         network: What `networks.build.build_network` takes.
         banks: Folders of label maps.
         pairs: What is synthesised from them.
+        wide: Steps on wider pairs in between.
         loss: Weights of the loss terms.
         optimizer: Its settings.
         steps: Optimiser steps in all.
@@ -68,12 +95,14 @@ class TrainingConfig:
         workers: Processes that synthesise ahead; 0 synthesises in between.
         log_every, validate_every, checkpoint_every: Steps between records, validations, checkpoints.
         validation_pairs: Number of fixed validation pairs.
+        validation_side: Voxels a side of those; 0 for that of the pairs.
         initial: Model file or checkpoint whose weights the run starts from.
     """
 
     network: dict[str, Any]
     banks: tuple[str, ...]
     pairs: PairConfig = field(default_factory=PairConfig)
+    wide: WideConfig = field(default_factory=WideConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     steps: int = 100_000
@@ -86,13 +115,14 @@ class TrainingConfig:
     validate_every: int = 500
     checkpoint_every: int = 200
     validation_pairs: int = 8
+    validation_side: int = 0
     initial: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
         counts = (self.steps, self.batch, self.log_every, self.validate_every, self.checkpoint_every)
-        if min(counts) < 1 or min(self.workers, self.threads, self.validation_pairs) < 0:
+        if min(counts) < 1 or min(self.workers, self.threads, self.validation_pairs, self.validation_side) < 0:
             raise ValueError("steps, batch and the intervals must be at least 1, and no number negative")
         if not self.banks:
             raise ValueError("banks must name at least one folder of label maps")

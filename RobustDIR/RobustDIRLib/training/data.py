@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,14 +22,16 @@ _TRAINING, _VALIDATION = 1, 2
 
 
 class SyntheticPairs(Dataset[Pair]):
-    """An endless data set: item k is always the same pair, made on the spot."""
+    """An endless data set: item (k, side) is always the same pair, made on the spot."""
 
     def __init__(self, bank: LabelBank, config: PairConfig, seed: int, stream: int = _TRAINING) -> None:
         self.bank, self.config, self.seed, self.stream = bank, config, seed, stream
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, key: tuple[int, int]) -> Pair:
+        index, side = key
         g = generator(self.seed, self.stream, index)
-        return synthesize_pair(self.bank[integer(0, len(self.bank) - 1, g)], self.config, g)
+        labels = self.bank[integer(0, len(self.bank) - 1, g)]
+        return synthesize_pair(labels, replace(self.config, side=side), g)
 
 
 def join(pairs: Sequence[Pair]) -> Pair:
@@ -62,12 +65,14 @@ def training_batches(config: TrainingConfig, bank: LabelBank, first: int, rank: 
     """
     data = SyntheticPairs(bank, config.pairs, config.seed)
     per_step = config.batch * world
-    indices = (
-        [step * per_step + rank * config.batch + i for i in range(config.batch)] for step in range(first, config.steps)
-    )
+
+    def keys(step: int) -> list[tuple[int, int]]:
+        side = config.wide.side if config.wide.at(step) else config.pairs.side
+        return [(step * per_step + rank * config.batch + i, side) for i in range(config.batch)]
+
     loader = DataLoader(
         data,
-        batch_sampler=list(indices),
+        batch_sampler=[keys(step) for step in range(first, config.steps)],
         collate_fn=join,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
@@ -86,7 +91,8 @@ def _prepare_worker(_: int) -> None:
 def validation_pairs(config: TrainingConfig, bank: LabelBank) -> list[Pair]:
     """The fixed validation pairs: the same for every run with the same banks and pair settings."""
     data = SyntheticPairs(bank, config.pairs, 0, _VALIDATION)
-    return [data[index] for index in range(config.validation_pairs)]
+    side = config.validation_side or config.pairs.side
+    return [data[index, side] for index in range(config.validation_pairs)]
 
 
 def open_banks(config: TrainingConfig) -> LabelBank:

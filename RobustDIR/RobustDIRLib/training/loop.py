@@ -16,6 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.build import build_network, network_config
+from RobustDIRLib.networks.pyramid import CorrelationPyramid
 from RobustDIRLib.synthesis.pairs import Pair
 from RobustDIRLib.training.average import WeightAverage
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
@@ -37,8 +38,9 @@ class _Objective(nn.Module):
         super().__init__()
         self.network, self.loss = network, loss
 
-    def forward(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        levels = self.network.levels(pair.fixed, pair.moving)  # type: ignore[operator]
+    def forward(self, pair: Pair, count: int | None = None) -> tuple[Tensor, Tensor]:
+        only = {} if count is None else {"count": count}
+        levels = self.network.levels(pair.fixed, pair.moving, **only)  # type: ignore[operator]
         return pretraining_loss(levels, pair, self.loss)
 
 
@@ -64,7 +66,9 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(self.network.parameters(), o.learning_rate, weight_decay=o.weight_decay)
         self.average = WeightAverage(self.network, o.average)
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=uses_fp16(config.precision, process.device))
-        self.objective = process.share(_Objective(self.network, config.loss))
+        if config.wide.every and not isinstance(self.network, CorrelationPyramid):
+            raise InputError("wide: only a pyramid has levels to teach alone; set every to 0 for other networks")
+        self.objective = process.share(_Objective(self.network, config.loss), in_parts=config.wide.every > 0)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""
@@ -96,12 +100,13 @@ class Trainer:
         self.step, self.skipped = state["step"], state["skipped"]
 
     def learn(self, pair: Pair) -> tuple[float, float]:
-        """One optimiser step; returns the loss and the finest level's end-point error."""
+        """One optimiser step; returns the loss and the end-point error of the finest level that learnt."""
+        count = self.config.wide.levels if self.config.wide.at(self.step) else None
         o = self.config.optimizer
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.config.steps, o)
         with autocast(self.config.precision, self.process.device):
-            loss, error = self.objective(pair)
+            loss, error = self.objective(pair, count)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -131,8 +136,15 @@ class _Meter:
     """Means since the last record, and how the time was spent."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self.loss = self.error = self.waiting = self.learning = 0.0
+        self.count = self.wide = 0
+        self.loss = self.error = self.wide_error = self.waiting = self.learning = 0.0
+
+    def add(self, loss: float, error: float, wide: bool) -> None:
+        """Count a step; the errors of wide ones apart, since they are of coarser levels."""
+        self.count, self.wide = self.count + 1, self.wide + wide
+        self.loss += loss
+        self.error += 0.0 if wide else error
+        self.wide_error += error if wide else 0.0
 
     def record(self, trainer: Trainer) -> Record:
         n, busy = max(self.count, 1), self.waiting + self.learning
@@ -141,7 +153,8 @@ class _Meter:
             "step": trainer.step,
             "steps": trainer.config.steps,
             "loss": self.loss / n,
-            "end_point_error": self.error / n,
+            "end_point_error": self.error / max(self.count - self.wide, 1),
+            **({"wide_end_point_error": self.wide_error / self.wide} if self.wide else {}),
             "learning_rate": trainer.optimizer.param_groups[0]["lr"],
             "seconds_per_step": busy / n,
             "network_share": self.learning / busy if busy else 0.0,
@@ -208,10 +221,8 @@ def _steps(trainer: Trainer, folder: Path, stop: StopRequest) -> Iterator[Record
         started = time.perf_counter()
         pair = to_device(next(batches), process.device)
         received = time.perf_counter()
-        loss, error = trainer.learn(pair)
-        meter.count += 1
-        meter.loss += loss
-        meter.error += error
+        wide = config.wide.at(trainer.step)
+        meter.add(*trainer.learn(pair), wide)
         meter.waiting += received - started
         meter.learning += time.perf_counter() - received
         stopped = process.any(bool(stop))

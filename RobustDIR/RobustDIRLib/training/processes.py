@@ -26,9 +26,14 @@ class Process:
         """Whether this process writes records and files."""
         return self.rank == 0
 
-    def share(self, network: nn.Module) -> nn.Module:
-        """The network, with gradients averaged over all processes where there are several."""
-        return DistributedDataParallel(network) if self.world > 1 else network
+    def share(self, network: nn.Module, *, in_parts: bool = False) -> nn.Module:
+        """The network, with gradients averaged over all processes where there are several.
+
+        Args:
+            network: Any module.
+            in_parts: Whether some steps use a part of its weights only.
+        """
+        return DistributedDataParallel(network, find_unused_parameters=in_parts) if self.world > 1 else network
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process: all must stop at the same step."""

@@ -394,7 +394,7 @@ class TestCommand:
         (None, 2, "undefined"),
         (1.005, 1, "1.0"),
         (0.0, 4, "0.0000"),
-        (4e-5, 2, "4e-05"),
+        (4e-5, 2, "< 0.01"),
         (float("nan"), 2, "not finite"),
     ],
 )

@@ -23,7 +23,8 @@ MOST_COLUMNS = 5  # methods beside each other on an A4 page, apart from the star
 _COST = ("wall_s", "cpu_s", "peak_gib")
 _DIGITS = {"mm": 2, "%": 4, "s": 1, "GiB": 2, "": 3}
 _PICTURE_WIDTH, _JPEG_QUALITY = 1100, 82
-_FIGURE_WIDTH = 682  # CSS pixels of the page between its margins
+# CSS pixels, so that three figures or two pictures share an A4 page.
+_FIGURE_WIDTH, _PICTURE_LARGEST = 490, (682, 420)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def cohort_html(cohort: Cohort) -> str:
         "cohort": cohort,
         "summary": summary,
         "created": datetime.now().astimezone().strftime(TIME_FORMAT),
+        "evaluated": _time(summary["created"]),
         "notice": COHORT_NOTICE,
         "titles": titles,
         "lead": _lead(summary, measures, titles),
@@ -97,6 +99,14 @@ def cohort_html(cohort: Cohort) -> str:
         "conditions": [_condition(one) for one in summary["conditions"]],
     }
     return render("cohort.html", content)
+
+
+def _time(text: str) -> str:
+    """A time of `summary.json` for people."""
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime(TIME_FORMAT)
+    except ValueError:
+        return text
 
 
 def _condition(one: Mapping[str, Any]) -> str:
@@ -262,14 +272,14 @@ def _worst(
     measure, title = measures[one["measure"]], titles[one["method"]]
     digits = _DIGITS[measure["unit"]]
     png = cohort.picture(one["picture"])
-    words = f"{title}, case {one['case']}: {measure['title']} {number(one['value'], digits)} {measure['unit']}".rstrip()
+    value, before = number(one["value"], digits), number(one["before"], digits)
     picture = None
     if png is not None:
         src, size = _as_jpeg(png)
-        alt = f"Fixed, moving and warped image and deformation grid in three planes; {words}."
-        picture = Inlined(src, size, f"{one['rank']}. {title}, case {one['case']}", alt, words + ".")
-    return {**one, "title": title, "value": number(one["value"], digits), "before": number(one["before"], digits),
-            "picture": picture}  # fmt: skip
+        head = f"{title}, number {one['rank']}, case {one['case']}"
+        alt = f"Fixed, moving and warped image and deformation grid in three planes; {head}."
+        picture = Inlined(src, size, head, alt, f"{_with_unit(measure)}: {before} before, {value} after.")
+    return {**one, "title": title, "value": value, "before": before, "picture": picture}
 
 
 def _as_jpeg(png: bytes) -> tuple[str, tuple[int, int]]:
@@ -281,7 +291,9 @@ def _as_jpeg(png: bytes) -> tuple[str, tuple[int, int]]:
         picture = opened.convert("RGB").resize((round(opened.width * scale), round(opened.height * scale)))
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=_JPEG_QUALITY)
-    return inlined(file.getvalue(), "jpeg"), (_FIGURE_WIDTH, round(picture.height * _FIGURE_WIDTH / picture.width))
+    shrink = min(most / side for most, side in zip(_PICTURE_LARGEST, picture.size, strict=True))
+    width, height = (round(side * shrink) for side in picture.size)
+    return inlined(file.getvalue(), "jpeg"), (width, height)
 
 
 def _case(row: CaseRow, names: Sequence[str], measure: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -88,13 +88,15 @@ def _policy(style: str, script: str) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number for people, with a fixed number of decimals; very small ones by their power of ten."""
+    """A number for people, with a fixed number of decimals; what is too small for them but not 0 says so."""
     if value is None:
         return "undefined"
     if not math.isfinite(value):
         return "not finite"
-    least = 0.5 * 10.0**-digits
-    return f"{value:.2g}" if 0 < abs(value) < least else f"{value:.{digits}f}"
+    least = 10.0**-digits
+    if 0 < abs(value) < least / 2:
+        return f"{'<' if value > 0 else '> -'}{'' if value < 0 else ' '}{least:.{digits}f}"
+    return f"{value:.{digits}f}"
 
 
 def significant(value: float | None) -> str:

@@ -210,6 +210,17 @@ def test_a_composite_survives_saving(mrml, scene, a_field, an_affine, tmp_path):
     np.testing.assert_allclose(apply_to_points(saved, points), apply_to_points(transform, points), atol=TOLERANCE_MM)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_beyond_its_grid_a_field_goes_on_with_its_border_values(a_grid_node, a_field, axis):
+    voxel = np.array(a_field.grid.shape) // 2
+    voxel[axis] = a_field.grid.shape[axis] - 1
+    beyond = voxel.astype(float)
+    beyond[axis] += 30
+    point = a_field.grid.points_from_voxels(beyond[None])
+    moved = from_parent(a_grid_node, point) - point
+    np.testing.assert_allclose(moved[0], a_field.array[tuple(voxel)], atol=TOLERANCE_MM)
+
+
 def test_a_grid_of_one_voxel_thickness_works(mrml):
     grid = Grid((1, 5, 6), (2.0, 1.5, 3.0), (4.0, -7.0, 9.0))
     array = np.full((*grid.shape, 3), 1.25, np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import vtk
-from PySide6 import QtCore, QtGui
+from PySide6 import QtCore, QtGui, QtWidgets
 from vtk.util.numpy_support import vtk_to_numpy
 
 from SlicerHeadless.desktop import process_events
@@ -20,16 +20,22 @@ def panel_picture(widget: Any, width: int, height: int | None = None) -> QtGui.Q
     """A widget as it looks at a width, and at a height or as high as it wants to be."""
     widget.setFixedWidth(width)
     widget.show()
-    process_events()
+    _lay_out(widget)
     wanted = widget.layout().totalHeightForWidth(width) if widget.layout() is not None else -1
-    tall = height or max(wanted, widget.sizeHint().height())
-    widget.setFixedHeight(tall)
-    process_events()
+    widget.setFixedHeight(height or max(wanted, widget.sizeHint().height()))
+    _lay_out(widget)
     picture = widget.grab().toImage()
     widget.setMinimumSize(0, 0)
     widget.setMaximumSize(16777215, 16777215)
     widget.hide()
     return picture
+
+
+def _lay_out(widget: Any) -> None:
+    """Places everything anew: lines that wrap otherwise keep the height of the text they held when nobody looked."""
+    for layout in widget.findChildren(QtWidgets.QLayout):
+        layout.invalidate()
+    process_events()
 
 
 def view_picture(view: Any) -> QtGui.QImage:

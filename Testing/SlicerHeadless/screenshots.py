@@ -69,8 +69,8 @@ class Session:
         self.settle()
         return pictures.panel_picture(self.opened.parent, PANEL_WIDTH, height)
 
-    def slice_picture(self, name: str, size: tuple[int, int] = VIEW) -> Any:
-        """One slice view, fitted and moved to the middle of the fixed volume."""
+    def slice_picture(self, name: str, size: tuple[int, int] = VIEW, *, middle: bool = True) -> Any:
+        """One slice view, fitted, and moved to the middle of the fixed volume if it is to be."""
         import slicer
 
         from SlicerHeadless import pictures
@@ -79,8 +79,12 @@ class Session:
         view, logic = widget.sliceView().offscreen, widget.sliceLogic()
         view.window.SetSize(*size)
         logic.ResizeSliceNode(*size)
+        offset = logic.GetSliceOffset()
         logic.FitSliceToBackground()
-        self._middle(logic)
+        if middle:
+            self._middle(logic)
+        else:
+            logic.SetSliceOffset(offset)
         return pictures.view_picture(view)
 
     def _middle(self, logic: Any) -> None:
@@ -132,12 +136,13 @@ def check_picture(session: Session) -> Any:
     session.set(compare="blend", blend=50.0, deformation="off")
     session.parameters.fixedLandmarks.GetDisplayNode().SetVisibility(True)
     session.ui.curveButton.click()
-    session.settle()
     panel = session.panel_picture("check")
+    session.ui.landmarkTable.cellClicked.emit(0, 0)
+    session.settle()
     charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
     tall = (panel.height() - pictures.GAP) // 2
     chart = pictures.chart_picture(charts[-1], (560, tall))
-    return pictures.beside(panel, pictures.below(session.slice_picture("Red", (560, tall)), chart))
+    return pictures.beside(panel, pictures.below(session.slice_picture("Red", (560, tall), middle=False), chart))
 
 
 PICTURES: dict[str, Callable[[Session], Any]] = {

@@ -52,10 +52,10 @@ def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | No
     unknown = [each for each in wanted if each not in names]
     if unknown:
         raise InputError(f"{node.GetName()} has no segment {unknown[0]}; select one that is there.")
-    segmentation, from_world = _with_voxels(node, grid), transform_from_world(node)
+    segmentation, layers = _with_voxels(node, grid), _Layers(grid, transform_from_world(node))
     labels = np.zeros(grid.shape, dtype=np.uint8 if len(wanted) < 256 else np.uint16)
     for number, each in enumerate(wanted, start=1):
-        labels[_inside(segmentation.GetSegment(each), grid, from_world)] = number
+        labels[layers.inside(segmentation.GetSegment(each))] = number
     return Volume(labels, grid)
 
 
@@ -96,14 +96,29 @@ def _with_voxels(node: Any, grid: Grid) -> Any:
     return copy
 
 
-def _inside(segment: Any, grid: Grid, from_world: Any) -> NDArray[np.bool_]:
-    image = segment.GetRepresentation(_BINARY)
-    if image is None or image.GetPointData().GetScalars() is None or min(image.GetDimensions()) < 1:
-        return np.zeros(grid.shape, dtype=bool)  # nothing drawn yet
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    values = resampled((image, matrix, from_world), grid, nearest=True, outside=0.0)
-    return np.asarray(values == segment.GetLabelValue())  # several segments may share one image
+class _Layers:
+    """The images of segments on a grid, each resampled once: segments that do not overlap share an image.
+
+    Args:
+        grid: Where they are resampled to.
+        from_world: VTK's transform from world RAS to that of the segments.
+    """
+
+    def __init__(self, grid: Grid, from_world: Any) -> None:
+        self._grid, self._from_world = grid, from_world
+        self._last: tuple[Any, NDArray[Any]] | None = None
+
+    def inside(self, segment: Any) -> NDArray[np.bool_]:
+        """Voxels of the grid whose centre lies in a segment."""
+        image = segment.GetRepresentation(_BINARY)
+        if image is None or image.GetPointData().GetScalars() is None or min(image.GetDimensions()) < 1:
+            return np.zeros(self._grid.shape, dtype=bool)  # nothing drawn yet
+        if self._last is None or self._last[0] is not image:
+            matrix = vtk.vtkMatrix4x4()
+            image.GetImageToWorldMatrix(matrix)
+            placed = (image, matrix, self._from_world)
+            self._last = (image, resampled(placed, self._grid, nearest=True, outside=0.0))
+        return np.asarray(self._last[1] == segment.GetLabelValue())
 
 
 def _empty_image(grid: Grid) -> Any:

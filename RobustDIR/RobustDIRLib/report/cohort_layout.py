@@ -24,7 +24,7 @@ _COST = ("wall_s", "cpu_s", "peak_gib")
 _DIGITS = {"mm": 2, "%": 4, "s": 1, "GiB": 2, "": 3}
 _PICTURE_WIDTH, _JPEG_QUALITY = 1100, 82
 # CSS pixels, so that three figures or two pictures share an A4 page.
-_FIGURE_WIDTH, _PICTURE_LARGEST = 490, (682, 420)
+_FIGURE_WIDTH, _PICTURE_LARGEST = 465, (682, 420)
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,10 @@ def _condition(one: Mapping[str, Any]) -> str:
 
 
 def _plain(settings: Any) -> str:
-    """Settings in one line: `key value` pairs, else as JSON."""
-    if not isinstance(settings, dict):
-        return json.dumps(settings, ensure_ascii=False)
-    parts = (f"{key} {value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items())
-    return ", ".join(parts) or "none"
+    """Settings in one line: `key value` pairs, those within others too; else as JSON."""
+    if isinstance(settings, dict):
+        return ", ".join(f"{key} {_plain(value)}" for key, value in settings.items()) or "none"
+    return settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)
 
 
 def _entries(summary: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:

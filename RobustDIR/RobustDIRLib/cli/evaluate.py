@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +156,9 @@ class _Screen:
     """Progress on the terminal: a bar with the time left; off a terminal, a line a result."""
 
     def __init__(self) -> None:
-        self.live = sys.stdout.isatty()
+        ranks, rank = os.environ.get("WORLD_SIZE", "1"), os.environ.get("RANK", "0")
+        self.prefix = "" if ranks == "1" else f"rank {rank}: "
+        self.live = sys.stdout.isatty() and not self.prefix
         self.total = self.made = 0
         self.clock: Any = None
         self._open = False
@@ -164,7 +166,7 @@ class _Screen:
     def say(self, sentence: str) -> None:
         """A line of its own."""
         self._clear()
-        print(sentence, flush=True)
+        print(self.prefix + sentence, flush=True)
 
     def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
         """What there is to do."""
@@ -177,7 +179,6 @@ class _Screen:
             self.clock.learn(key, seconds)
         finished = f"; {len(earlier)} are finished and kept" if earlier else ""
         self.say(f"{len(left)} results to make{finished}")
-        self._begun = time.monotonic()
         self._draw()
 
     def ended(self, event: Ended) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.baselines import rivals
 from RobustDIRLib.baselines.method import Method, Pair
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.cohort import conditions, measuring, worst
@@ -142,7 +143,12 @@ class _Desk:
         setting = self.settings.perturbations.settings(condition)
         measures = measuring.settings(self.case.preset)
         made = made_with(self.case, settings_of(method), setting, measures, sums)
-        return {"made_with": made, "stamps": stamps, "threads": self.settings.threads, "versions": versions()}
+        return {
+            "made_with": made,
+            "stamps": stamps,
+            "threads": self.settings.threads,
+            "versions": {**versions(), **rivals.versions()},
+        }
 
     def _measured(self, method: Method, condition: Condition, key: Key) -> dict[str, Any]:
         seen = self.images(condition)

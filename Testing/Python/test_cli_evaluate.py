@@ -1,0 +1,223 @@
+"""`robustdir evaluate`: what it prints, how it ends, and that its command repeats it. On a real data set's folders."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+import cohort_cases as cases
+from RobustDIRLib.cli import evaluate as command
+from RobustDIRLib.cli import main
+from RobustDIRLib.cohort import run as running
+from RobustDIRLib.cohort.clock import Clock, in_words
+from RobustDIRLib.cohort.lock import Rank, locked
+from RobustDIRLib.cohort.results import Key
+from RobustDIRLib.datasets.opening import open_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    cases.write_dataset(folder, 2)
+    return folder
+
+
+@pytest.fixture
+def evaluating(dataset, tmp_path, monkeypatch, capsys):
+    """Run the command; gives its exit code and what it printed."""
+    cases.stand_in(monkeypatch)
+    monkeypatch.setattr(running, "open_dataset", open_dataset)
+
+    def run(*words: str, methods: str = "still,good"):
+        code = main(
+            ["evaluate", str(dataset), "-o", str(tmp_path / "out"), "--methods", methods, "--worst", "0", *words]
+        )
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_line_a_result_with_time_left_and_a_last_one(evaluating, tmp_path):
+    code, out, err = evaluating()
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "4 results to make"
+    assert lines[1].startswith("[1/4, about ")
+    assert "case0, still: TRE, mean 3.61 mm (3.61 before), 0.2 s" in lines[1]
+    assert lines[4].startswith("[4/4]  case1, good: TRE, mean ")
+    assert lines[-1] == f"done: 4 results; tables, figures and summary.json in {tmp_path / 'out'}"
+
+
+def test_what_is_finished_is_kept_and_said(evaluating):
+    evaluating()
+    code, out, _ = evaluating()
+    assert code == 0
+    assert out.startswith("0 results to make; 4 are finished and kept\n")
+
+
+def test_failures_are_said_where_they_happen_and_counted_at_the_end(evaluating):
+    code, out, err = evaluating(methods="refusing,still")
+    assert code == 1
+    assert "failed: case1, refusing: the pair is too hard; give another.\n" in out
+    assert err == "failed: 2 results; pairs.csv says why\n"
+    assert "done: 2 results" in out
+
+
+def test_recorded_command_repeats_the_evaluation(evaluating, tmp_path, monkeypatch, capsys):
+    words = [
+        "--perturb",
+        "inversion=0.5,1",
+        "--seed",
+        "3",
+        "--limit",
+        "1",
+        "--perturb-images",
+        "moving",
+        "--threads",
+        "2",
+    ]
+    evaluating(*words)
+    recorded = json.loads((tmp_path / "out" / "summary.json").read_text())["command"]
+    monkeypatch.chdir("/")
+    assert main(shlex.split(recorded)[1:]) == 0
+    assert capsys.readouterr().out.startswith("0 results to make; 6 are finished and kept\n")
+
+
+class TestAggregate:
+    def test_sums_up_once_more(self, evaluating, tmp_path, capsys):
+        evaluating()
+        before = (tmp_path / "out" / "pairs.csv").read_bytes()
+        for path in (tmp_path / "out").glob("*.csv"):
+            path.unlink()
+        assert main(["evaluate", "--aggregate", str(tmp_path / "out")]) == 0
+        assert (tmp_path / "out" / "pairs.csv").read_bytes() == before
+        assert "done: 4 results" in capsys.readouterr().out
+
+    def test_missing_results_are_counted(self, evaluating, tmp_path, capsys):
+        evaluating()
+        Key("case1", "good").path(tmp_path / "out").unlink()
+        assert main(["evaluate", "--aggregate", str(tmp_path / "out")]) == 1
+        assert "1 of 4 results are missing" in capsys.readouterr().out
+
+    def test_waits_for_no_run_but_refuses_beside_one(self, evaluating, tmp_path, capsys):
+        evaluating()
+        with locked(tmp_path / "out", Rank.alone()):
+            assert main(["evaluate", "--aggregate", str(tmp_path / "out")]) == 2
+        assert "another run is at work" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("words", [["data"], ["-o", "x"]])
+    def test_stands_alone(self, words, tmp_path, capsys):
+        assert main(["evaluate", *words, "--aggregate", str(tmp_path)]) == 2
+        assert "--aggregate FOLDER: give it alone" in capsys.readouterr().err
+
+    def test_needs_an_evaluation(self, tmp_path, capsys):
+        assert main(["evaluate", "--aggregate", str(tmp_path)]) == 2
+        assert "holds no evaluation" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (["--jobs", "0"], "--jobs 0"),
+            (["--threads", "0"], "--threads 0"),
+            (["--limit", "0"], "--limit 0"),
+            (["--worst", "-1"], "--worst -1"),
+            (["--methods", " , "], "--methods"),
+            (["--methods", "nonesuch"], "--methods nonesuch"),
+            (["--perturb", "fog"], "--perturb fog"),
+            (["--perturb-images", "all"], "--perturb-images all"),
+            (["--kind", "nonesuch"], "--kind nonesuch"),
+        ],
+    )
+    def test_options(self, evaluating, tmp_path, words, message):
+        code, _, err = evaluating(*words)
+        assert code == 2
+        assert message in err
+        assert err.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+    def test_data_set_and_folder_are_needed(self, dataset, capsys):
+        assert main(["evaluate"]) == 2
+        assert main(["evaluate", str(dataset)]) == 2
+        err = capsys.readouterr().err
+        assert "DATASET is missing" in err
+        assert "--output is missing" in err
+
+    def test_output_that_is_a_file(self, dataset, evaluating, tmp_path):
+        (tmp_path / "out").write_text("")
+        code, _, err = evaluating()
+        assert code == 2
+        assert "--output" in err
+
+
+class TestScreen:
+    def test_ranks_say_which_they_are(self, evaluating, monkeypatch):
+        monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        code, out, _ = evaluating()
+        assert code == 0
+        assert all(line.startswith("rank 1: ") for line in out.splitlines())
+        assert "the last rank to finish sums up" in out
+
+    def test_a_bar_on_a_terminal_leaves_no_trace_behind_lines(self, evaluating, monkeypatch):
+        class Live(command._Screen):
+            def __init__(self):
+                super().__init__()
+                self.live = True
+
+        monkeypatch.setattr(command, "_Screen", Live)
+        _, out, _ = evaluating(methods="refusing,still")
+        bars = [part for part in out.split("\r\x1b[K") if part.startswith(("#", "."))]
+        assert bars[0] == "." * 24 + " [0/4]"
+        assert bars[-1] == "#" * 24 + " [4/4]"
+        assert "\r\x1b[Kfailed: case0, refusing" in out
+        assert "\r\x1b[K" in out[out.rindex("[4/4]") :]
+
+
+class TestClock:
+    def test_each_method_is_reckoned_by_its_own_mean(self):
+        keys = [Key(f"c{n}", method) for n in range(3) for method in ("quick", "slow")]
+        clock = Clock(keys, jobs=2)
+        assert clock.left() is None
+        clock.tick(keys[0], 1.0)
+        assert clock.left() == pytest.approx((2 * 1 + 3 * 1) / 2)  # the mean of all stands for the unknown
+        clock.tick(keys[1], 100.0)
+        assert clock.left() == pytest.approx((2 * 1 + 2 * 100) / 2)
+
+    def test_earlier_runs_teach_it(self):
+        clock = Clock([Key("a", "slow")], jobs=1)
+        clock.learn(Key("b", "slow"), 50.0)
+        assert clock.left() == 50.0
+        clock.tick(Key("a", "slow"), 70.0)
+        assert clock.left() == 0.0
+
+    @pytest.mark.parametrize(
+        ("seconds", "words"), [(0, "0 s"), (89, "89 s"), (95, "2 min"), (3600, "60 min"), (7500, "2 h 5 min")]
+    )
+    def test_words(self, seconds, words):
+        assert in_words(seconds) == words
+
+
+def test_help_names_the_default_methods(capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    assert "none,linear,generic" in capsys.readouterr().out
+
+
+def test_paths_in_the_command_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = command_arguments("data", "-o", "out")
+    words = shlex.split(command._command(arguments))
+    assert str(Path(tmp_path, "data")) in words
+    assert str(Path(tmp_path, "out")) in words
+
+
+def command_arguments(*words: str):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    return parser.parse_args(["evaluate", *words])

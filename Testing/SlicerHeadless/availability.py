@@ -55,4 +55,5 @@ def _failure_of(code: str, what: str) -> str | None:
     if done.returncode == 0:
         return None
     last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-    return f"{what} does not work here ({last}); apt-get install --no-install-recommends {APT_PACKAGES}"
+    said = last.split("| ")[-1].removesuffix("\x1b[0m")  # of VTK's log without time, place and colours
+    return f"{what} does not work here ({said:.90}); apt-get install --no-install-recommends {APT_PACKAGES}"

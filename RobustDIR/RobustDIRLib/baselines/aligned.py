@@ -16,11 +16,13 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import compose_transforms
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.registration.alignment import Linear, align
+from RobustDIRLib.registration.checks import check_image
 from RobustDIRLib.registration.preprocessing import (
     Preset,
     automatic_spacing,
     find_preset,
     normalise,
+    percentile_window,
     prepare_mask,
     to_working_grid,
     working_grid,
@@ -76,8 +78,8 @@ class Aligned:
         own = replace(self.preset, spacing=max(spacing, automatic_spacing(self.moving.grid)))
         fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, own)
         return Frames(
-            to_working_grid(normalise(self.pair.fixed, self.preset), fixed_grid),
-            to_working_grid(normalise(self.pair.moving, self.preset), moving_grid),
+            to_working_grid(_scaled(self.pair.fixed, self.preset, self.fixed_mask), fixed_grid),
+            to_working_grid(_scaled(self.pair.moving, self.preset, self.moving_mask), moving_grid),
             _mask_on(self.fixed_mask, fixed_grid),
             _mask_on(self.moving_mask, moving_grid),
         )
@@ -98,10 +100,12 @@ def aligned(pair: Pair, threads: int) -> Aligned:
     """Normalise a pair and align it linearly, as `robustdir register` does with its defaults.
 
     Raises:
-        InputError: If the preset is unknown or a mask does not overlap its image.
+        InputError: If the preset is unknown, an image is constant or not finite, or a mask does not overlap its image.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     preset = find_preset(pair.preset)
+    check_image(pair.fixed, "fixed")
+    check_image(pair.moving, "moving")
     fixed_mask = prepare_mask(pair.fixed_mask, pair.fixed, "fixed", _silent)
     moving_mask = prepare_mask(pair.moving_mask, pair.moving, "moving", _silent)
     fixed, moving = normalise(pair.fixed, preset, fixed_mask), normalise(pair.moving, preset, moving_mask)
@@ -110,6 +114,12 @@ def aligned(pair: Pair, threads: int) -> Aligned:
 
 def _silent(sentence: str) -> None:
     """A word of warning that nobody is there to read."""
+
+
+def _scaled(image: Image, preset: Preset, mask: Image | None) -> Image:
+    """The image in [-1, 1] by what its mask holds, but whole: the mask goes to the metric."""
+    window = preset.window or percentile_window(image.array, None if mask is None else mask.array > 0)
+    return normalise(image, replace(preset, window=window))
 
 
 def _mask_on(mask: Image | None, grid: Grid) -> Image | None:

@@ -9,7 +9,9 @@ alignment that all methods start from.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from RobustDIRLib.registration.preprocessing import Preset
 # The paper's grid spacings are for working voxels of 1.5 mm; other presets take as many voxels.
 _PAPER_VOXEL = 1.5
 _LUNG_HU = -250.0
+_LOG = "elastix.log"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Stage:
 
     Attributes:
         iterations: A resolution.
-        shrink: Factors by which the images are downsampled, coarsest first.
+        shrink: Factors of downsampling that the images are smoothed for, coarsest first.
         spacing: Of the control points, mm at working voxels of 1.5 mm, coarsest first.
     """
 
@@ -82,10 +85,7 @@ class Elastix:
             itk = package("itk-elastix", self.name, "itk")
             start = aligned(pair, threads)
             frames = start.in_own_frames()
-            try:
-                splines = self._run(itk, frames, start.linear, self.plan(frames, start.preset), threads)
-            except RuntimeError as error:
-                raise failure(self.name, error) from error
+            splines = self._run(itk, frames, start.linear, self.plan(frames, start.preset), threads)
             whole: sitk.Transform = start.linear.transform
             for spline in splines:
                 whole = compose_transforms(spline, whole)  # elastix composes so: what comes first acts first
@@ -119,12 +119,25 @@ class Elastix:
             parameters = itk.ParameterObject.New()
             parameters.AddParameterMap(_parameters(stage, self.share, voxel))
             run.SetParameterObject(parameters)
-            run.SetLogToConsole(False)
             run.SetNumberOfThreads(threads)
-            run.UpdateLargestPossibleRegion()
+            self._update(run)
             before = run.GetTransformParameterObject()
             splines.append(_spline(before.GetParameterMap(before.GetNumberOfParameterMaps() - 1)))
         return splines
+
+    def _update(self, run: Any) -> None:
+        """Run, quietly, and pass on the reason of a failure, which elastix says in its log alone."""
+        with tempfile.TemporaryDirectory(prefix="robustdir-") as folder:
+            run.SetLogToConsole(False)
+            run.SetOutputDirectory(folder)
+            run.SetLogFileName(_LOG)
+            run.SetLogToFile(True)
+            try:
+                run.UpdateLargestPossibleRegion()
+            except RuntimeError as error:
+                log = Path(folder, _LOG)
+                reason = _reason(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else ""
+                raise failure(self.name, RuntimeError(reason) if reason else error) from error
 
 
 def quick() -> Elastix:
@@ -165,8 +178,10 @@ def _parameters(stage: Stage, share: float, voxel: float) -> dict[str, list[str]
     values: dict[str, Any] = {
         "Registration": "MultiMetricMultiResolutionRegistration",
         "NumberOfResolutions": len(stage.shrink),
-        "FixedImagePyramid": "FixedRecursiveImagePyramid",
-        "MovingImagePyramid": "MovingRecursiveImagePyramid",
+        # Smoothed as for the factors but not thinned out: samples lie between voxels anyway, and small images would
+        # have none left.
+        "FixedImagePyramid": "FixedSmoothingImagePyramid",
+        "MovingImagePyramid": "MovingSmoothingImagePyramid",
         "ImagePyramidSchedule": [factor for factor in stage.shrink for _ in range(3)],
         "Transform": "BSplineTransform",
         "FinalGridSpacingInPhysicalUnits": stage.spacing[-1] * voxel / _PAPER_VOXEL,
@@ -190,6 +205,12 @@ def _parameters(stage: Stage, share: float, voxel: float) -> dict[str, list[str]
         "WriteResultImage": "false",
     }
     return {key: [str(v) for v in (value if isinstance(value, list) else [value])] for key, value in values.items()}
+
+
+def _reason(log: str) -> str:
+    """What elastix' log describes as the error, or nothing."""
+    lines = [line.partition("Description:")[2].strip() for line in log.splitlines() if "Description:" in line]
+    return lines[0] if lines else ""
 
 
 def _filter(itk: Any) -> Any:

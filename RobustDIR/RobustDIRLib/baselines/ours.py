@@ -23,20 +23,23 @@ class OwnModel:
         Raises:
             InputError: If they are damaged.
         """
-        if self._model is None:
-            self._model = load_model(self.path)
+        self._loaded()
 
     def register(self, pair: Pair, threads: int) -> Outcome:
         """Transform and inverse of `register` with its default alignment."""
-        self.prepare()
         result = register(
             pair.fixed,
             pair.moving,
-            self._model,
+            self._loaded(),
             options=RegistrationOptions(preset=pair.preset, device=self.device, threads=threads),
             extras=PairExtras(fixed_mask=pair.fixed_mask, moving_mask=pair.moving_mask),
         )
         return Outcome(result.transform, result.inverse)
+
+    def _loaded(self) -> LoadedModel:
+        if self._model is None:
+            self._model = load_model(self.path)
+        return self._model
 
     def __getstate__(self) -> dict[str, object]:
         return {"name": self.name, "path": self.path, "device": self.device, "_model": None}

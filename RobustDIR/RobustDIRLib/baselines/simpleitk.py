@@ -21,6 +21,7 @@ from RobustDIRLib.registration.alignment import SEED
 from RobustDIRLib.registration.preprocessing import to_working_grid
 
 _BINS = 32
+_FEWEST_SAMPLES = 20_000
 _SMALLEST_SIDE = 12
 
 
@@ -32,7 +33,7 @@ class BSpline:
         name: As asked for.
         levels: Resolutions, of images and control points alike, each twice as fine as the one before.
         cell: Working voxels between neighbouring control points at the finest level.
-        samples: Share of the fixed voxels at which the metric is taken.
+        samples: Share of each level's fixed voxels at which the metric is taken; more where that would be too few.
         iterations: At most, a level.
     """
 
@@ -74,7 +75,9 @@ class BSpline:
         method.SetNumberOfThreads(threads)
         method.SetMetricAsMattesMutualInformation(_BINS)
         method.SetMetricSamplingStrategy(method.RANDOM)
-        method.SetMetricSamplingPercentage(self.samples, SEED)
+        voxels = np.prod(frames.fixed.grid.shape) / 8.0 ** np.arange(self.levels)[::-1]
+        shares = np.clip(_FEWEST_SAMPLES / voxels, self.samples, 1)
+        method.SetMetricSamplingPercentagePerLevel(shares.tolist(), SEED)
         method.SetInterpolator(sitk.sitkLinear)
         # The bounded variant, L-BFGS-B, cannot go on with more control points than it began with.
         method.SetOptimizerAsLBFGS2(numberOfIterations=self.iterations, deltaConvergenceTolerance=1e-4)
@@ -136,7 +139,7 @@ class Demons:
 
 def quick_bspline() -> BSpline:
     """Fewer control points, samples and iterations."""
-    return BSpline("bspline-quick", cell=10.0, samples=0.05, iterations=30)
+    return BSpline("bspline-quick", cell=12.0, samples=0.1, iterations=20)
 
 
 def quick_demons() -> Demons:

@@ -1,0 +1,170 @@
+"""Cost of a registration: measured in a process of its own, whatever becomes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from RobustDIRLib.baselines.method import Outcome, Pair, find_method
+from RobustDIRLib.baselines.timing import measured, peak_memory
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.displacements import apply_to_points
+
+_MIB = 2**20
+POINTS = [[1.0, 2, 3], [-4, 5, 6]]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A method that does one thing, and shifts by 1, 2, 3 mm."""
+
+    deed: str
+    amount: float = 0
+    name: str = "probe"
+
+    def prepare(self) -> None:
+        if self.deed == "prepare":
+            time.sleep(self.amount)
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        shift = (1.0, 2.0, 3.0)
+        if self.deed == "fill":
+            np.ones(int(self.amount), dtype=np.uint8).sum()
+        elif self.deed == "sleep":
+            time.sleep(self.amount)
+        elif self.deed == "compute":
+            until = time.process_time() + self.amount
+            while time.process_time() < until:
+                pass
+        elif self.deed == "refuse":
+            raise InputError("probe refuses this pair; give another.")
+        elif self.deed == "err":
+            raise KeyError("a mistake of ours")
+        elif self.deed == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.deed == "threads":
+            shift = (float(os.environ["OMP_NUM_THREADS"]), float(threads), 0.0)
+        return Outcome(sitk.TranslationTransform(3, shift))
+
+
+@pytest.fixture(scope="module")
+def pair(an_image) -> Pair:
+    return Pair(an_image, an_image)
+
+
+def test_outcome_comes_back_whole(pair):
+    outcome, _ = measured(Probe("nothing"), pair, 1)
+    np.testing.assert_allclose(apply_to_points(outcome.transform, POINTS), np.add(POINTS, [1, 2, 3]))
+    assert outcome.inverse is None
+
+
+def test_composed_transforms_come_back_whole(pair):
+    method = find_method("linear")
+    outcome, _ = measured(method, pair, 1)
+    direct = method.register(pair, 1)
+    for found, expected in ((outcome.transform, direct.transform), (outcome.inverse, direct.inverse)):
+        np.testing.assert_array_equal(apply_to_points(found, POINTS), apply_to_points(expected, POINTS))
+
+
+def test_waiting_takes_wall_time_but_no_cpu_time(pair):
+    _, cost = measured(Probe("sleep", 0.5), pair, 1)
+    assert cost.wall_s >= 0.5
+    assert cost.cpu_s < 0.25
+
+
+def test_preparing_is_not_timed(pair):
+    _, cost = measured(Probe("prepare", 1.0), pair, 1)
+    assert cost.wall_s < 1.0
+
+
+def test_computing_takes_cpu_time(pair):
+    _, cost = measured(Probe("compute", 0.5), pair, 1)
+    assert cost.cpu_s >= 0.5
+
+
+def test_peak_memory_is_of_the_registration_alone(pair):
+    held_by_parent = np.ones(400 * _MIB, dtype=np.uint8)
+    (_, little), (_, much) = (measured(Probe("fill", amount), pair, 1) for amount in (0, 300 * _MIB))
+    assert little.peak_bytes < 400 * _MIB
+    assert 290 * _MIB < much.peak_bytes - little.peak_bytes < 320 * _MIB
+    assert peak_memory() > held_by_parent.nbytes
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_reach_libraries(pair, threads):
+    outcome, _ = measured(Probe("threads"), pair, threads)
+    np.testing.assert_array_equal(outcome.transform.TransformPoint((0.0, 0, 0)), (threads, threads, 0))
+
+
+def test_refusal_comes_back_as_it_was(pair):
+    with pytest.raises(InputError, match="^probe refuses this pair; give another.$"):
+        measured(Probe("refuse"), pair, 1)
+
+
+def test_mistake_comes_back_with_its_traceback(pair):
+    with pytest.raises(RuntimeError, match="(?s)probe failed.*in register.*a mistake of ours"):
+        measured(Probe("err"), pair, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_killed_process_is_no_mistake_of_ours(pair):
+    with pytest.raises(InputError, match="probe: its process was ended by signal 9"):
+        measured(Probe("die"), pair, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_registration_ends_with_the_process_that_asked_for_it(tmp_path):
+    mark = tmp_path / "pid"
+    code = f"""
+import sys; sys.path[:] = {sys.path!r}
+from test_timing import Marking, Pair, measured
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image
+import numpy as np
+image = Image(np.zeros((8, 8, 8), np.float32), Grid((8, 8, 8)))
+measured(Marking({str(mark)!r}), Pair(image, image), 1)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    _wait(lambda: mark.exists() and mark.read_text())
+    child = int(mark.read_text())
+    parent.kill()
+    parent.wait()
+    _wait(lambda: not _runs(child))
+
+
+@dataclass(frozen=True)
+class Marking:
+    """A method that says where it runs, and goes on for long."""
+
+    mark: str
+    name: str = "marking"
+
+    def prepare(self) -> None:
+        """Nothing to do."""
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        Path(self.mark).write_text(str(os.getpid()))
+        time.sleep(600)
+        return Outcome(sitk.TranslationTransform(3))
+
+
+def _runs(process: int) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    try:
+        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _wait(condition, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)

@@ -181,6 +181,19 @@ def test_a_subject_counts_once_however_many_landmarks_it_has(table: np.ndarray) 
     assert found.summaries["ants"].median.value == pytest.approx(expected.summaries["ants"].median.value)
 
 
+def test_pooled_figures_count_every_landmark_alike() -> None:
+    """As the paper's tables show the TRE: a subject with more landmarks weighs more."""
+    values = {"s1": [1.0, 1.0, 1.0, 1.0, 2.0], "s2": [9.0], "s3": [5.0]}
+    some = [
+        {"subject": s, "method": "a", "metric": "tre", "value": v} for s, several in values.items() for v in several
+    ]
+    found = compare_methods(some).metrics["tre"]
+    pooled, averaged = found.pooled["a"], found.summaries["a"]
+    assert (pooled.median.value, pooled.mean.value, pooled.subjects) == (1.0, 20 / 7, 3)
+    assert (averaged.median.value, averaged.mean.value, averaged.subjects) == (5.0, 15.2 / 3, 3)
+    assert pooled.low.reason is Reason.NOT_INDEPENDENT and averaged.low.defined
+
+
 def test_what_is_undefined_does_not_count() -> None:
     values = [1.0, None, math.nan, Measurement.undefined(Reason.VANISHED), Measurement.of(4), 4]
     several = [{"subject": 7, "method": "a", "metric": "hd95", "value": value} for value in values]

@@ -75,6 +75,17 @@ def test_cells_hold_median_and_quartiles_or_mean_and_spread() -> None:
     assert make_table(some[:1], [column], style=style).blocks[0].cells["a"]["tre"].text == "1.0"
 
 
+def test_pooled_cells_show_all_landmarks() -> None:
+    several = [{**r, "value": r["value"] + offset} for r in records() for offset in (0.0, 0.0, 9.0)]
+    apart, pooled = (make_table(several, [Column("tre", "TRE", "mm", pooled=flag)]) for flag in (False, True))
+    values = [r["value"] for r in several if (r["method"], r["metric"]) == ("a", "tre")]
+    assert pooled.blocks[0].cells["a"]["tre"].text.startswith(f"{np.median(values):.2f} (")
+    assert apart.blocks[0].cells["a"]["tre"].text != pooled.blocks[0].cells["a"]["tre"].text
+    assert marks(apart, "tre") == marks(pooled, "tre")
+    assert "of TRE over all values of all subjects" in pooled.notes()[0]
+    assert "not_independent" in as_csv(pooled)
+
+
 def test_a_method_without_values_has_a_dash(table: Table) -> None:
     found = make_table(records(), [TRE], methods=["a", "c", "gone"])
     assert found.blocks[0].cells["gone"]["tre"].text == "–"

@@ -31,6 +31,7 @@ class Reason(str, Enum):
     TOO_FEW_SUBJECTS = "too_few_subjects"
     TOO_FEW_METHODS = "too_few_methods"
     NO_DIFFERENCES = "no_differences"
+    NOT_INDEPENDENT = "not_independent"
     NOTHING_DEFINED = "nothing_defined"
 
     @property
@@ -59,6 +60,7 @@ _WORDS = {
     "TOO_FEW_SUBJECTS": "too few subjects have a value for every method",
     "TOO_FEW_METHODS": "a comparison needs at least two methods",
     "NO_DIFFERENCES": "the methods do not differ in any subject",
+    "NOT_INDEPENDENT": "several values of one subject are not independent",
     "NOTHING_DEFINED": "none of the values is defined",
 }
 

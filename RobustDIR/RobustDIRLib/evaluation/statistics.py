@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from RobustDIRLib.evaluation.measurement import Measurement
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.significance import (
     DEFAULTS,
     Anova,
@@ -33,6 +33,7 @@ from RobustDIRLib.evaluation.significance import (
 
 Record = Mapping[str, Any]
 Averages = dict[str, dict[str, dict[str, float]]]
+_Values = dict[str, dict[str, dict[str, list[float]]]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class MetricComparison:
     """All methods by one metric.
 
     Attributes:
-        summaries: By method, of all its subjects.
+        summaries: By method, of the averages of all its subjects.
+        pooled: By method, of all values as they are, every landmark counting alike, as the paper's tables show the TRE;
+            without an interval where a subject has several, as these are not independent.
         subjects: That every method has a value of, on which the tests rest.
         left_out: Subjects that some method lacks.
         anova: Over the methods.
@@ -48,6 +51,7 @@ class MetricComparison:
     """
 
     summaries: dict[str, Summary]
+    pooled: dict[str, Summary]
     subjects: tuple[str, ...]
     left_out: tuple[str, ...]
     anova: Anova
@@ -61,6 +65,7 @@ class MetricComparison:
         """For JSON."""
         return {
             "summaries": {method: summary.plain() for method, summary in self.summaries.items()},
+            "pooled": {method: summary.plain() for method, summary in self.pooled.items()},
             "subjects": list(self.subjects),
             "left_out": list(self.left_out),
             "anova": self.anova.plain(),
@@ -114,13 +119,13 @@ def compare_methods(
     Raises:
         ValueError: If a record lacks a key.
     """
-    averages = average_per_subject(records)
-    names = tuple(metrics) if metrics is not None else tuple(averages)
-    found = dict.fromkeys(method for by_method in averages.values() for method in by_method)
+    values = _collected(records)
+    names = tuple(metrics) if metrics is not None else tuple(values)
+    found = dict.fromkeys(method for by_method in values.values() for method in by_method)
     chosen = tuple(methods) if methods is not None else tuple(found)
     factor = len(names) * math.comb(len(chosen), 2)
     compared = {
-        name: _compare({m: averages.get(name, {}).get(m, {}) for m in chosen}, factor, settings) for name in names
+        name: _compare({m: values.get(name, {}).get(m, {}) for m in chosen}, factor, settings) for name in names
     }
     return Comparison(chosen, compared, factor, settings)
 
@@ -131,7 +136,19 @@ def average_per_subject(records: Iterable[Record]) -> Averages:
     Raises:
         ValueError: If a record lacks a key.
     """
-    values: dict[str, dict[str, dict[str, list[float]]]] = {}
+    return {
+        metric: {method: _averages(by_subject) for method, by_subject in by_method.items()}
+        for metric, by_method in _collected(records).items()
+    }
+
+
+def _averages(by_subject: dict[str, list[float]]) -> dict[str, float]:
+    return {subject: math.fsum(several) / len(several) for subject, several in by_subject.items()}
+
+
+def _collected(records: Iterable[Record]) -> _Values:
+    """The defined values of each subject, by metric and method."""
+    values: _Values = {}
     for record in records:
         if missing := {"subject", "method", "metric", "value"} - record.keys():
             raise ValueError(f"a record lacks {', '.join(sorted(missing))}: {dict(record)}")
@@ -139,13 +156,7 @@ def average_per_subject(records: Iterable[Record]) -> Averages:
         number = _number(record["value"])
         if number is not None:
             by_subject.setdefault(str(record["subject"]), []).append(number)
-    return {
-        metric: {
-            method: {subject: math.fsum(several) / len(several) for subject, several in by_subject.items()}
-            for method, by_subject in by_method.items()
-        }
-        for metric, by_method in values.items()
-    }
+    return values
 
 
 def _number(value: Any) -> float | None:
@@ -154,11 +165,13 @@ def _number(value: Any) -> float | None:
     return None if value is None else Measurement.of(value).value
 
 
-def _compare(by_method: dict[str, dict[str, float]], factor: int, settings: StatisticsSettings) -> MetricComparison:
-    tested = {method: values for method, values in by_method.items() if values}
-    everyone = dict.fromkeys(subject for values in tested.values() for subject in values)
-    complete = tuple(s for s in everyone if all(s in values for values in tested.values()))
-    table = np.array([[values[s] for values in tested.values()] for s in complete]).reshape(len(complete), len(tested))
+def _compare(values: dict[str, dict[str, list[float]]], factor: int, settings: StatisticsSettings) -> MetricComparison:
+    averages = {method: _averages(by_subject) for method, by_subject in values.items()}
+    tested = {method: by_subject for method, by_subject in averages.items() if by_subject}
+    everyone = dict.fromkeys(subject for by_subject in tested.values() for subject in by_subject)
+    complete = tuple(s for s in everyone if all(s in by_subject for by_subject in tested.values()))
+    table = np.array([[by_subject[s] for by_subject in tested.values()] for s in complete])
+    table = table.reshape(len(complete), len(tested))
     anova = ranked_anova(table)
     differ = anova.p.value is not None and anova.p.value < settings.alpha
     pairs = [
@@ -166,5 +179,19 @@ def _compare(by_method: dict[str, dict[str, float]], factor: int, settings: Stat
         for (i, first), (j, second) in combinations(enumerate(tested), 2)
         if differ
     ]
-    summaries = {method: summarise(list(values.values()), settings) for method, values in by_method.items()}
-    return MetricComparison(summaries, complete, tuple(s for s in everyone if s not in complete), anova, tuple(pairs))
+    return MetricComparison(
+        summaries={method: summarise(list(one.values()), settings) for method, one in averages.items()},
+        pooled={method: _pooled(by_subject, settings) for method, by_subject in values.items()},
+        subjects=complete,
+        left_out=tuple(s for s in everyone if s not in complete),
+        anova=anova,
+        pairs=tuple(pairs),
+    )
+
+
+def _pooled(by_subject: dict[str, list[float]], settings: StatisticsSettings) -> Summary:
+    summary = summarise([value for several in by_subject.values() for value in several], settings)
+    if summary.subjects == len(by_subject):
+        return summary
+    nothing = Measurement.undefined(Reason.NOT_INDEPENDENT)
+    return replace(summary, subjects=len(by_subject), low=nothing, high=nothing)

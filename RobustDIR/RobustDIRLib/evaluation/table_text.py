@@ -88,7 +88,7 @@ def _rows(table: Table, block: Block) -> list[tuple[str, list[Cell]]]:
 
 
 def _csv_row(block: Block, method: str, column: Column) -> list[Any]:
-    summary = block.comparison.metrics[column.name].summaries[method]
+    summary = column.of(block.comparison.metrics[column.name])[method]
     cell = block.cells[method][column.name]
     figures = (summary.mean, summary.sd, summary.median, summary.q1, summary.q3, summary.low, summary.high)
     marks = ["yes" if mark else "no" for mark in (cell.best, cell.starred)]

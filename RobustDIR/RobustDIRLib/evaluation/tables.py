@@ -24,6 +24,8 @@ class Column:
         unit: `mm`, `%` or nothing.
         better: `low` or `high`: which end is good.
         digits: After the decimal point.
+        pooled: Whether figures are over all values, as the paper shows the TRE of all landmarks, and not over subjects'
+            averages, on which the tests rest in either case.
     Raises:
         ValueError: If `better` is another word.
     """
@@ -33,10 +35,15 @@ class Column:
     unit: str = ""
     better: str = "low"
     digits: int = 2
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         if self.better not in ("low", "high"):
             raise ValueError(f"{self.name} must be better low or high, not {self.better}")
+
+    def of(self, compared: MetricComparison) -> dict[str, Summary]:
+        """What the cells show, by method."""
+        return compared.pooled if self.pooled else compared.summaries
 
     @property
     def heading(self) -> str:
@@ -132,11 +139,15 @@ class Table:
         """What the figures, the marks and the tests are, and what was left out, a sentence each."""
         figures = "median (interquartile range)" if self.style.figures == MEDIAN_IQR else "mean ± standard deviation"
         return [
-            f"Figures are {figures} over subjects.",
+            f"Figures are {figures} over subjects{self._pooled_titles()}.",
             "Bold: best.",
             self._meaning_of_star(),
             *(note for block in self.blocks for note in _notes_of(block, self.columns)),
         ]
+
+    def _pooled_titles(self) -> str:
+        titles = [column.title for column in self.columns if column.pooled]
+        return f", of {' and '.join(titles)} over all values of all subjects" if titles else ""
 
     def _meaning_of_star(self) -> str:
         first = self.blocks[0].comparison
@@ -198,14 +209,15 @@ def _block(title: str, comparison: Comparison, columns: Sequence[Column], style:
 
 def _cells(compared: MetricComparison, column: Column, style: TableStyle) -> dict[str, Cell]:
     """The cells of one column, by method."""
-    centres = {method: style.centre(summary) for method, summary in compared.summaries.items()}
+    summaries = column.of(compared)
+    centres = {method: style.centre(summary) for method, summary in summaries.items()}
     defined = {method: centre for method, centre in centres.items() if centre is not None}
     best = (min if column.better == "low" else max)(defined.values(), default=None)
     starred = _starred(compared, [method for method, centre in defined.items() if centre == best], style)
     bold = len(set(defined.values())) > 1
     return {
         method: Cell(style.text(summary, column.digits), bold and centres[method] == best, method in starred)
-        for method, summary in compared.summaries.items()
+        for method, summary in summaries.items()
     }
 
 

@@ -16,6 +16,7 @@ from RobustDIRLib.synthesis.labels import BACKGROUND
 from RobustDIRLib.synthesis.random import chance, integer, smooth_noise, uniform, upsample
 
 _VALUES = 256  # a value for every uint8 label
+_SAMPLES = 32_768  # voxels that percentiles are taken from
 _JITTER = 0.02  # spread of the labels that share a grey value
 
 
@@ -182,7 +183,7 @@ def _cut_field_of_view(image: Tensor, g: Generator) -> Tensor:
 
 
 def _clip(image: Tensor, g: Generator) -> Tensor:
-    values = image.flatten().sort().values
+    values = image.flatten()[:: max(1, image.numel() // _SAMPLES)].sort().values
     share = 0.02 * torch.rand(2, generator=g)
     low, high = (values[int(float(s) * (len(values) - 1))] for s in (share[0], 1 - share[1]))
     return image.clamp(low, high)

@@ -1,0 +1,226 @@
+"""Apply to: each kind of data goes the right way, wherever its parents put it, and can be taken back."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import panel_cases as cases
+from registration_cases import grid_about, picture, points_of
+
+# Mild and unlike along every axis, mm, LPS; bends enough to tell a direction from its opposite.
+BEND = ((7.0, 31.0, 1), (-5.0, 27.0, 2), (6.0, 36.0, 0))
+
+
+def bent(points):
+    """Where the transform takes fixed points `(..., 3)`: to moving points."""
+    out = np.array(points, dtype=float)
+    for axis, (height, length, along) in enumerate(BEND):
+        out[..., axis] += height * np.sin(np.asarray(points)[..., along] / length)
+    return out
+
+
+def unbent(points):
+    """The inverse of `bent`, by fixed-point iteration."""
+    found = np.array(points, dtype=float)
+    for _ in range(25):
+        found -= bent(found) - points
+    return found
+
+
+@functools.cache
+def fields():
+    """Displacements of `bent` and `unbent`, float32, and their grid of 3.6 mm around both volumes."""
+    grid = grid_about(cases.CENTRE, (50, 50, 50), (3.6, 3.6, 3.6), (4, -5, 6))
+    points = points_of(grid)
+    return [(way(points) - points).astype(np.float32) for way in (bent, unbent)], grid
+
+
+@pytest.fixture
+def transforms(scene):
+    """Transform and inverse as a registration leaves them."""
+    from RobustDIRLib import mrml
+
+    arrays, grid = fields()
+    named = zip(arrays, ("there", "back"), strict=True)
+    return [mrml.transform_from_parts([mrml.Field(array, grid)], name) for array, name in named]
+
+
+@pytest.fixture
+def apply(transforms):
+    """Applies to a node; `both` says whether the inverse is there, too."""
+    from RobustDIRLib.panel.applying import Applied
+
+    applied = Applied()
+
+    def apply_(node, side, reference=None, both=True):
+        inverse = transforms[1] if both else None
+        return applied.apply(node, side, transform=transforms[0], inverse=inverse, reference=reference)
+
+    apply_.applied = applied
+    return apply_
+
+
+@pytest.fixture
+def a_turned_parent(scene):
+    """A linear transform node that turns and shifts."""
+    import slicer
+    import vtk
+
+    transform = vtk.vtkTransform()
+    transform.Translate(5, -3, 4)
+    transform.RotateZ(12)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "couch")
+    node.SetMatrixTransformToParent(transform.GetMatrix())
+    return node
+
+
+WAYS = {"moving": unbent, "fixed": bent}  # where points of each volume belong in the other
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("side", WAYS)
+def test_markups(apply, a_turned_parent, side, both):
+    from RobustDIRLib import mrml
+
+    node = cases.landmark_nodes()[0]
+    node.SetAndObserveTransformNodeID(a_turned_parent.GetID())
+    before = mrml.points_from_markups(node)
+    copy = apply(node, side, both=both)
+    np.testing.assert_allclose(mrml.points_from_markups(copy).points, WAYS[side](before.points), atol=0.3)
+    assert copy.GetParentTransformNode() is None
+    assert mrml.points_from_markups(copy).names == before.names
+    np.testing.assert_array_equal(mrml.points_from_markups(node).points, before.points)
+
+
+@pytest.mark.parametrize("side", WAYS)
+def test_models(apply, a_turned_parent, side):
+    import slicer
+    import vtk
+
+    from RobustDIRLib.geometry import swap_lps_ras
+
+    sphere = vtk.vtkSphereSource()
+    sphere.SetCenter(*swap_lps_ras(cases.CENTRE))
+    sphere.SetRadius(15)
+    sphere.Update()
+    node = slicer.modules.models.logic().AddModel(sphere.GetOutput())
+    points = swap_lps_ras(slicer.util.arrayFromModelPoints(node))
+    node.SetAndObserveTransformNodeID(a_turned_parent.GetID())
+    matrix = slicer.util.arrayFromTransformMatrix(a_turned_parent)
+    world = swap_lps_ras(swap_lps_ras(points) @ matrix[:3, :3].T + matrix[:3, 3])
+    copy = apply(node, side)
+    np.testing.assert_allclose(swap_lps_ras(slicer.util.arrayFromModelPoints(copy)), WAYS[side](world), atol=0.3)
+    np.testing.assert_allclose(swap_lps_ras(slicer.util.arrayFromModelPoints(node)), points, atol=1e-4)
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("side", WAYS)
+def test_volumes(apply, side, both):
+    """A scene drawn on one side, resampled, is the scene as the other side sees it."""
+    from RobustDIRLib import mrml
+
+    fixed, moving = cases.volume_nodes()
+    there = WAYS["fixed" if side == "moving" else "moving"]  # where a point of the result lies in the original
+    own, other = (cases.MOVING_GRID, cases.FIXED_GRID) if side == "moving" else (cases.FIXED_GRID, cases.MOVING_GRID)
+    drawn = picture(own, lambda p: p - cases.CENTRE)
+    node = mrml.volume_to_node(mrml.Volume(drawn.array, own), "dose")
+    copy = apply(node, side, reference=fixed if side == "moving" else moving, both=both)
+    result = mrml.volume_from_node(copy)
+    assert result.grid.close_to(other)
+    wanted = picture(other, lambda p: there(p) - cases.CENTRE)
+    inner = (slice(5, -5),) * 3
+    off = np.abs(result.array[inner] - wanted.array[inner])
+    wrong = np.abs(result.array[inner] - picture(other, lambda p: WAYS[side](p) - cases.CENTRE).array[inner])
+    assert off.mean() < 0.02
+    assert off.mean() < wrong.mean() / 3
+
+
+def test_label_maps_keep_their_labels(apply):
+    from RobustDIRLib import mrml
+
+    fixed, _ = cases.volume_nodes()
+    labels = np.zeros(cases.MOVING_GRID.shape, np.int16)
+    labels[8:16, 8:18, 6:15] = 207
+    labels[4:8] = 3
+    node = mrml.volume_to_node(mrml.Volume(labels, cases.MOVING_GRID), "organs", labels=True)
+    copy = apply(node, "moving", reference=fixed)
+    assert copy.IsA("vtkMRMLLabelMapVolumeNode")
+    assert set(np.unique(mrml.volume_from_node(copy).array)) <= {0, 3, 207}
+    assert 207 in mrml.volume_from_node(copy).array
+
+
+@pytest.mark.parametrize("side", WAYS)
+def test_segmentations(apply, side):
+    from RobustDIRLib import mrml
+
+    node = cases.segmentation_nodes()[0]
+    grid = cases.FIXED_GRID
+    points = grid.points_from_voxels(np.argwhere(mrml.labels_from_segmentation(node, grid).array == 1)).mean(axis=0)
+    copy = apply(node, side)
+    fine = grid.resized((44, 50, 54))
+    labels = mrml.labels_from_segmentation(copy, fine).array
+    found = fine.points_from_voxels(np.argwhere(labels == 1)).mean(axis=0)
+    assert np.linalg.norm(found - WAYS[side](points)) < 1.0
+    assert np.linalg.norm(points - WAYS[side](points)) > 3.0
+    assert list(mrml.segments_of(copy).values()) == list(mrml.segments_of(node).values())
+
+
+def test_copies_are_named_and_undone_one_by_one(apply, scene):
+    before = scene.GetNumberOfNodes()
+    nodes = cases.landmark_nodes()
+    count = scene.GetNumberOfNodes()
+    copies = [apply(node, "moving").GetName() for node in nodes]
+    assert copies == ["fixed points registered", "moving points registered"]
+    assert apply.applied.undo() == copies[1]
+    assert apply.applied.undo() == copies[0]
+    assert not apply.applied.can_undo
+    assert apply.applied.undo() is None
+    assert scene.GetNumberOfNodes() == count > before
+
+
+def test_undo_passes_over_what_the_user_has_deleted(apply, scene):
+    nodes = cases.landmark_nodes()
+    copies = [apply(node, "moving") for node in nodes]
+    scene.RemoveNode(copies[1])
+    assert apply.applied.undo() == "fixed points registered"
+
+
+def test_nothing_passing_stays_in_the_scene(apply, scene):
+    node = cases.landmark_nodes()[0]
+    apply(node, "moving")
+    names = [scene.GetNthNode(k).GetName() for k in range(scene.GetNumberOfNodes())]
+    assert "RobustDIR passing" not in names
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda slicer: None, "Select a volume, segmentation, model or markups"),
+        (lambda slicer: slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "void"), "void holds no voxels"),
+    ],
+)
+def test_refusals(apply, make, sentence):
+    import slicer
+
+    from RobustDIRLib.errors import InputError
+
+    with pytest.raises(InputError, match=sentence):
+        apply(make(slicer), "moving")
+
+
+def test_the_panels_buttons(open_panel, desktop, transforms):
+    panel = open_panel("RobustDIR")
+    parameters = panel.widget.panel.parameters
+    node = cases.landmark_nodes()[0]
+    panel.ui.applySelector.setCurrentNode(node)
+    cases.settle(desktop)
+    assert not panel.ui.applyButton.enabled
+    parameters.transformNode = transforms[0]
+    cases.settle(desktop)
+    panel.ui.applyButton.click()
+    assert panel.ui.applyLabel.text == "Made “fixed points registered”."
+    assert panel.ui.undoButton.enabled
+    panel.ui.undoButton.click()
+    assert panel.ui.applyLabel.text == "Removed “fixed points registered”."
+    assert not panel.ui.undoButton.enabled

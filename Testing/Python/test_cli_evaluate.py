@@ -46,7 +46,8 @@ def test_a_line_a_result_with_time_left_and_a_last_one(evaluating, tmp_path):
     assert lines[1].startswith("[1/4, about ")
     assert "case0, still: TRE, mean 3.61 mm (3.61 before), 0.2 s" in lines[1]
     assert lines[4].startswith("[4/4]  case1, good: TRE, mean ")
-    assert lines[-1] == f"done: 4 results; tables, figures and summary.json in {tmp_path / 'out'}"
+    assert lines[-2] == f"done: 4 results; tables, figures and summary.json in {tmp_path / 'out'}"
+    assert lines[-1] == f"as one HTML file: robustdir report {tmp_path / 'out'}"
 
 
 def test_what_is_finished_is_kept_and_said(evaluating):
@@ -82,6 +83,17 @@ def test_recorded_command_repeats_the_evaluation(evaluating, tmp_path, monkeypat
     monkeypatch.chdir("/")
     assert main(shlex.split(recorded)[1:]) == 0
     assert capsys.readouterr().out.startswith("0 results to make; 6 are finished and kept\n")
+
+
+def test_an_interrupted_run_says_how_to_go_on(evaluating, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "work_through", interrupted)
+    code, out, err = evaluating()
+    assert code == 130
+    assert out.splitlines()[-1] == "what is finished is kept; the same command goes on from there"
+    assert err == "robustdir: interrupted\n"
 
 
 class TestAggregate:

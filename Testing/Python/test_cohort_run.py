@@ -14,6 +14,7 @@ from RobustDIRLib.cohort.conditions import Perturbations
 from RobustDIRLib.cohort.results import Condition, Key
 from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
 from RobustDIRLib.io.images import Image, read_image, read_labels, write_image
 
 
@@ -140,6 +141,11 @@ class TestResuming:
         _, ear = evaluating("still")
         assert len(table("pairs.csv")) == 3
         assert any("case9.json" in sentence for sentence in ear.said)
+
+    def test_results_outlive_their_images(self, evaluating, dataset):
+        evaluating("still")
+        (dataset / "case1" / "fixed.nii.gz").unlink()
+        assert evaluating("still")[1].made == []
 
     def test_failures_are_tried_again(self, evaluating, dataset):
         image = read_image(dataset / "case1" / "fixed.nii.gz")
@@ -358,6 +364,22 @@ class TestPerturbations:
         for role in ("fixed", "moving"):
             same = np.array_equal(getattr(plain, role).array, getattr(perturbed, role).array)
             assert same == (role != which)
+
+    def test_folding_is_measured_where_the_method_saw_the_image(self, evaluating, monkeypatch, table):
+        class Seeing(cases.Still):
+            """Moves what it sees by far more than a slice, and nothing else."""
+
+            def register(self, pair, threads):
+                array = np.zeros((*pair.fixed.grid.shape, 3))
+                array[:] = pair.fixed.grid.array_to_mm @ [-3.0, 0, 0]
+                return cases.Outcome(to_sitk_transform(DisplacementField(array, pair.fixed.grid)))
+
+        monkeypatch.setitem(cases.METHODS, "seeing", Seeing("seeing"))
+        evaluating("seeing", limit=1, perturb=("crop=0.35",))
+        plain, cropped = table("pairs.csv")
+        assert [row["folding_percent"] for row in (plain, cropped)] == ["0.0", "0.0"]
+        folding = {row["perturbation"]: float(row["folding_percent"]) for row in table("labels.csv")}
+        assert folding == {"none": 0, "crop": 0}
 
     def test_strengths_are_places_of_their_own(self, evaluating, tmp_path):
         evaluating("still", limit=1, perturb=("inversion=0.25,0.5",))

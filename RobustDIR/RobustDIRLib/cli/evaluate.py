@@ -79,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
     request, folder, screen = _request(args), Path(args.output), _Screen()
     try:
         summary = evaluate(request, folder, screen)
+    except KeyboardInterrupt:
+        screen.say("what is finished is kept; the same command goes on from there")
+        raise
     finally:
         screen.close()
     return _conclude(summary, folder)
@@ -147,6 +150,7 @@ def _command(args: argparse.Namespace) -> str:
 def _conclude(summary: Summary, folder: Path) -> int:
     if summary.complete:
         print(f"done: {summary.done} results; tables, figures and summary.json in {folder}")
+        print(f"as one HTML file: robustdir report {shlex.quote(str(folder))}")
     if summary.failed:
         print(f"failed: {summary.failed} results; pairs.csv says why", file=sys.stderr)
     return int(summary.failed > 0)

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
 
 from RobustDIRLib.baselines.method import Outcome
-from RobustDIRLib.cohort.overlaps import LabelGauge
+from RobustDIRLib.cohort.overlaps import Deformation, LabelGauge
 from RobustDIRLib.cohort.results import LabelRow, LandmarkTable
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.errors import InputError
@@ -20,7 +22,7 @@ from RobustDIRLib.evaluation.measurement import Measurement
 from RobustDIRLib.evaluation.metrics import tre
 from RobustDIRLib.evaluation.regularity import inverse_consistency, regularity
 from RobustDIRLib.evaluation.similarity import ncc, nmi, ssim
-from RobustDIRLib.geometry import Array
+from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import (
     DisplacementField,
     apply_to_points,
@@ -108,11 +110,13 @@ class Gauge:
         tally.add_all(_suffixed(self._similarity(resample(self.data.moving, self.data.fixed.grid)), "_before"))
         return tally
 
-    def read(self, outcome: Outcome) -> Reading:
+    def read(self, outcome: Outcome, seen: Grid | None = None) -> Reading:
         """Measure a transform.
 
         Args:
             outcome: From fixed to moving points, and back where the method gives that.
+            seen: Grid of the fixed image as the method saw it, if it was not the whole one: how regular the transform
+                is, is measured there alone, as its displacement ends at the border.
         Raises:
             InputError: If the transform is not finite on the fixed grid.
         """
@@ -122,13 +126,14 @@ class Gauge:
         if not np.isfinite(displacement.array).all():
             raise InputError("the method's transform is NaN or infinite in places; nothing can be measured of it")
         warped, determinant = warp_image(self.data.moving, displacement), jacobian(displacement)
+        within = None if seen is None or seen.close_to(grid) else _inner(seen, grid)
         tally.add_all({**self.before.values, **self._similarity(warped)})
         tally.undefined.update(self.before.undefined)
-        regular = regularity(determinant.array)
+        regular = regularity(determinant.array, within)
         tally.add_all({"folding_percent": regular.folding_percent, "sdlogj": regular.sdlogj})
         self._inverse(outcome, tally)
         landmarks = self._landmarks(outcome.transform, tally, notes.append)
-        rows = self._labels(displacement, determinant, tally, notes.append)
+        rows = self._labels(Deformation(displacement, determinant, within), tally, notes.append)
         return Reading(tally.values, tally.undefined, landmarks, rows, tuple(notes), warped, displacement)
 
     def _similarity(self, warped: Image) -> dict[str, Measurement]:
@@ -151,13 +156,11 @@ class Gauge:
         )
         tally.add_all({"inverse_mean_mm": found.mean_mm, "inverse_p95_mm": found.p95_mm})
 
-    def _labels(
-        self, displacement: DisplacementField, determinant: Image, tally: _Tally, note: Callable[[str], None]
-    ) -> tuple[LabelRow, ...]:
+    def _labels(self, deformation: Deformation, tally: _Tally, note: Callable[[str], None]) -> tuple[LabelRow, ...]:
         if self.labels is None:
             tally.undefined.update(dict.fromkeys(("dice", "hd95_mm", "assd_mm", "mda_mm"), _NO_LABELS))
             return ()
-        return self.labels.read(displacement, determinant, tally.add, note)
+        return self.labels.read(deformation, tally.add, note)
 
     def _landmarks(self, transform: sitk.Transform, tally: _Tally, note: Callable[[str], None]) -> LandmarkTable | None:
         fixed, moving = self.data.fixed_landmarks, self.data.moving_landmarks
@@ -172,6 +175,12 @@ class Gauge:
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
         return _table(fixed, before, after)
+
+
+def _inner(seen: Grid, grid: Grid) -> NDArray[np.bool_]:
+    """Voxels of a grid whose neighbours, too, lie within another."""
+    covered = resample(Image(np.ones(seen.shape, np.uint8), seen), grid, nearest=True, outside=0).array > 0
+    return np.asarray(binary_erosion(covered, np.ones((3, 3, 3)), border_value=1))
 
 
 def _suffixed(measures: Mapping[str, Measurement], suffix: str) -> dict[str, Measurement]:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from RobustDIRLib.cohort.results import LabelRow
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.evaluation.label_scores import LabelEvaluation, LabelScores, evaluate_labels
@@ -31,6 +34,21 @@ _NAMED = 10
 def before_name(name: str) -> str:
     """What a figure is called of the images as they lie: `dice_before`, `hd95_before_mm`."""
     return f"{name.removesuffix('_mm')}_before{'_mm' if name.endswith('_mm') else ''}"
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """A transform on the fixed grid.
+
+    Attributes:
+        displacement: From fixed to moving points.
+        determinant: Of its Jacobian.
+        within: Where the determinant means something; everywhere if None.
+    """
+
+    displacement: DisplacementField
+    determinant: Image
+    within: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,29 +89,29 @@ class LabelGauge:
         """With the images as they lie."""
         return evaluate_labels(self.fixed, resample(self.moving, self.fixed.grid, nearest=True, outside=0), self.moving)
 
-    def read(self, displacement: DisplacementField, determinant: Image, add: Add, note: Note) -> tuple[LabelRow, ...]:
+    def read(self, deformation: Deformation, add: Add, note: Note) -> tuple[LabelRow, ...]:
         """Measure a transform.
 
         Args:
-            displacement: From fixed to moving points, on the fixed grid.
-            determinant: Of its Jacobian.
+            deformation: The transform.
             add: Takes the means over labels by name.
             note: Takes sentences for the reader.
         Returns:
             A row a label, those that only one map holds included.
         """
-        warped = warp_labels(self.moving, displacement)
+        warped = warp_labels(self.moving, deformation.displacement)
         after = evaluate_labels(self.fixed, warped, self.moving)
         for name, figure in _FIGURES.items():
             add(before_name(name), self.before.mean(figure))
             add(name, after.mean(figure))
         for sentence in _sentences(after):
             note(sentence)
-        rows = [*self._scored(after, determinant), *_unscored(after, self.fixed, warped)]
+        rows = [*self._scored(after, deformation), *_unscored(after, self.fixed, warped)]
         return tuple(sorted(rows, key=lambda row: row.label))
 
-    def _scored(self, after: LabelEvaluation, determinant: Image) -> Iterator[LabelRow]:
-        regular = regularity_per_label(determinant.array, self.fixed.array, after.scores)
+    def _scored(self, after: LabelEvaluation, deformation: Deformation) -> Iterator[LabelRow]:
+        organs = self.fixed.array if deformation.within is None else np.where(deformation.within, self.fixed.array, 0)
+        regular = regularity_per_label(deformation.determinant.array, organs, after.scores)
         for label, scores in after.scores.items():
             figures = {before_name(name): figure(self.before.scores[label]) for name, figure in _FIGURES.items()}
             figures |= {name: figure(scores) for name, figure in _FIGURES.items()}

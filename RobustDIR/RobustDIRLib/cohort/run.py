@@ -238,8 +238,8 @@ class _Survey:
             return found
         try:
             sums, _ = checksums(case, found.result)
-        except InputError:  # the case will fail, and say why
-            return Found(State.MISSING)
+        except InputError:  # its files are away: what was made of them stays
+            return found
         setting = self.request.perturbations.settings(condition)
         now = made_with(case, self.settings[method.name], setting, measuring.settings(case.preset), sums)
         changes = differences(found.result.made_with, now)

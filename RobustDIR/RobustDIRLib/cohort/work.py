@@ -154,8 +154,7 @@ class _Desk:
         seen = self.images(condition)
         pair = Pair(seen.fixed, seen.moving, seen.fixed_mask, seen.moving_mask, self.case.preset)
         outcome, cost = measured(method, pair, self.settings.threads)
-        del pair, seen
-        reading = self.gauge.read(outcome)
+        reading = self.gauge.read(outcome, seen.fixed.grid)
         spent = {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gib": cost.peak_bytes / _GIB}
         values = {**reading.values, **{name: round(value, 4) for name, value in spent.items()}}
         notes = [*reading.notes]

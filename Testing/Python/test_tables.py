@@ -99,7 +99,7 @@ def test_a_method_without_values_has_a_dash(table: Table) -> None:
 def test_notes_say_how_it_was_tested_and_what_was_left_out() -> None:
     some = [r for r in records() if (r["subject"], r["method"], r["metric"]) != (3, "b", "tre")]
     notes = " ".join(make_table({"NLST": some}, [TRE, DICE, FOLDING]).notes())
-    assert "3 metrics x 3 pairs" in notes and "p < 0.05" in notes
+    assert "Bonferroni correction by 9," in notes and "p < 0.05:" in notes
     assert "TRE in NLST: 13 to 14 subjects a method." in notes
     assert "TRE in NLST: 1 subject left out of the tests." in notes
     assert "Folding in NLST: no test, as the methods do not differ in any subject." in notes
@@ -137,6 +137,7 @@ def test_blocks_stand_below_each_other_and_are_tested_apart() -> None:
     assert [row[0] for row in rows_of(as_markdown(table))[2:]] == [
         "*NLST*", "a", "b", "c", r"*DIR\_Lab*", "a", "b", "c",
     ]  # fmt: skip
+    assert "Bonferroni correction by 3," in table.notes()[2]
     assert table.blocks[0].cells["c"]["tre"].starred is False
     assert table.blocks[1].cells["c"]["tre"].starred is True
     assert r"\textit{DIR\_Lab}" in as_latex(table)

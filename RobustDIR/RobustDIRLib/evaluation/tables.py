@@ -150,16 +150,19 @@ class Table:
         return f", of {' and '.join(titles)} over all values of all subjects" if titles else ""
 
     def _meaning_of_star(self) -> str:
-        first = self.blocks[0].comparison
-        metrics = len(first.metrics)
+        compared = [block.comparison for block in self.blocks]
+        alphas, factors = {one.settings.alpha for one in compared}, {one.factor for one in compared}
         tests = (
-            f"p < {first.settings.alpha:g}: repeated-measures ANOVA on ranks, then Wilcoxon signed-rank tests with "
-            f"Bonferroni correction for {metrics} metric{'s' if metrics > 1 else ''} x "
-            f"{first.factor // max(metrics, 1)} pairs of methods"
+            f"p < {_either(alphas)}: repeated-measures ANOVA on ranks, then Wilcoxon signed-rank tests with Bonferroni "
+            f"correction by {_either(factors)}, the number of metrics times pairs of methods"
         )
         if self.style.reference is not None:
             return f"*: significantly different from {self.title_of(self.style.reference)} ({tests})."
         return f"*: the best and what does not differ from it significantly, where some method does ({tests})."
+
+
+def _either(numbers: set[float] | set[int]) -> str:
+    return " or ".join(f"{number:g}" for number in sorted(numbers))
 
 
 def make_table(

@@ -103,7 +103,8 @@ class TestCommand:
         assert (review.date, review.run_sha256) == (date.today().isoformat(), sha256(a_run / "run.json"))
         tree = parsed(page_of(a_run))
         assert HOSTILE in words(tree.find(".//table[@id='reviews']"))
-        assert f"rejected by Dr. <b>B</b>, {review.date}" in words(tree)
+        assert tree.find(".//dd[@id='review-state']").text == f"rejected, {review.date}"
+        assert "Dr. <b>B</b>" in words(tree)
         assert json.loads((a_run / "report.json").read_text(encoding="utf-8"))["reviews"][0]["comment"] == HOSTILE
         assert list(tree.iter("b")) == []
 

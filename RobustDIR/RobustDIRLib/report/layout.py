@@ -59,7 +59,7 @@ def _review_state(report: PairReport) -> str:
     if not report.reviews:
         return "not reviewed yet"
     last = report.reviews[-1]
-    return f"{last.decided} by {last.reviewer}, {last.date}"
+    return f"{last.decided}, {last.date}"
 
 
 def _pictures(report: PairReport, material: Material) -> dict[str, list[Picture]]:

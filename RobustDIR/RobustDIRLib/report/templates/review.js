@@ -38,7 +38,8 @@
     }
     at("reviews").tBodies[0].appendChild(row);
     at("reviews").hidden = false;
-    at("review-state").textContent = `${decided} by ${review.reviewer}, ${review.date}`;
+    at("review-state").textContent = `${decided}, ${review.date}`;
+    at("reviews").parentElement.classList.add("reviewed");
   }
 
   // The review goes into the page once, however often it is saved.

@@ -80,7 +80,7 @@ def read_json(path: Path) -> Any:
         InputError: If it is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the path") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -106,11 +106,11 @@ class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         from RobustDIRLib.panel.panel import Panel
 
         self.logic = RobustDIRLogic()
-        self.panel = Panel(self.ui, self.logic.parametersOf)
+        self.panel = Panel(self.ui, self.logic)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
         self.panel.use(None)
 
@@ -137,9 +137,11 @@ class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, caller, event):
         """Work with the parameters of the scene that is there now."""
-        if self.panel.parameters is None or self.panel.parameters.parameterNode.GetScene() is None:
-            self.panel.use(None)
-        self.panel.update_soon()
+        self.panel.use(None)
+
+    def onSceneEndImport(self, caller, event):
+        """Work with the parameters that were loaded."""
+        self.panel.scene_imported()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeRemoved(self, caller, event, node):
@@ -157,7 +159,11 @@ class RobustDIRLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         """The parameters of the scene's first set, made if there is none."""
         nodes = self.getAllParameterNodes()
-        return RobustDIRParameterNode(nodes[0] if nodes else slicer.mrmlScene.AddNode(self.createParameterNode()))
+        return RobustDIRParameterNode(nodes[0] if nodes else self.addParameterNode())
+
+    def addParameterNode(self):
+        """A new, empty set of parameters in the scene."""
+        return slicer.mrmlScene.AddNode(self.createParameterNode())
 
     def parametersOf(self, node):
         """The parameters of one set; those of the first for None."""

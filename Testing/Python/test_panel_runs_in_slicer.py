@@ -97,7 +97,7 @@ class TestResults:
         cases.play(monkeypatch, "well")
         first = sections.parameters.parameterNode
         a_panel.ui.registerButton.click()
-        a_panel.ui.parameterSetSelector.addNode()
+        a_panel.ui.newSetButton.click()
         assert sections.parameters.parameterNode is not first
         desktop.wait_until(lambda: sections.run.run is None)
         assert sections.parameters.transformNode is None

@@ -28,7 +28,7 @@ class InputsSection(Section):
         self.ui.sampleButton.connect("clicked()", self.load_sample)
         selector = self.ui.parameterSetSelector
         selector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", _MODULE)
-        selector.connect("nodeAddedByUser(vtkMRMLNode*)", self._set_added)
+        self.ui.newSetButton.connect("clicked()", self.panel.use_new)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", self._set_chosen)
         self._background = Background(self._sample_made)
         self._sample_folder: Path | None = None
@@ -42,12 +42,6 @@ class InputsSection(Section):
     def parameters_changed(self) -> None:
         """Show which set it is."""
         self.ui.parameterSetSelector.setCurrentNode(self.parameters.parameterNode)
-
-    def _set_added(self, node: Any) -> None:
-        """A new set, made by the selector."""
-        if node is not None:
-            node.SetAttribute("ModuleName", _MODULE)
-            self.panel.use(node)
 
     def _set_chosen(self, node: Any) -> None:
         if node is None or self.parameters is None or node is self.parameters.parameterNode:

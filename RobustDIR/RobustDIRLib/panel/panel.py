@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,11 +27,12 @@ class Panel:
 
     Args:
         ui: The panel's widgets by name.
-        parameter_nodes: Gives the wrapped parameters of a parameter node; of the scene's first one for None.
+        logic: The module's: `parametersOf(node)` gives the wrapped parameters of a parameter node, or of the scene's
+            first one for None; `addParameterNode()` makes one.
     """
 
-    def __init__(self, ui: Any, parameter_nodes: Callable[[Any], Any]) -> None:
-        self.ui, self._wrap = ui, parameter_nodes
+    def __init__(self, ui: Any, logic: Any) -> None:
+        self.ui, self._logic = ui, logic
         self.parameters: Any = None
         self._gui_tag: Any = None
         self._modified_tag: Any = None
@@ -54,16 +55,20 @@ class Panel:
     def use(self, node: Any) -> None:
         """Work with a parameter node, or with the scene's own for None."""
         self.release()
-        self.parameters = self._wrap(node)
+        self.parameters = self._logic.parametersOf(node)
         self._gui_tag = self.parameters.connectGui(self.ui)
         self._modified_tag = self.parameters.parameterNode.AddObserver("ModifiedEvent", self._modified)
         for section in self.sections:
             section.parameters_changed()
         self.update()
 
+    def use_new(self) -> None:
+        """Work with a new, empty set of parameters."""
+        self.use(self._logic.addParameterNode())
+
     def parameters_of(self, node_id: str) -> Any:
         """The wrapped parameters of a parameter node, which need not be the one worked with."""
-        return self._wrap(slicer.mrmlScene.GetNodeByID(node_id))
+        return self._logic.parametersOf(slicer.mrmlScene.GetNodeByID(node_id))
 
     def release(self) -> None:
         """Let go of the parameter node."""
@@ -86,10 +91,23 @@ class Panel:
             section.scene_closes()
         self.release()
 
+    def scene_imported(self) -> None:
+        """Nodes were loaded: a set that came with them takes the place of one that nobody has used yet."""
+        own = self.parameters.parameterNode if self.parameters is not None else None
+        others = [node for node in self._logic.getAllParameterNodes() if node is not own]
+        if own is None or own.GetScene() is None:
+            self.use(None)
+        elif others and _is_blank(self.parameters):
+            self.use(others[-1])
+            slicer.mrmlScene.RemoveNode(own)
+        self.update_soon()
+
     def node_removed(self, node: Any) -> None:
         """A node has left the scene."""
         for section in self.sections:
             section.node_removed(node)
+        if self.parameters is not None and node is self.parameters.parameterNode:
+            self.use(None)
         self.update_soon()
 
     def update(self) -> None:
@@ -118,3 +136,9 @@ class Panel:
             yield
         except InputError as error:
             self.say(str(error))
+
+
+def _is_blank(parameters: Any) -> bool:
+    """Whether nothing was ever chosen in a parameter set."""
+    nodes = ("fixedVolume", "movingVolume", "transformNode", "warpedNode", "fixedLandmarks", "movingLandmarks")
+    return all(getattr(parameters, name) is None for name in nodes) and not parameters.record

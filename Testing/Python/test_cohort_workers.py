@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 import cohort_cases as cases
+from RobustDIRLib.cohort import workers
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Key, State, look
 from RobustDIRLib.cohort.work import Ended, Task, WorkSettings
 from RobustDIRLib.cohort.workers import Lost, work_through
@@ -61,6 +62,30 @@ def test_nothing_runs_on_once_the_main_process_is_killed(dataset, tmp_path):
     process.kill()
     process.wait()
     wait_for(lambda: not running(method) and not running(worker), 20)
+
+
+@pytest.mark.parametrize(
+    ("count", "visible", "rank", "ranks", "places", "taken"),
+    [
+        (4, None, 0, 1, range(5), ["0", "1", "2", "3", "0"]),
+        (4, None, 1, 2, range(2), ["1", "3"]),
+        (2, "5,7", 0, 1, range(2), ["5", "7"]),
+        (1, "6", 0, 1, range(2), ["6", "6"]),
+        (0, None, 0, 1, range(1), [None]),
+    ],
+)
+def test_gpus_are_taken_in_turn(monkeypatch, count, visible, rank, ranks, places, taken):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.setenv("LOCAL_RANK", str(rank))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
+    found = []
+    for place in places:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        workers._take_gpu(place)
+        found.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    assert found == taken
 
 
 def wait_for(condition, seconds: float) -> None:

@@ -146,7 +146,8 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         survey = _Survey(folder, request, methods, conditions)
         tasks = survey.tasks(dataset.cases[rank.rank :: rank.world], listener)
         write_evaluation(folder, plan)
-        settings = WorkSettings(folder, _threads(request), request.worst, request.perturbations)
+        spread = request.device in ("auto", "cuda")  # cuda:1 means that one
+        settings = WorkSettings(folder, _threads(request), request.worst, request.perturbations, spread)
         listener.start([key for task in tasks for key in task.places()], survey.kept, request.jobs)
         work_through(tasks, request.jobs, settings, scratch, _Secretary(settings, listener).take)
         return _finish(folder, plan, _wanted(dataset, methods, conditions), rank, listener)

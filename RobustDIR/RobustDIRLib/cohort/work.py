@@ -32,12 +32,14 @@ class WorkSettings:
         threads: Of each registration and of measuring it.
         pictures: How many worst cases a method has its pictures of; 0 draws none.
         perturbations: How images are perturbed.
+        spread_gpus: Whether each process keeps to one of several GPUs, in turn.
     """
 
     folder: Path
     threads: int = 1
     pictures: int = 3
     perturbations: conditions.Perturbations = conditions.Perturbations()
+    spread_gpus: bool = False
 
 
 @dataclass(frozen=True)

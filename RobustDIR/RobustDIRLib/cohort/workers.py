@@ -53,10 +53,11 @@ Told = Callable[[Event], None]
 class _Worker:
     """One process, the main process's side."""
 
-    def __init__(self, settings: WorkSettings, scratch: Path) -> None:
+    def __init__(self, settings: WorkSettings, scratch: Path, place: int) -> None:
         context = multiprocessing.get_context("spawn")
+        self.place = place
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, settings, scratch), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, settings, scratch, place), daemon=True)
         self.process.start()
         theirs.close()
         self.task: Task | None = None
@@ -145,8 +146,9 @@ def _employ(crew: list[_Worker], waiting: deque[Task], jobs: int, settings: Work
     for worker in crew:
         if worker.task is None and waiting:
             worker.give(waiting.popleft())
-    while waiting and len(crew) < jobs:
-        crew.append(_Worker(settings, scratch))
+    free = sorted(set(range(jobs)) - {worker.place for worker in crew}, reverse=True)
+    while waiting and free:
+        crew.append(_Worker(settings, scratch, free.pop()))
         crew[-1].give(waiting.popleft())
 
 
@@ -162,9 +164,11 @@ def _listen(worker: _Worker, crew: list[_Worker], waiting: deque[Task], told: To
     told(event)
 
 
-def _serve(connection: Connection, settings: WorkSettings, scratch: Path) -> None:
+def _serve(connection: Connection, settings: WorkSettings, scratch: Path, place: int) -> None:
     """The worker's side: task after task until the pipe is closed."""
     _stay_with_parent()
+    if settings.spread_gpus:
+        _take_gpu(place)
     tempfile.tempdir = str(scratch)
     os.environ["TMPDIR"] = str(scratch)
     _limit_threads(settings.threads)
@@ -195,6 +199,22 @@ def _stay_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _take_gpu(place: int) -> None:
+    """Leave to this process and what it starts one of the machine's GPUs, if there are several, in turn.
+
+    Args:
+        place: Of this process among those of its rank; ranks of one machine hold LOCAL_WORLD_SIZE times as many.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if count < 2:
+        return
+    rank, ranks = (int(os.environ.get(name, text)) for name, text in (("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1")))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[(rank + place * ranks) % count].strip()
 
 
 def _limit_threads(threads: int) -> None:

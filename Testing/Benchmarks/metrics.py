@@ -34,7 +34,7 @@ from RobustDIRLib.io.images import Image  # noqa: E402
 SIDE, LABELS = 192, 35
 GRID = Grid((SIDE,) * 3, (0.9, 1.2, 1.5))
 HEADER = f"""\
-| what, a pair of {SIDE}^3 with {LABELS} labels, one core | processor seconds: mean | slowest | peak memory, GiB | growth, GiB |
+| {SIDE}^3, {LABELS} labels, one core | processor seconds: mean | slowest | peak memory, GiB | growth, GiB |
 |---|---|---|---|---|"""
 
 

@@ -43,6 +43,15 @@ def test_record_lists_the_rest_with_the_reason(maps: list[Image]) -> None:
     assert record["after_mean"] == pytest.approx(rows[1]["after"] / 2)
 
 
+def test_a_label_that_resampling_lost_counts_as_vanished(maps: list[Image], oblique_grid: Grid) -> None:
+    fixed, before, after = maps
+    moving = np.zeros((17, 24, 23), np.uint8)  # on a grid of its own
+    moving[3:9, 4:9, 5:12], moving[12, 3, 5] = 1, 3
+    found = label_overlap(fixed, before, after, Image(moving, oblique_grid.resized(moving.shape)))
+    assert found.after[3] == 0.0 and found.before[3] == 0.0
+    assert label_overlap(fixed, before, after).after[3] is None
+
+
 def test_dice_alone_is_still_a_record() -> None:
     record = LabelOverlap({1: 0.5, 2: None}, {1: 0.75, 2: None}).summary()
     assert record == {

@@ -132,16 +132,19 @@ def landmark_errors(fixed: Landmarks, moving: Landmarks, linear: Linear, transfo
     )
 
 
-def label_overlap(fixed: Image, before: Image, after: Image) -> LabelOverlap:
+def label_overlap(fixed: Image, before: Image, after: Image, moving: Image | None = None) -> LabelOverlap:
     """Dice of the fixed image's label map with the moving one's before and after, and surface distances after.
 
     Args:
         fixed: Label map of the fixed image.
         before: Label map of the moving image as it lies, on the fixed grid.
         after: The same, warped.
+        moving: The same on its own grid, which holds small labels that resampling has lost; the other two stand for it
+            if not given.
     """
     in_fixed = {*voxels_per_label(fixed.array)} - {0}
-    in_moving = ({*voxels_per_label(before.array)} | {*voxels_per_label(after.array)}) - {0}
+    maps = (before, after) if moving is None else (moving, before, after)
+    in_moving = {label for labels in maps for label in voxels_per_label(labels.array)} - {0}
     labels = sorted(in_fixed | in_moving)
     common = in_fixed & in_moving
     start, end = (dice_per_label(fixed.array, moving.array, common) for moving in (before, after))

@@ -226,7 +226,7 @@ def _measure(
             extras.fixed_landmarks, extras.moving_landmarks, composed.linear, composed.transform
         )
     overlaps = tuple(
-        measures.label_overlap(in_fixed, resample(in_moving, fixed.grid, nearest=True, outside=0), warped)
+        measures.label_overlap(in_fixed, resample(in_moving, fixed.grid, nearest=True, outside=0), warped, in_moving)
         for in_fixed, in_moving, warped in zip(extras.fixed_labels, extras.moving_labels, labels, strict=False)
     )
     residual = measures.residual_summary(composed.inverse_residual())

@@ -73,10 +73,10 @@ def test_a_click_moves_the_slices_there(a_panel, sections):
 
 
 def test_judgements_are_within_or_outside(a_panel):
-    assert judgement(a_panel, "Landmarks, mean") == ["Landmarks, mean", "4.34 mm", "0.667 mm", "≤ 3.4 mm", "✓ within"]
+    assert judgement(a_panel, "TRE, mean") == ["TRE, mean", "4.34 mm", "0.667 mm", "≤ 3.4 mm", "✓ within"]
     assert judgement(a_panel, "Folding")[2:] == ["0.25 %", "≤ 0 %", "✗ outside"]
-    assert judgement(a_panel, "Inverse, 95 %")[2:] == ["0.2 mm", "≤ 3.4 mm", "✓ within"]
-    assert judgement(a_panel, "Dice, worst")[4] == "? undefined"
+    assert judgement(a_panel, "Inverse")[2:] == ["0.2 mm", "≤ 3.4 mm", "✓ within"]
+    assert judgement(a_panel, "Dice")[4] == "? undefined"
     assert judgement(a_panel, "SDlogJ")[2] == "0.125"
     assert "outside tolerance" in a_panel.ui.verdictLabel.text
 
@@ -95,10 +95,10 @@ def test_verdicts_have_their_colour(a_panel):
     [("0.5", "≤ 0.5 mm", "✗ outside"), ("1,5 mm", "≤ 1.5 mm", "✓ within"), ("off", "off", "– not judged")],
 )
 def test_tolerances_are_edited_in_the_table(a_panel, desktop, typed, shown, verdict):
-    edit(a_panel, "Landmarks, mean", typed, desktop)
-    assert judgement(a_panel, "Landmarks, mean")[3:] == [shown, verdict]
-    edit(a_panel, "Landmarks, mean", "voxel", desktop)
-    assert judgement(a_panel, "Landmarks, mean")[3] == "≤ 3.4 mm"
+    edit(a_panel, "TRE, mean", typed, desktop)
+    assert judgement(a_panel, "TRE, mean")[3:] == [shown, verdict]
+    edit(a_panel, "TRE, mean", "voxel", desktop)
+    assert judgement(a_panel, "TRE, mean")[3] == "≤ 3.4 mm"
 
 
 def edit(panel, title: str, text: str, desktop) -> None:
@@ -109,9 +109,9 @@ def edit(panel, title: str, text: str, desktop) -> None:
 
 
 def test_a_tolerance_that_cannot_be_is_a_sentence(a_panel, desktop):
-    edit(a_panel, "Dice, worst", "2", desktop)
+    edit(a_panel, "Dice", "2", desktop)
     assert "dice cannot be" in a_panel.ui.messageLabel.text
-    assert judgement(a_panel, "Dice, worst")[3] == "≥ 0.8"
+    assert judgement(a_panel, "Dice")[3] == "≥ 0.8"
 
 
 def test_only_tolerances_can_be_edited(a_panel):
@@ -147,7 +147,7 @@ def test_segments_of_one_name_are_measured(a_panel, sections, desktop):
     assert rows["bright"]["hd95_mm"] > 0
     assert rows["dark"]["only_in"] == "fixed"
     assert cells(a_panel.ui.structureTable)[0][0] == "bright"
-    assert judgement(a_panel, "Dice, worst")[2] == f"{rows['bright']['after']:.3g}"
+    assert judgement(a_panel, "Dice")[2] == f"{rows['bright']['after']:.3g}"
 
 
 def test_segments_without_a_common_name_are_a_sentence(a_panel, sections, desktop):
@@ -205,7 +205,7 @@ def test_the_report_is_of_the_run_and_its_tolerances(a_panel, sections, desktop,
     monkeypatch.setattr(
         jobs, "library_command", lambda *words: said.extend(words) or [sys.executable, "-c", "print('report: done')"]
     )
-    edit(a_panel, "Landmarks, worst", "7", desktop)
+    edit(a_panel, "TRE, worst", "7", desktop)
     dialogs.answer(str(tmp_path / "report.html"))
     a_panel.ui.reportButton.click()
     desktop.wait_until(lambda: not sections.check._background.busy)

@@ -16,16 +16,16 @@ from RobustDIRLib.panel import checking, inputs, views, widgets
 from RobustDIRLib.panel.background import Background
 from RobustDIRLib.panel.section import Section
 
-_JUDGEMENT_COLUMNS = ("Measure", "Before", "After", "Tolerance", "Verdict")
+_JUDGEMENT_COLUMNS = ("Measure", "Before", "After", "Limit", "Verdict")
 _TOLERANCE_COLUMN = 3
 # Short enough for the panel's width; the full title is the tooltip.
 _TITLES = {
-    "tre_mean_mm": "Landmarks, mean",
-    "tre_max_mm": "Landmarks, worst",
-    "mda_mm": "Distance, worst",
-    "dice": "Dice, worst",
+    "tre_mean_mm": "TRE, mean",
+    "tre_max_mm": "TRE, worst",
+    "mda_mm": "Distance",
+    "dice": "Dice",
     "folding_percent": "Folding",
-    "inverse_p95_mm": "Inverse, 95 %",
+    "inverse_p95_mm": "Inverse",
 }
 _VERDICTS = {
     Verdict.WITHIN: "within",

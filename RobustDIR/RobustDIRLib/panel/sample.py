@@ -34,10 +34,10 @@ def load(folder: Path, parameters: Any) -> None:
     from RobustDIRLib.io.landmarks import read_landmarks
 
     for side, (image, points) in _FILES.items():
-        volume = slicer.util.loadVolume(str(folder / image), {"name": f"Sample brain, {side}", "show": False})
+        volume = slicer.util.loadVolume(str(folder / image), {"name": f"Sample {side}", "show": False})
         slicer.mrmlScene.RemoveNode(volume.GetStorageNode())  # the file goes; saving the scene asks for a new one
         given = read_landmarks(folder / points)
-        landmarks = mrml.markups_from_points(mrml.Points(given.points, given.names), f"Sample landmarks, {side}")
+        landmarks = mrml.markups_from_points(mrml.Points(given.points, given.names), f"Sample {side} points")
         landmarks.GetDisplayNode().SetVisibility(False)
         setattr(parameters, f"{side}Volume", volume)
         setattr(parameters, f"{side}Landmarks", landmarks)

@@ -7,12 +7,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help setup demo test test-long lint format bench screenshots clean
+.PHONY: help setup demo test test-long test-baselines lint format bench screenshots clean
 
 help:
 	@echo "make demo       set up and register a brain with a known deformation; results in $(DEMO)/"
 	@echo "make test       set up, then lint, types and tests"
 	@echo "make test-long  the tests that take minutes"
+	@echo "make test-baselines  the tests of rivals, in an environment of their own (.venv-baselines, 300 MB more)"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make format     let ruff format the tree"
 	@echo "make bench      timings and accuracies of the README"
@@ -44,6 +45,14 @@ test: lint
 test-long: $(READY)
 	$(BIN)/python -m pytest -m long
 
+test-baselines: .venv-baselines/.ready
+	.venv-baselines/bin/python -m pytest Testing/Python/test_rivals.py Testing/Python/test_elastix.py
+
+.venv-baselines/.ready: requirements-baselines.lock $(READY)
+	test -x .venv-baselines/bin/python || $(BIN)/python -m venv .venv-baselines
+	.venv-baselines/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-baselines.lock
+	@touch $@
+
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -60,5 +69,5 @@ screenshots: $(READY)
 	PYTHONPATH=Testing $(BIN)/python -m SlicerHeadless.screenshots
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-baselines $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find RobustDIR RobustDIRTrain Testing -name __pycache__ -type d -prune -exec rm -rf {} +

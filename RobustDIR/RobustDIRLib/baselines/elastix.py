@@ -21,7 +21,7 @@ from scipy import ndimage
 from RobustDIRLib.baselines.aligned import Frames, aligned
 from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.optional import failure, itk_threads, package, settings
-from RobustDIRLib.io.displacements import compose_transforms
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.registration.alignment import SEED, Linear
 from RobustDIRLib.registration.preprocessing import Preset
@@ -85,11 +85,12 @@ class Elastix:
             itk = package("itk-elastix", self.name, "itk")
             start = aligned(pair, threads)
             frames = start.in_own_frames()
-            splines = self._run(itk, frames, start.linear, self.plan(frames, start.preset), threads)
-            whole: sitk.Transform = start.linear.transform
-            for spline in splines:
-                whole = compose_transforms(spline, whole)  # elastix composes so: what comes first acts first
-            return Outcome(whole)
+            fixed, moving = _placement(frames.fixed.grid), _placement(frames.moving.grid)
+            linear = _after(_inverse(moving), _after(start.linear, fixed))
+            splines = self._run(itk, frames, linear, self.plan(frames, start.preset), threads)
+            # Of each pair of transforms in elastix the first acts first, and so here.
+            parts = [_inverse(fixed).transform, linear.transform, *splines, moving.transform]
+            return Outcome(sitk.CompositeTransform(parts[::-1]))
 
     def plan(self, frames: Frames, preset: Preset) -> list[tuple[Stage, Image | None]]:
         """The stages, each with the mask of the fixed image inside which its metric is taken; None for everywhere."""
@@ -101,7 +102,10 @@ class Elastix:
     def _run(
         self, itk: Any, frames: Frames, linear: Linear, plan: list[tuple[Stage, Image | None]], threads: int
     ) -> list[sitk.BSplineTransform]:
-        """One B-spline a stage, each acting on what the linear alignment and those before it have done."""
+        """One B-spline a stage, each acting on what the linear alignment and those before it have done.
+
+        All of them, and the linear alignment, between the images laid along the axes.
+        """
         before, splines = None, []
         voxel = float(np.prod(frames.fixed.grid.spacing) ** (1 / 3))
         for stage, mask in plan:
@@ -198,6 +202,8 @@ def _parameters(stage: Stage, share: float, voxel: float) -> dict[str, list[str]
         "NumberOfSpatialSamples": 2000,
         "NewSamplesEveryIteration": "true",
         "MaximumNumberOfSamplingAttempts": 50,
+        "RequiredRatioOfValidSamples": 0.05,
+        "ErodeMask": "false",
         "RandomSeed": SEED,
         "Interpolator": "LinearInterpolator",
         "ResampleInterpolator": "FinalLinearInterpolator",
@@ -218,11 +224,28 @@ def _filter(itk: Any) -> Any:
     return itk.ElastixRegistrationMethod[image, image].New()
 
 
+def _placement(grid: Grid) -> Linear:
+    """From where elastix sees an image, along the axes from the origin, to where it lies; mm.
+
+    elastix looks for an oblique image's mask in the wrong place (itk-elastix 0.25), so it is shown none.
+    """
+    return Linear(np.array(grid.direction), np.array(grid.origin))
+
+
+def _inverse(linear: Linear) -> Linear:
+    matrix = np.linalg.inv(linear.matrix)
+    return Linear(matrix, -matrix @ linear.offset)
+
+
+def _after(outer: Linear, inner: Linear) -> Linear:
+    """`point -> outer(inner(point))`."""
+    return Linear(outer.matrix @ inner.matrix, outer(inner.offset))
+
+
 def _to_itk(itk: Any, image: Image) -> Any:
+    """The image laid along the axes from the origin (`_placement`)."""
     copy = itk.image_from_array(np.ascontiguousarray(image.array))
     copy.SetSpacing(image.grid.spacing)
-    copy.SetOrigin(image.grid.origin)
-    copy.SetDirection(itk.matrix_from_array(np.array(image.grid.direction)))
     return copy
 
 
@@ -234,13 +257,12 @@ def _affine(itk: Any, linear: Linear) -> Any:
 
 
 def _spline(parameters: Any) -> sitk.BSplineTransform:
-    """A B-spline of elastix as one of ITK, where its grid's direction is written by rows, not by columns."""
-    size, origin, spacing, direction, coefficients = (
+    """A B-spline of elastix, which lies along the axes as the images do, as one of ITK."""
+    size, origin, spacing, coefficients = (
         [float(number) for number in parameters[key]]
-        for key in ("GridSize", "GridOrigin", "GridSpacing", "GridDirection", "TransformParameters")
+        for key in ("GridSize", "GridOrigin", "GridSpacing", "TransformParameters")
     )
     spline = sitk.BSplineTransform(3, 3)
-    by_rows = np.reshape(direction, (3, 3)).T.ravel().tolist()
-    spline.SetFixedParameters([*size, *origin, *spacing, *by_rows])
+    spline.SetFixedParameters([*size, *origin, *spacing, *np.eye(3).ravel()])
     spline.SetParameters(coefficients)
     return spline

@@ -60,7 +60,7 @@ def main(mode: str, words: list[str]) -> int:
         tell("error", message="the images share no space.")
         return 2
     if mode == "crash":
-        raise MemoryError("no more")
+        raise KeyError("no more")
     if mode == "full":
         raise OSError(28, "No space left on device")
     register(words)

@@ -164,6 +164,7 @@ def test_the_library_is_found_from_any_folder(tmp_path, monkeypatch):
     [
         (-9, [], "ended from outside"),
         (1, ["OSError: [Errno 28] No space left on device"], "disk of the run folder is full"),
+        (1, ["Traceback", "MemoryError"], "Memory ran out"),
         (1, ["Traceback", "ValueError: odd"], "ValueError: odd"),
         (1, [], "code 1"),
     ],

@@ -220,6 +220,8 @@ def reason_of_exit(exit_code: int, log: Sequence[str]) -> str:
     last = next((line for line in reversed(log) if line.strip()), "")
     if "No space left" in last or "ENOSPC" in last:
         return "The disk of the run folder is full; free some space and register again."
+    if last.startswith("MemoryError"):
+        return "Memory ran out; close other programs or crop the volumes, and register again."
     if exit_code in (-9, 137, -15, 143):
         return (
             "The registration's process was ended from outside, by someone or because memory ran out; close other "

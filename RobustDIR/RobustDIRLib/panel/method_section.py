@@ -73,7 +73,9 @@ class MethodSection(Section):
         self._show_card(cards)
         self.ui.addModelButton.enabled = self._job is None and self.panel.environment.state.ready
         self.outlook = self._foresee()
-        sentence = self.outlook.sentence() if self.outlook else "Select two volumes to see how long it will take."
+        ready = self.panel.environment.state.ready
+        hint = "Select two volumes to see how long it will take." if ready else ""
+        sentence = self.outlook.sentence() if self.outlook else hint
         widgets.set_text(self.ui.forecastLabel, sentence, widgets.QUIET)
 
     def _show_card(self, cards: dict[str, tuple[str, bool]]) -> None:

@@ -210,7 +210,7 @@ def start() -> Any:
     slicer.__path__.append(str(SLICER_PYTHON))
     scene = slicer.mrmlScene = slicer.vtkMRMLScene()
     logic = _application_logic(scene)
-    scene.robustdir_remote_io = _remote_io(scene)  # as long as the scene lives
+    remote_io = _remote_io(scene)
     for name in ("modules", "moduleNames"):
         setattr(slicer, name, types.ModuleType(f"slicer.{name}"))
         sys.modules[f"slicer.{name}"] = getattr(slicer, name)
@@ -219,6 +219,7 @@ def start() -> Any:
     for name, logic_class in _LOGICS.items():
         add_module(Module(name, _module_logic(logic_class, name, scene, logic)))
     slicer.app = Application(scene, logic)
+    slicer.app.remote_io = remote_io  # lives as long as the application
     return scene
 
 

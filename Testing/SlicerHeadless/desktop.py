@@ -33,7 +33,6 @@ def start() -> Any:
     qt.QUiLoader = ui_loader.QUiLoader
     dialogs.install(qt)
     slicer.app.window = _main_window(qt)
-    slicer.app.mainApplicationSettings = slicer.app.settings
     return qt
 
 

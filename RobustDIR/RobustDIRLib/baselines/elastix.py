@@ -233,7 +233,7 @@ def _placement(grid: Grid) -> Linear:
 
 
 def _inverse(linear: Linear) -> Linear:
-    matrix = np.linalg.inv(linear.matrix)
+    matrix = np.asarray(np.linalg.inv(linear.matrix), dtype=np.float64)
     return Linear(matrix, -matrix @ linear.offset)
 
 

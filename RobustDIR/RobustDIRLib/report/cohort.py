@@ -42,7 +42,7 @@ class CaseRow:
         case: Its name.
         before: The measure as the images lie; None where undefined.
         values: By method; None where undefined.
-        reasons: By method, why there is no value.
+        reasons: By method, why there is no value; empty where there is one.
     """
 
     case: str
@@ -127,7 +127,7 @@ def _by_case(rows: list[dict[str, str]], measure: str) -> tuple[CaseRow, ...]:
     for row in rows:
         one = found.setdefault(row["case"], CaseRow(row["case"], _number(row[before]), {}, {}))
         value = _number(row[measure])
-        reason = row["reason"] or row["undefined"] or row["status"]
+        reason = row["reason"] or row["undefined"] or f"the result is {row['status']}"
         found[row["case"]] = CaseRow(
             case=one.case,
             before=_number(row[before]) if one.before is None else one.before,

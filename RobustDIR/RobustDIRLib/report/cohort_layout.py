@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,6 +92,7 @@ def cohort_html(cohort: Cohort) -> str:
         "primary": measures.get(summary.get("primary") or ""),
         "cases": [_case(row, names, measures.get(summary.get("primary") or "")) for row in cohort.cases],
         "most_cases": MOST_CASES,
+        "without_value": list(_without_value(cohort, titles)),
         "names": names,
         "settings": [(titles[str(one["name"])], _plain(one.get("settings"))) for one in summary["methods"]],
         "warnings": [*cohort.warnings, *lost],
@@ -146,8 +146,10 @@ def _tables(
     """Measures by methods, in as many tables as the page needs."""
     entries, tables = _entries(summary), []
     has_start = start and any((one["name"], BEFORE) in entries for one in measures)
-    for first in range(0, len(names), MOST_COLUMNS):
-        columns = [*([BEFORE] if has_start else []), *names[first : first + MOST_COLUMNS]]
+    tables_needed = -(-len(names) // MOST_COLUMNS)
+    step = -(-len(names) // max(tables_needed, 1))  # as many columns in each
+    for first in range(0, len(names), step or 1):
+        columns = [*([BEFORE] if has_start else []), *names[first : first + step]]
         rows = [
             (_with_unit(one), one["better"], [_cell(one, entries, name, names) for name in columns]) for one in measures
         ]
@@ -295,11 +297,24 @@ def _as_jpeg(png: bytes) -> tuple[str, tuple[int, int]]:
     return inlined(file.getvalue(), "jpeg"), (width, height)
 
 
+def _without_value(cohort: Cohort, titles: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Every result that the table of cases has no value for, and those that failed under a perturbation."""
+    for row in cohort.cases:
+        for name, reason in row.reasons.items():
+            if reason:
+                yield {
+                    "case": row.case, "method": titles.get(name, name), "condition": "unperturbed", "reason": reason
+                }  # fmt: skip
+    for one in cohort.summary["failures"]:
+        if one["perturbation"] != UNPERTURBED or not cohort.cases:
+            title = titles.get(one["method"], one["method"])
+            yield {"case": one["case"], "method": title, "condition": _condition(one), "reason": one["reason"]}
+
+
 def _case(row: CaseRow, names: Sequence[str], measure: Mapping[str, Any] | None) -> dict[str, Any]:
     digits = _DIGITS[measure["unit"]] if measure else 3
     cells = []
     for name in names:
         value = row.values.get(name)
-        known = value is not None and math.isfinite(value)
-        cells.append(number(value, digits) if known else row.reasons.get(name) or "missing")
+        cells.append("none" if value is None else number(value, digits))
     return {"case": row.case, "before": number(row.before, digits), "cells": cells}

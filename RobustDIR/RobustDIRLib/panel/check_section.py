@@ -12,7 +12,7 @@ import slicer
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
-from RobustDIRLib.panel import checking, inputs, views, widgets
+from RobustDIRLib.panel import checking, environment, inputs, views, widgets
 from RobustDIRLib.panel.background import Background
 from RobustDIRLib.panel.section import Section
 
@@ -271,7 +271,7 @@ class CheckSection(Section):
         if folder is None or self._background.busy:
             return
         path = qt.QFileDialog.getSaveFileName(None, "Report", "registration.html", "Report (*.html *.json *.csv)")
-        if not path:
+        if not path or not self._report_can_be_made(str(path)):
             return
         words = [f"--tolerance={name}={limit}" for name, limit in self.tolerances.to_json().items()]
         with self.panel.telling():
@@ -279,6 +279,16 @@ class CheckSection(Section):
             self.panel.say("Writing the report …", widgets.QUIET)
         self._seen = None
         self.panel.update()
+
+    def _report_can_be_made(self, path: str) -> bool:
+        """Whether what pages and pictures need is there, or could be installed after asking."""
+        wanted = environment.requirements(environment.REPORT_REQUIREMENTS)
+        if not path.lower().endswith(".html") or environment.examine(wanted).ready:
+            return True
+        problem = environment.installed(lambda: environment.ensure(environment.REPORT_REQUIREMENTS))
+        if problem:
+            self.panel.say(problem)
+        return not problem
 
     def _finished(self, events: list[dict[str, Any]], problem: str) -> None:
         """Structures were measured or a report was written, or not."""

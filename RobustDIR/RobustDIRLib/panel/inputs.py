@@ -36,6 +36,7 @@ def request(parameters: Any) -> Request:
         fixed_mask=_mask(parameters, "fixed"),
         moving_mask=_mask(parameters, "moving"),
         landmarks=_landmarks(parameters),
+        labels=_paired_labels(parameters),
     )
 
 
@@ -210,6 +211,17 @@ def structures(parameters: Any) -> tuple[Volume, Volume, Volume, dict[int, str]]
     fixed = _labels(nodes[0], parameters.fixedVolume, numbers)
     moving = _labels(nodes[1], parameters.movingVolume, numbers)
     return fixed, moving, field_of(parameters.transformNode), {number: name for name, number in numbers.items()}
+
+
+def _paired_labels(parameters: Any) -> tuple[Volume, Volume] | None:
+    """Label maps of both segmentations; None unless both are chosen and share a name, as they only serve the report."""
+    nodes = parameters.fixedSegmentation, parameters.movingSegmentation
+    names = [list(segments(node).values()) for node in nodes]
+    if not set(names[0]) & set(names[1]):
+        return None
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names[0] + names[1]), start=1)}
+    fixed, moving = (parameters.fixedVolume, parameters.movingVolume)
+    return _labels(nodes[0], fixed, numbers), _labels(nodes[1], moving, numbers)
 
 
 def _labels(node: Any, volume: Any, numbers: dict[str, int]) -> Volume:

@@ -69,7 +69,8 @@ class Request:
         method: How.
         fixed_mask: Where to look, on any grid.
         moving_mask: Where to look, on any grid.
-        landmarks: Of the fixed and of the moving image, paired, for the run's record.
+        landmarks: Of the fixed and of the moving image, paired, for the run's record and its report.
+        labels: Label maps of the fixed and of the moving image, likewise.
     """
 
     fixed: Volume
@@ -78,6 +79,7 @@ class Request:
     fixed_mask: Volume | None = None
     moving_mask: Volume | None = None
     landmarks: tuple[Points, Points] | None = None
+    labels: tuple[Volume, Volume] | None = None
 
 
 class State(Enum):
@@ -233,7 +235,8 @@ class Run:
         request = self._request
         volumes = {"fixed": request.fixed, "moving": request.moving}
         masks = {"fixed_mask": request.fixed_mask, "moving_mask": request.moving_mask}
-        for name, volume in {**volumes, **masks}.items():
+        labels = dict(zip(("fixed_labels", "moving_labels"), request.labels or (), strict=False))
+        for name, volume in {**volumes, **masks, **labels}.items():
             if volume is not None:
                 for _ in exchange.write_in_steps(self._input(name), volume.array, volume.grid):
                     yield False
@@ -254,6 +257,9 @@ class Run:
         if request.landmarks:
             for name in ("fixed", "moving"):
                 words += [f"--{name}-landmarks", str(self.folder / f"{name}_landmarks.csv")]
+        if request.labels:
+            words += ["--labels", str(self._input("moving_labels"))]
+            words += ["--fixed-labels", str(self._input("fixed_labels"))]
         words += ["--progress", "json", "--stop-file", str(self.folder / STOP)]
         return library_command(*words, "--hand-over", str(self.folder / HANDOVER))
 

@@ -1,0 +1,84 @@
+"""`robustdir register` for programs: JSON lines, the stop file, and what it hands over."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from registration_cases import Standin, grid_about, picture
+from RobustDIRLib.cli import main, progress
+from RobustDIRLib.cli import register as command
+from RobustDIRLib.io.images import write_image
+from RobustDIRLib.panel import handover
+
+GRID = grid_about(np.array([30.0, -20, 10]), (15, 21, 17), (4.9, 3.4, 5.3), (12, -8, 20), (1, -1, 1))
+
+
+@pytest.fixture
+def register(tmp_path, monkeypatch):
+    """Runs `robustdir register` on a small pair without a network; gives its exit code."""
+    for name in ("fixed", "moving"):
+        write_image(tmp_path / f"{name}.mha", picture(GRID, lambda p: p - np.array([30.0, -20, 10])))
+    monkeypatch.setattr(command, "_model", lambda *_: Standin())
+
+    def run(*words: str) -> int:
+        pair = [str(tmp_path / f"{name}.mha") for name in ("fixed", "moving")]
+        return main(["register", *pair, "-o", str(tmp_path / "run"), "--alignment", "none", *words])
+
+    return run
+
+
+def events(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_stage_begins_and_ends(register, capsys, tmp_path):
+    assert register("--progress", "json") == 0
+    said = events(capsys)
+    stages = [event for event in said if event["event"] == "stage"]
+    names = ["read", "normalise", "align", "network", "resample", "measure", "write"]
+    assert [event["stage"] for event in stages[::2]] == [event["stage"] for event in stages[1::2]] == names
+    assert [event["done"] for event in stages] == [False, True] * len(names)
+    assert all(event["seconds"] >= 0 for event in stages[1::2])
+    assert said[-1]["event"] == "result"
+    assert said[-1]["folder"] == str(tmp_path / "run")
+
+
+def test_the_panel_knows_every_stage(register, capsys):
+    from RobustDIRLib.panel.forecast import STAGES
+
+    register("--progress", "json")
+    assert {event["stage"] for event in events(capsys) if event["event"] == "stage"} <= set(STAGES)
+
+
+def test_bad_input_is_an_event_and_a_sentence(register, capsys, tmp_path):
+    assert register("--progress", "json", "--fixed-mask", str(tmp_path / "gone.nrrd")) == 2
+    captured = capsys.readouterr()
+    said = json.loads(captured.out.splitlines()[-1])
+    assert said["event"] == "error"
+    assert captured.err == f"robustdir: {said['message']}\n"
+    assert "gone.nrrd does not exist" in said["message"]
+
+
+def test_a_stop_file_ends_it_and_leaves_nothing(register, tmp_path, capsys):
+    (tmp_path / "stop").touch()
+    assert register("--progress", "json", "--stop-file", str(tmp_path / "stop")) == 130
+    assert not (tmp_path / "run").exists()
+    assert events(capsys) == []
+
+
+def test_results_are_handed_over(register, tmp_path):
+    assert register("--hand-over", str(tmp_path / "plain")) == 0
+    assert set(os.listdir(tmp_path / "plain")) == {
+        handover.TRANSFORM_FIELD, handover.INVERSE_FIELD, handover.WARPED, handover.JACOBIAN
+    }  # fmt: skip
+
+
+def test_text_for_people_is_the_default(register, capsys):
+    register()
+    assert capsys.readouterr().out.startswith("read ")
+
+
+def test_kinds_are_those_that_the_help_names():
+    assert progress.KINDS == ("text", "json")

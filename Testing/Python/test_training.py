@@ -244,12 +244,14 @@ from RobustDIRLib.training.data import open_banks, training_batches
 from RobustDIRLib.training.loop import Trainer
 from RobustDIRLib.training.processes import joined_processes
 
-config = from_dict(TrainingConfig, json.loads(Path(sys.argv[1]).read_text()))
-with joined_processes() as process:
+def gradients(config, process):
     trainer = Trainer(config, process)
     trainer.learn(next(training_batches(config, open_banks(config), 0, process.rank, process.world)))
-    gradients = {name: p.grad for name, p in trainer.network.named_parameters()}
-    torch.save(gradients, f"{sys.argv[2]}/{process.world}_{process.rank}.pt")
+    return {name: p.grad for name, p in trainer.network.named_parameters()}
+
+config = from_dict(TrainingConfig, json.loads(Path(sys.argv[1]).read_text()))
+with joined_processes() as process:
+    torch.save(gradients(config, process), f"{sys.argv[2]}/{process.world}_{process.rank}.pt")
 """
 
 

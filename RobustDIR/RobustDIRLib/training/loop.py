@@ -197,15 +197,19 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
         if not resume and (folder / NAME).exists():
             raise InputError(f"{folder} already holds a run: resume it, or name another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        trainer = Trainer(config, process)
-        if resume:
-            trainer.restore(load_checkpoint(folder / NAME))
-        if process.leads:
-            with written_atomically(folder / "run.json") as temporary:
-                temporary.write_text(json.dumps(to_dict(config), indent=1))
-        for record in _steps(trainer, folder, stop):
+        for record in _steps(_trainer(config, folder, process, resume), folder, stop):
             if process.leads:
                 yield record
+
+
+def _trainer(config: TrainingConfig, folder: Path, process: Process, resume: bool) -> Trainer:
+    trainer = Trainer(config, process)
+    if resume:
+        trainer.restore(load_checkpoint(folder / NAME))
+    if process.leads:
+        with written_atomically(folder / "run.json") as temporary:
+            temporary.write_text(json.dumps(to_dict(config), indent=1))
+    return trainer
 
 
 def _steps(trainer: Trainer, folder: Path, stop: StopRequest) -> Iterator[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -46,7 +47,11 @@ class Process:
 
 @contextmanager
 def joined_processes() -> Iterator[Process]:
-    """Join the group that torchrun describes by its environment variables; alone if there is none."""
+    """Join the group that torchrun describes by its environment variables; alone if there is none.
+
+    Nothing that shares the group (see `Process.share`) should outlive the block: the group's threads end with the last
+    one that holds it, and threads that still run while the interpreter ends can abort the process.
+    """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
@@ -58,7 +63,9 @@ def joined_processes() -> Iterator[Process]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Process(rank, world, device)
+        dist.barrier()  # No process takes the group down while another still computes.
     finally:
+        gc.collect()
         dist.destroy_process_group()
 
 

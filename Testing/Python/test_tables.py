@@ -106,6 +106,14 @@ def test_notes_say_how_it_was_tested_and_what_was_left_out() -> None:
     assert "Dice" not in notes
 
 
+def test_what_is_true_of_several_columns_is_said_once() -> None:
+    one = records(subjects=1)
+    notes = make_table({"NLST": one}, [TRE, DICE, FOLDING]).notes()
+    assert [note for note in notes if "no test" in note] == [
+        "TRE, Dice, Folding in NLST: no test, as too few subjects have a value for every method."
+    ]
+
+
 def test_notes_say_where_too_few_subjects_make_a_finding_impossible() -> None:
     few, enough = (make_table(records(n), [TRE]) for n in (6, 14))
     assert "too few subjects for any pair" in " ".join(few.notes())

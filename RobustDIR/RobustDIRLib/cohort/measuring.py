@@ -31,10 +31,10 @@ from RobustDIRLib.io.displacements import (
 )
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.registration.preprocessing import find_preset, prepare_mask
+from RobustDIRLib.registration.preprocessing import PERCENTILES, find_preset, percentile_window, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 
-VERSION = 1  # of the measures; results of another version are not mixed
+VERSION = 2  # of the measures; results of another version are not mixed
 _RESIDUAL_POINTS = 20_000  # at which the inverse's residual is taken, at most
 _DIGITS = 4  # of a millimetre, for landmarks in files
 _FIGURES = 9  # of a measure that are kept
@@ -46,8 +46,11 @@ _NO_LABELS = "there is no pair of label maps"
 def settings(preset: str) -> dict[str, Any]:
     """What the measures of a case are set to, in plain values."""
     limits = find_preset(preset).window
-    window = _WINDOWS.get(preset, _WINDOW)
-    return {"version": VERSION, "ssim_window": window, "ssim_limits": list(limits) if limits else None}
+    return {
+        "version": VERSION,
+        "ssim_window": _WINDOWS.get(preset, _WINDOW),
+        "ssim_limits": list(limits) if limits else list(PERCENTILES),  # HU, or percentiles
+    }
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,11 @@ class Gauge:
         Raises:
             InputError: If a mask is empty or off its image, or the preset is unknown.
         """
-        chosen = settings(preset)
-        self.data, self.window, self.limits = data, chosen["ssim_window"], chosen["ssim_limits"]
+        self.data, self.window = data, settings(preset)["ssim_window"]
         notes: list[str] = []
         self.mask = prepare_mask(data.fixed_mask, data.fixed, "fixed", notes.append)
+        moving_mask = prepare_mask(data.moving_mask, data.moving, "moving", notes.append)
+        self.ranges = [_range(data.fixed, preset, self.mask), _range(data.moving, preset, moving_mask)]
         self.labels = LabelGauge.of(data, notes.append)
         self.notes = tuple(notes)
 
@@ -139,8 +143,10 @@ class Gauge:
     def _similarity(self, warped: Image) -> dict[str, Measurement]:
         mask = None if self.mask is None else self.mask.array > 0
         fixed = self.data.fixed.array
+        # The unit of MRI is arbitrary, and SSIM, unlike the others, compares intensities as they are.
+        a, b = (_scaled(array, limits) for array, limits in zip((fixed, warped.array), self.ranges, strict=True))
         return {
-            "ssim": ssim(fixed, warped.array, mask, window=self.window, limits=self.limits),
+            "ssim": ssim(a, b, mask, window=self.window, limits=(0.0, 1.0)),
             "ncc": ncc(fixed, warped.array, mask),
             "nmi": nmi(fixed, warped.array, mask),
         }
@@ -175,6 +181,16 @@ class Gauge:
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
         return _table(fixed, before, after)
+
+
+def _range(image: Image, preset: str, mask: Image | None) -> tuple[float, float]:
+    """Intensities that become 0 and 1 for the SSIM: those that become -1 and 1 for the network (section 2.3)."""
+    return find_preset(preset).window or percentile_window(image.array, None if mask is None else mask.array > 0)
+
+
+def _scaled(array: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
+    low, high = limits
+    return np.asarray((np.clip(array, low, high) - low) / max(high - low, np.finfo(np.float32).tiny), np.float32)
 
 
 def _inner(seen: Grid, grid: Grid) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ Several blocks, such as data sets, can stand below each other; each is tested by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from RobustDIRLib.evaluation.significance import DEFAULTS, StatisticsSettings, Summary
@@ -233,16 +233,23 @@ def _starred(compared: MetricComparison, best: list[str], style: TableStyle) -> 
 
 
 def _notes_of(block: Block, columns: Sequence[Column]) -> list[str]:
-    notes, where, alpha = [], f" in {block.title}" if block.title else "", block.comparison.settings.alpha
+    """What was left out of the tests, or why there are none; what is true of several columns is said once."""
+    titles: dict[str, list[str]] = {}
     for column in columns:
-        compared = block.comparison.metrics[column.name]
-        counts = sorted({summary.subjects for summary in compared.summaries.values()})
-        if len(counts) > 1:
-            notes.append(f"{column.title}{where}: {counts[0]} to {counts[-1]} subjects a method.")
-        if count := len(compared.left_out):
-            notes.append(f"{column.title}{where}: {count} subject{'s' if count > 1 else ''} left out of the tests.")
-        if compared.pairs and 2 ** (1 - len(compared.subjects)) * block.comparison.factor >= alpha:
-            notes.append(f"{column.title}{where}: too few subjects for any pair of methods to reach significance.")
-        if compared.anova.p.reason is not None:
-            notes.append(f"{column.title}{where}: no test, as {compared.anova.p.reason.words}.")
-    return notes
+        for sentence in _remarks(block.comparison, column.name):
+            titles.setdefault(sentence, []).append(column.title)
+    where = f" in {block.title}" if block.title else ""
+    return [f"{', '.join(names)}{where}: {sentence}." for sentence, names in titles.items()]
+
+
+def _remarks(comparison: Comparison, name: str) -> Iterator[str]:
+    compared = comparison.metrics[name]
+    counts = sorted({summary.subjects for summary in compared.summaries.values()})
+    if len(counts) > 1:
+        yield f"{counts[0]} to {counts[-1]} subjects a method"
+    if count := len(compared.left_out):
+        yield f"{count} subject{'s' if count > 1 else ''} left out of the tests"
+    if compared.pairs and 2 ** (1 - len(compared.subjects)) * comparison.factor >= comparison.settings.alpha:
+        yield "too few subjects for any pair of methods to reach significance"
+    if compared.anova.p.reason is not None:
+        yield f"no test, as {compared.anova.p.reason.words}"

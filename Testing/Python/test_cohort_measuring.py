@@ -1,0 +1,57 @@
+"""What is measured of one transform on one case: properties that no whole evaluation shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import cohort_cases as cases
+from registration_cases import picture
+from RobustDIRLib.baselines.method import Outcome
+from RobustDIRLib.cohort import measuring
+from RobustDIRLib.datasets.cases import CaseData
+from RobustDIRLib.io.images import Image
+
+SHIFT = cases.shift_of(0)
+
+
+def in_unit(image: Image, scale: float, offset: float) -> Image:
+    return replace(image, array=image.array * np.float32(scale) + np.float32(offset))
+
+
+def pair_of() -> CaseData:
+    """A body and the same moved."""
+    fixed = picture(cases.FIXED_GRID.resized((25, 34, 29)), lambda p: p - cases.MIDDLE, noise=0.01)
+    return CaseData(fixed, picture(cases.moving_grid(0), lambda p: p - cases.MIDDLE - SHIFT))
+
+
+def measured(data: CaseData, preset: str = "generic") -> dict[str, float]:
+    return measuring.Gauge(data, preset).read(Outcome(sitk.TranslationTransform(3, tuple(map(float, SHIFT))))).values
+
+
+class TestUnits:
+    @pytest.mark.parametrize("preset", ["generic", "brain-mri"])
+    def test_of_mri_do_not_matter(self, preset):
+        data = pair_of()
+        plain = measured(data, preset)
+        other = measured(replace(data, moving=in_unit(data.moving, 37, 400)), preset)
+        for name in ("ssim", "ssim_before", "ncc"):
+            assert other[name] == pytest.approx(plain[name], abs=2e-3), name
+        assert plain["ssim"] > plain["ssim_before"] + 0.02
+
+    def test_of_ct_do(self):
+        data = pair_of()
+        ct = CaseData(*(in_unit(image, 1200, -1000) for image in (data.fixed, data.moving)))
+        brighter = replace(ct, moving=in_unit(ct.moving, 1, 300))
+        assert measured(brighter, "lung-ct")["ssim"] < measured(ct, "lung-ct")["ssim"] - 0.05
+
+    def test_outside_a_mask_do_not_set_the_scale(self):
+        data = pair_of()
+        mask = Image((data.fixed.array > 0.3).astype(np.uint8), data.fixed.grid)
+        bright = np.where(mask.array > 0, data.fixed.array, 50).astype(np.float32)
+        masked = replace(data, fixed_mask=mask)
+        other = replace(masked, fixed=replace(data.fixed, array=bright))
+        assert measuring.Gauge(other, "generic").ranges == measuring.Gauge(masked, "generic").ranges

@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help setup demo test test-long test-baselines lint format bench screenshots clean
+.PHONY: help setup demo test test-long baselines test-baselines lint format bench screenshots clean
 
 help:
 	@echo "make demo       set up and register a brain with a known deformation; results in $(DEMO)/"
 	@echo "make test       set up, then lint, types and tests"
 	@echo "make test-long  the tests that take minutes"
-	@echo "make test-baselines  the tests of rivals, in an environment of their own (.venv-baselines, 300 MB more)"
+	@echo "make baselines  an environment with all rivals: .venv-baselines/bin/robustdir (300 MB more)"
+	@echo "make test-baselines  the tests of rivals, in that environment"
 	@echo "make lint       ruff and mypy alone"
 	@echo "make format     let ruff format the tree"
 	@echo "make bench      timings and accuracies of the README"
@@ -45,12 +46,15 @@ test: lint
 test-long: $(READY)
 	$(BIN)/python -m pytest -m long
 
+baselines: .venv-baselines/.ready
+
 test-baselines: .venv-baselines/.ready
 	.venv-baselines/bin/python -m pytest Testing/Python/test_rivals.py Testing/Python/test_elastix.py
 
-.venv-baselines/.ready: requirements-baselines.lock $(READY)
+.venv-baselines/.ready: pyproject.toml requirements-baselines.lock $(READY)
 	test -x .venv-baselines/bin/python || $(BIN)/python -m venv .venv-baselines
 	.venv-baselines/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-baselines.lock
+	.venv-baselines/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lint: $(READY)

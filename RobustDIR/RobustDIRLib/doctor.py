@@ -29,6 +29,7 @@ REQUIRED = {
 EXTRAS = {
     "report": ("jinja2", "markdown_it", "matplotlib"),
     "demo": ("nilearn", "matplotlib"),
+    "baselines": ("itk", "ants", "convexAdam"),
     "dev": ("pytest", "ruff", "mypy", "pre_commit"),
 }
 LEAST_MEMORY = 4 * 2**30

@@ -1,112 +1,237 @@
-"""How fast the panel opens, how long it keeps the application waiting during a run, and how fast its views answer.
+"""What a user of the Slicer module waits for, as Markdown rows: opening the panel, a run, the views.
 
-`python Testing/Benchmarks/panel.py [SIDE]`, on the bench of Testing/SlicerHeadless. SIDE is the voxels along each side
-of both volumes and of the transform (192). The registering process is a stand-in that answers at once, as what it
-computes is measured elsewhere; the volumes it is handed and hands back are whole. Times are those of the clock and, as
-other programs may keep it waiting, those that all its threads together computed.
+    python Testing/Benchmarks/panel.py [--side 192] [--stand-in]
+
+On the bench of Testing/SlicerHeadless, software rendering. The run is a real one, in its process, of a pair with masks,
+landmarks and ten structures; `--stand-in` answers in place of that process, which leaves the panel's own share. A
+timer of 5 ms in the event loop tells how long the panel kept the application waiting; what it did itself is told apart
+from that, since other programs keep the event loop waiting, too. A toggle's time runs from the change in the panel
+until all three slice views have been drawn anew. "Computed" is the time that this process's processors worked.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.ndimage import gaussian_filter, zoom
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "Testing" / "Python"), str(ROOT / "RobustDIR")]
-PROCESS = ROOT / "Testing" / "Python" / "panel_process.py"
-COMPARISONS = ("blend", "checkerboard", "red-cyan", "difference", "jacobian")
-DEFORMATIONS = ("grid", "glyph", "contour")
+STAND_IN = ROOT / "Testing" / "Python" / "panel_process.py"
+
+from SlicerHeadless import availability  # noqa: E402
+
+HEADER = """\
+| what | times | ms by the clock: median | largest | ms computed: largest |
+|---|---|---|---|---|"""
+HEAVY = {"torch", "SimpleITK", "nibabel", "skimage", "scipy"}
+STRUCTURES = 10
+REPEATS = 5
+TOGGLES = {
+    "grid": {"deformation": "grid"},
+    "arrows": {"deformation": "glyph"},
+    "contours": {"deformation": "contour"},
+    "blend": {"compare": "blend"},
+    "checkerboard": {"compare": "checkerboard"},
+    "red and cyan": {"compare": "red-cyan"},
+    "difference": {"compare": "difference"},
+    "Jacobian map": {"compare": "jacobian"},
+}
 
 
-def timed(action: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds of the clock, and of all threads together, that something took."""
-    clock, computed = time.perf_counter(), time.process_time()
+class Moment(NamedTuple):
+    """A time, or the difference of two, in seconds: of the clock and of this process's processors."""
+
+    clock: float
+    processor: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """This moment."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __sub__(self, other: Moment) -> Moment:
+        return Moment(self.clock - other.clock, self.processor - other.processor)
+
+
+def timed(action: Callable[[], Any]) -> Moment:
+    """How long something took."""
+    start = Moment.now()
     action()
-    return time.perf_counter() - clock, time.process_time() - computed
+    return Moment.now() - start
 
 
-def tell(what: str, seconds: tuple[float, float]) -> None:
-    """One line."""
-    print(f"{what:42} {1000 * seconds[0]:7.0f} ms by the clock {1000 * seconds[1]:7.0f} ms computed", flush=True)
+def tell(what: str, times: list[Moment]) -> None:
+    """One row."""
+    clock, processor = ([1000 * each[k] for each in times] for k in (0, 1))
+    row = f"{median(clock):.0f} | {max(clock):.0f} | {max(processor):.0f}"
+    print(f"| {what} | {len(times)} | {row} |", flush=True)
 
 
-def volumes(side: int) -> list[Any]:
-    """Two volumes in the scene, 1.5 mm."""
-    from RobustDIRLib import mrml
-    from RobustDIRLib.geometry import Grid
-
-    z, y, x = np.meshgrid(*[np.arange(side, dtype=np.float32)] * 3, indexing="ij")
-    array = np.sin(x / 9) * np.cos(y / 11) + np.sin(z / 13)
-    grid = Grid(array.shape, (1.5, 1.5, 1.5))
-    return [
-        mrml.volume_to_node(mrml.Volume(each, grid), name)
-        for each, name in ((array, "fixed"), ((100 * array).astype(np.int16), "moving"))
-    ]
-
-
-def watch_run(panel: Any) -> None:
-    """One run, from the click to the results in the scene."""
-    from SlicerHeadless import desktop
-
-    section, ticks = panel.widget.panel.run, []
-    poll = section._poll
-    section._timer.disconnect("timeout()", poll)
-    section._timer.connect("timeout()", lambda: ticks.append(timed(poll)))
-    with desktop.LongestPause() as pause:
-        clicked = timed(panel.ui.registerButton.click)
-        desktop.wait_until(lambda: section.run is None, 600)
-    assert panel.widget.panel.parameters.transformNode is not None, panel.ui.messageLabel.text
-    tell("click on Register", clicked)
-    tell("longest step of the panel during the run", max(ticks, key=lambda tick: tick[1]))
-    print(f"{'longest pause of the event loop':42} {1000 * pause.seconds:7.0f} ms by the clock")
-
-
-def watch_views(panel: Any) -> None:
-    """Every toggle of the Look section, with the three slice views drawn."""
-    import slicer
-
-    look, manager = panel.widget.panel.look, slicer.app.layoutManager()
-    views = [manager.sliceWidget(name).sliceView().offscreen for name in ("Red", "Yellow", "Green")]
-
-    def draw() -> None:
-        for view in views:
-            view.render()
-
-    draw()
-    for mode in COMPARISONS:
-        tell(f"compare: {mode}", timed(lambda mode=mode: (look.choose_comparison(mode), draw())))
-    look.choose_comparison("blend")
-    for mode in DEFORMATIONS:
-        tell(f"deformation: {mode}", timed(lambda mode=mode: (look.choose_deformation(mode), draw())))
-    tell("back to previous views", timed(lambda: (look.back(), draw())))
-
-
-def main(side: int) -> None:
-    """Everything, in order."""
-    from RobustDIRLib.panel import runs
+def measure_opening() -> Any:
+    """Opens the panel, in a process that has loaded what the application has loaded anyway."""
     from SlicerHeadless import desktop
 
     desktop.start()
-    runs.library_command = lambda *words: [sys.executable, str(PROCESS), "well", *words]
-    opened = []
-    tell("opening the panel", timed(lambda: opened.append(desktop.open_panel(ROOT / "RobustDIR" / "RobustDIR.py"))))
-    heavy = sorted({"torch", "SimpleITK", "scipy"} & set(sys.modules))
-    print(f"{'loaded of torch, SimpleITK, SciPy':42} {', '.join(heavy) or 'none'}")
-    panel = opened[0]
-    fixed, moving = volumes(side)
-    panel.ui.fixedSelector.setCurrentNode(fixed)
-    panel.ui.movingSelector.setCurrentNode(moving)
+    for name in [name for name in sys.modules if name.partition(".")[0] in HEAVY]:
+        del sys.modules[name]  # of this file's own making
+    opened: list[Any] = []
+    tell("open the panel", [timed(lambda: opened.append(desktop.open_panel(ROOT / "RobustDIR" / "RobustDIR.py")))])
+    loaded = ", ".join(sorted(HEAVY & set(sys.modules))) or "none"
+    print(f"| loaded by opening it, of {', '.join(sorted(HEAVY))} | {loaded} | | | |", flush=True)
+    return opened[0]
+
+
+def smooth_noise(side: int, channels: int) -> np.ndarray:
+    """Smooth shapes, `(channels, z, y, x)`, -1 to 1, float32."""
+    noise = np.random.default_rng(1).normal(size=(channels, 24, 24, 24))
+    coarse = np.stack([gaussian_filter(channel, 2.0) for channel in noise])
+    coarse /= np.abs(coarse).max(axis=(1, 2, 3), keepdims=True)
+    return np.stack([zoom(channel, side / 24, order=1) for channel in coarse]).astype(np.float32)
+
+
+def grid_of(side: int) -> Any:
+    """1.2 mm voxels around the world's origin."""
+    from RobustDIRLib.geometry import Grid
+
+    return Grid((side,) * 3, (1.2,) * 3, (-0.6 * side,) * 3)
+
+
+def choose_inputs(parameters: Any, side: int) -> None:
+    """A pair of volumes with a mask, 50 landmarks and some structures each."""
+    from RobustDIRLib import mrml
+
+    grid, shapes = grid_of(side), smooth_noise(side, 2)
+    points = grid.points_from_voxels(np.random.default_rng(2).uniform(0.2, 0.8, (50, 3)) * side)
+    names = tuple(f"point {k}" for k in range(len(points)))
+    for which, name in enumerate(("fixed", "moving")):
+        image = np.roll(shapes[0], 3 * which, axis=2)
+        labels = np.digitize(image, np.linspace(-0.6, 0.6, STRUCTURES)).astype(np.uint8)
+        mask = mrml.Volume((image > -0.5).astype(np.uint8), grid)
+        nodes = {
+            "Volume": mrml.volume_to_node(mrml.Volume((1000 * image).astype(np.int16), grid), name),
+            "Mask": mrml.segmentation_from_labels(mask, {1: "body"}, f"{name} body"),
+            "Segmentation": mrml.segmentation_from_labels(mrml.Volume(labels, grid), {}, f"{name} structures"),
+            "Landmarks": mrml.markups_from_points(mrml.Points(points + [1.2 * which, 0, 0], names), f"{name} points"),
+        }
+        for what, node in nodes.items():
+            setattr(parameters, f"{name}{what}", node)
+
+
+@contextmanager
+def watched(section: Any):
+    """Gives the list of how long each tick of the run's timer took."""
+    ticks: list[Moment] = []
+    poll = section._poll
+    section._timer.disconnect("timeout()", poll)
+    section._timer.connect("timeout()", lambda: ticks.append(timed(poll)))
+    yield ticks
+
+
+def measure_run(panel: Any, side: int) -> None:
+    """One run, from the click until its results, landmarks and structures stand in the panel."""
+    from SlicerHeadless import desktop
+
+    sections = panel.widget.panel
+    choose_inputs(sections.parameters, side)
     desktop.process_events()
-    panel.widget.panel.update()
-    watch_run(panel)
-    watch_views(panel)
+    sections.update()
+    desktop.process_events()
+    begun = time.perf_counter()
+    with watched(sections.run) as ticks, desktop.LongestPause() as pause:
+        clicked = timed(panel.ui.registerButton.click)
+        desktop.wait_until(lambda: sections.run.run is None and not sections.check._background.busy, 1800)
+    seconds = time.perf_counter() - begun
+    if sections.parameters.transformNode is None:
+        raise SystemExit(f"the run failed: {panel.ui.messageLabel.text}")
+    tell("click on Register", [clicked])
+    tell(f"ticks of the panel's timer during a run of {seconds:.0f} s", ticks)
+    print(f"| longest pause of the event loop during that run | 1 | | {1000 * pause.seconds:.0f} | |", flush=True)
+
+
+def measure_views(panel: Any, side: int) -> None:
+    """Every toggle of the Look section, on and off, on a transform of so many voxels a side."""
+    parameters = panel.widget.panel.parameters
+    change(parameters, {"compare": "off", "deformation": "off"})
+    parameters.fixedVolume, parameters.warpedNode, parameters.jacobianNode, parameters.transformNode = results(side)
+    draw()
+    for name, wanted in TOGGLES.items():
+        off = dict.fromkeys(wanted, "off")
+        times = [(change(parameters, wanted), change(parameters, off)) for _ in range(REPEATS)]
+        tell(f"{name}, on", [on for on, _ in times])
+        tell(f"{name}, off", [gone for _, gone in times])
+    change(parameters, {"deformation": "grid"})
+    spacings = [8.0 + 3 * k for k in range(REPEATS)]
+    tell("grid, another spacing", [change(parameters, {"deformationSpacing": each}) for each in spacings])
+
+
+def results(side: int) -> tuple[Any, ...]:
+    """Nodes of a pair of volumes, a Jacobian map, and a smooth transform of up to 8 mm."""
+    from RobustDIRLib import mrml
+
+    grid, shapes = grid_of(side), smooth_noise(side, 5)
+    fixed, warped = (mrml.volume_to_node(mrml.Volume(1000 * channel, grid), "volume") for channel in shapes[:2])
+    jacobian = mrml.volume_to_node(mrml.Volume(1 + 0.5 * shapes[2], grid), "jacobian")
+    field = mrml.Field(8 * np.moveaxis(shapes[2:], 0, -1), grid)
+    return fixed, warped, jacobian, mrml.transform_from_parts([field], "transform")
+
+
+def change(parameters: Any, wanted: dict[str, Any]) -> Moment:
+    """How long until the views show other parameters."""
+
+    def act() -> None:
+        for name, value in wanted.items():
+            setattr(parameters, name, value)
+        time.sleep(0.04)  # the panel gathers changes for 30 ms
+        draw()
+
+    return timed(act)
+
+
+def draw() -> None:
+    """Lets the panel do what waits, and draws the three slice views."""
+    import slicer
+
+    from SlicerHeadless import desktop
+
+    desktop.process_events()
+    for name in ("Red", "Green", "Yellow"):
+        slicer.app.layoutManager().sliceWidget(name).sliceView().offscreen.render()
+
+
+def main() -> int:
+    """Measures and prints.
+
+    Returns:
+        0; 1 if this machine lacks what the bench needs.
+    """
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--side", type=int, default=192, help="voxels along each side of volumes and transform")
+    arguments.add_argument("--stand-in", action="store_true", help="answer in place of the registering process")
+    given = arguments.parse_args()
+    reason = availability.why_no_desktop() or availability.why_no_rendering()
+    if reason:
+        print(reason, file=sys.stderr)
+        return 1
+    print(HEADER, flush=True)
+    panel = measure_opening()
+    if given.stand_in:
+        from RobustDIRLib.panel import runs
+
+        runs.library_command = lambda *words: [sys.executable, str(STAND_IN), "well", *words]
+    measure_run(panel, given.side)
+    measure_views(panel, given.side)
     panel.close()
+    return 0
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 192)
+    sys.exit(main())

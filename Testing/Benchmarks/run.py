@@ -12,12 +12,12 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """Run every benchmark, each in a process of its own."""
-    commands = [["timing.py"], ["paper_networks.py"], ["metrics.py"]]
+    commands = [["timing.py"], ["paper_networks.py"], ["metrics.py"], ["panel.py"]]
     data = os.environ.get("ROBUSTDIR_DATA")
     commands += [["accuracy.py", data]] if data else []
     for script, *arguments in commands:
         print(f"\n`python Testing/Benchmarks/{' '.join([script, *arguments])}`\n", flush=True)
-        subprocess.run([sys.executable, str(HERE / script), *arguments], check=True)
+        subprocess.run([sys.executable, str(HERE / script), *arguments], check=script != "panel.py")  # needs Qt
     if not data:
         print("\nSet ROBUSTDIR_DATA to a folder of scans for the accuracy table (see accuracy.py).")
 

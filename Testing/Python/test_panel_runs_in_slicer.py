@@ -214,8 +214,10 @@ class TestRefusals:
     def refuse(self, panel, desktop, scene) -> str:
         cases.settle(desktop)
         before = cases.contents(scene)
-        panel.widget.panel.run.start()
-        assert panel.widget.panel.run.run is None
+        section = panel.widget.panel.run
+        section.start()
+        desktop.wait_until(lambda: section.run is None or section.run.process_id is not None)
+        assert section.run is None
         cases.settle(desktop)
         assert cases.contents(scene) == before
         return panel.ui.messageLabel.text

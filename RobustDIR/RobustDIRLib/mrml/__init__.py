@@ -4,7 +4,7 @@ Everything that leaves a node is in world coordinates, mm, LPS, whatever transfo
 into a node lies in the world, too. Nodes that are read stay as they are. NumPy is all this needs beside Slicer.
 """
 
-from RobustDIRLib.mrml.labels import labels_from_segmentation, segmentation_from_labels, segments_of
+from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, segmentation_from_labels, segments_of
 from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_markups, show_point
 from RobustDIRLib.mrml.tables import cumulative_chart, landmark_table, table_from_columns
 from RobustDIRLib.mrml.transforms import (
@@ -14,12 +14,14 @@ from RobustDIRLib.mrml.transforms import (
     transform_from_parts,
     transform_points,
 )
-from RobustDIRLib.mrml.volumes import Volume, grid_of_volume, ijk_to_ras, volume_from_node, volume_to_node
+from RobustDIRLib.mrml.volumes import Volume, begin_volume, grid_of_volume, ijk_to_ras, volume_from_node, volume_to_node
 
 __all__ = [
     "Field",
     "Points",
     "Volume",
+    "begin_labels",
+    "begin_volume",
     "cumulative_chart",
     "field_from_transform",
     "grid_of_volume",

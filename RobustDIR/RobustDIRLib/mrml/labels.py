@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from vtk.util.numpy_support import numpy_to_vtk
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import ijk_to_ras, transform_from_world
-from RobustDIRLib.mrml.volumes import Volume, resampled
+from RobustDIRLib.mrml.resampling import Resampler, boxes
+from RobustDIRLib.mrml.volumes import Volume
 
 _BINARY = "Binary labelmap"
 
@@ -48,15 +49,70 @@ def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | No
         InputError: If there is no such segment, or one cannot be turned into voxels.
     """
     names = segments_of(node)
-    wanted = list(names) if segments is None else list(segments)
-    unknown = [each for each in wanted if each not in names]
+    volume, filling = begin_labels(node, grid, dict.fromkeys(names) if segments is None else segments)
+    for _ in filling:
+        pass
+    return volume
+
+
+def begin_labels(
+    node: Any, grid: Grid, segments: Sequence[str] | Mapping[str, int | None]
+) -> tuple[Volume, Iterator[None]]:
+    """As `labels_from_segmentation`, in steps of a few hundredths of a second (surfaces: one segment a step).
+
+    Args:
+        node: As there.
+        grid: As there.
+        segments: IDs of the segments, with their labels if these are not 1, 2, 3, ...
+    Returns:
+        The label map, whose voxels are there once the iterator beside it has come to its end; that one raises
+        `InputError` if a segment cannot be turned into voxels.
+    """
+    names = segments_of(node)
+    given = dict(segments) if isinstance(segments, Mapping) else dict.fromkeys(segments)
+    unknown = [each for each in given if each not in names]
     if unknown:
         raise InputError(f"{node.GetName()} has no segment {unknown[0]}; select one that is there.")
-    segmentation, layers = _with_voxels(node, grid), _Layers(grid, transform_from_world(node))
-    labels = np.zeros(grid.shape, dtype=np.uint8 if len(wanted) < 256 else np.uint16)
-    for number, each in enumerate(wanted, start=1):
-        labels[layers.inside(segmentation.GetSegment(each))] = number
-    return Volume(labels, grid)
+    labels = {each: given[each] or number for number, each in enumerate(given, start=1)}
+    array = np.zeros(grid.shape, dtype=np.uint8 if max(labels.values(), default=0) < 256 else np.uint16)
+    return Volume(array, grid), _fill(node, labels, array, grid)
+
+
+def _fill(node: Any, labels: Mapping[str, int], array: NDArray[Any], grid: Grid) -> Iterator[None]:
+    """Segments that do not overlap share an image, which is resampled once for all of them."""
+    layers: list[tuple[Any, dict[int, int]]] = []
+    for each, label in labels.items():
+        segment = _with_voxels(node, each, grid)
+        image = segment.GetRepresentation(_BINARY)
+        yield
+        if image is None or image.GetPointData().GetScalars() is None or min(image.GetDimensions()) < 1:
+            continue  # nothing drawn yet
+        if not layers or image is not layers[-1][0]:
+            layers.append((image, {}))
+        layers[-1][1][int(segment.GetLabelValue())] = label
+    from_world = transform_from_world(node)
+    for image, values in layers:
+        yield from _add(image, values, from_world, Volume(array, grid))
+
+
+def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Volume) -> Iterator[None]:
+    """One image of segments into the label map, over what is there.
+
+    Args:
+        image: Oriented image.
+        values: The segments' labels by their values in the image.
+        from_world: VTK's transform from world RAS to that of the image.
+        labels: Changed.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    resampler = Resampler((image, matrix, from_world), labels.grid, nearest=True, outside=0.0)
+    table = np.zeros(1 + max(int(image.GetScalarRange()[1]), *values), dtype=labels.array.dtype)
+    table[list(values)] = list(values.values())
+    for box in boxes(labels.grid, resampler.step_voxels):
+        found = table[resampler.at(box)]
+        np.copyto(labels.array[box], found, where=found > 0)
+        yield
 
 
 def segmentation_from_labels(volume: Volume, names: Mapping[int, str], name: str, *, node: Any = None) -> Any:
@@ -82,43 +138,21 @@ def segmentation_from_labels(volume: Volume, names: Mapping[int, str], name: str
     return node
 
 
-def _with_voxels(node: Any, grid: Grid) -> Any:
-    """The node's segmentation if it has voxels, or else a copy of it that has, as fine as the grid."""
+def _with_voxels(node: Any, segment: str, grid: Grid) -> Any:
+    """A segment if it has voxels, or else a copy of it that has, as fine as the grid."""
     segmentation = node.GetSegmentation()
+    if segmentation.GetSegment(segment) is None:
+        raise InputError(f"A segment of {node.GetName()} was deleted while it was read; select another one.")
     if segmentation.ContainsRepresentation(_BINARY):
-        return segmentation
+        return segmentation.GetSegment(segment)
     copy = slicer.vtkSegmentation()
-    copy.DeepCopy(segmentation)
+    copy.SetSourceRepresentationName(segmentation.GetSourceRepresentationName())
+    copy.CopySegmentFromSegmentation(segmentation, segment)
     reference = slicer.vtkSegmentationConverter.SerializeImageGeometry(ijk_to_ras(grid), _empty_image(grid))
     copy.SetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), reference)
     if not copy.CreateRepresentation(_BINARY):
         raise InputError(f"{node.GetName()} cannot be turned into voxels; export it as a binary label map.")
-    return copy
-
-
-class _Layers:
-    """The images of segments on a grid, each resampled once: segments that do not overlap share an image.
-
-    Args:
-        grid: Where they are resampled to.
-        from_world: VTK's transform from world RAS to that of the segments.
-    """
-
-    def __init__(self, grid: Grid, from_world: Any) -> None:
-        self._grid, self._from_world = grid, from_world
-        self._last: tuple[Any, NDArray[Any]] | None = None
-
-    def inside(self, segment: Any) -> NDArray[np.bool_]:
-        """Voxels of the grid whose centre lies in a segment."""
-        image = segment.GetRepresentation(_BINARY)
-        if image is None or image.GetPointData().GetScalars() is None or min(image.GetDimensions()) < 1:
-            return np.zeros(self._grid.shape, dtype=bool)  # nothing drawn yet
-        if self._last is None or self._last[0] is not image:
-            matrix = vtk.vtkMatrix4x4()
-            image.GetImageToWorldMatrix(matrix)
-            placed = (image, matrix, self._from_world)
-            self._last = (image, resampled(placed, self._grid, nearest=True, outside=0.0))
-        return np.asarray(self._last[1] == segment.GetLabelValue())
+    return copy.GetSegment(segment)
 
 
 def _empty_image(grid: Grid) -> Any:

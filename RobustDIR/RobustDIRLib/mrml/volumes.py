@@ -7,6 +7,7 @@ that covers all of it: no file or network takes skewed voxels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +27,9 @@ from RobustDIRLib.mrml.geometry import (
     transform_to_world,
     upright_grid,
 )
+from RobustDIRLib.mrml.resampling import Resampler, dtype_of
 
-__all__ = ["Volume", "grid_of_volume", "ijk_to_ras", "resampled", "volume_from_node", "volume_to_node"]
+__all__ = ["Volume", "begin_volume", "grid_of_volume", "ijk_to_ras", "volume_from_node", "volume_to_node"]
 
 _NARROW = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}
 
@@ -70,6 +72,18 @@ def volume_from_node(node: Any, grid: Grid | None = None, *, nearest: bool | Non
     Raises:
         InputError: If the node is None, holds no voxels, or more than one value a voxel.
     """
+    volume, filling = begin_volume(node, grid, nearest=nearest)
+    for _ in filling:
+        pass
+    return volume
+
+
+def begin_volume(node: Any, grid: Grid | None = None, *, nearest: bool | None = None) -> tuple[Volume, Iterator[None]]:
+    """As `volume_from_node`, in steps of a few hundredths of a second.
+
+    Returns:
+        The volume, whose voxels are there once the iterator beside it has come to its end.
+    """
     image = _image(node)
     if image.GetNumberOfScalarComponents() != 1:
         raise InputError(
@@ -78,13 +92,15 @@ def volume_from_node(node: Any, grid: Grid | None = None, *, nearest: bool | Non
         )
     matrix, shape = _placed(node), image.GetDimensions()[::-1]
     if grid is None and matrix is not None:
-        return Volume(vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape), grid_of_matrix(matrix, shape))
+        voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
+        return Volume(voxels, grid_of_matrix(matrix, shape)), iter(())
     if nearest is None:
         nearest = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
     grid = grid_of_volume(node) if grid is None else grid
     outside = 0.0 if nearest else image.GetScalarRange()[0]
-    own = slicer.util.vtkMatrixFromArray(_own_matrix(node))
-    return Volume(resampled((image, own, transform_from_world(node)), grid, nearest=nearest, outside=outside), grid)
+    placed = image, slicer.util.vtkMatrixFromArray(_own_matrix(node)), transform_from_world(node)
+    array = np.empty(grid.shape, dtype_of(image))
+    return Volume(array, grid), Resampler(placed, grid, nearest=nearest, outside=outside).fill(array)
 
 
 def volume_to_node(volume: Volume, name: str, *, node: Any = None, labels: bool = False) -> Any:
@@ -113,42 +129,6 @@ def volume_to_node(volume: Volume, name: str, *, node: Any = None, labels: bool 
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     return node
-
-
-def resampled(placed: tuple[Any, Any, Any], grid: Grid, *, nearest: bool, outside: float) -> NDArray[Any]:
-    """An image of VTK resampled onto a grid in the world, in its own type.
-
-    Args:
-        placed: The image, its matrix from i, j, k to its own RAS, and VTK's transform from world RAS to its own RAS.
-        grid: Where the result lies.
-        nearest: Nearest voxel instead of linear interpolation.
-        outside: Value beyond half a voxel from the outer voxel centres.
-    Returns:
-        Shape of `grid`.
-    """
-    image, to_own, from_world = placed
-    low = image.GetExtent()[::2]
-    plain = vtk.vtkImageData()  # voxels counted from 0: extent, spacing and origin of the image are in the matrix
-    plain.SetDimensions(*image.GetDimensions())
-    plain.GetPointData().SetScalars(image.GetPointData().GetScalars())
-    own_to_ijk = vtk.vtkMatrix4x4()
-    vtk.vtkMatrix4x4.Invert(to_own, own_to_ijk)
-    chain = vtk.vtkGeneralTransform()
-    chain.PostMultiply()
-    chain.Concatenate(ijk_to_ras(grid))
-    chain.Concatenate(from_world)
-    chain.Concatenate(own_to_ijk)
-    chain.Translate(*[-n for n in low])
-    reslice = vtk.vtkImageReslice()
-    reslice.SetInputData(plain)
-    reslice.SetResliceTransform(chain)
-    reslice.SetOutputExtent(0, grid.size[0] - 1, 0, grid.size[1] - 1, 0, grid.size[2] - 1)
-    reslice.SetOutputSpacing(1, 1, 1)
-    reslice.SetOutputOrigin(0, 0, 0)
-    reslice.SetInterpolationMode(vtk.VTK_RESLICE_NEAREST if nearest else vtk.VTK_RESLICE_LINEAR)
-    reslice.SetBackgroundLevel(outside)
-    reslice.Update()
-    return np.array(vtk_to_numpy(reslice.GetOutput().GetPointData().GetScalars())).reshape(grid.shape)
 
 
 def _image(node: Any) -> Any:

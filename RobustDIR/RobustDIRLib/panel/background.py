@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel.jobs import Job, reason_of_exit
 
 _POLL_MILLISECONDS = 50
-_STEPS_A_TICK = 4
+_TICK_SECONDS = 0.03
 
 
 class Background:
@@ -72,10 +73,10 @@ class Background:
 
     def _advance(self) -> None:
         if self._steps is not None:
-            for _ in range(_STEPS_A_TICK):
+            until = time.monotonic() + _TICK_SECONDS
+            while self._steps is not None and time.monotonic() < until:
                 if next(self._steps, self) is self:
                     self._steps, self._job = None, Job(self._command)
-                    break
             return
         if self._job is None:
             self._timer.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -255,9 +256,10 @@ class CheckSection(Section):
         if self._background.busy:
             return
         with self.panel.telling():
-            given = inputs.structures(self.parameters)
+            given, steps = inputs.structures(self.parameters)
             folder = self._background.new_folder(Path(slicer.app.temporaryPath))
-            self._background.start(structures.hand_over(folder, *given), structures.command(folder))
+            steps = itertools.chain(steps, structures.hand_over(folder, *given))
+            self._background.start(steps, structures.command(folder))
             widgets.set_text(self.ui.measureLabel, "Measuring …", widgets.QUIET)
         self._seen = None
         self.panel.update()

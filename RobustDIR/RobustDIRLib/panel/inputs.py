@@ -1,10 +1,13 @@
 """What the panel's inputs hold, checked, as a registration takes it: volumes, masks and landmarks in the world.
 
-Every refusal is one sentence for the panel. Nothing in the scene is changed.
+Every refusal is one sentence for the panel. Nothing in the scene is changed. Voxels that must be resampled, which takes
+seconds, are left to steps that the caller does when there is time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,23 +23,28 @@ SMALLEST_SIDE = 8
 _NAMED = 5
 
 
+Steps = list[Iterator[None]]
+
+
 def request(parameters: Any) -> Request:
     """All that a registration of the panel's parameters is given.
 
     Raises:
-        InputError: If something is missing or cannot be used; the sentence names it.
+        InputError: If something is missing or cannot be used; the sentence names it. So do the request's steps.
     """
     _require_both(parameters)
     for node in (parameters.fixedVolume, parameters.movingVolume):
         _refuse_unusable(node)
+    steps: Steps = []
     return Request(
-        fixed=_volume(parameters.fixedVolume),
-        moving=_volume(parameters.movingVolume),
+        fixed=_volume(parameters.fixedVolume, steps),
+        moving=_volume(parameters.movingVolume, steps),
         method=_method(parameters),
-        fixed_mask=_mask(parameters, "fixed"),
-        moving_mask=_mask(parameters, "moving"),
+        fixed_mask=_mask(parameters, "fixed", steps),
+        moving_mask=_mask(parameters, "moving", steps),
         landmarks=_landmarks(parameters),
-        labels=_paired_labels(parameters),
+        labels=_paired_labels(parameters, steps),
+        steps=chain.from_iterable(steps),
     )
 
 
@@ -91,8 +99,10 @@ def _refuse_unusable(node: Any) -> None:
         )
 
 
-def _volume(node: Any) -> Volume:
-    return Volume(*mrml.volume_from_node(node))
+def _volume(node: Any, steps: Steps) -> Volume:
+    volume, filling = mrml.begin_volume(node)
+    steps.append(filling)
+    return Volume(*volume)
 
 
 def _method(parameters: Any) -> Method:
@@ -103,7 +113,7 @@ def _method(parameters: Any) -> Method:
     return Method(parameters.model, parameters.preset, parameters.alignment, parameters.device)
 
 
-def _mask(parameters: Any, side: str) -> Volume | None:
+def _mask(parameters: Any, side: str, steps: Steps) -> Volume | None:
     node = getattr(parameters, f"{side}Mask")
     if node is None:
         return None
@@ -111,11 +121,17 @@ def _mask(parameters: Any, side: str) -> Volume | None:
     if segment is None:
         raise InputError(f"The {side} mask “{node.GetName()}” has no segments: draw one, or select no mask.")
     grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
-    array, grid = mrml.labels_from_segmentation(node, grid, [segment])
-    if not array.any():
-        name = node.GetSegmentation().GetSegment(segment).GetName()
-        raise InputError(f"The {side} mask “{name}” covers no voxel of the {side} volume: draw it there, or use none.")
-    return Volume(array, grid)
+    mask, filling = mrml.begin_labels(node, grid, [segment])
+    name = segments(node)[segment]
+    problem = f"The {side} mask “{name}” covers no voxel of the {side} volume: draw it there, or use none."
+    steps += [filling, _refuse_empty(mask, problem)]
+    return Volume(*mask)
+
+
+def _refuse_empty(mask: mrml.Volume, problem: str) -> Iterator[None]:
+    if not mask.array.any():
+        raise InputError(problem)
+    yield
 
 
 def segments(node: Any) -> dict[str, str]:
@@ -188,45 +204,50 @@ def field_of(node: Any) -> Volume:
     return Volume(array, Grid(array.shape[:3], image.GetSpacing(), tuple(origin), tuple(map(tuple, lps))))
 
 
-def structures(parameters: Any) -> tuple[Volume, Volume, Volume, dict[int, str]]:
+def structures(parameters: Any) -> tuple[tuple[Volume, Volume, Volume, dict[int, str]], Iterator[None]]:
     """What the measurement of structures takes: label maps of both volumes, the field, and the structures' names.
 
     Structures are paired by name.
 
+    Returns:
+        These, and the steps after which the label maps are filled.
     Raises:
         InputError: If a segmentation or the transform is missing, or no name is in both.
     """
-    sides = ("fixed", "moving")
-    nodes = [getattr(parameters, f"{side}Segmentation") for side in sides]
-    for side, node in zip(sides, nodes, strict=True):
+    for side in ("fixed", "moving"):
+        node = getattr(parameters, f"{side}Segmentation")
         if node is None or not segments(node):
             raise InputError(f"Select a segmentation of the {side} volume that has segments.")
     if parameters.transformNode is None:
         raise InputError("There is no transform: register first, with the transform ticked under Outputs.")
     _require_both(parameters)
-    names = list(dict.fromkeys(name for node in nodes for name in segments(node).values()))
-    if not set(segments(nodes[0]).values()) & set(segments(nodes[1]).values()):
+    steps: Steps = []
+    labels = _paired_labels(parameters, steps)
+    if labels is None:
         raise InputError("The two segmentations share no name: give the same structure the same name in both.")
-    numbers = {name: number for number, name in enumerate(names, start=1)}
-    fixed = _labels(nodes[0], parameters.fixedVolume, numbers)
-    moving = _labels(nodes[1], parameters.movingVolume, numbers)
-    return fixed, moving, field_of(parameters.transformNode), {number: name for name, number in numbers.items()}
+    names = {number: name for name, number in _numbers(parameters).items()}
+    return (*labels, field_of(parameters.transformNode), names), chain.from_iterable(steps)
 
 
-def _paired_labels(parameters: Any) -> tuple[Volume, Volume] | None:
-    """Label maps of both segmentations; None unless both are chosen and share a name, as they only serve the report."""
+def _numbers(parameters: Any) -> dict[str, int]:
+    """Labels of the structures' names: the same in both segmentations."""
     nodes = parameters.fixedSegmentation, parameters.movingSegmentation
-    names = [list(segments(node).values()) for node in nodes]
-    if not set(names[0]) & set(names[1]):
+    names = dict.fromkeys(name for node in nodes for name in segments(node).values())
+    return {name: number for number, name in enumerate(names, start=1)}
+
+
+def _paired_labels(parameters: Any, steps: Steps) -> tuple[Volume, Volume] | None:
+    """Label maps of both segmentations; None unless both are chosen and share a name, as they only serve the report."""
+    fixed, moving = (segments(getattr(parameters, f"{side}Segmentation")) for side in ("fixed", "moving"))
+    if not set(fixed.values()) & set(moving.values()):
         return None
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names[0] + names[1]), start=1)}
-    fixed, moving = (parameters.fixedVolume, parameters.movingVolume)
-    return _labels(nodes[0], fixed, numbers), _labels(nodes[1], moving, numbers)
+    return _labels(parameters, "fixed", steps), _labels(parameters, "moving", steps)
 
 
-def _labels(node: Any, volume: Any, numbers: dict[str, int]) -> Volume:
-    known = segments(node)
-    values = [numbers[name] for name in known.values()]
-    array, grid = mrml.labels_from_segmentation(node, mrml.grid_of_volume(volume))
-    table = np.array([0, *values], dtype=np.uint16)
-    return Volume(table[array], grid)
+def _labels(parameters: Any, side: str, steps: Steps) -> Volume:
+    node, numbers = getattr(parameters, f"{side}Segmentation"), _numbers(parameters)
+    labels = {segment: numbers[name] for segment, name in segments(node).items()}
+    grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
+    volume, filling = mrml.begin_labels(node, grid, labels)
+    steps.append(filling)
+    return Volume(*volume)

@@ -71,6 +71,7 @@ class Request:
         moving_mask: Where to look, on any grid.
         landmarks: Of the fixed and of the moving image, paired, for the run's record and its report.
         labels: Label maps of the fixed and of the moving image, likewise.
+        steps: After which all voxels of the above are there; `InputError` where they cannot be.
     """
 
     fixed: Volume
@@ -80,6 +81,7 @@ class Request:
     moving_mask: Volume | None = None
     landmarks: tuple[Points, Points] | None = None
     labels: tuple[Volume, Volume] | None = None
+    steps: Iterator[None] = iter(())
 
 
 class State(Enum):
@@ -233,6 +235,8 @@ class Run:
 
     def _hand_over(self) -> Iterator[bool]:
         request = self._request
+        for _ in request.steps:
+            yield False
         volumes = {"fixed": request.fixed, "moving": request.moving}
         masks = {"fixed_mask": request.fixed_mask, "moving_mask": request.moving_mask}
         labels = dict(zip(("fixed_labels", "moving_labels"), request.labels or (), strict=False))

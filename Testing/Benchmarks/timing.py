@@ -24,14 +24,18 @@ HEADER = """\
 
 _NETWORK = """
 import sys, time, torch
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image
 from RobustDIRLib.model_store import load_model
+from RobustDIRLib.registration.register import run_network
 from RobustDIRLib.synthesis.random import generator, smooth_noise
 torch.set_num_threads(int(sys.argv[2]))
-network = load_model(sys.argv[1]).network
-fixed, moving = (smooth_noise((192, 192, 192), 40, generator(k)).clamp(-1, 1) for k in (0, 1))
+network, side = load_model(sys.argv[1]).network, (192, 192, 192)
+noise = (smooth_noise(side, 40, generator(k)).clamp(-1, 1)[0, 0].numpy() for k in (0, 1))
+fixed, moving = (Image(array, Grid(side, (1.0, 1.0, 1.0))) for array in noise)
 with torch.inference_mode():
     begun = time.perf_counter()
-    network(fixed, moving)
+    run_network(network, fixed, moving, torch.device("cpu"))
     print("seconds", time.perf_counter() - begun)
 """
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from RobustDIRLib import warping
+from RobustDIRLib.networks.mirrors import MIRRORS, mirror, mirror_displacement
 from RobustDIRLib.networks.pyramid import CorrelationPyramid, PyramidConfig
 
 ODD = (37, 45, 29)
@@ -85,6 +88,72 @@ def test_a_second_iteration_goes_on_from_the_first() -> None:
 
 
 @torch.no_grad()
+def test_autocast_changes_the_displacement_little(a_network: CorrelationPyramid) -> None:
+    fixed, moving = _smooth_image(1), _smooth_image(2)
+    exact = a_network(fixed, moving).displacement
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = a_network(fixed, moving).displacement
+    assert rough.dtype == torch.float32
+    assert 0 < (rough - exact).norm(dim=1).mean() < 0.02 * exact.norm(dim=1).mean()
+
+
+def _averaging(network: CorrelationPyramid, *mirrors: int) -> CorrelationPyramid:
+    """The same weights, averaging over mirrored copies."""
+    other = CorrelationPyramid(replace(network.config, mirrors=mirrors))
+    other.load_state_dict(network.state_dict())
+    return other.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("axes", MIRRORS[1:])
+def test_averaged_over_mirrored_copies_a_mirrored_pair_has_the_mirrored_result(
+    a_network: CorrelationPyramid, axes: tuple[int, ...]
+) -> None:
+    shape = (40, 48, 32)  # multiples, so that padding does not tell one side from the other
+    fixed, moving = _smooth_image(1, shape), _smooth_image(2, shape)
+
+    def differences(network: CorrelationPyramid) -> list[float]:
+        """Between the results of the mirrored pair and the mirrored results."""
+        pairs = zip(network(mirror(fixed, axes), mirror(moving, axes)), network(fixed, moving), strict=True)
+        return [float((there - mirror_displacement(here, axes)).abs().max()) for there, here in pairs]
+
+    count = next(number for number in (2, 4, 8) if axes in MIRRORS[:number])
+    assert max(differences(_averaging(a_network, *[count] * 3))) < 1e-3
+    assert min(differences(a_network)) > 0.1
+
+
+@torch.no_grad()
+def test_every_level_averages_over_its_own_number_of_copies(a_network: CorrelationPyramid) -> None:
+    fixed, moving = _smooth_image(1), _smooth_image(2)
+    results = [
+        _averaging(a_network, *mirrors)(fixed, moving).displacement for mirrors in ((1, 1, 1), (1, 1, 4), (2, 1, 4))
+    ]
+    torch.testing.assert_close(results[0], a_network(fixed, moving).displacement)
+    assert (results[0] - results[1]).abs().max() > 0.01
+    assert (results[1] - results[2]).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_teaching_sees_no_mirrored_copies(a_network: CorrelationPyramid) -> None:
+    fixed, moving = _smooth_image(1, (40, 48, 32)), _smooth_image(2, (40, 48, 32))
+    plain, averaging = (_averaging(a_network, *mirrors).train() for mirrors in ((), (2, 4, 4)))
+    torch.testing.assert_close(
+        averaging.levels(fixed, moving)[-1].displacement, plain.levels(fixed, moving)[-1].displacement
+    )
+
+
+def test_a_mirrored_displacement_leads_to_mirrored_points() -> None:
+    shape, axes = (5, 7, 9), (0, 2)
+    displacement = torch.rand((1, 3, *shape), generator=_generator(3))
+    mirrored = mirror_displacement(displacement, axes)
+    point, last = torch.tensor([1, 2, 3]), torch.tensor(shape) - 1
+    counterpart = torch.where(torch.tensor([axis in axes for axis in range(3)]), last - point, point)
+    target = point + displacement[(0, slice(None), *point)]
+    expected = torch.where(torch.tensor([axis in axes for axis in range(3)]), last - target, target)
+    torch.testing.assert_close(counterpart + mirrored[(0, slice(None), *counterpart)], expected)
+
+
+@torch.no_grad()
 def test_equal_images_stay_where_they_are(a_network: CorrelationPyramid) -> None:
     image = _smooth_image(5)
     assert a_network(image, image).displacement.abs().max() < 1e-4
@@ -133,3 +202,10 @@ def test_every_weight_learns(a_network: CorrelationPyramid) -> None:
 def test_levels_of_unequal_number_are_refused() -> None:
     with pytest.raises(ValueError, match="one entry for each level"):
         PyramidConfig(encoder=(8, 8), decoder=(8, 8, 8))
+    with pytest.raises(ValueError, match="one entry for each level"):
+        PyramidConfig(mirrors=(1, 4))
+
+
+def test_a_number_of_copies_that_makes_no_group_is_refused() -> None:
+    with pytest.raises(ValueError, match="1, 2, 4 or 8"):
+        PyramidConfig(mirrors=(1, 3, 4, 4))

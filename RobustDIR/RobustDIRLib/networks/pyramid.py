@@ -23,6 +23,7 @@ from RobustDIRLib.networks.blocks import SLOPE, convolve, instance_norm
 from RobustDIRLib.networks.correlation import local_correlation, offsets
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.descriptors import STEPS, self_similarity
+from RobustDIRLib.networks.mirrors import MIRRORS, mirror, mirror_displacement
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 
 _INVERSE_STEPS = 2
@@ -39,6 +40,8 @@ class PyramidConfig:
         radius: Reach of the correlation, voxels of the level.
         iterations: How often each level's decoder runs, each time on the features as they are warped by then;
             once if not given.
+        mirrors: Over how many mirrored copies of the images (1, 2, 4 or 8) each level's velocity is averaged outside
+            teaching; 1 if not given.
         squarings: Steps of scaling and squaring for each level's velocity.
         self_similarity: Whether every level of the encoder also sees the images' local self-similarity.
     """
@@ -48,13 +51,17 @@ class PyramidConfig:
     depth: tuple[int, ...] = (2, 2, 2, 2)
     radius: tuple[int, ...] = (1, 1, 2, 2)
     iterations: tuple[int, ...] = ()
+    mirrors: tuple[int, ...] = ()
     squarings: int = 4
     self_similarity: bool = True
 
     def __post_init__(self) -> None:
-        tuples = (self.encoder, self.decoder, self.depth, self.radius, self.iterations or self.encoder)
+        optional = (t or self.encoder for t in (self.iterations, self.mirrors))
+        tuples = (self.encoder, self.decoder, self.depth, self.radius, *optional)
         if {len(t) for t in tuples} != {len(self.encoder)} or not self.encoder:
-            raise ValueError("encoder, decoder, depth, radius and iterations need one entry for each level")
+            raise ValueError("encoder, decoder, depth, radius, iterations and mirrors need one entry for each level")
+        if not {1, 2, 4, 8}.issuperset(self.mirrors):
+            raise ValueError("mirrors must be 1, 2, 4 or 8 at each level")
         if min(self.squarings, *(n for t in tuples for n in t)) < 1:
             raise ValueError("channels, depth, radius, iterations and squarings must be at least 1")
 
@@ -164,25 +171,38 @@ class CorrelationPyramid(nn.Module):
             moving: The same shape.
             count: Stop after this many levels; all if not given.
         """
-        features = self.encode(torch.cat([fixed, moving]))
-        coarsest = features[-1].shape[2:]
+        features = self._features(torch.cat([fixed, moving]))
+        coarsest = features[-1][0].shape[2:]
         # The first half of the batch leads from the middle to fixed, the second to moving.
-        halves = inverses = features[-1].new_zeros((2 * len(fixed), 3, *coarsest), dtype=torch.float32)
+        halves = inverses = fixed.new_zeros((2 * len(fixed), 3, *coarsest), dtype=torch.float32)
         results: list[Deformation] = []
         for level in list(reversed(range(len(features))))[:count]:
-            both = features[level].float().contiguous()
-            halves, inverses = (warping.resize_displacement(u, both.shape[2:]) for u in (halves, inverses))
+            copies = [both.float().contiguous() for both in features[level]]
+            halves, inverses = (warping.resize_displacement(u, copies[0].shape[2:]) for u in (halves, inverses))
             for _ in range(self.config.iterations[level] if self.config.iterations else 1):
-                halves, inverses = self._refine(level, both, halves, inverses)
+                halves, inverses = self._refine(level, copies, halves, inverses)
             if level == 0 and not self.training:
                 # Each composition interpolates, so that the composed inverse drifts from the half it belongs to.
                 inverses = warping.invert(halves, _INVERSE_STEPS, start=inverses)
             results.append(Deformation(*warping.compose(_swap(halves), inverses).chunk(2)))
         return results
 
-    def _refine(self, level: int, features: Tensor, halves: Tensor, inverses: Tensor) -> tuple[Tensor, Tensor]:
+    def _features(self, images: Tensor) -> list[list[Tensor]]:
+        """Features of every level: of the images, then of the mirrored copies that the level averages over."""
+        counts = [1] * len(self.encoder) if self.training or not self.config.mirrors else self.config.mirrors
+        features: list[list[Tensor]] = [[] for _ in counts]
+        for number, axes in enumerate(MIRRORS[: max(counts)]):
+            for copies, count, level in zip(features, counts, self.encode(mirror(images, axes)), strict=True):
+                copies.extend([level] if number < count else [])
+        return features
+
+    def _refine(self, level: int, copies: list[Tensor], halves: Tensor, inverses: Tensor) -> tuple[Tensor, Tensor]:
         """Both halves and their inverses after one more step of a level's decoder."""
-        velocity = self.decoder[level](*warping.warp(features, halves).chunk(2)) / 2
+        velocity = torch.zeros_like(halves[: len(halves) // 2])
+        for both, axes in zip(copies, MIRRORS, strict=False):
+            warped = warping.warp(both, mirror_displacement(halves, axes))
+            velocity = velocity + mirror_displacement(self.decoder[level](*warped.chunk(2)), axes)
+        velocity = velocity / (2 * len(copies))
         step = warping.integrate_velocity(torch.cat([-velocity, velocity]), self.config.squarings)
         return warping.compose(halves, step), warping.compose(_swap(step), inverses)
 

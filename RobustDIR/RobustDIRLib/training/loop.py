@@ -16,6 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.build import build_network, network_config
+from RobustDIRLib.networks.precision import autocast, uses_fp16
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
 from RobustDIRLib.synthesis.pairs import Pair
 from RobustDIRLib.training.average import WeightAverage
@@ -23,7 +24,7 @@ from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkp
 from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig
 from RobustDIRLib.training.data import open_banks, to_device, training_batches, validation_pairs
 from RobustDIRLib.training.losses import pretraining_loss
-from RobustDIRLib.training.processes import Process, autocast, joined_processes, uses_fp16
+from RobustDIRLib.training.processes import Process, joined_processes
 from RobustDIRLib.training.stopping import StopRequest
 from RobustDIRLib.training.validation import validate
 

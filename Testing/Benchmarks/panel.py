@@ -158,10 +158,17 @@ def measure_run(panel: Any, side: int) -> None:
 
 
 def measure_views(panel: Any, side: int) -> None:
-    """Every toggle of the Look section, on and off, on a transform of so many voxels a side."""
+    """Every toggle of the Look section, on and off, on a transform of so many voxels a side, alone in the scene."""
+    import slicer
+
+    from RobustDIRLib.panel import views
+
+    slicer.mrmlScene.Clear(0)
+    draw()
     parameters = panel.widget.panel.parameters
-    change(parameters, {"compare": "off", "deformation": "off"})
     parameters.fixedVolume, parameters.warpedNode, parameters.jacobianNode, parameters.transformNode = results(side)
+    views.show(parameters.fixedVolume)
+    views.fit()
     draw()
     for name, wanted in TOGGLES.items():
         off = dict.fromkeys(wanted, "off")

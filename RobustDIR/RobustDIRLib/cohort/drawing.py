@@ -19,6 +19,7 @@ _BOXES = (
     *("tre_mean_mm", "tre_p95_mm", "dice", "hd95_mm", "assd_mm", "mda_mm", "ssim", "ncc", "nmi"),
     *("folding_percent", "sdlogj", "inverse_p95_mm", "wall_s", "peak_gib"),
 )
+_BOX_CAPTION = "Median, quartiles, whiskers to 1.5 interquartile ranges, outliers; in brackets how many cases."
 _CURVES = ("tre_mean_mm", "dice", "hd95_mm", "nmi", "folding_percent")
 _BY_NAME = {measure.name: measure for measure in MEASURES}
 
@@ -75,7 +76,7 @@ def _boxes(folder: Path, plan: Evaluation, rows: list[Row]) -> Iterator[Entry]:
         yield {
             "file": file,
             "title": measure.title,
-            "caption": "A value a case: median, quartiles, whiskers to 1.5 interquartile ranges, outliers as circles.",
+            "caption": _BOX_CAPTION,
         }
 
 

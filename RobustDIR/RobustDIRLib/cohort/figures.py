@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ _MARKS = "osD^vPX"
 _HATCHES = ("", "//", "\\\\", "..", "xx", "--", "++")
 _POINTS = 400  # of a cumulative curve
 _SHOWN_PART = 0.99  # of the worst method's errors that the axis covers
-_MOST_NAMES_FLAT = 6  # more names under an axis are turned
+_EDGE_INCH, _ROW_INCH = 1.0, 0.26  # height of a figure of rows: of its axis and ends, and of each row
 
 
 @dataclass(frozen=True)
@@ -77,24 +77,27 @@ def draw_cumulative(path: Path, errors: Mapping[str, Values], unit: str = "mm") 
 def draw_boxes(path: Path, measure: Measure, values: Mapping[str, Sequence[float]]) -> None:
     """Box plot of a measure: median, quartiles, whiskers to 1.5 interquartile ranges, every value beyond them.
 
+    Beside a method's name stands how many cases have a value.
+
     Args:
         path: Ends in `.png`.
         measure: What is shown.
         values: By method, a value a case; `before` is the start.
     """
-    figure, axes = _figure()
     shown = [(name, list(some)) for name, some in _start_first(values) if len(some)]
+    # A row a method, the first on top: names stay level and whole, however many there are.
+    figure, axes = _figure("x", _EDGE_INCH + _ROW_INCH * max(len(shown), 4))
     boxes = axes.boxplot(
-        [some for _, some in shown], patch_artist=True, widths=0.6, medianprops={"color": "black", "linewidth": 1.8},
+        [some for _, some in shown], orientation="horizontal", patch_artist=True, widths=0.6,
+        medianprops={"color": "black", "linewidth": 1.8},
         flierprops={"marker": "o", "markersize": 3, "markerfacecolor": "none"},
     )  # fmt: skip
     for number, ((name, _), box) in enumerate(zip(shown, boxes["boxes"], strict=True)):
         box.set(facecolor=_colour(name, number - (shown[0][0] == BEFORE)), alpha=0.55)
         box.set_hatch(_HATCHES[number % len(_HATCHES)])
-    axes.set_xticks(range(1, len(shown) + 1), [f"{name}\n{len(some)} cases" for name, some in shown])
-    if len(shown) > _MOST_NAMES_FLAT:
-        axes.tick_params(axis="x", rotation=35)
-    axes.set_ylabel(_axis(measure))
+    axes.set_yticks(range(1, len(shown) + 1), [f"{name} ({len(some)})" for name, some in shown])
+    axes.invert_yaxis()
+    axes.set_xlabel(_axis(measure))
     _save(figure, path)
 
 
@@ -128,14 +131,15 @@ def _places(curves: Mapping[str, Sequence[CurvePoint]]) -> dict[float | None, in
     return {strength: place for place, strength in enumerate([*start, *sorted(s for s in strengths if s is not None)])}
 
 
-def _figure() -> tuple[Figure, Axes]:
+def _figure(grid: Literal["x", "y"] = "y", height: float = _HEIGHT_INCH) -> tuple[Figure, Axes]:
+    """A figure and its axes, with lines of a grid across one axis."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise InputError("figures need matplotlib; install it with: pip install 'robustdir[report]'") from error
-    figure = Figure(figsize=(_WIDTH_INCH, _HEIGHT_INCH), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(_WIDTH_INCH, height), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
-    axes.grid(axis="y", linewidth=0.4, color="#bbbbbb")
+    axes.grid(axis=grid, linewidth=0.4, color="#bbbbbb")
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -18,6 +18,7 @@ from RobustDIRLib.report.pair import COHORT_NOTICE, TIME_FORMAT
 
 BEFORE = "before"
 MOST_CASES = 60  # in the table that is printed
+MOST_PAIRS = 60  # of methods, over all measures, whose tests are printed; else those of the first measure
 MOST_COLUMNS = 5  # methods beside each other on an A4 page, apart from the start
 _COST = ("wall_s", "cpu_s", "peak_gib")
 _DIGITS = {"mm": 2, "%": 4, "s": 1, "GiB": 2, "": 3}
@@ -86,6 +87,8 @@ def cohort_html(cohort: Cohort) -> str:
         "cost": _tables(summary, names, [one for one in summary["measures"] if one["name"] in _COST], start=False),
         "tests": list(_tests(summary, measures, titles)),
         "pair_tests": list(_pair_tests(summary, measures, titles)),
+        "most_pairs": MOST_PAIRS,
+        "column_groups": _column_groups(names),
         "robustness": _robustness(summary, names),
         "figures": figures,
         "worst": [_worst(cohort, one, measures, titles) for one in summary["worst"]],
@@ -146,10 +149,8 @@ def _tables(
     """Measures by methods, in as many tables as the page needs."""
     entries, tables = _entries(summary), []
     has_start = start and any((one["name"], BEFORE) in entries for one in measures)
-    tables_needed = -(-len(names) // MOST_COLUMNS)
-    step = -(-len(names) // max(tables_needed, 1))  # as many columns in each
-    for first in range(0, len(names), step or 1):
-        columns = [*([BEFORE] if has_start else []), *names[first : first + step]]
+    for group in _column_groups(names):
+        columns = [*([BEFORE] if has_start else []), *(names[place] for place in group)]
         rows = [
             (_with_unit(one), one["better"], [_cell(one, entries, name, names) for name in columns]) for one in measures
         ]
@@ -157,6 +158,13 @@ def _tables(
         if shown:
             tables.append({"columns": columns, "rows": shown})
     return tables
+
+
+def _column_groups(names: Sequence[str]) -> list[range]:
+    """Places of the methods that stand beside each other, as many in each table."""
+    tables = -(-len(names) // MOST_COLUMNS)
+    step = -(-len(names) // max(tables, 1))
+    return [range(first, min(first + step, len(names))) for first in range(0, len(names), step or 1)]
 
 
 def _robustness(summary: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -207,13 +215,16 @@ def _tests(
     for name, one in ((summary.get("tests") or {}).get("metrics") or {}).items():
         anova = one["anova"]
         reason = _reason(anova.get("reason"))
-        different = [f"{titles[p['first']]} and {titles[p['second']]}" for p in one["pairs"] if p["significant"]]
+        different: dict[str, list[str]] = {}
+        for pair in (pair for pair in one["pairs"] if pair["significant"]):
+            different.setdefault(titles[pair["first"]], []).append(titles[pair["second"]])
         yield {
             "measure": measures[name]["title"] if name in measures else name,
             "subjects": str(len(one["subjects"])),
             "f": reason or _statistic(anova),
             "p": _probability(anova["p"]) if not reason else "undefined",
-            "different": "; ".join(different) or ("" if reason else "none"),
+            "different": "; ".join(f"{first} and {', '.join(others)}" for first, others in different.items())
+            or ("" if reason else "none"),
         }
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from PIL import Image as Picture
@@ -175,16 +176,40 @@ def test_many_methods_are_spread_over_tables_of_an_a4_page(a_cohort):
     change(
         a_cohort,
         methods=[{"name": name, "title": name, "settings": {}} for name in names],
-        summary=entries, tests=None, tests_reason="none", worst=[], failures=[], primary=None,
+        summary=entries, tests=None, tests_reason="none", worst=[], failures=[],
     )  # fmt: skip
     page = parsed(cohort_html(read_cohort(a_cohort)))
-    columns = [
+    assert columns_of(page, "Accuracy") == [["Measure", *names[k : k + 4]] for k in (0, 4, 8)]
+    assert columns_of(page, "by perturbation") == [["Perturbation and strength", *names[k : k + 4]] for k in (0, 4, 8)]
+    assert columns_of(page, "every case") == [["Case", "before", *names[k : k + 4]] for k in (0, 4, 8)]
+
+
+def columns_of(page, caption: str) -> list[list[str]]:
+    return [
         [cell.text for cell in table.iter("th") if cell.get("scope") == "col"]
         for table in page.iter("table")
-        if "Accuracy" in table.find("caption").text
+        if caption in table.find("caption").text
     ]
-    assert [len(one) for one in columns] == [5, 5, 5]
-    assert [name for one in columns for name in one[1:]] == names
+
+
+def test_tests_of_many_pairs_are_folded_away_but_those_of_the_first_measure(a_cohort):
+    tests = summary_of(a_cohort)["tests"]
+    (pair,) = tests["metrics"]["tre_mean_mm"]["pairs"]
+    many = {name: one | {"pairs": [pair] * 40} for name, one in tests["metrics"].items()}
+    change(a_cohort, tests=tests | {"metrics": many})
+    page = parsed(cohort_html(read_cohort(a_cohort)))
+    tables = [table for table in page.iter("table") if "Pairs of methods" in table.find("caption").text]
+    assert [len(list(table.iter("tr"))) - 1 for table in tables] == [40, 40]
+    assert [tables[1] in list(one.iter("table")) for one in page.iter("details")] == [True]
+    assert "The other 40 tests" in words(page)
+
+
+def test_cases_that_lack_a_value_for_one_reason_share_a_row(a_cohort):
+    cohort = read_cohort(a_cohort)
+    rows = [replace(row, reasons={"a": "it is missing"}) for row in cohort.cases]
+    page = parsed(cohort_html(replace(cohort, cases=tuple(rows))))
+    found = [row for row in table_of(page, "Results without a value") if row[3] == "it is missing"]
+    assert found == [["c0 & c1, c1, c2, and 4 more", "Method <a>", "unperturbed", "it is missing"]]
 
 
 def test_nothing_done_is_reported_all_the_same(a_cohort):

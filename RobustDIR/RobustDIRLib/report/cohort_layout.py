@@ -19,6 +19,7 @@ from RobustDIRLib.report.pair import COHORT_NOTICE, TIME_FORMAT
 BEFORE = "before"
 MOST_CASES = 60  # in the table that is printed
 MOST_PAIRS = 60  # of methods, over all measures, whose tests are printed; else those of the first measure
+MOST_NAMED = 3  # cases that lack a value for one reason
 MOST_COLUMNS = 5  # methods beside each other on an A4 page, apart from the start
 _COST = ("wall_s", "cpu_s", "peak_gib")
 _DIGITS = {"mm": 2, "%": 4, "s": 1, "GiB": 2, "": 3}
@@ -309,17 +310,22 @@ def _as_jpeg(png: bytes) -> tuple[str, tuple[int, int]]:
 
 
 def _without_value(cohort: Cohort, titles: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Every result that the table of cases has no value for, and those that failed under a perturbation."""
+    """Results that the table of cases has no value for, and those that failed under a perturbation.
+
+    Cases of one method and condition that lack a value for the same reason share a row.
+    """
+    lacking: dict[tuple[str, str, str], list[str]] = {}
     for row in cohort.cases:
         for name, reason in row.reasons.items():
             if reason:
-                yield {
-                    "case": row.case, "method": titles.get(name, name), "condition": "unperturbed", "reason": reason
-                }  # fmt: skip
+                lacking.setdefault((name, "unperturbed", reason), []).append(row.case)
     for one in cohort.summary["failures"]:
         if one["perturbation"] != UNPERTURBED or not cohort.cases:
-            title = titles.get(one["method"], one["method"])
-            yield {"case": one["case"], "method": title, "condition": _condition(one), "reason": one["reason"]}
+            lacking.setdefault((one["method"], _condition(one), one["reason"]), []).append(one["case"])
+    for (name, condition, reason), cases in lacking.items():
+        more = f", and {len(cases) - MOST_NAMED} more" if len(cases) > MOST_NAMED else ""
+        shown = ", ".join(cases[:MOST_NAMED]) + more
+        yield {"case": shown, "method": titles.get(name, name), "condition": condition, "reason": reason}
 
 
 def _case(row: CaseRow, names: Sequence[str], measure: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -163,6 +163,19 @@ def desktop_scene():
     return slicer.mrmlScene
 
 
+def test_a_volume_without_a_colour_table_gets_none_back(a_panel, sections, desktop):
+    display = sections.parameters.fixedVolume.GetDisplayNode()
+    a_panel.ui.backButton.click()
+    display.SetAndObserveColorNodeID("")
+    choose(sections.look.compare, "red-cyan")
+    assert display.GetColorNodeID() == "vtkMRMLColorTableNodeRed"
+    choose(sections.look.compare, "blend")
+    assert not display.GetColorNodeID()
+    choose(sections.look.compare, "red-cyan")
+    a_panel.ui.backButton.click()
+    assert not display.GetColorNodeID()
+
+
 def test_back_returns_to_the_layout(a_panel, sections, desktop):
     import slicer
 

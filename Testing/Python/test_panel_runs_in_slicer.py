@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,26 +168,132 @@ class TestUntouchedScene:
         assert register(a_panel, desktop) == "there is no room for it."
         assert cases.contents(scene) == before
 
-    @pytest.mark.parametrize("which", ["fixedVolume", "movingVolume"])
-    def test_a_volume_deleted_during_the_run(self, a_panel, sections, desktop, scene, monkeypatch, which):
+    def test_results_that_cannot_replace_those_of_the_run_before(self, a_panel, sections, desktop, scene, monkeypatch):
+        from RobustDIRLib import mrml
+        from RobustDIRLib.panel import outputs
+
+        cases.play(monkeypatch, "well")
+        register(a_panel, desktop)
+        p = sections.parameters
+        shifted = mrml.Volume(np.full(cases.MOVING_GRID.shape, 7, np.float32), cases.MOVING_GRID)
+        mrml.volume_to_node(shifted, "ignored", node=p.warpedNode)
+        p.warpedNode.GetDisplayNode().SetWindowLevel(9, 5)
+        vectors = p.transformNode.GetTransformFromParent().GetDisplacementGrid()
+        before = cases.contents(scene)
+        fills, fill = [], outputs._fill
+
+        def fails_at_last(*words):
+            fill(*words)
+            fills.append(words)
+            if len(fills) == len(outputs.OUTPUTS):
+                raise RuntimeError("VTK is in a bad mood")
+
+        monkeypatch.setattr(outputs, "_fill", fails_at_last)
+        assert "by a mistake in RobustDIR (RuntimeError: VTK is in a bad mood)" in register(a_panel, desktop)
+        assert cases.contents(scene) == before
+        assert p.transformNode.GetTransformFromParent().GetDisplacementGrid() is vectors
+        assert p.warpedNode.GetDisplayNode().GetWindow() == 9
+        assert mrml.grid_of_volume(p.warpedNode).close_to(cases.MOVING_GRID)
+        assert a_panel.ui.registerButton.enabled
+
+    def test_a_mistake_of_ours_is_a_sentence_and_a_log(self, a_panel, sections, desktop, scene, monkeypatch):
+        from RobustDIRLib.panel import exchange
+
+        def fails(*_):
+            raise ZeroDivisionError("no")
+            yield
+
+        monkeypatch.setattr(exchange, "write_in_steps", fails)
+        before = cases.contents(scene)
+        assert "by a mistake in RobustDIR (ZeroDivisionError: no)" in register(a_panel, desktop)
+        assert "Traceback" in a_panel.ui.logText.plainText
+        assert cases.contents(scene) == before
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+    def test_a_disk_that_fills_while_the_volumes_are_handed_over(self, a_panel, desktop, scene, monkeypatch):
+        from RobustDIRLib.panel import run_section
+
+        made = []
+
+        def new_folder(*words):
+            made.append(runs_folder(*words))
+            (made[0] / "moving.mha").symlink_to("/dev/full")
+            return made[0]
+
+        runs_folder = run_section.new_folder
+        monkeypatch.setattr(run_section, "new_folder", new_folder)
+        before = cases.contents(scene)
+        assert "cannot be written to (No space left on device); free some space" in register(a_panel, desktop)
+        assert cases.contents(scene) == before
+        assert not made[0].exists()
+
+    @pytest.mark.parametrize(
+        ("which", "words"),
+        [
+            ("fixedVolume", "The fixed volume"),
+            ("movingVolume", "The moving volume"),
+            ("parameterNode", "The parameter set"),
+        ],
+    )
+    def test_a_node_deleted_during_the_run(self, a_panel, sections, desktop, scene, monkeypatch, which, words):
         cases.play(monkeypatch, "hang")
         start(a_panel, desktop)
-        process = sections.run.run.process_id
-        scene.RemoveNode(getattr(sections.parameters, which))
+        process, folder, before = sections.run.run.process_id, sections.run.run.folder, names_in(scene)
+        node = getattr(sections.parameters, which)
+        name = node.GetName()
+        scene.RemoveNode(node)
         assert sections.run.run is None
-        assert "volume was deleted during the registration" in a_panel.ui.messageLabel.text
+        assert a_panel.ui.messageLabel.text == (
+            f"{words} was deleted during the registration, which was stopped; nothing was changed."
+        )
         assert ended(process)
+        assert not folder.exists()
+        cases.settle(desktop)
+        new = [each for each in names_in(scene) if each not in before]
+        assert new == (["RobustDIR_1"] if which == "parameterNode" else [])  # the panel goes on with a set of its own
+        assert name not in names_in(scene)
+
+    def test_landmarks_deleted_during_the_run_are_not_missed(self, a_panel, sections, desktop, scene, monkeypatch):
+        cases.play(monkeypatch, "well")
+        p = sections.parameters
+        p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes()
+        cases.settle(desktop)
+        a_panel.ui.registerButton.click()
+        scene.RemoveNode(p.movingLandmarks)
+        desktop.wait_until(lambda: sections.run.run is None)
+        assert p.transformNode is not None
 
     def test_the_scene_closed_during_the_run(self, a_panel, sections, desktop, scene, monkeypatch):
         cases.play(monkeypatch, "hang")
         start(a_panel, desktop)
-        process = sections.run.run.process_id
+        process, folder = sections.run.run.process_id, sections.run.run.folder
         scene.Clear(0)
         cases.settle(desktop)
         assert sections.run.run is None
         assert "scene was closed during the registration" in a_panel.ui.messageLabel.text
         assert ended(process)
+        assert not folder.exists()
         assert sections.parameters.fixedVolume is None
+        assert not [node for node in cases.contents(scene).values() if "Volume" in node[0] or "Grid" in node[0]]
+
+    @pytest.mark.parametrize("when", ["before the click", "after it"])
+    def test_a_model_file_that_is_gone(self, a_panel, sections, desktop, scene, monkeypatch, tmp_path, when):
+        monkeypatch.setenv("ROBUSTDIR_MODELS", str(tmp_path))
+        weights = tmp_path / "ours" / "weights.pt"
+        weights.parent.mkdir()
+        weights.write_bytes(b"weights")
+        sections.parameters.model = "ours"
+        cases.settle(desktop)
+        assert a_panel.ui.modelSelector.currentText == "ours (yours)"
+        if when == "before the click":
+            weights.unlink()
+        before = cases.contents(scene)
+        a_panel.ui.registerButton.click()
+        weights.unlink(missing_ok=True)
+        desktop.wait_until(lambda: sections.run.run is None, 90)
+        cases.settle(desktop)
+        assert a_panel.ui.messageLabel.text.startswith("no model is named 'ours'; known: generic")
+        assert cases.contents(scene) == before
 
     def test_the_panel_closed_during_the_run(self, a_panel, sections, desktop, monkeypatch):
         cases.play(monkeypatch, "hang")
@@ -195,6 +302,10 @@ class TestUntouchedScene:
         a_panel.widget.cleanup()
         assert ended(process)
         assert not folder.exists()
+
+
+def names_in(scene) -> list[str]:
+    return [node[1] for node in cases.contents(scene).values()]
 
 
 def ended(process_id: int) -> bool:
@@ -300,14 +411,47 @@ def test_the_same_volume_twice_is_warned_of(a_panel, sections, desktop, monkeypa
     assert sections.run.run is not None
 
 
+def test_the_same_volume_twice_is_still_warned_of_at_the_end(a_panel, sections, desktop, monkeypatch):
+    cases.play(monkeypatch, "well")
+    sections.parameters.movingVolume = sections.parameters.fixedVolume
+    cases.settle(desktop)
+    assert register(a_panel, desktop).startswith("Registered, with warnings: Fixed and moving volume are the same")
+
+
 def test_two_clicks_start_one_run(a_panel, sections, desktop, monkeypatch):
+    from RobustDIRLib.panel import runs
+
+    jobs, job = [], runs.Job
+    monkeypatch.setattr(runs, "Job", lambda *words, **named: jobs.append(job(*words, **named)) or jobs[-1])
     cases.play(monkeypatch, "hang")
-    start(a_panel, desktop)
-    run = sections.run.run
     a_panel.ui.registerButton.click()
+    a_panel.ui.registerButton.click()
+    run = sections.run.run
+    start(a_panel, desktop)
     sections.run.start()
     assert sections.run.run is run
+    assert len(jobs) == 1
     assert not a_panel.ui.registerButton.enabled
+
+
+def test_a_click_resamples_nothing_yet(a_panel, sections, desktop, monkeypatch):
+    """Masks, structures and bent volumes take seconds: they are read while the run goes on."""
+    from mrml_cases import bend
+    from RobustDIRLib.mrml.resampling import Resampler
+
+    cases.play(monkeypatch, "hang")
+    p, read = sections.parameters, []
+    p.fixedMask = cases.segmentation_nodes()[0]
+    p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
+    p.movingVolume.SetAndObserveTransformNodeID(bend(p.movingVolume.GetScene()).GetID())
+    cases.settle(desktop)
+    at = Resampler.at
+    monkeypatch.setattr(Resampler, "at", lambda self, box: read.append(box) or at(self, box))
+    a_panel.ui.registerButton.click()
+    assert sections.run.run is not None, a_panel.ui.messageLabel.text
+    assert read == []
+    start(a_panel, desktop)
+    assert len(read) >= 4
 
 
 def test_progress_is_shown_while_it_runs(a_panel, sections, desktop, monkeypatch):

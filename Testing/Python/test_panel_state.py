@@ -190,6 +190,15 @@ def test_the_model_tells_what_it_was_taught_on(a_panel):
     assert "Taught on" in a_panel.ui.modelLabel.text
 
 
+def test_a_model_that_is_not_here_can_be_changed_for_one_that_is(a_panel, desktop):
+    parameters = a_panel.widget.panel.parameters
+    parameters.model = "lost"
+    cases.settle(desktop)
+    assert a_panel.ui.modelSelector.currentText == ""
+    a_panel.ui.modelSelector.setCurrentIndex(0)
+    assert parameters.model == "generic"
+
+
 def test_refinement_is_announced_and_cannot_be_chosen(a_panel):
     assert not a_panel.ui.refinementCheckBox.enabled
 

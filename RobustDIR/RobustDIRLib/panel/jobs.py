@@ -24,6 +24,7 @@ from RobustDIRLib.errors import InputError
 
 LIBRARY_HOME = Path(__file__).resolve().parents[2]
 GRACE_SECONDS = 2.0
+OUT_OF_MEMORY = "Memory ran out; close other programs or crop the volumes, and register again."
 _CHUNK = 1 << 16
 _MOST_LOG_LINES = 2000
 
@@ -210,6 +211,14 @@ def _own_group() -> dict[str, Any]:
     return {"creationflags": flags}
 
 
+def reason_of_mistake(error: Exception) -> str:
+    """One sentence on an error that nobody foresaw; its traceback belongs beside it."""
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"That failed by a mistake in RobustDIR ({words}); please report it, with the application's log."
+
+
 def reason_of_exit(exit_code: int, log: Sequence[str]) -> str:
     """One sentence on why a process ended without saying so itself.
 
@@ -221,7 +230,7 @@ def reason_of_exit(exit_code: int, log: Sequence[str]) -> str:
     if "No space left" in last or "ENOSPC" in last:
         return "The disk of the run folder is full; free some space and register again."
     if last.startswith("MemoryError"):
-        return "Memory ran out; close other programs or crop the volumes, and register again."
+        return OUT_OF_MEMORY
     if exit_code in (-9, 137, -15, 143):
         return (
             "The registration's process was ended from outside, by someone or because memory ran out; close other "

@@ -6,9 +6,10 @@ The voxels are read straight into the memory that MRML will hold, so that handin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ def create(parameters: Any, pair: tuple[Any, Any], buffers: Buffers, headers: di
     """
     fixed, moving = pair
     names = {"moving": moving.GetName(), "fixed": fixed.GetName()}
-    with _all_or_nothing() as made:
+    filled = {}
+    with _all_or_nothing() as undo:
         for output in OUTPUTS:
             if output.file not in headers:
                 continue
@@ -97,9 +99,13 @@ def create(parameters: Any, pair: tuple[Any, Any], buffers: Buffers, headers: di
             if node is None or node in pair:
                 name = slicer.mrmlScene.GenerateUniqueName(output.name.format(**names))
                 node = slicer.mrmlScene.AddNewNodeByClass(output.node_class, name)
-                made.append(node)
+                undo.append(partial(remove, node))
+            else:
+                undo.append(_restorer(node))
+            filled[output.node] = node
             _fill(node, output.file, buffers.images[output.file], headers[output.file].grid, moving)
-            setattr(parameters, output.node, node)
+    for name, node in filled.items():
+        setattr(parameters, name, node)
 
 
 def take(parameters: Any, pair: tuple[Any, Any], buffers: Buffers, results: Results) -> None:
@@ -120,15 +126,30 @@ def take(parameters: Any, pair: tuple[Any, Any], buffers: Buffers, results: Resu
 
 
 @contextmanager
-def _all_or_nothing() -> Iterator[list[Any]]:
-    """Removes the nodes in the list if anything fails, and lets the failure through."""
-    made: list[Any] = []
+def _all_or_nothing() -> Iterator[list[Callable[[], None]]]:
+    """Does what is in the list, the last first, if anything fails, and lets the failure through."""
+    undo: list[Callable[[], None]] = []
     try:
-        yield made
+        yield undo
     except BaseException:
-        for node in made:
-            remove(node)
+        for step in reversed(undo):
+            step()
         raise
+
+
+def _restorer(node: Any) -> Callable[[], None]:
+    """Puts back what an output node of an earlier run holds now."""
+    kept, above, display = node.NewInstance(), node.GetTransformNodeID(), node.GetDisplayNode()
+    kept.CopyContent(node, False)
+    window = (display.GetWindow(), display.GetLevel()) if node.IsA("vtkMRMLVolumeNode") and display else None
+
+    def restore() -> None:
+        node.CopyContent(kept, False)
+        node.SetAndObserveTransformNodeID(above)
+        if window:
+            display.SetWindowLevel(*window)
+
+    return restore
 
 
 def _fill(node: Any, file: str, image: Any, grid: Grid, moving: Any) -> None:

@@ -15,6 +15,7 @@ from RobustDIRLib.panel.apply_section import ApplySection
 from RobustDIRLib.panel.check_section import CheckSection
 from RobustDIRLib.panel.environment_strip import EnvironmentStrip
 from RobustDIRLib.panel.inputs_section import InputsSection
+from RobustDIRLib.panel.jobs import reason_of_mistake
 from RobustDIRLib.panel.look_section import LookSection
 from RobustDIRLib.panel.method_section import MethodSection
 from RobustDIRLib.panel.run_section import RunSection
@@ -131,11 +132,14 @@ class Panel:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Within it, bad input becomes the panel's sentence."""
+        """Within it, bad input becomes the panel's sentence; so does a mistake of ours, which goes on to the log."""
         try:
             yield
         except InputError as error:
             self.say(str(error))
+        except Exception as error:
+            self.say(reason_of_mistake(error))
+            raise
 
 
 def _is_blank(parameters: Any) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 import qt
 import slicer
 
-from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import inputs, outputs, widgets
 from RobustDIRLib.panel.forecast import Size, spoken
 from RobustDIRLib.panel.runs import Run, State, new_folder, remove_folder
@@ -72,9 +71,11 @@ class RunSection(Section):
         if self.run is not None or self.parameters is None:
             return
         self.panel.say("")
-        with self.panel.telling():
-            self._start()
-        self.panel.update()
+        try:
+            with self.panel.telling():
+                self._start()
+        finally:
+            self.panel.update()
 
     def _start(self) -> None:
         request = inputs.request(self.parameters)
@@ -97,6 +98,7 @@ class RunSection(Section):
         self._size = outlook.size if outlook else None
         self.ui.logText.setPlainText("")
         for warning in inputs.warnings(self.parameters):
+            self.run.warnings.append(warning)
             self.panel.say(warning, widgets.CAREFUL)
         self._timer.start()
 
@@ -138,24 +140,30 @@ class RunSection(Section):
         self._timer.stop()
         if run.log:
             self.ui.logText.setPlainText("\n".join(run.log))
+        try:
+            self._end(run, state)
+        finally:
+            self.panel.update()
+
+    def _end(self, run: Run, state: State) -> None:
         if state is State.DONE:
-            try:
+            with self.panel.telling():
                 self._take(run)
-            except InputError as error:
-                remove_folder(run.folder)
-                self.panel.say(str(error))
         elif state is State.STOPPED:
             self.panel.say("Cancelled; the scene is as it was.", widgets.QUIET)
         else:
             self.panel.say(run.message)
             self.ui.logCollapsibleButton.collapsed = not run.log
-        self.panel.update()
 
     def _take(self, run: Run) -> None:
         results = run.results
         assert results is not None
         parameters = self.panel.parameters_of(self._set_id)
-        outputs.take(parameters, self._pair, self._buffers, results)
+        try:
+            outputs.take(parameters, self._pair, self._buffers, results)
+        except Exception:
+            remove_folder(run.folder)
+            raise
         self._buffers = outputs.Buffers()
         self._keep_folder(run.folder)
         if self._size:

@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -23,7 +24,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panel import exchange
 from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
-from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit
+from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit, reason_of_mistake
 
 RESULT, HANDOVER, STOP = "result", "handover", "stop"
 RECORD = "run.json"
@@ -184,6 +185,10 @@ class Run:
                 break
             except InputError as error:
                 self._end(State.FAILED, str(error))
+                break
+            except Exception as error:  # a mistake of ours: a sentence for the panel, the traceback for its log
+                self._end(State.FAILED, reason_of_mistake(error))
+                self.log = [*self.log, *traceback.format_exc().splitlines()]
                 break
             if self._stopping and (self._job is None or not waiting):
                 self._end(State.STOPPED)

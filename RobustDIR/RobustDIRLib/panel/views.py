@@ -62,7 +62,7 @@ class Colours:
 
     def put(self, display: Any) -> None:
         """Into a scalar volume's display node."""
-        display.SetAndObserveColorNodeID(_present(self.table))
+        display.SetAndObserveColorNodeID(_present(self.table) or "")  # None is no string to it
         display.SetAutoWindowLevel(self.automatic)
         if not self.automatic:
             display.SetWindowLevel(self.window, self.level)

@@ -44,8 +44,9 @@ class Choice:
         return self.keys[index] if 0 <= index < len(self.keys) else ""
 
     def show(self, key: str) -> None:
-        """Show a choice without calling anybody; the first entry for a key that is not among them."""
-        index = self.keys.index(key) if key in self.keys else (0 if self.keys else -1)
+        """Show a choice without calling anybody: the first entry for no key, none for one that is not among them."""
+        known = key or (self.keys[0] if self.keys else "")
+        index = self.keys.index(known) if known in self.keys else -1
         self._quietly(lambda: self.combo.setCurrentIndex(index))
 
     def _quietly(self, action: Callable[[], object]) -> None:

@@ -116,7 +116,7 @@ def write_transform(path: PathLike, transform: sitk.Transform) -> None:
     """Writes an ITK transform, by a temporary name, in double precision.
 
     Args:
-        path: `.h5` (any transform; read by Slicer, SimpleITK, ANTs and elastix), or `.tfm` (ITK text, for linear ones).
+        path: `.h5` (any transform; read by Slicer, SimpleITK and ANTs), or `.tfm` (ITK text, for linear ones).
         transform: From fixed to moving points, mm, LPS.
     Raises:
         InputError: If the extension is another one or the file cannot be written.

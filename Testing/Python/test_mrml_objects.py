@@ -171,6 +171,40 @@ class TestSegmentations:
         assert (labels[5:9, 3:8, 4:11] == 1).all()
         assert (labels > 0).sum() == 7 * 5 * 7
 
+    def test_a_segment_can_be_given_any_label(self, mrml, a_segmentation, a_label_map, monkeypatch):
+        from RobustDIRLib.mrml import resampling
+
+        monkeypatch.setattr(resampling, "_LINEAR_VOXELS", 90)
+        first, _, third, fourth = mrml.segments_of(a_segmentation)
+        labels, steps = mrml.begin_labels(a_segmentation, a_label_map.grid, {fourth: 300, first: 9, third: 4})
+        assert not labels.array.any()
+        assert len(list(steps)) > 100
+        expected = np.select([a_label_map.array == old for old in (207, 1, 3)], [300, 9, 4])
+        np.testing.assert_array_equal(labels.array, expected)
+
+    def test_a_segment_deleted_while_it_is_read_is_a_sentence(self, mrml, a_segmentation, a_label_map):
+        first = next(iter(mrml.segments_of(a_segmentation)))
+        _, steps = mrml.begin_labels(a_segmentation, a_label_map.grid, [first])
+        a_segmentation.GetSegmentation().RemoveSegment(first)
+        with pytest.raises(InputError, match="A segment of organs was deleted while it was read"):
+            list(steps)
+
+    def test_surfaces_beside_each_other_are_told_apart(self, mrml, scene, oblique_grid):
+        import vtk
+
+        node = new_node(scene, "Segmentation", "surfaces")
+        node.SetSourceRepresentationToClosedSurface()
+        centres = [oblique_grid.points_from_voxels(np.array(voxel)) for voxel in ([8, 10, 6], [8, 10, 19])]
+        for centre in centres:
+            ball = vtk.vtkSphereSource()
+            ball.SetCenter(*swap_lps_ras(centre))
+            ball.SetRadius(5.0)
+            ball.Update()
+            node.AddSegmentFromClosedSurfaceRepresentation(ball.GetOutput(), "ball", [1, 0, 0])
+        labels = mrml.labels_from_segmentation(node, oblique_grid).array
+        assert [labels[8, 10, 6], labels[8, 10, 19]] == [1, 2]
+        assert (labels == 1).sum() == pytest.approx((labels == 2).sum(), rel=0.2)
+
     def test_an_empty_segment_is_empty(self, mrml, scene, oblique_grid):
         node = new_node(scene, "Segmentation", "new")
         node.GetSegmentation().AddEmptySegment("nothing yet")

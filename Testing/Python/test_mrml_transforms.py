@@ -13,9 +13,12 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import (
     DisplacementField,
     apply_to_points,
+    compose_transforms,
     read_displacement,
     read_transform,
     to_sitk_transform,
+    write_displacement,
+    write_transform,
 )
 from RobustDIRLib.io.images import resample
 
@@ -197,6 +200,68 @@ def test_files_that_slicer_saves_are_the_same_transform(mrml, a_grid_node, a_fie
     saved = read_transform(path) if extension == ".h5" else to_sitk_transform(read_displacement(path))
     points = inner_points(a_field.grid)
     np.testing.assert_allclose(apply_to_points(saved, points), from_parent(a_grid_node, points), atol=TOLERANCE_MM)
+
+
+@pytest.fixture
+def loaded(tmp_path, scene):
+    """Writes by the library, loads by a storage node of Slicer's, as *Add Data* does."""
+    import slicer
+
+    def load(name, write):
+        write(tmp_path / name)
+        node = slicer.util.loadTransform(str(tmp_path / name))
+        assert node.GetStorageNode().GetClassName() == "vtkMRMLTransformStorageNode"
+        return node
+
+    return load
+
+
+def interpolate_linearly(transform) -> int:
+    """Has the grids in a loaded transform interpolate as ITK does; how many there are."""
+    if transform.IsA("vtkGeneralTransform"):
+        parts = [transform.GetConcatenatedTransform(k) for k in range(transform.GetNumberOfConcatenatedTransforms())]
+        return sum(interpolate_linearly(part) for part in parts)
+    if transform.IsA("vtkOrientedGridTransform"):
+        transform.SetInterpolationModeToLinear()
+        return 1
+    return 0
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd", ".mha", ".h5"])
+def test_slicer_reads_our_displacement_fields(loaded, a_field, extension):
+    def write(path):
+        if extension == ".h5":
+            write_transform(path, to_sitk_transform(a_field))
+        else:
+            write_displacement(path, a_field)
+
+    node = loaded(f"displacement{extension}", write)
+    points = inner_points(a_field.grid)
+    expected = apply_to_points(to_sitk_transform(a_field), points)
+    # Files carry no interpolation: what Slicer loads is cubic between voxel centres, and the same at them.
+    centres = a_field.grid.points_from_voxels(np.argwhere(np.ones(np.array(a_field.grid.shape) - 8))[::37] + 4)
+    moved = apply_to_points(to_sitk_transform(a_field), centres)
+    np.testing.assert_allclose(from_parent(node, centres), moved, atol=TOLERANCE_MM)
+    np.testing.assert_allclose(from_parent(node, points), expected, atol=0.05)
+    assert interpolate_linearly(node.GetTransformFromParent()) == 1
+    np.testing.assert_allclose(from_parent(node, points), expected, atol=TOLERANCE_MM)
+    assert np.abs(expected - points).max() > 0.5
+
+
+@pytest.mark.parametrize("which", ["transform", "inverse"])
+def test_slicer_reads_the_composites_of_a_run(loaded, a_field, an_affine, which):
+    """As `transform.h5` and `inverse.h5` hold them: an affine part after the displacement, and before it."""
+    field = to_sitk_transform(a_field)
+    if which == "transform":
+        transform, points = compose_transforms(an_affine, field), inner_points(a_field.grid)
+    else:
+        transform = compose_transforms(field, an_affine)
+        points = apply_to_points(an_affine.GetInverse(), inner_points(a_field.grid))
+    node = loaded(f"{which}.h5", lambda path: write_transform(path, transform))
+    expected = apply_to_points(transform, points)
+    np.testing.assert_allclose(from_parent(node, points), expected, atol=0.05)  # cubic, as above
+    assert interpolate_linearly(node.GetTransformFromParent()) == 1
+    np.testing.assert_allclose(from_parent(node, points), expected, atol=TOLERANCE_MM)
 
 
 def test_a_composite_survives_saving(mrml, scene, a_field, an_affine, tmp_path):

@@ -240,3 +240,32 @@ def test_colours_are_refused(mrml, scene):
     node = slicer.util.addVolumeFromArray(np.zeros((3, 4, 5, 3)), name="paint", nodeClassName="vtkMRMLVectorVolumeNode")
     with pytest.raises(InputError, match="paint has 3 values a voxel"):
         mrml.volume_from_node(node)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "largest"), [(1, 25), (60, 50), (25 * 21, 25 * 21), (1200, 1050), (10**6, 17 * 21 * 25)]
+)
+def test_boxes_cover_a_grid_once(mrml, oblique_grid, voxels, largest):
+    from RobustDIRLib.mrml.resampling import boxes
+
+    covered, sizes = np.zeros(oblique_grid.shape, int), []
+    for box in boxes(oblique_grid, voxels):
+        covered[box] += 1
+        sizes.append(covered[box].size)
+    assert (covered == 1).all()
+    assert max(sizes) == largest
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_reading_in_small_steps_changes_nothing(mrml, scene, a_volume_node, other_grid, monkeypatch, bent):
+    from RobustDIRLib.mrml import resampling
+
+    if bent:
+        a_volume_node.SetAndObserveTransformNodeID(bend(scene).GetID())
+    whole = mrml.volume_from_node(a_volume_node, other_grid)
+    monkeypatch.setattr(resampling, "_LINEAR_VOXELS", 70)
+    monkeypatch.setattr(resampling, "_BENT_VOXELS", 70)
+    volume, steps = mrml.begin_volume(a_volume_node, other_grid)
+    assert len(list(steps)) == 19 * 6  # layers, and rows of 15 voxels four by four
+    np.testing.assert_array_equal(volume.array, whole.array)
+    assert np.ptp(whole.array) > 0.5

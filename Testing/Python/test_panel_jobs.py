@@ -173,3 +173,10 @@ def test_reasons_are_one_sentence(code, log, words):
     sentence = reason_of_exit(code, log)
     assert words in sentence
     assert "\n" not in sentence
+
+
+def test_a_full_disk_is_told_by_its_own_sentence_whatever_the_process_made_of_it():
+    said = "/tmp/x/transform.h5 cannot be written (H5Dwrite failed); choose another folder or format."
+    log = ["    #001: errno = 28, error message = 'No space left on device'", "    minor: Write failed", said]
+    assert reason_of_exit(2, log, said).startswith("The disk of the run folder is full")
+    assert reason_of_exit(2, log[1:], said) == said

@@ -27,6 +27,7 @@ GRACE_SECONDS = 2.0
 OUT_OF_MEMORY = "Memory ran out; close other programs or crop the volumes, and register again."
 _CHUNK = 1 << 16
 _MOST_LOG_LINES = 2000
+_LAST_LINES = 100
 
 
 def python_executable() -> str:
@@ -219,16 +220,19 @@ def reason_of_mistake(error: Exception) -> str:
     return f"That failed by a mistake in RobustDIR ({words}); please report it, with the application's log."
 
 
-def reason_of_exit(exit_code: int, log: Sequence[str]) -> str:
-    """One sentence on why a process ended without saying so itself.
+def reason_of_exit(exit_code: int, log: Sequence[str], said: str = "") -> str:
+    """One sentence on why a process ended.
 
     Args:
         exit_code: Negative if a signal ended it.
         log: Its last lines.
+        said: What it gave as the reason itself, if it did; a full disk has many faces, and its own sentence here.
     """
     last = next((line for line in reversed(log) if line.strip()), "")
-    if "No space left" in last or "ENOSPC" in last:
+    if any("No space left" in line or "ENOSPC" in line for line in (said, *log[-_LAST_LINES:])):
         return "The disk of the run folder is full; free some space and register again."
+    if said:
+        return said
     if last.startswith("MemoryError"):
         return OUT_OF_MEMORY
     if exit_code in (-9, 137, -15, 143):

@@ -234,7 +234,7 @@ class Run:
         if self._stopping:
             yield False  # and `advance` ends it
         if exit_code:
-            raise InputError(self.message or reason_of_exit(exit_code, self._job.log))
+            raise InputError(reason_of_exit(exit_code, self._job.log, self.message))
         self._enter("take over")
         yield from self._take_over()
 

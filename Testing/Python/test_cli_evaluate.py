@@ -77,6 +77,8 @@ def test_recorded_command_repeats_the_evaluation(evaluating, tmp_path, monkeypat
         "moving",
         "--threads",
         "2",
+        "--masks",
+        "use",
     ]
     evaluating(*words)
     recorded = json.loads((tmp_path / "out" / "summary.json").read_text())["command"]

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -198,8 +199,6 @@ class TestOtherSettings:
 
     def test_another_data_set_is_refused(self, evaluating, monkeypatch):
         evaluating("still")
-        from dataclasses import replace
-
         monkeypatch.setattr(running, "open_dataset", lambda *a: replace(cases.open_dataset(*a), name="others"))
         with pytest.raises(InputError, match="holds the evaluation of bodies"):
             evaluating("still")
@@ -303,8 +302,6 @@ class TestLabels:
         assert float(pair["dice"]) == pytest.approx(at_home, abs=0.1)
 
     def test_a_case_without_labels_or_landmarks_says_so(self, evaluating, monkeypatch, table):
-        from dataclasses import replace
-
         def bare(*args):
             opened = cases.open_dataset(*args)
             none = dict.fromkeys(("fixed_labels", "moving_labels", "fixed_landmarks", "moving_landmarks"))
@@ -317,6 +314,53 @@ class TestLabels:
         assert "there are no paired landmarks" in row["undefined"]
         assert (row["dice"], row["tre_mean_mm"], row["labels"], row["landmarks"]) == ("", "", "0", "0")
         assert float(row["nmi"]) > 1
+
+
+class TestMasks:
+    """The label maps stand in for masks: above 0 inside the body."""
+
+    @pytest.fixture
+    def seen(self, monkeypatch):
+        """Pairs that the method `watching` was given, on the data set with masks."""
+
+        def masked(*args):
+            opened = cases.open_dataset(*args)
+            roles = {"fixed_mask": "fixed_labels", "moving_mask": "moving_labels"}
+            added = [replace(case, **{new: getattr(case, old) for new, old in roles.items()}) for case in opened.cases]
+            return replace(opened, cases=tuple(added))
+
+        pairs = []
+
+        class Watching(cases.Still):
+            def register(self, pair, threads):
+                pairs.append(pair)
+                return super().register(pair, threads)
+
+        monkeypatch.setattr(running, "open_dataset", masked)
+        monkeypatch.setitem(cases.METHODS, "watching", Watching("watching"))
+        return pairs
+
+    def evaluated(self, dataset, folder, masks):
+        evaluate(Request(dataset, ("watching",), limit=1, masks=masks, worst=0), folder, cases.Ear())
+        (row,) = csv.DictReader((folder / "pairs.csv").open(encoding="utf-8", newline=""))
+        return row
+
+    def test_are_for_methods_and_measures_for_measures_alone_or_for_nothing(self, seen, dataset, tmp_path):
+        rows = {what: self.evaluated(dataset, tmp_path / what, what) for what in ("use", "measure", "ignore")}
+        given = [(pair.fixed_mask is not None, pair.moving_mask is not None) for pair in seen]
+        assert Request(dataset, ("still",)).masks == "measure"
+        assert given == [(True, True), (False, False), (False, False)]
+        assert rows["use"]["ncc"] == rows["measure"]["ncc"] != rows["ignore"]["ncc"]
+
+    def test_results_of_masks_for_other_ends_do_not_mix(self, seen, dataset, tmp_path):
+        self.evaluated(dataset, tmp_path / "out", "use")
+        with pytest.raises(InputError, match=r"--masks use, which do not compare with those of --masks measure"):
+            self.evaluated(dataset, tmp_path / "out", "measure")
+        assert len(seen) == 1
+
+    def test_for_something_else_are_refused(self, dataset):
+        with pytest.raises(InputError, match="--masks inside: choose one of measure, use, ignore"):
+            Request(dataset, ("still",), masks="inside")
 
 
 class TestPerturbations:

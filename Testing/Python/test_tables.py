@@ -106,11 +106,11 @@ def test_notes_say_how_it_was_tested_and_what_was_left_out() -> None:
     assert "Dice" not in notes
 
 
-def test_what_is_true_of_several_columns_is_said_once() -> None:
+def test_what_is_true_of_several_columns_and_blocks_is_said_once() -> None:
     one = records(subjects=1)
-    notes = make_table({"NLST": one}, [TRE, DICE, FOLDING]).notes()
+    notes = make_table({"NLST": one, "OASIS": one}, [TRE, DICE, FOLDING]).notes()
     assert [note for note in notes if "no test" in note] == [
-        "TRE, Dice, Folding in NLST: no test, as too few subjects have a value for every method."
+        "TRE, Dice, Folding in NLST, OASIS: no test, as too few subjects have a value for every method."
     ]
 
 

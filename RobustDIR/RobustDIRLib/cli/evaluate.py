@@ -57,6 +57,11 @@ def _add_what(group: Any) -> None:
     group.add_argument(
         "--perturb-images", default="both", metavar="WHICH", help="which are perturbed: both (default), fixed or moving"
     )
+    group.add_argument(
+        "--masks", default="measure", metavar="WHAT",
+        help="what the data set's masks are for: measure (default; similarity is measured inside, methods see whole "
+        "images), use (methods look inside, too) or ignore",
+    )  # fmt: skip
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of random perturbations (default: 0)")
     group.add_argument(
         "--worst", type=int, default=3, metavar="N", help="keep pictures of each method's N worst cases (default: 3)"
@@ -125,7 +130,8 @@ def _request(args: argparse.Namespace) -> Request:
     if not methods:
         raise InputError("--methods: give at least one, for instance none,generic.")
     how = {
-        name: getattr(args, name) for name in ("kind", "split", "limit", "device", "jobs", "threads", "worst", "redo")
+        name: getattr(args, name)
+        for name in ("kind", "split", "limit", "masks", "device", "jobs", "threads", "worst", "redo")
     }
     return Request(
         Path(args.dataset), methods, perturb=tuple(args.perturb), command=_command(args),
@@ -137,8 +143,9 @@ def _command(args: argparse.Namespace) -> str:
     """The command that repeats the evaluation from any folder; what stands at its default is left out."""
     words = ["robustdir", "evaluate", str(Path(args.dataset).absolute()), "--output", str(Path(args.output).absolute())]
     words += ["--methods", args.methods]
-    defaults = {"kind": "auto", "perturb_images": "both", "seed": 0, "worst": 3, "jobs": 1, "device": "auto"}
-    for name in ("kind", "split", "limit", "perturb_images", "seed", "worst", "jobs", "threads", "device"):
+    defaults = {"kind": "auto", "masks": "measure", "perturb_images": "both", "seed": 0, "worst": 3, "jobs": 1}
+    defaults["device"] = "auto"
+    for name in ("kind", "split", "limit", "masks", "perturb_images", "seed", "worst", "jobs", "threads", "device"):
         value = getattr(args, name)
         if value != defaults.get(name):
             words += [f"--{name.replace('_', '-')}", str(value)]

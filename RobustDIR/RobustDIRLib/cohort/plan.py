@@ -21,6 +21,9 @@ from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import written_atomically
 
 FORMAT = "robustdir-evaluation-1"
+# What the masks of a data set are for: similarity is measured inside; methods look inside, too; nothing. By default
+# methods see whole images: blanked outside the lungs, two CT lose what guides a network there.
+MASKS = ("measure", "use", "ignore")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Evaluation:
         cases: In the order of the data set.
         methods: In the order in which they were first asked for.
         conditions: The unperturbed one first.
+        masks: What the data set's masks are for, one of `MASKS`.
         worst: How many worst cases a method has its pictures of.
         command: How to repeat it.
         notes: Of the data set.
@@ -69,6 +73,7 @@ class Evaluation:
     cases: tuple[CaseEntry, ...]
     methods: tuple[MethodEntry, ...]
     conditions: tuple[Condition, ...] = (AS_THEY_ARE,)
+    masks: str = MASKS[0]
     worst: int = 3
     command: str = ""
     notes: tuple[str, ...] = ()
@@ -142,7 +147,7 @@ def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluati
     """An evaluation added to what its folder remembers: same data set, further methods and conditions.
 
     Raises:
-        InputError: If the folder belongs to another data set.
+        InputError: If the folder belongs to another data set, or masks are for something else in it.
     """
     if before is None:
         return now
@@ -154,6 +159,11 @@ def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluati
         raise InputError(
             f"{folder} holds the evaluation of {before.dataset.name} ({before.dataset.path}), not of "
             f"{now.dataset.name}; give another folder."
+        )
+    if before.masks != now.masks:
+        raise InputError(
+            f"{folder} holds results made with --masks {before.masks}, which do not compare with those of --masks "
+            f"{now.masks}; give another folder."
         )
     newer = {method.name: method for method in now.methods}
     methods = [newer.pop(method.name, method) for method in before.methods]
@@ -201,6 +211,7 @@ def made_with(
     perturbation: Mapping[str, Any],
     measures: Mapping[str, Any],
     files: Mapping[str, str],
+    masks: str = MASKS[0],
 ) -> dict[str, Any]:
     """What a result is made with, as it is kept beside it and compared.
 
@@ -210,7 +221,9 @@ def made_with(
         perturbation: Of the condition.
         measures: Settings of the measures.
         files: Checksums of the case's files, by what they are.
+        masks: One of `MASKS`; it makes no difference to a case without.
     """
+    masked = case.fixed_mask is not None or case.moving_mask is not None
     return {
         "robustdir": __version__,
         "preset": case.preset,
@@ -218,6 +231,7 @@ def made_with(
         "method": dict(method),
         "perturbation": dict(perturbation),
         "measures": dict(measures),
+        **({"masks": masks} if masked else {}),
     }
 
 

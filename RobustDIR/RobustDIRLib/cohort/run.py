@@ -20,6 +20,7 @@ from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
 from RobustDIRLib.cohort.lock import Rank, locked
 from RobustDIRLib.cohort.plan import (
+    MASKS,
     Evaluation,
     checksums,
     made_with,
@@ -63,11 +64,14 @@ class Request:
         device: Where networks run.
         perturb: As `conditions.parse_conditions` takes them.
         perturbations: How images are perturbed.
+        masks: What the data set's masks are for, one of `plan.MASKS`.
         jobs: Processes at once.
         threads: Of each; None shares the processors out.
         worst: How many worst cases a method has its pictures of.
         redo: Make results anew that were made with other settings.
         command: How to repeat it.
+    Raises:
+        InputError: If masks are for something else.
     """
 
     dataset: Path
@@ -78,11 +82,16 @@ class Request:
     device: str = "auto"
     perturb: tuple[str, ...] = ()
     perturbations: Perturbations = field(default_factory=Perturbations)
+    masks: str = MASKS[0]
     jobs: int = 1
     threads: int | None = None
     worst: int = 3
     redo: bool = False
     command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.masks not in MASKS:
+            raise InputError(f"--masks {self.masks}: choose one of {', '.join(MASKS)}.")
 
 
 class Listener(Protocol):
@@ -135,6 +144,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         request.split,
         methods,
         conditions=conditions,
+        masks=request.masks,
         worst=request.worst,
         command=request.command,
     )
@@ -147,7 +157,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         tasks = survey.tasks(dataset.cases[rank.rank :: rank.world], listener)
         write_evaluation(folder, plan)
         spread = request.device in ("auto", "cuda")  # cuda:1 means that one
-        settings = WorkSettings(folder, _threads(request), request.worst, request.perturbations, spread)
+        settings = WorkSettings(folder, _threads(request), request.worst, request.perturbations, request.masks, spread)
         listener.start([key for task in tasks for key in task.places()], survey.kept, request.jobs)
         work_through(tasks, request.jobs, settings, scratch, _Secretary(settings, listener).take)
         return _finish(folder, plan, _wanted(dataset, methods, conditions), rank, listener)
@@ -242,7 +252,8 @@ class _Survey:
         except InputError:  # its files are away: what was made of them stays
             return found
         setting = self.request.perturbations.settings(condition)
-        now = made_with(case, self.settings[method.name], setting, measuring.settings(case.preset), sums)
+        measures = measuring.settings(case.preset)
+        now = made_with(case, self.settings[method.name], setting, measures, sums, self.request.masks)
         changes = differences(found.result.made_with, now)
         return Found(State.OTHER, found.result, "; ".join(changes)) if changes else found
 
@@ -263,7 +274,8 @@ class _Secretary:
     def _failed(self, lost: Lost) -> Ended:
         key, case, method = lost.task.places()[0], lost.task.case, lost.task.wanted[0][0]
         setting = self.settings.perturbations.settings(key.condition)
-        made = made_with(case, settings_of(method), setting, measuring.settings(case.preset), {})
+        measures, masks = measuring.settings(case.preset), self.settings.masks
+        made = made_with(case, settings_of(method), setting, measures, {}, masks)
         result = Result(key, case.subject, made, reason=lost.why, threads=self.settings.threads, versions=versions())
         write_result(self.settings.folder, result)
         return Ended(key, 0.0, lost.why, {})

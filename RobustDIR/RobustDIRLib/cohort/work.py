@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from RobustDIRLib.baselines import rivals
 from RobustDIRLib.baselines.method import Method, Pair
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.cohort import conditions, measuring, worst
-from RobustDIRLib.cohort.plan import checksums, made_with, settings_of
+from RobustDIRLib.cohort.plan import MASKS, checksums, made_with, settings_of
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result, write_result
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
@@ -32,6 +32,7 @@ class WorkSettings:
         threads: Of each registration and of measuring it.
         pictures: How many worst cases a method has its pictures of; 0 draws none.
         perturbations: How images are perturbed.
+        masks: What the cases' masks are for, one of `plan.MASKS`.
         spread_gpus: Whether each process keeps to one of several GPUs, in turn.
     """
 
@@ -39,6 +40,7 @@ class WorkSettings:
     threads: int = 1
     pictures: int = 3
     perturbations: conditions.Perturbations = conditions.Perturbations()
+    masks: str = MASKS[0]
     spread_gpus: bool = False
 
 
@@ -106,8 +108,11 @@ class _Desk:
 
     @cached_property
     def data(self) -> CaseData:
-        """Images and truth."""
-        return self.case.load()
+        """Images and truth; no masks if they are to be ignored."""
+        case = self.case
+        if self.settings.masks == "ignore":
+            case = replace(case, fixed_mask=None, moving_mask=None)
+        return case.load()
 
     @cached_property
     def gauge(self) -> measuring.Gauge:
@@ -144,7 +149,7 @@ class _Desk:
             sums, stamps = {}, {}
         setting = self.settings.perturbations.settings(condition)
         measures = measuring.settings(self.case.preset)
-        made = made_with(self.case, settings_of(method), setting, measures, sums)
+        made = made_with(self.case, settings_of(method), setting, measures, sums, self.settings.masks)
         return {
             "made_with": made,
             "stamps": stamps,
@@ -154,7 +159,8 @@ class _Desk:
 
     def _measured(self, method: Method, condition: Condition, key: Key) -> dict[str, Any]:
         seen = self.images(condition)
-        pair = Pair(seen.fixed, seen.moving, seen.fixed_mask, seen.moving_mask, self.case.preset)
+        masks = (seen.fixed_mask, seen.moving_mask) if self.settings.masks == "use" else (None, None)
+        pair = Pair(seen.fixed, seen.moving, *masks, self.case.preset)
         outcome, cost = measured(method, pair, self.settings.threads)
         reading = self.gauge.read(outcome, seen.fixed.grid)
         spent = {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gib": cost.peak_bytes / _GIB}

@@ -142,7 +142,7 @@ class Table:
             f"Figures are {figures} over subjects{self._pooled_titles()}.",
             "Bold: best.",
             self._meaning_of_star(),
-            *(note for block in self.blocks for note in _notes_of(block, self.columns)),
+            *_notes_of(self.blocks, self.columns),
         ]
 
     def _pooled_titles(self) -> str:
@@ -232,14 +232,20 @@ def _starred(compared: MetricComparison, best: list[str], style: TableStyle) -> 
     return tested - worse if worse else set()
 
 
-def _notes_of(block: Block, columns: Sequence[Column]) -> list[str]:
-    """What was left out of the tests, or why there are none; what is true of several columns is said once."""
-    titles: dict[str, list[str]] = {}
-    for column in columns:
-        for sentence in _remarks(block.comparison, column.name):
-            titles.setdefault(sentence, []).append(column.title)
-    where = f" in {block.title}" if block.title else ""
-    return [f"{', '.join(names)}{where}: {sentence}." for sentence, names in titles.items()]
+def _notes_of(blocks: Sequence[Block], columns: Sequence[Column]) -> list[str]:
+    """What was left out of the tests, or why there are none; what is true of several columns or blocks is said once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for block in blocks:
+        titles: dict[str, list[str]] = {}
+        for column in columns:
+            for sentence in _remarks(block.comparison, column.name):
+                titles.setdefault(sentence, []).append(column.title)
+        for sentence, names in titles.items():
+            places.setdefault((", ".join(names), sentence), []).append(block.title)
+    return [
+        f"{names}{f' in {where}' if (where := ', '.join(filter(None, held))) else ''}: {sentence}."
+        for (names, sentence), held in places.items()
+    ]
 
 
 def _remarks(comparison: Comparison, name: str) -> Iterator[str]:

@@ -50,6 +50,21 @@ def test_a_line_a_result_with_time_left_and_a_last_one(evaluating, tmp_path):
     assert lines[-1] == f"as one HTML file: robustdir report {tmp_path / 'out'}"
 
 
+def test_methods_stand_beside_each_other_at_the_end(evaluating, tmp_path):
+    _, out, _ = evaluating(methods="still,refusing,good")
+    lines = out.splitlines()
+    (place,) = [k for k, line in enumerate(lines) if line.startswith("median over subjects")]
+    words = [line.split() for line in lines[place : place + 4]]
+    assert " ".join(words[0][3:]) == "TRE, mean, mm Folding, % SDlogJ Time, s Peak memory, GiB"
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())["summary"]
+    found = {(one["method"], one["measure"]): one["median"] for one in summary}
+    for row, method in zip(words[1:], ("before", "still", "good"), strict=True):
+        assert row[:2] == [method, f"{found[method, 'tre_mean_mm']:.2f}"]
+    assert words[3][1:] == ["0.00", "0.000", "0.000", "0.2", "0.25"]
+    assert len(lines[place]) == len(lines[place + 2]) == len(lines[place + 3]) > len(lines[place + 1])
+    assert lines[place + 4] == ""  # a method without any result has no row
+
+
 def test_what_is_finished_is_kept_and_said(evaluating):
     evaluating()
     code, out, _ = evaluating()

@@ -156,6 +156,10 @@ def _command(args: argparse.Namespace) -> str:
 
 def _conclude(summary: Summary, folder: Path) -> int:
     if summary.complete:
+        from RobustDIRLib.cohort.overview import overview
+
+        if lines := overview(folder):
+            print("", *lines, "", sep="\n")
         print(f"done: {summary.done} results; tables, figures and summary.json in {folder}")
         print(f"as one HTML file: robustdir report {shlex.quote(str(folder))}")
     if summary.failed:

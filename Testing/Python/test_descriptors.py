@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from RobustDIRLib.networks.descriptors import STEPS, self_similarity
+from RobustDIRLib.networks.descriptors import STEPS, mirror_similarity, self_similarity
+from RobustDIRLib.networks.mirrors import MIRRORS, mirror
 
 
 @pytest.fixture
@@ -20,6 +21,12 @@ def test_inverted_and_stretched_grey_values_look_the_same(a_volume: torch.Tensor
     torch.testing.assert_close(self_similarity(3 - 2.5 * a_volume), self_similarity(a_volume), atol=1e-3, rtol=0)
     other = self_similarity(a_volume.flip(3))
     assert (other - self_similarity(a_volume)).abs().mean() > 0.05
+
+
+@pytest.mark.parametrize("axes", MIRRORS)
+def test_of_a_mirrored_image_it_follows_from_that_of_the_image(a_volume: torch.Tensor, axes: tuple[int, ...]) -> None:
+    known = mirror_similarity(self_similarity(a_volume), axes)
+    torch.testing.assert_close(known, self_similarity(mirror(a_volume, axes)), atol=1e-4, rtol=0)
 
 
 def test_it_is_the_exponential_of_patch_distances(a_volume: torch.Tensor) -> None:

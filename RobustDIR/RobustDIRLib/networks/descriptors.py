@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from RobustDIRLib.networks.mirrors import mirror
+
 STEPS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 _FLOOR = 1e-4
 
@@ -32,3 +34,11 @@ def self_similarity(image: Tensor) -> Tensor:
     # Where nothing changes there is no scale to measure by; the floor is that of noise one percent of the range.
     scale = distance.mean(1, keepdim=True).clamp_min(_FLOOR)
     return torch.exp(-distance / scale)
+
+
+def mirror_similarity(similarity: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The `self_similarity` of the mirrored image (axes z, y, x as 0, 1, 2), from that of the image."""
+    if not axes:
+        return similarity
+    channels = [k ^ 1 if k // 2 in axes else k for k in range(len(STEPS))]  # forward becomes backward
+    return mirror(similarity[:, channels], axes)

@@ -13,6 +13,7 @@ ARCHITECTURE.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from RobustDIRLib import warping
 from RobustDIRLib.networks.blocks import SLOPE, convolve, instance_norm
 from RobustDIRLib.networks.correlation import local_correlation, offsets
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.networks.descriptors import STEPS, self_similarity
+from RobustDIRLib.networks.descriptors import STEPS, mirror_similarity, self_similarity
 from RobustDIRLib.networks.mirrors import MIRRORS, mirror, mirror_displacement
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 
@@ -104,7 +105,8 @@ class _Decoder(nn.Module):
 
     def _expectation(self, correlation: Tensor) -> Tensor:
         weights = torch.softmax(correlation * self.sharpness.exp(), 1)
-        return torch.einsum("bkdhw,kc->bcdhw", weights, self.steps)
+        with torch.autocast(correlation.device.type, enabled=False):
+            return torch.matmul(self.steps.T, weights.flatten(2)).unflatten(2, correlation.shape[2:])
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Velocity that leads from points of `a` to matching points of `b`, voxels of the level."""
@@ -153,15 +155,24 @@ class CorrelationPyramid(nn.Module):
         """Peak memory of a pass, bytes a voxel of the images: that of the finest level, measured at 192^3."""
         return 25.0 + 8.5 * max(self.config.decoder[0], self.config.encoder[0])
 
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """Features of every level, from half resolution to the coarsest."""
+    def encode(self, images: Tensor, similarities: list[Any] | None = None) -> list[Tensor]:
+        """Features of every level, from half resolution to the coarsest.
+
+        Args:
+            images: Shape `(B, 1, D, H, W)`.
+            similarities: Their self-similarity at each level, if it is known already; see `similarities`.
+        """
         features: list[Tensor] = []
-        coarse = images
-        for encode in self.encoder:
-            coarse = F.avg_pool3d(coarse, 2)
-            similarity = self_similarity(coarse) if self.config.self_similarity else None
+        for encode, similarity in zip(self.encoder, similarities or self.similarities(images), strict=True):
             features.append(encode(F.leaky_relu(features[-1], SLOPE) if features else images, similarity))
         return features
+
+    def similarities(self, images: Tensor) -> list[Any]:
+        """Self-similarity of the images at each level's resolution; None at each if the encoder does not see it."""
+        if not self.config.self_similarity:
+            return [None] * len(self.encoder)
+        coarse = [images := F.avg_pool3d(images, 2) for _ in self.encoder]
+        return [self_similarity(image) for image in coarse]
 
     def levels(self, fixed: Tensor, moving: Tensor, count: int | None = None) -> list[Deformation]:
         """Displacements after every level, coarse to fine, each on its level's grid and in its voxels.
@@ -191,8 +202,11 @@ class CorrelationPyramid(nn.Module):
         """Features of every level: of the images, then of the mirrored copies that the level averages over."""
         counts = [1] * len(self.encoder) if self.training or not self.config.mirrors else self.config.mirrors
         features: list[list[Tensor]] = [[] for _ in counts]
+        similarities = self.similarities(images)
         for number, axes in enumerate(MIRRORS[: max(counts)]):
-            for copies, count, level in zip(features, counts, self.encode(mirror(images, axes)), strict=True):
+            mirrored = [s if s is None else mirror_similarity(s, axes) for s in similarities]
+            levels = self.encode(mirror(images, axes), mirrored)
+            for copies, count, level in zip(features, counts, levels, strict=True):
                 copies.extend([level] if number < count else [])
         return features
 

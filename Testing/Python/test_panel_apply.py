@@ -93,6 +93,26 @@ def test_markups(apply, a_turned_parent, side, both):
     np.testing.assert_array_equal(mrml.points_from_markups(node).points, before.points)
 
 
+def test_each_kind_takes_the_node_whose_direction_is_stored(scene, transforms):
+    """Of what belongs to the fixed volume points go by the transform, images by the inverse: none by iteration."""
+    from RobustDIRLib import mrml
+    from RobustDIRLib.panel.applying import Applied
+
+    fixed, moving = cases.volume_nodes()
+    _, grid = fields()
+    shift = np.broadcast_to(np.float32([9, 0, 0]), (*grid.shape, 3))
+    elsewhere = mrml.transform_from_parts([mrml.Field(shift, grid)], "to tell them apart")
+    node, applied = cases.landmark_nodes()[0], Applied()
+    points = mrml.points_from_markups(node).points
+    copy = applied.apply(node, "fixed", transform=transforms[0], inverse=elsewhere, reference=None)
+    expected = mrml.transform_points(transforms[0], points)
+    np.testing.assert_allclose(mrml.points_from_markups(copy).points, expected, atol=1e-4)
+    image = applied.apply(fixed, "fixed", transform=transforms[0], inverse=elsewhere, reference=fixed)
+    found = mrml.volume_from_node(image).array
+    wanted = picture(cases.FIXED_GRID, lambda p: p + [9, 0, 0] - cases.CENTRE).array
+    assert np.abs(found - wanted)[5:-5, 5:-5, 5:-5].mean() < 0.02
+
+
 @pytest.mark.parametrize("side", WAYS)
 def test_models(apply, a_turned_parent, side):
     import slicer

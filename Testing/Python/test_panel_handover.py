@@ -61,6 +61,10 @@ def test_files_hold_what_nodes_hold(result, tmp_path):
     warped, grid = exchange.read(tmp_path / "new folder" / handover.WARPED)
     np.testing.assert_array_equal(warped, result.warped.array)
     assert grid.close_to(FIXED, 1e-9)
+    array, grid = exchange.read(tmp_path / "new folder" / handover.INVERSE_FIELD)
+    own, own_grid = handover.inverse_field(result.inverse, MOVING)
+    np.testing.assert_allclose(array, swap_lps_ras(own), atol=1e-6)
+    assert grid.close_to(own_grid, 1e-9)
     assert sitk.ReadImage(str(tmp_path / "new folder" / handover.INVERSE_FIELD)).GetNumberOfComponentsPerPixel() == 3
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -483,3 +484,34 @@ def test_a_mask_and_landmarks_reach_the_process(a_panel, sections, desktop, monk
     points = read_landmarks(folder / "moving_landmarks.csv")
     assert points.names[0] == "point 0"
     assert len(points) == 6
+
+
+def test_everything_reaches_the_process_under_its_own_name(a_panel, sections, desktop, monkeypatch):
+    """Each file lies on the grid of the side whose option names it."""
+    from RobustDIRLib.io.landmarks import read_landmarks
+    from RobustDIRLib.panel import exchange, runs
+
+    given = []
+    monkeypatch.setattr(
+        runs, "library_command", lambda *words: given.append(words) or [sys.executable, str(cases.PROCESS), "hang"]
+    )
+    p = sections.parameters
+    p.fixedMask, p.movingMask = p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
+    p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes()
+    p.preset, p.alignment, p.device = "brain-mri", "rigid", "cpu"
+    cases.settle(desktop)
+    start(a_panel, desktop)
+    command, *files = given[0][:3]
+    options = dict(zip(given[0][3::2], given[0][4::2], strict=True))
+    assert command == "register"
+    sides = {
+        cases.FIXED_GRID: [files[0], options["--fixed-mask"], options["--fixed-labels"]],
+        cases.MOVING_GRID: [files[1], options["--moving-mask"], options["--labels"]],
+    }
+    for grid, paths in sides.items():
+        assert [exchange.read(Path(path))[1].close_to(grid) for path in paths] == [True] * 3
+    fixed, moving = (read_landmarks(Path(options[f"--{side}-landmarks"])).points for side in ("fixed", "moving"))
+    np.testing.assert_allclose((moving - fixed)[0], SHIFT, atol=1e-3)
+    assert [options[f"--{name}"] for name in ("preset", "alignment", "device")] == ["brain-mri", "rigid", "cpu"]
+    labels = [exchange.read(Path(options[name]))[0] for name in ("--fixed-labels", "--labels")]
+    assert [sorted(np.unique(array)) for array in labels] == [[0, 1, 2], [0, 1, 3]]  # bright, dark; bright, other

@@ -121,7 +121,7 @@ def test_jacobian_has_colours_for_shrinking_growing_and_folding(a_panel, section
     from RobustDIRLib.panel.comparisons import jacobian_colour
 
     choose(sections.look.compare, "jacobian")
-    assert shown() == ("planning", "control on planning Jacobian")
+    assert shown() == ("planning", "Jacobian of control on planning")
     table = sections.parameters.jacobianNode.GetDisplayNode().GetColorNode()
     assert table.GetName() == "Jacobian determinant"
     shrinks, keeps, grows, folds = (jacobian_colour(value) for value in (0.3, 1.0, 1.7, -0.1))

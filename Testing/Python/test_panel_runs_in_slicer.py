@@ -52,7 +52,7 @@ class TestResults:
         p = sections.parameters
         nodes = p.transformNode, p.warpedNode, p.inverseNode, p.jacobianNode
         assert [node.GetName() for node in nodes] == [
-            "control to planning", "control on planning", "planning to control", "control on planning Jacobian"
+            "control to planning", "control on planning", "planning to control", "Jacobian of control on planning"
         ]  # fmt: skip
         assert a_panel.ui.transformSelector.currentNode() is p.transformNode
         assert p.warpedNode.GetDisplayNode().GetWindow() == 1.5

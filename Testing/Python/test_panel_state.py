@@ -55,6 +55,17 @@ print(sorted({{"torch", "SimpleITK", "scipy", "skimage", "nibabel"}} & set(sys.m
     assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
 
 
+def test_sections_stand_in_the_order_of_the_work():
+    text = (ROOT / "RobustDIR" / "Resources" / "UI" / "RobustDIR.ui").read_text(encoding="utf-8")
+    names = (
+        "environmentLabel", "inputsCollapsibleButton", "methodCollapsibleButton", "outputsCollapsibleButton",
+        "registerButton", "cancelButton", "progressBar", "statusLabel", "messageLabel", "logText",
+        "lookCollapsibleButton", "checkCollapsibleButton", "applyCollapsibleButton",
+    )  # fmt: skip
+    places = [text.index(f'name="{name}"') for name in names]
+    assert places == sorted(places)
+
+
 @pytest.fixture
 def a_panel(open_panel, desktop, monkeypatch):
     """The panel, its registrations done as soon as they are started."""

@@ -54,7 +54,7 @@ OUTPUTS = (
     Output(TRANSFORM, "makeTransform", "transformNode", "vtkMRMLGridTransformNode", "{moving} to {fixed}"),
     Output(WARPED, "makeWarped", "warpedNode", "vtkMRMLScalarVolumeNode", "{moving} on {fixed}"),
     Output(INVERSE, "makeInverse", "inverseNode", "vtkMRMLGridTransformNode", "{fixed} to {moving}"),
-    Output(JACOBIAN, "makeJacobian", "jacobianNode", "vtkMRMLScalarVolumeNode", "{moving} on {fixed} Jacobian"),
+    Output(JACOBIAN, "makeJacobian", "jacobianNode", "vtkMRMLScalarVolumeNode", "Jacobian of {moving} on {fixed}"),
 )
 
 

@@ -90,6 +90,8 @@ class _EncoderLevel(nn.Module):
 class _Decoder(nn.Module):
     """A velocity from the correlation of two feature maps at one level, antisymmetric in its two inputs."""
 
+    steps: Tensor
+
     def __init__(self, features: int, hidden: int, depth: int, radius: int) -> None:
         super().__init__()
         steps = offsets(radius)

@@ -238,8 +238,8 @@ class TestFigures:
         assert all(entry["title"] and entry["caption"] for entry in drawn)
 
     def test_lines_differ_without_colour(self):
-        styles = [figures._line(str(number), number) for number in range(7)]
-        assert len({(str(style["linestyle"]), style["marker"]) for style in styles}) == 7
+        styles = [figures._line(str(number), number) for number in range(20)]
+        assert len({(str(style["linestyle"]), style["marker"]) for style in styles}) == 20
 
     def test_curve_goes_from_the_images_as_they_are_to_the_strongest(self):
         curve = [figures.CurvePoint(s, 1.0, 0.5, 2.0) for s in (5.0, None, 0.5)]

@@ -28,8 +28,9 @@ BEFORE = "before"
 _WIDTH_INCH, _HEIGHT_INCH, _DPI = 7.1, 4.3, 160
 # Okabe and Ito's colours, which the colour-blind tell apart, with black for the start.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
-_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 3)))
-_MARKS = "osD^vPX"
+# As many lines, marks and colours as have no factor in common: the 8th method looks like the 1st in colour alone.
+_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
+_MARKS = "osD^vPX*<>h"
 _HATCHES = ("", "//", "\\\\", "..", "xx", "--", "++")
 _POINTS = 400  # of a cumulative curve
 _SHOWN_PART = 0.99  # of the worst method's errors that the axis covers

@@ -14,6 +14,7 @@ from RobustDIRLib.registration.preprocessing import (
     automatic_spacing,
     check_hounsfield,
     find_preset,
+    native_spacing,
     normalise,
     percentile_window,
     prepare_mask,
@@ -57,13 +58,16 @@ class TestWorkingGrid:
         working = working_grid(fixed, preset)
         np.testing.assert_allclose(working.spacing, spacing, rtol=0.5 / min(working.shape))
 
-    def test_isotropic_image_within_the_budget_keeps_its_grid(self):
-        fixed = grid_about(np.zeros(3), (80, 112, 128), (0.15, 0.15, 0.15), (180, 0, 0))
-        assert working_grid(fixed, GENERIC).close_to(fixed)
+    @pytest.mark.parametrize("spacing", [(1.2, 2.5, 4.0), (2.5, 4.0, 1.2), (4.0, 1.2, 2.5)])
+    def test_automatic_voxels_are_a_little_finer_than_the_finest_side(self, spacing):
+        fixed = grid_about(np.zeros(3), (40, 47, 35), spacing, (20, -8, 5))
+        assert automatic_spacing(fixed) == pytest.approx(0.75 * 1.2)
+        np.testing.assert_allclose(working_grid(fixed, GENERIC).spacing, 0.9, rtol=0.02)
 
-    def test_thick_slices_meet_fine_pixels_at_the_geometric_mean(self):
+    def test_native_voxels_are_as_many_as_the_image_has(self):
         fixed = Grid((26, 190, 160), (1.3, 1.3, 5.0))
-        assert automatic_spacing(fixed) == pytest.approx((1.3 * 1.3 * 5.0) ** (1 / 3))
+        assert native_spacing(fixed) == pytest.approx((1.3 * 1.3 * 5.0) ** (1 / 3))
+        assert native_spacing(Grid((400, 512, 512), (1, 1, 1))) == pytest.approx((400 * 512 * 512) ** (1 / 3) / 192)
 
     def test_large_image_stays_within_the_budget(self):
         fixed = Grid((400, 512, 512), (0.7, 0.7, 1.0))

@@ -19,8 +19,8 @@ from RobustDIRLib.registration.alignment import Linear, align
 from RobustDIRLib.registration.checks import check_image
 from RobustDIRLib.registration.preprocessing import (
     Preset,
-    automatic_spacing,
     find_preset,
+    native_spacing,
     normalise,
     percentile_window,
     prepare_mask,
@@ -63,8 +63,9 @@ class Aligned:
 
     @property
     def grid(self) -> Grid:
-        """Working grid in the fixed image's frame, as for our networks."""
-        return working_grid(self.fixed.grid, self.preset)
+        """Working grid in the fixed image's frame: at the preset's spacing, or that of the images themselves."""
+        spacing = self.preset.spacing or native_spacing(self.fixed.grid)
+        return working_grid(self.fixed.grid, replace(self.preset, spacing=spacing))
 
     def on_fixed_grid(self) -> tuple[Image, Image]:
         """Both images on the working grid, the moving one through the linear alignment; masked."""
@@ -73,9 +74,9 @@ class Aligned:
 
     def in_own_frames(self) -> Frames:
         """Both images each in its frame at the working spacing; not masked, as the masks go to the metric."""
-        spacing = self.preset.spacing or automatic_spacing(self.fixed.grid)
+        spacing = self.preset.spacing or native_spacing(self.fixed.grid)
         # A moving image that covers far more space than the fixed one must not cost more than our own would take.
-        own = replace(self.preset, spacing=max(spacing, automatic_spacing(self.moving.grid)))
+        own = replace(self.preset, spacing=max(spacing, native_spacing(self.moving.grid)))
         fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, own)
         return Frames(
             to_working_grid(_scaled(self.pair.fixed, self.preset, self.fixed_mask), fixed_grid),

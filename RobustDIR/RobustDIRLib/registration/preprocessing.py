@@ -24,6 +24,7 @@ Warn = Callable[[str], None]
 
 BACKGROUND = -1.0
 VOXEL_BUDGET = 192**3
+OVERSAMPLING = 0.75  # of the finest voxel side
 PERCENTILES = (0.5, 99.5)
 _SAMPLES = 4_000_000
 _SMALLEST_SIDE = 8
@@ -67,15 +68,27 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def automatic_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:
-    """Side of a cubic working voxel, mm, for the preset `generic`.
+def native_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:
+    """Side of a cubic voxel, mm, at which a grid holds as many voxels as the image, or the budget if that is fewer.
 
-    It is the side at which the working grid holds as many voxels as the fixed image, or the budget if that is fewer.
-    Isotropic images within the budget thus keep their own spacing, and thick slices meet fine pixels at their
-    geometric mean (1.3 x 1.3 x 5 mm at 2.0 mm).
+    Isotropic images within the budget keep their own spacing, and thick slices meet fine pixels at their geometric mean
+    (1.3 x 1.3 x 5 mm at 2.0 mm).
     """
-    extent = np.array(fixed.shape) * np.array(fixed.spacing[::-1])
-    return float((extent.prod() / min(np.prod(fixed.shape, dtype=np.int64), budget)) ** (1 / 3))
+    return float((_extent(fixed).prod() / min(np.prod(fixed.shape, dtype=np.int64), budget)) ** (1 / 3))
+
+
+def automatic_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:
+    """Side of a cubic working voxel, mm, for the preset `generic`: finer than the finest voxel side, within the budget.
+
+    The network's displacement has half the resolution of what it is given, so that images a little finer than they were
+    taken serve it best: livers of 1.3 x 1.3 x 5 mm had a mean error of 2.0 mm at 2.0 mm, 1.5 at 1.3 and 1.3 at 1.0.
+    """
+    smallest = (_extent(fixed).prod() / budget) ** (1 / 3)
+    return float(max(smallest, OVERSAMPLING * min(fixed.spacing)))
+
+
+def _extent(grid: Grid) -> NDArray[np.float64]:
+    return np.array(grid.shape) * np.array(grid.spacing[::-1])
 
 
 def working_grid(fixed: Grid, preset: Preset, coarsening: float = 1.0) -> Grid:
@@ -87,8 +100,7 @@ def working_grid(fixed: Grid, preset: Preset, coarsening: float = 1.0) -> Grid:
         coarsening: Factor on the spacing, above 1 where memory is short.
     """
     spacing = coarsening * (preset.spacing or automatic_spacing(fixed))
-    extent = np.array(fixed.shape) * np.array(fixed.spacing[::-1])
-    shape = np.maximum(np.rint(extent / spacing), _SMALLEST_SIDE).astype(int)
+    shape = np.maximum(np.rint(_extent(fixed) / spacing), _SMALLEST_SIDE).astype(int)
     return fixed.resized((int(shape[0]), int(shape[1]), int(shape[2])))
 
 

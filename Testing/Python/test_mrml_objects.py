@@ -261,6 +261,10 @@ class TestTables:
             assert share[errors <= limit].max() == expected
         assert (np.diff(errors) >= 0).all()
         assert (np.diff(share) >= 0).all()
+        assert chart.GetXAxisRange()[1] > 1.2 * 8  # the legend has room beside the curves' ends
+
+    def test_a_chart_of_nothing_has_axes(self, mrml, scene):
+        assert mrml.cumulative_chart({"before": [], "after": []}, "TRE").GetXAxisRange() == (0.0, 1.0)
 
     def test_a_chart_drawn_anew_leaves_no_old_curves(self, mrml, scene):
         chart = mrml.cumulative_chart({"before": [4.0, 1.0], "after": [0.5, 1.5]}, "TRE")

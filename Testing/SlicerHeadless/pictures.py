@@ -52,6 +52,8 @@ def chart_picture(chart: Any, size: tuple[int, int]) -> QtGui.QImage:
     drawn.SetShowLegend(True)
     for axis, title in ((vtk.vtkAxis.BOTTOM, chart.GetXAxisTitle()), (vtk.vtkAxis.LEFT, chart.GetYAxisTitle())):
         drawn.GetAxis(axis).SetTitle(title or "")
+    _set_range(drawn.GetAxis(vtk.vtkAxis.BOTTOM), chart.GetXAxisRangeAuto(), chart.GetXAxisRange())
+    _set_range(drawn.GetAxis(vtk.vtkAxis.LEFT), chart.GetYAxisRangeAuto(), chart.GetYAxisRange())
     for k in range(chart.GetNumberOfPlotSeriesNodes()):
         _add_curve(drawn, chart.GetNthPlotSeriesNode(k))
     view = vtk.vtkContextView()
@@ -62,6 +64,12 @@ def chart_picture(chart: Any, size: tuple[int, int]) -> QtGui.QImage:
     view.GetScene().AddItem(drawn)
     view.GetRenderWindow().Render()
     return _window_picture(view.GetRenderWindow())
+
+
+def _set_range(axis: Any, automatic: bool, limits: tuple[float, float]) -> None:
+    if not automatic:
+        axis.SetBehavior(vtk.vtkAxis.FIXED)
+        axis.SetRange(*limits)
 
 
 def beside(*pictures: QtGui.QImage) -> QtGui.QImage:

@@ -11,6 +11,7 @@ import vtk
 from numpy.typing import ArrayLike, NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
+_ROOM = 1.3  # beyond the largest error, for the legend, which would hide the ends of the curves
 _COLOURS = ((0.78, 0.33, 0.20), (0.13, 0.47, 0.71), (0.20, 0.60, 0.30), (0.50, 0.35, 0.65))
 
 
@@ -79,7 +80,9 @@ def cumulative_chart(errors: Mapping[str, ArrayLike], name: str, *, chart: Any =
         chart.SetTitle(name)
         chart.SetXAxisTitle("TRE (mm)")
         chart.SetYAxisTitle("landmarks (%)")
-        chart.SetXAxisRangeAuto(True)
+        chart.SetXAxisRangeAuto(False)
+        largest = max((float(np.max(values)) for values in errors.values() if np.size(values)), default=0.0)
+        chart.SetXAxisRange(0.0, _ROOM * largest or 1.0)
         chart.SetYAxisRangeAuto(False)
         chart.SetYAxisRange(0.0, 100.0)
         chart.SetLegendVisibility(True)

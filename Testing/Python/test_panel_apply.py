@@ -244,3 +244,30 @@ def test_the_panels_buttons(open_panel, desktop, transforms):
     panel.ui.undoButton.click()
     assert panel.ui.applyLabel.text == "Removed “fixed points registered”."
     assert not panel.ui.undoButton.enabled
+
+
+@pytest.mark.parametrize("side", WAYS)
+def test_the_panel_gives_each_volume_the_other_ones_voxels(open_panel, desktop, scene, transforms, side):
+    """By the buttons alone: the right transform, the right direction, the right voxels."""
+    from RobustDIRLib import mrml
+
+    panel = open_panel("RobustDIR")
+    sections = panel.widget.panel
+    p = sections.parameters
+    p.fixedVolume, p.movingVolume = volumes = cases.volume_nodes()
+    p.transformNode, p.inverseNode = transforms
+    panel.ui.applySideSelector.setCurrentIndex(sections.apply.side.keys.index(side))
+    panel.ui.applySelector.setCurrentNode(volumes[side == "moving"])
+    cases.settle(desktop)
+    panel.ui.applyButton.click()
+    own, other = ("control", cases.FIXED_GRID) if side == "moving" else ("planning", cases.MOVING_GRID)
+    copy = scene.GetFirstNodeByName(f"{own} registered")
+    assert mrml.grid_of_volume(copy).close_to(other)
+    there = WAYS["fixed" if side == "moving" else "moving"]
+
+    def drawn(points):
+        return (points - cases.CENTRE) * 1.03 - [2, 1, 3] if side == "moving" else points - cases.CENTRE
+
+    found, inner = mrml.volume_from_node(copy).array, (slice(6, -6),) * 3
+    right, wrong = (picture(other, lambda q, way=way: drawn(way(q))).array for way in (there, WAYS[side]))
+    assert np.abs(found - right)[inner].mean() < np.abs(found - wrong)[inner].mean() / 3

@@ -63,6 +63,7 @@ def test_blend_follows_its_slider(a_panel, sections, desktop):
 def test_checkerboard_takes_fields_from_both_volumes(a_panel, sections):
     import slicer
 
+    from RobustDIRLib import mrml
     from RobustDIRLib.panel import comparisons
 
     warped = slicer.util.arrayFromVolume(sections.parameters.warpedNode)
@@ -74,6 +75,7 @@ def test_checkerboard_takes_fields_from_both_volumes(a_panel, sections):
     fixed, other = (comparisons._shade(n) for n in (sections.parameters.fixedVolume, sections.parameters.warpedNode))
     np.testing.assert_array_equal(board[fields], fixed[fields])
     np.testing.assert_array_equal(board[~fields], other[~fields])
+    assert mrml.grid_of_volume(slicer.util.getNode("RobustDIR checkerboard")).close_to(cases.FIXED_GRID)
 
 
 def test_fields_of_a_checkerboard_are_cubes_in_millimetres():

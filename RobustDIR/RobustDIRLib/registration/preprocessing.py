@@ -208,4 +208,5 @@ def to_working_grid(image: Image, grid: Grid, transform: sitk.Transform | None =
     spacing = float(np.prod(grid.spacing) ** (1 / 3))
     if transform is None and image.grid.close_to(grid):
         return image
-    return resample(smooth(image, spacing), grid, transform, outside=BACKGROUND)
+    working = resample(smooth(image, spacing), grid, transform, outside=BACKGROUND)
+    return Image(np.clip(working.array, -1, 1), working.grid)  # interpolation rounds

@@ -1,5 +1,6 @@
 """A pair of volumes in the scene, a panel on it, and what the scene holds, for the tests of the panel."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -81,6 +82,39 @@ def settle(desktop) -> None:
         desktop.process_events(2)
         time.sleep(0.02)
     desktop.process_events(2)
+
+
+def register(panel, desktop, seconds: float = 90) -> str:
+    """Clicks Register and waits; the panel's sentence."""
+    panel.ui.registerButton.click()
+    desktop.wait_until(lambda: panel.widget.panel.run.run is None, seconds)
+    settle(desktop)
+    return panel.ui.messageLabel.text
+
+
+def start(panel, desktop) -> None:
+    """Clicks Register and waits for the process."""
+    panel.ui.registerButton.click()
+    run = panel.widget.panel.run
+    desktop.wait_until(lambda: run.run is None or run.run.process_id is not None)
+    assert run.run is not None, panel.ui.messageLabel.text
+
+
+def names_in(scene) -> list[str]:
+    """Of all nodes."""
+    return [node[1] for node in contents(scene).values()]
+
+
+def ended(process_id: int) -> bool:
+    """Whether a process has gone, within five seconds."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def play(monkeypatch, mode: str) -> None:

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import zoom
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RobustDIR"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from metrics import LABELS, shapes, smooth  # noqa: E402
 
 from RobustDIRLib.baselines.method import Outcome, Pair  # noqa: E402
 from RobustDIRLib.baselines.timing import Cost  # noqa: E402
@@ -36,24 +38,15 @@ from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform  
 from RobustDIRLib.io.images import Image, write_image  # noqa: E402
 from RobustDIRLib.io.landmarks import Landmarks, write_landmarks  # noqa: E402
 
-LABELS, LANDMARKS = 35, 300
+LANDMARKS = 300
 SPACING = (0.9, 1.2, 1.5)
-
-
-def smooth(rng: np.random.Generator, coarse: int, side: int) -> np.ndarray:
-    """Noise of a coarse grid, drawn to the full side."""
-    return zoom(rng.normal(size=(coarse,) * 3).astype(np.float32), side / coarse, order=1)
 
 
 def write_pair(folder: Path, side: int) -> None:
     """Shapes strewn over the whole volume, moving ones two voxels off."""
     rng, grid = np.random.default_rng(0), Grid((side,) * 3, SPACING)
     folder.mkdir()
-    most, labels = np.full(grid.shape, -np.inf, np.float32), np.zeros(grid.shape, np.uint8)
-    for number in range(1, LABELS + 1):
-        noise = smooth(rng, 12, side)
-        labels[higher := noise > most] = number
-        most[higher] = noise[higher]
+    labels = shapes(rng, side)
     image = labels * np.float32(20) + rng.normal(scale=3, size=grid.shape).astype(np.float32)
     points = grid.points_from_voxels(rng.uniform(2, side - 3, (LANDMARKS, 3)))
     for name, shift in (("fixed", 0), ("moving", 2)):

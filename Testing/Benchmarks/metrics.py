@@ -38,9 +38,9 @@ HEADER = f"""\
 |---|---|---|---|---|"""
 
 
-def smooth(rng: np.random.Generator, coarse: int) -> np.ndarray:
+def smooth(rng: np.random.Generator, coarse: int, side: int = SIDE) -> np.ndarray:
     """Noise of a coarse grid, drawn to the full side."""
-    return zoom(rng.normal(size=(coarse,) * 3).astype(np.float32), SIDE / coarse, order=1)
+    return zoom(rng.normal(size=(coarse,) * 3).astype(np.float32), side / coarse, order=1)
 
 
 def organs(rng: np.random.Generator) -> np.ndarray:
@@ -60,11 +60,11 @@ def _nearest(inside: np.ndarray, places: np.ndarray, centres: np.ndarray) -> np.
     return np.where(inside, labels, 0).astype(np.uint8)
 
 
-def shapes(rng: np.random.Generator) -> np.ndarray:
+def shapes(rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
     """Shapes strewn over the whole volume, so that no label's box is smaller: the worst case."""
-    most, labels = np.full((SIDE,) * 3, -np.inf, np.float32), np.zeros((SIDE,) * 3, np.uint8)
+    most, labels = np.full((side,) * 3, -np.inf, np.float32), np.zeros((side,) * 3, np.uint8)
     for number in range(1, LABELS + 1):
-        noise = smooth(rng, 12)
+        noise = smooth(rng, 12, side)
         labels[higher := noise > most] = number
         most[higher] = noise[higher]
     return labels

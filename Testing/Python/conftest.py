@@ -5,6 +5,8 @@ What is shared is never changed: arrays are read-only.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -91,3 +93,22 @@ def some_landmarks(oblique_grid: Grid) -> Landmarks:
     voxels = np.random.default_rng(7).uniform(3, np.array(oblique_grid.shape) - 4, size=(7, 3))
     names = ("carina", "apex, left", 'the "hilum"', "d", "Lebergefäß", "6", "g")
     return Landmarks(_read_only(oblique_grid.points_from_voxels(voxels)), names)
+
+
+@pytest.fixture
+def a_panel(open_panel: Any, desktop: Any) -> Any:
+    """The module's panel with a pair of volumes chosen; tests of one part of the panel have one of their own."""
+    import panel_cases as cases
+
+    panel = open_panel("RobustDIR")
+    fixed, moving = cases.volume_nodes()
+    panel.ui.fixedSelector.setCurrentNode(fixed)
+    panel.ui.movingSelector.setCurrentNode(moving)
+    cases.settle(desktop)
+    return panel
+
+
+@pytest.fixture
+def sections(a_panel: Any) -> Any:
+    """What is behind the panel."""
+    return a_panel.widget.panel

@@ -10,22 +10,6 @@ import pytest
 import panel_cases as cases
 
 
-@pytest.fixture
-def a_panel(open_panel, desktop):
-    """The panel with a pair of volumes chosen."""
-    panel = open_panel("RobustDIR")
-    fixed, moving = cases.volume_nodes()
-    panel.ui.fixedSelector.setCurrentNode(fixed)
-    panel.ui.movingSelector.setCurrentNode(moving)
-    cases.settle(desktop)
-    return panel
-
-
-@pytest.fixture
-def sections(a_panel):
-    return a_panel.widget.panel
-
-
 class TestUntouchedScene:
     """Whatever ends a run early, the scene is afterwards what it was."""
 

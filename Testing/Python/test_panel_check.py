@@ -24,11 +24,6 @@ def a_panel(open_panel, desktop, monkeypatch):
     return panel
 
 
-@pytest.fixture
-def sections(a_panel):
-    return a_panel.widget.panel
-
-
 def cells(table) -> list[list[str]]:
     return [[table.item(r, c).text() for c in range(table.columnCount)] for r in range(table.rowCount)]
 

@@ -24,11 +24,6 @@ def a_panel(open_panel, desktop, monkeypatch):
     return panel
 
 
-@pytest.fixture
-def sections(a_panel):
-    return a_panel.widget.panel
-
-
 def choose(choice, key: str) -> None:
     """As the user does: by the entry of the combo box."""
     choice.combo.setCurrentIndex(choice.keys.index(key))

@@ -4,26 +4,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 import panel_cases as cases
 from panel_process import SHIFT
-
-
-@pytest.fixture
-def a_panel(open_panel, desktop):
-    """The panel with a pair of volumes chosen."""
-    panel = open_panel("RobustDIR")
-    fixed, moving = cases.volume_nodes()
-    panel.ui.fixedSelector.setCurrentNode(fixed)
-    panel.ui.movingSelector.setCurrentNode(moving)
-    cases.settle(desktop)
-    return panel
-
-
-@pytest.fixture
-def sections(a_panel):
-    return a_panel.widget.panel
 
 
 class TestResults:

@@ -20,9 +20,9 @@ from RobustDIRLib.registration.checks import check_image
 from RobustDIRLib.registration.preprocessing import (
     Preset,
     find_preset,
+    intensity_window,
     native_spacing,
     normalise,
-    percentile_window,
     prepare_mask,
     to_working_grid,
     working_grid,
@@ -64,8 +64,11 @@ class Aligned:
     @property
     def grid(self) -> Grid:
         """Working grid in the fixed image's frame: at the preset's spacing, or that of the images themselves."""
-        spacing = self.preset.spacing or native_spacing(self.fixed.grid)
-        return working_grid(self.fixed.grid, replace(self.preset, spacing=spacing))
+        return working_grid(self.fixed.grid, replace(self.preset, spacing=self._spacing))
+
+    @property
+    def _spacing(self) -> float:
+        return self.preset.spacing or native_spacing(self.fixed.grid)
 
     def on_fixed_grid(self) -> tuple[Image, Image]:
         """Both images on the working grid, the moving one through the linear alignment; masked."""
@@ -74,9 +77,8 @@ class Aligned:
 
     def in_own_frames(self) -> Frames:
         """Both images each in its frame at the working spacing; not masked, as the masks go to the metric."""
-        spacing = self.preset.spacing or native_spacing(self.fixed.grid)
         # A moving image that covers far more space than the fixed one must not cost more than our own would take.
-        own = replace(self.preset, spacing=max(spacing, native_spacing(self.moving.grid)))
+        own = replace(self.preset, spacing=max(self._spacing, native_spacing(self.moving.grid)))
         fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, own)
         return Frames(
             to_working_grid(_scaled(self.pair.fixed, self.preset, self.fixed_mask), fixed_grid),
@@ -119,8 +121,7 @@ def _silent(sentence: str) -> None:
 
 def _scaled(image: Image, preset: Preset, mask: Image | None) -> Image:
     """The image in [-1, 1] by what its mask holds, but whole: the mask goes to the metric."""
-    window = preset.window or percentile_window(image.array, None if mask is None else mask.array > 0)
-    return normalise(image, replace(preset, window=window))
+    return normalise(image, replace(preset, window=intensity_window(image, preset, mask)))
 
 
 def _mask_on(mask: Image | None, grid: Grid) -> Image | None:

@@ -143,8 +143,9 @@ def _command(args: argparse.Namespace) -> str:
     """The command that repeats the evaluation from any folder; what stands at its default is left out."""
     words = ["robustdir", "evaluate", str(Path(args.dataset).absolute()), "--output", str(Path(args.output).absolute())]
     words += ["--methods", args.methods]
-    defaults = {"kind": "auto", "masks": "measure", "perturb_images": "both", "seed": 0, "worst": 3, "jobs": 1}
-    defaults["device"] = "auto"
+    defaults = {
+        "kind": "auto", "masks": "measure", "perturb_images": "both", "seed": 0, "worst": 3, "jobs": 1, "device": "auto"
+    }  # fmt: skip
     for name in ("kind", "split", "limit", "masks", "perturb_images", "seed", "worst", "jobs", "threads", "device"):
         value = getattr(args, name)
         if value != defaults.get(name):

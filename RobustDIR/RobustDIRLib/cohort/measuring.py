@@ -31,7 +31,7 @@ from RobustDIRLib.io.displacements import (
 )
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.registration.preprocessing import PERCENTILES, find_preset, percentile_window, prepare_mask
+from RobustDIRLib.registration.preprocessing import PERCENTILES, find_preset, intensity_window, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 
 VERSION = 2  # of the measures; results of another version are not mixed
@@ -185,7 +185,7 @@ class Gauge:
 
 def _range(image: Image, preset: str, mask: Image | None) -> tuple[float, float]:
     """Intensities that become 0 and 1 for the SSIM: those that become -1 and 1 for the network (section 2.3)."""
-    return find_preset(preset).window or percentile_window(image.array, None if mask is None else mask.array > 0)
+    return intensity_window(image, find_preset(preset), mask)
 
 
 def _scaled(array: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:

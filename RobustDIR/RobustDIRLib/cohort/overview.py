@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.cohort.figures import BEFORE
 from RobustDIRLib.cohort.layout import SUMMARY, UNPERTURBED
 
 _COLUMNS = ("folding_percent", "sdlogj", "wall_s", "peak_gib")
 _DIGITS = {"mm": 2, "%": 3, "s": 1, "GiB": 2, "": 3}
-_BEFORE = "before"
 
 
 def overview(folder: Path) -> list[str]:
@@ -30,7 +30,7 @@ def overview(folder: Path) -> list[str]:
         for one in content["summary"]
         if one["perturbation"] == UNPERTURBED
     }
-    names = [_BEFORE, *(method["name"] for method in content["methods"])]
+    names = [BEFORE, *(method["name"] for method in content["methods"])]
     rows = [[name, *(_text(found.get((name, one["name"])), one) for one in shown)] for name in names]
     rows = [row for row in rows if any(row[1:])]
     return _aligned([["median over subjects", *(_heading(one) for one in shown)], *rows]) if rows else []

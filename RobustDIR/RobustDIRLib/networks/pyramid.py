@@ -157,15 +157,15 @@ class CorrelationPyramid(nn.Module):
         """Peak memory of a pass, bytes a voxel of the images: that of the finest level, measured at 192^3."""
         return 25.0 + 8.5 * max(self.config.decoder[0], self.config.encoder[0])
 
-    def encode(self, images: Tensor, similarities: list[Any] | None = None) -> list[Tensor]:
+    def encode(self, images: Tensor, similarities: list[Any]) -> list[Tensor]:
         """Features of every level, from half resolution to the coarsest.
 
         Args:
             images: Shape `(B, 1, D, H, W)`.
-            similarities: Their self-similarity at each level, if it is known already; see `similarities`.
+            similarities: Their self-similarity at each level; see `similarities`.
         """
         features: list[Tensor] = []
-        for encode, similarity in zip(self.encoder, similarities or self.similarities(images), strict=True):
+        for encode, similarity in zip(self.encoder, similarities, strict=True):
             features.append(encode(F.leaky_relu(features[-1], SLOPE) if features else images, similarity))
         return features
 
@@ -209,7 +209,8 @@ class CorrelationPyramid(nn.Module):
             mirrored = [s if s is None else mirror_similarity(s, axes) for s in similarities]
             levels = self.encode(mirror(images, axes), mirrored)
             for copies, count, level in zip(features, counts, levels, strict=True):
-                copies.extend([level] if number < count else [])
+                if number < count:
+                    copies.append(level)
         return features
 
     def _refine(self, level: int, copies: list[Tensor], halves: Tensor, inverses: Tensor) -> tuple[Tensor, Tensor]:

@@ -284,13 +284,7 @@ class CheckSection(Section):
 
     def _report_can_be_made(self, path: str) -> bool:
         """Whether what pages and pictures need is there, or could be installed after asking."""
-        wanted = environment.requirements(environment.REPORT_REQUIREMENTS)
-        if not path.lower().endswith(".html") or environment.examine(wanted).ready:
-            return True
-        problem = environment.installed(lambda: environment.ensure(environment.REPORT_REQUIREMENTS))
-        if problem:
-            self.panel.say(problem)
-        return not problem
+        return not path.lower().endswith(".html") or self.panel.environment.provide(environment.REPORT_REQUIREMENTS)
 
     def _finished(self, events: list[dict[str, Any]], problem: str) -> None:
         """Structures were measured or a report was written, or not."""

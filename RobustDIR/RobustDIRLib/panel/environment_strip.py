@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,15 @@ class EnvironmentStrip(Section):
         """Look again."""
         self.state = environment.examine()
         self.panel.update()
+
+    def provide(self, packages: Sequence[str]) -> bool:
+        """Whether packages beyond those of a registration are there, or were installed after asking."""
+        if environment.examine(environment.requirements(packages)).ready:
+            return True
+        problem = environment.installed(lambda: environment.ensure(packages))
+        if problem:
+            self.panel.say(problem)
+        return not problem
 
     def install(self) -> None:
         """From the registry, after asking."""

@@ -74,15 +74,11 @@ class InputsSection(Section):
 
     def load_sample(self) -> None:
         """Make the demo's pair in a process of its own, then load it."""
-        state = environment.examine(environment.requirements(environment.SAMPLE_REQUIREMENTS))
         if not self.panel.environment.state.ready:
             self.panel.say("Some Python packages are missing; see the top of this panel.")
             return
-        if not state.ready:
-            problem = environment.installed(lambda: environment.ensure(environment.SAMPLE_REQUIREMENTS))
-            if problem:
-                self.panel.say(problem)
-                return
+        if not self.panel.environment.provide(environment.SAMPLE_REQUIREMENTS):
+            return
         with self.panel.telling():
             self._sample_folder = self._background.new_folder(Path(slicer.app.temporaryPath))
             self._background.start(iter(()), sample.command(self._sample_folder))

@@ -38,16 +38,16 @@ def test_landmarks_stand_worst_first(a_panel):
     assert all(row[1:3] == ["3.74", "0.00"] for row in rows[1:])  # |(3, -2, 1)|
 
 
-def test_figures_of_the_landmarks(a_panel, sections):
-    from RobustDIRLib.panel.checking import Spread
-
-    spread = Spread.of([row.after for row in sections.check.landmarks])
-    assert spread.mean == pytest.approx(4 / 6, abs=1e-3)
-    assert spread.largest == pytest.approx(4, abs=1e-3)
-    assert spread.median == pytest.approx(0, abs=1e-3)
-    assert spread.near_percent == pytest.approx(500 / 6)
-    assert spread.p95 == pytest.approx(3, abs=1e-3)  # of 0, 0, 0, 0, 0, 4: a quarter before the end
-    assert "83.33 %" in a_panel.ui.landmarksLabel.text
+def test_figures_of_the_landmarks_before_and_after(a_panel, sections):
+    titles = ("TRE, mean", "TRE, median", "TRE, 95 %", "TRE, worst")
+    errors = np.array([[row.before, row.after] for row in sections.check.landmarks])
+    assert sorted(errors[:, 1]) == pytest.approx([0, 0, 0, 0, 0, 4], abs=1e-3)
+    expected = errors.mean(0), np.median(errors, 0), np.percentile(errors, 95, axis=0), errors.max(0)
+    shown = [judgement(a_panel, title)[1:3] for title in titles]
+    assert [[float(cell.removesuffix(" mm")) for cell in row] for row in shown] == [
+        pytest.approx(row.tolist(), rel=2e-3, abs=1e-3) for row in expected
+    ]
+    assert judgement(a_panel, "TRE < 2 mm")[2:] == ["83.3 %", "off", "– not judged"]
 
 
 def test_a_moved_landmark_is_measured_anew(a_panel, sections, desktop):
@@ -72,7 +72,7 @@ def test_judgements_are_within_or_outside(a_panel):
     assert judgement(a_panel, "Folding")[2:] == ["0.25 %", "≤ 0 %", "✗ outside"]
     assert judgement(a_panel, "Inverse")[2:] == ["0.2 mm", "≤ 3.4 mm", "✓ within"]
     assert judgement(a_panel, "Dice")[4] == "? undefined"
-    assert judgement(a_panel, "SDlogJ")[2] == "0.125"
+    assert judgement(a_panel, "SDlogJ")[1:] == ["–", "0.125", "off", "– not judged"]
     assert "outside tolerance" in a_panel.ui.verdictLabel.text
 
 
@@ -96,6 +96,23 @@ def test_tolerances_are_edited_in_the_table(a_panel, desktop, typed, shown, verd
     assert judgement(a_panel, "TRE, mean")[3] == "≤ 3.4 mm"
 
 
+@pytest.mark.parametrize(
+    ("title", "typed", "shown", "verdict"),
+    [
+        ("SDlogJ", "0.1", "≤ 0.1", "✗ outside"),
+        ("SDlogJ", "0.3", "≤ 0.3", "✓ within"),
+        ("TRE < 2 mm", "90 %", "≥ 90 %", "✗ outside"),
+        ("HD95", "6", "≤ 6 mm", "? undefined"),
+    ],
+)
+def test_what_is_not_judged_by_default_can_be_given_a_limit(a_panel, desktop, title, typed, shown, verdict):
+    assert judgement(a_panel, title)[3:] == ["off", "– not judged"]
+    edit(a_panel, title, typed, desktop)
+    assert judgement(a_panel, title)[3:] == [shown, verdict]
+    edit(a_panel, title, "off", desktop)
+    assert judgement(a_panel, title)[3:] == ["off", "– not judged"]
+
+
 def edit(panel, title: str, text: str, desktop) -> None:
     table = panel.ui.judgementTable
     row = next(r for r in range(table.rowCount) if table.item(r, 0).text() == title)
@@ -113,8 +130,8 @@ def test_only_tolerances_can_be_edited(a_panel):
     import qt
 
     table = a_panel.ui.judgementTable
-    editable = [[bool(table.item(r, c).flags() & qt.Qt.ItemIsEditable) for c in range(5)] for r in range(2)]
-    assert editable == [[False, False, False, True, False]] * 2
+    editable = [[bool(table.item(r, c).flags() & qt.Qt.ItemIsEditable) for c in range(5)] for r in range(11)]
+    assert editable == [[False, False, False, True, False]] * 11
 
 
 def test_the_curve_counts_the_landmarks(a_panel, desktop):
@@ -178,8 +195,8 @@ def test_figures_are_exported(a_panel, sections, dialogs, tmp_path):
     a_panel.ui.exportButton.click()
     with open(tmp_path / "figures.csv", encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[2][:2] == ["TRE, largest", "mm"]
-    assert float(rows[2][2]) == pytest.approx(4, abs=1e-3)
+    assert rows[4][:2] == ["TRE, largest", "mm"]
+    assert float(rows[4][2]) == pytest.approx(4, abs=1e-3)
     start = rows.index(["landmark", "before_mm", "after_mm", "improvement_mm"])
     assert rows[start + 1][0] == "point 5"
     assert len(rows) - start - 1 == 6

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.tolerances import CRITERIA, DEFAULTS, Figure, Tolerances, Verdict, figures_of, summary
+from RobustDIRLib.evaluation.run_figures import TRE_FIGURES, Figure, figures_of, tre_spread
+from RobustDIRLib.evaluation.tolerances import CRITERIA, DEFAULTS, Tolerances, Verdict, summary
 
 VOXEL_MM = 2.6
 LIBRARY = Path(__file__).parents[2] / "RobustDIR"
@@ -32,8 +34,8 @@ def some_measures(**changes) -> dict:
         "dice": [
             {
                 "labels": [
-                    {"label": 2, "before": 0.5, "after": 0.93, "mda_mm": 1.1},
-                    {"label": 7, "before": 0.4, "after": 0.82, "mda_mm": 2.9},
+                    {"label": 2, "before": 0.5, "after": 0.93, "mda_mm": 1.1, "hd95_mm": 6.5},
+                    {"label": 7, "before": 0.4, "after": 0.82, "mda_mm": 2.9, "hd95_mm": 4.2},
                 ]
             }
         ],
@@ -45,6 +47,11 @@ def labels(*rows: dict) -> dict:
     return {"dice": [{"labels": list(rows)}]}
 
 
+def landmarks(*errors: float) -> dict:
+    rows = [{"name": f"point {number}", "after_mm": error} for number, error in enumerate(errors)]
+    return {"tre": {"count": len(rows), "landmarks": rows}}
+
+
 def verdicts(measures: dict, tolerances: Tolerances = DEFAULTS, voxel_mm: float = VOXEL_MM) -> dict[str, Verdict]:
     return {j.criterion.name: j.verdict for j in tolerances.judge_all(figures_of(measures), voxel_mm)}
 
@@ -52,28 +59,62 @@ def verdicts(measures: dict, tolerances: Tolerances = DEFAULTS, voxel_mm: float 
 def test_figures_are_the_worst_and_say_where():
     figures = figures_of(some_measures())
     assert {name: (figure.value, figure.note) for name, figure in figures.items()} == {
-        "tre_mean_mm": (2.4, "3 landmarks"),
+        "tre_mean_mm": (pytest.approx(2.4), "3 landmarks"),
+        "tre_median_mm": (1.4, "3 landmarks"),
+        "tre_p95_mm": (pytest.approx(1.4 + 0.9 * 3.3), "3 landmarks"),
         "tre_max_mm": (4.7, "landmark dome"),
+        "tre_near_percent": (pytest.approx(200 / 3), "3 landmarks"),
         "mda_mm": (2.9, "label 7"),
+        "hd95_mm": (6.5, "label 2"),
         "dice": (0.82, "label 7"),
         "folding_percent": (0.0, ""),
+        "sdlogj": (0.2, ""),
         "inverse_p95_mm": (1.4, ""),
     }
     assert list(figures) == [criterion.name for criterion in CRITERIA]
 
 
-def test_everything_within():
-    assert set(verdicts(some_measures()).values()) == {Verdict.WITHIN}
+@pytest.mark.parametrize("count", [1, 2, 3, 20, 41])
+def test_the_spread_of_errors_is_numpys(count):
+    errors = np.random.default_rng(count).gamma(2.0, 1.2, count)
+    near = 100 * np.mean(errors < 2)
+    expected = errors.mean(), np.median(errors), np.percentile(errors, 95), errors.max(), near
+    assert list(tre_spread(errors.tolist()).values()) == pytest.approx(expected)
+
+
+JUDGED = {"tre_mean_mm", "tre_max_mm", "mda_mm", "dice", "folding_percent", "inverse_p95_mm"}
+
+
+def test_by_default_what_has_a_published_limit_is_judged_and_the_rest_is_not():
+    found = verdicts(some_measures())
+    assert {name for name, verdict in found.items() if verdict == Verdict.WITHIN} == JUDGED
+    assert {name for name, verdict in found.items() if verdict == Verdict.NOT_JUDGED} == set(found) - JUDGED
+
+
+@pytest.mark.parametrize(
+    ("criterion", "limit", "value"),
+    [
+        ("tre_median_mm", 1.3, 1.4),
+        ("tre_p95_mm", 4, 4.37),
+        ("tre_near_percent", 67, 66.667),
+        ("hd95_mm", 6, 6.5),
+        ("sdlogj", 0.1, 0.2),
+    ],
+)
+def test_a_limit_of_ones_own_decides(criterion, limit, value):
+    figure = figures_of(some_measures())[criterion]
+    assert figure.value == pytest.approx(value, abs=1e-3)
+    found = verdicts(some_measures(), Tolerances({criterion: limit}))
+    assert {name for name, verdict in found.items() if verdict == Verdict.OUTSIDE} == {criterion}
+    better = value - 1 if criterion == "tre_near_percent" else value + 1
+    assert verdicts(some_measures(), Tolerances({criterion: better}))[criterion] == Verdict.WITHIN
 
 
 @pytest.mark.parametrize(
     ("criterion", "change"),
     [
-        ("tre_mean_mm", {"tre": some_measures()["tre"] | {"after_mean_mm": 2.61}}),
-        (
-            "tre_max_mm",
-            {"tre": {"count": 1, "after_mean_mm": 1.0, "landmarks": [{"name": "a", "after_mm": 5.01}]}},
-        ),
+        ("tre_mean_mm", landmarks(2.61)),
+        ("tre_max_mm", landmarks(5.01, 0.1)),
         ("mda_mm", labels({"label": 1, "after": 0.9, "mda_mm": 3.01})),
         ("dice", labels({"label": 1, "after": 0.79, "mda_mm": 1.0})),
         ("folding_percent", {"folding_percent": 1e-9}),
@@ -83,7 +124,7 @@ def test_everything_within():
 def test_each_default_limit_decides_alone(criterion, change):
     found = verdicts(some_measures(**change))
     assert found.pop(criterion) == Verdict.OUTSIDE
-    assert set(found.values()) == {Verdict.WITHIN}
+    assert {found[name] for name in JUDGED - {criterion}} == {Verdict.WITHIN}
 
 
 @pytest.mark.parametrize("criterion", CRITERIA, ids=lambda criterion: criterion.name)
@@ -106,6 +147,9 @@ def test_the_voxel_limit_is_the_given_side():
     [
         ("tre_mean_mm", {"tre": None}, "no paired landmarks were given"),
         ("tre_max_mm", {"tre": None}, "no paired landmarks were given"),
+        ("tre_near_percent", {"tre": None}, "no paired landmarks were given"),
+        ("sdlogj", {"sdlogj": None}, "the run did not record it"),
+        ("hd95_mm", labels({"label": 1, "after": 0.9, "mda_mm": 1.0}), "it was not measured"),
         ("dice", {"dice": []}, "no pair of label maps was given"),
         ("mda_mm", labels({"label": 1, "after": 0.9}), "it was not measured"),
         ("mda_mm", labels({"label": 1, "after": 0.9, "mda_mm": None}), "undefined for label 1"),
@@ -119,13 +163,16 @@ def test_what_is_undefined_says_why(criterion, change, reason):
     measures = some_measures(**change)
     figure = figures_of(measures)[criterion]
     assert (figure.value, figure.note) == (None, reason)
-    assert verdicts(measures)[criterion] == Verdict.UNDEFINED
+    tolerances = Tolerances({criterion: 0.5})
+    assert verdicts(measures, tolerances)[criterion] == Verdict.UNDEFINED
 
 
 def test_a_landmark_that_is_no_number_is_not_passed_over():
     tre = some_measures()["tre"]
     tre["landmarks"][1]["after_mm"] = math.nan
-    assert figures_of(some_measures(tre=tre))["tre_max_mm"].value is None
+    figures = figures_of(some_measures(tre=tre))
+    assert {figures[name].value for name in TRE_FIGURES} == {None}
+    assert "nan" in figures["tre_max_mm"].note
 
 
 def test_a_structure_without_figure_leaves_the_worst_open_unless_another_is_outside_already():
@@ -198,7 +245,7 @@ def test_verdicts_are_told_apart_without_colour_and_never_call_anything_safe():
 def test_neither_torch_nor_numpy_is_needed():
     code = f"""
 import sys; sys.path.insert(0, {str(LIBRARY)!r})
-import RobustDIRLib.evaluation.tolerances
+import RobustDIRLib.evaluation.tolerances, RobustDIRLib.evaluation.run_figures
 print(sorted(set(sys.modules) & {{"torch", "numpy"}}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 _OF_PAIRS = ("tolerances", "tolerance", "reviewer", "decision", "comment", "date", "review")
 _EPILOG = """\
 Without -o, report.html goes into FOLDER, of a registration also report.json and report.csv. Tolerances are tre_mean_mm,
-tre_max_mm, mda_mm, dice, folding_percent and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of
-the fixed image) or `off`. A review goes into review.json in FOLDER and into the report.
+tre_median_mm, tre_p95_mm, tre_max_mm, tre_near_percent (landmarks under 2 mm), mda_mm, hd95_mm, dice, folding_percent,
+sdlogj and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of the fixed image) or `off`. A review
+goes into review.json in FOLDER and into the report.
 """
 
 

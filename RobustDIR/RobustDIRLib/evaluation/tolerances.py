@@ -2,8 +2,9 @@
 
 The defaults follow AAPM TG-132 (Brock et al. 2017), which asks for errors up to the largest voxel side or 2 to 3 mm, a
 Dice of 0.80 to 0.90 and no negative Jacobian determinant, and a clinical study of 2018 that allows a TRE of 5 mm at
-most. Each is for the user to set: what is tolerable depends on what the registration is for. To be within tolerance
-says that a figure keeps to a limit, and nothing about whether the registration may be used.
+most. Figures without such a limit are not judged until the user sets one. Each is for the user to set: what is
+tolerable depends on what the registration is for. To be within tolerance says that a figure keeps to a limit, and
+nothing about whether the registration may be used.
 
 The report and the panel share this file; it needs neither torch nor NumPy.
 """
@@ -17,6 +18,7 @@ from enum import Enum
 from typing import Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.run_figures import NEAR_MM, Figure
 
 VOXEL, OFF = "voxel", "off"  # limits in words: the largest voxel side of the fixed image; not judged
 
@@ -61,35 +63,18 @@ class Criterion:
 
 CRITERIA = (
     Criterion("tre_mean_mm", "TRE, mean", "mm", VOXEL),
+    Criterion("tre_median_mm", "TRE, median", "mm", OFF),
+    Criterion("tre_p95_mm", "TRE, 95th percentile", "mm", OFF),
     Criterion("tre_max_mm", "TRE, largest", "mm", 5.0),
+    Criterion("tre_near_percent", f"Landmarks under {NEAR_MM:g} mm", "%", OFF, at_least=True, highest=100.0),
     Criterion("mda_mm", "Mean distance to agreement, worst structure", "mm", 3.0),
+    Criterion("hd95_mm", "HD95, worst structure", "mm", OFF),
     Criterion("dice", "Dice, worst structure", "", 0.8, at_least=True, highest=1.0),
     Criterion("folding_percent", "Voxels with non-positive Jacobian determinant", "%", 0.0, highest=100.0),
+    Criterion("sdlogj", "SDlogJ", "", OFF),
     Criterion("inverse_p95_mm", "Inverse consistency, 95th percentile", "mm", VOXEL),
 )
 _BY_NAME = {criterion.name: criterion for criterion in CRITERIA}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measured figure, or why there is none.
-
-    Attributes:
-        value: None where it is undefined.
-        note: Where it was found (the worst landmark or structure); if undefined, the reason.
-        complete: Whether nothing can be worse; where the worst of several is sought and some are undefined, it can.
-    """
-
-    value: float | None
-    note: str = ""
-    complete: bool = True
-
-    def __post_init__(self) -> None:
-        if self.value is not None and not math.isfinite(self.value):
-            object.__setattr__(self, "note", f"the figure is {self.value}, not a finite number")
-            object.__setattr__(self, "value", None)
-        if self.value is None and not self.note:
-            raise ValueError("an undefined figure needs a reason")
 
 
 @dataclass(frozen=True)
@@ -256,63 +241,3 @@ def summary(judgements: Iterable[Judgement]) -> str:
     parts.append("The one judged figure is within tolerance" if not outside and within == 1 else "")
     parts.append(f"{undefined} undefined" if undefined else "")
     return "; ".join(part for part in parts if part) + "."
-
-
-def figures_of(measures: Mapping[str, Any]) -> dict[str, Figure]:
-    """The figure of every criterion from a run's measures.
-
-    Args:
-        measures: `measures` of `run.json`. Beside what every run holds, a label may have `mda_mm` and, where
-            one map alone holds it so that it is not to be judged, `only_in`.
-    """
-    residual, structures = measures.get("inverse_residual_mm") or {}, _structures(measures)
-    return {
-        **_landmark_figures(measures.get("tre")),
-        "mda_mm": _worst(structures, "mda_mm", max),
-        "dice": _worst(structures, "after", min),
-        "folding_percent": _figure(measures.get("folding_percent")),
-        "inverse_p95_mm": _figure(residual.get("p95")),
-    }
-
-
-def _figure(value: float | None) -> Figure:
-    return Figure(value, "" if value is not None else "the run did not record it")
-
-
-def _landmark_figures(tre: Mapping[str, Any] | None) -> dict[str, Figure]:
-    if not tre or not tre["landmarks"]:
-        reason = Figure(None, "no paired landmarks were given")
-        return {"tre_mean_mm": reason, "tre_max_mm": reason}
-    # A maximum would pass over what is not a number.
-    worst = max(tre["landmarks"], key=lambda one: math.inf if math.isnan(one["after_mm"]) else one["after_mm"])
-    count = len(tre["landmarks"])
-    return {
-        "tre_mean_mm": Figure(tre["after_mean_mm"], f"{count} landmark{'s' if count > 1 else ''}"),
-        "tre_max_mm": Figure(worst["after_mm"], f"landmark {worst['name']}"),
-    }
-
-
-def _structures(measures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Every label of every pair of label maps, with its name for people."""
-    maps = measures.get("dice") or []
-    return [
-        (f"label {row['label']}" + (f" of map {number}" if len(maps) > 1 else ""), row)
-        for number, overlap in enumerate(maps, start=1)
-        for row in overlap["labels"]
-    ]
-
-
-def _worst(structures: list[tuple[str, Mapping[str, Any]]], key: str, choose: Any) -> Figure:
-    compared = [(row, name) for name, row in structures if not row.get("only_in")]
-    if not structures:
-        return Figure(None, "no pair of label maps was given")
-    if not compared:
-        return Figure(None, "the label maps have no label in common")
-    if not any(key in row for row, _ in compared):
-        return Figure(None, "it was not measured")
-    known = [(row[key], name) for row, name in compared if row.get(key) is not None]
-    unknown = ", ".join(name for row, name in compared if row.get(key) is None)
-    if not known:
-        return Figure(None, f"undefined for {unknown}")
-    value, name = choose(known, key=lambda pair: pair[0])
-    return Figure(value, f"{name}; undefined for {unknown}", complete=False) if unknown else Figure(value, name)

@@ -12,6 +12,7 @@ import slicer
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.run_figures import NEAR_MM
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
 from RobustDIRLib.panel import checking, environment, inputs, views, widgets
 from RobustDIRLib.panel.background import Background
@@ -21,9 +22,11 @@ _JUDGEMENT_COLUMNS = ("Measure", "Before", "After", "Limit", "Verdict")
 _TOLERANCE_COLUMN = 3
 # Short enough for the panel's width; the full title is the tooltip.
 _TITLES = {
-    "tre_mean_mm": "TRE, mean",
     "tre_max_mm": "TRE, worst",
+    "tre_p95_mm": "TRE, 95 %",
+    "tre_near_percent": f"TRE < {NEAR_MM:g} mm",
     "mda_mm": "Distance",
+    "hd95_mm": "HD95",
     "dice": "Dice",
     "folding_percent": "Folding",
     "inverse_p95_mm": "Inverse",
@@ -149,7 +152,7 @@ class CheckSection(Section):
                 else:
                     points = mrml.transform_points(p.transformNode, fixed.points)
                     self.landmarks = checking.landmark_errors(fixed.names, fixed.points, moving.points, points)
-                    text, colour = checking.landmark_sentence(self.landmarks), ""
+                    text = colour = ""
             except InputError as error:
                 text, colour = str(error), widgets.BAD
         widgets.set_text(self.ui.landmarksLabel, text, colour)
@@ -182,38 +185,33 @@ class CheckSection(Section):
         rows = [
             [
                 _TITLES.get(one.criterion.name, one.criterion.title),
-                checking.before_text(one.criterion.name, self.measured),
+                checking.before_text(one.criterion.name, one.criterion.unit, self.measured),
                 checking.figure_text(one.figure, one.criterion.unit),
                 _limit(one),
                 f"{one.verdict.symbol} {_VERDICTS[one.verdict]}",
             ]
             for one in self.judgements
         ]
-        if rows and self.measured.get("sdlogj") is not None:
-            rows.append(["SDlogJ", "–", f"{self.measured['sdlogj']:.3g}", "", ""])
         table = self.ui.judgementTable
         widgets.fill_table(table, _JUDGEMENT_COLUMNS, rows)
         blocked = table.blockSignals(True)
         for row in range(len(rows)):
-            judgement = self.judgements[row] if row < len(self.judgements) else None
             for column in range(len(_JUDGEMENT_COLUMNS)):
-                self._dress(row, column, judgement)
+                self._dress(row, column, self.judgements[row])
         table.blockSignals(blocked)
         widgets.fit_columns(table)  # anew: verdicts are bold
         table.setVisible(bool(rows))
-        widgets.fit_height(table, 8)
+        widgets.fit_height(table, len(rows))
         text = summary(self.judgements) if rows else "Register first, then the figures appear here."
         pair = self.record.get("pair")
         widgets.set_text(self.ui.verdictLabel, f"{pair[1]} on {pair[0]}: {text}" if pair and rows else text)
 
-    def _dress(self, row: int, column: int, judgement: Judgement | None) -> None:
+    def _dress(self, row: int, column: int, judgement: Judgement) -> None:
         """Only tolerances can be edited; verdicts have their colour; what is undefined says why."""
         item = self.ui.judgementTable.item(row, column)
-        editable = column == _TOLERANCE_COLUMN and judgement is not None
+        editable = column == _TOLERANCE_COLUMN
         flags = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
         item.setFlags(flags | qt.Qt.ItemIsEditable if editable else flags)
-        if judgement is None:
-            return
         if column == len(_JUDGEMENT_COLUMNS) - 1:
             widgets.colour_cell(self.ui.judgementTable, row, column, _COLOURS[judgement.verdict])
         note = f"{judgement.criterion.title}: {judgement.figure.note}" if judgement.figure.note else ""

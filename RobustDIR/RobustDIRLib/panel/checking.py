@@ -15,10 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.tolerances import Figure, Judgement, Tolerances, figures_of
+from RobustDIRLib.evaluation.run_figures import TRE_FIGURES, Figure, figures_of, tre_spread
+from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances
 
 Array = NDArray[np.float64]
-NEAR_MM = 2.0
+# Column of a structure's row that holds a criterion's figure before, and what of several is the worst.
+_WORST_BEFORE: dict[str, tuple[str, Any]] = {
+    "dice": ("before", min),
+    "mda_mm": ("mda_before_mm", max),
+    "hd95_mm": ("hd95_before_mm", max),
+}
 
 
 @dataclass(frozen=True)
@@ -34,24 +40,6 @@ class LandmarkError:
     def improvement(self) -> float:
         """How much smaller the error has become, mm; negative if it has grown."""
         return self.before - self.after
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Errors in five figures: mm, and per cent of them under `NEAR_MM`."""
-
-    mean: float
-    median: float
-    p95: float
-    largest: float
-    near_percent: float
-
-    @classmethod
-    def of(cls, errors: Sequence[float]) -> Spread:
-        """Of at least one error."""
-        values = np.asarray(errors, dtype=np.float64)
-        mean, median, p95 = values.mean(), np.median(values), np.percentile(values, 95)
-        return cls(*(float(n) for n in (mean, median, p95, values.max(), 100 * (values < NEAR_MM).mean())))
 
 
 def landmark_errors(names: Sequence[str], fixed: Array, moving: Array, transformed: Array) -> list[LandmarkError]:
@@ -71,29 +59,6 @@ def landmark_errors(names: Sequence[str], fixed: Array, moving: Array, transform
     return sorted(rows, key=lambda row: -row.after)
 
 
-def landmark_sentence(rows: Sequence[LandmarkError]) -> str:
-    """The five figures, before and after, as rich text."""
-    before, after = Spread.of([row.before for row in rows]), Spread.of([row.after for row in rows])
-    lines = [
-        ("Mean", before.mean, after.mean, "mm"),
-        ("Median", before.median, after.median, "mm"),
-        ("95th percentile", before.p95, after.p95, "mm"),
-        ("Largest", before.largest, after.largest, "mm"),
-        (f"Under {NEAR_MM:g} mm", before.near_percent, after.near_percent, "%"),
-    ]
-    cell = "<td align='right' style='padding-left:16px'>"
-    body = "".join(
-        f"<tr><td>{name}</td>{cell}{_number(b)} {unit}</td>{cell}<b>{_number(a)} {unit}</b></td></tr>"
-        for name, b, a, unit in lines
-    )
-    count = f"{len(rows)} landmark{'s' if len(rows) != 1 else ''}"
-    return f"<table><tr><td>{count}</td>{cell}before</td>{cell}after</td></tr>{body}</table>"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value >= 99.5 else f"{value:.2f}"
-
-
 def measures(
     record: Mapping[str, Any] | None, landmarks: Sequence[LandmarkError], structures: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -111,19 +76,19 @@ def measures(
 
 
 def _tre(rows: Sequence[LandmarkError]) -> dict[str, Any]:
-    before, after = Spread.of([row.before for row in rows]), Spread.of([row.after for row in rows])
+    before, after = tre_spread([row.before for row in rows]), tre_spread([row.after for row in rows])
     return {
         "count": len(rows),
-        "before_mean_mm": before.mean,
-        "before_median_mm": before.median,
-        "after_mean_mm": after.mean,
-        "after_median_mm": after.median,
+        "before_mean_mm": before["tre_mean_mm"],
+        "before_median_mm": before["tre_median_mm"],
+        "after_mean_mm": after["tre_mean_mm"],
+        "after_median_mm": after["tre_median_mm"],
         "landmarks": [{"name": row.name, "before_mm": row.before, "after_mm": row.after} for row in rows],
     }
 
 
 def judged(measured: Mapping[str, Any], tolerances: Tolerances, voxel_mm: float) -> tuple[Judgement, ...]:
-    """Each figure beside its limit; SDlogJ has none and is not among them.
+    """Each figure beside its limit.
 
     Args:
         measured: What `measures` gave.
@@ -140,20 +105,26 @@ def figure_text(figure: Figure, unit: str) -> str:
     return f"{figure.value:.3g}{f' {unit}' if unit else ''}"
 
 
-def before_text(name: str, measured: Mapping[str, Any]) -> str:
-    """The same figure before the registration, where there is one."""
+def before_text(name: str, unit: str, measured: Mapping[str, Any]) -> str:
+    """The same figure before the registration, where there is one; a dash where there is none.
+
+    Args:
+        name: Of the criterion.
+        unit: Its unit.
+        measured: What `measures` gave.
+    """
+    return figure_text(Figure(_before(name, measured), "none before"), unit)
+
+
+def _before(name: str, measured: Mapping[str, Any]) -> float | None:
     tre = measured.get("tre")
+    if name in TRE_FIGURES and tre:
+        return tre_spread([row["before_mm"] for row in tre["landmarks"]])[name]
+    if name not in _WORST_BEFORE:
+        return None
+    key, worst = _WORST_BEFORE[name]
     labels = [row for each in measured.get("dice") or [] for row in each["labels"]]
-    if name == "tre_mean_mm" and tre:
-        return f"{tre['before_mean_mm']:.3g} mm"
-    if name == "tre_max_mm" and tre:
-        return f"{max(row['before_mm'] for row in tre['landmarks']):.3g} mm"
-    keys = {"dice": ("before", min, ""), "mda_mm": ("mda_before_mm", max, " mm")}
-    if name in keys:
-        key, worst, unit = keys[name]
-        values = [row[key] for row in labels if row.get(key) is not None]
-        return f"{worst(values):.3g}{unit}" if values else "–"
-    return "–"
+    return worst((row[key] for row in labels if row.get(key) is not None), default=None)
 
 
 def write_csv(
@@ -178,8 +149,6 @@ def write_csv(
             value = "" if each.figure.value is None else repr(each.figure.value)
             c = each.criterion
             writer.writerow([c.title, c.unit, value, each.limit_text, each.verdict.value, each.figure.note])
-        if measured.get("sdlogj") is not None:
-            writer.writerow(["SDlogJ", "", repr(measured["sdlogj"]), "none set", "not judged", ""])
         _write_landmarks(writer, measured)
         _write_structures(writer, structures)
 

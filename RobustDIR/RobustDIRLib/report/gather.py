@@ -11,7 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.tolerances import Figure, Tolerances, figures_of
+from RobustDIRLib.evaluation.run_figures import Figure, figures_of
+from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
 from RobustDIRLib.io.files import PathLike, existing_file, last_line, quiet_itk
 from RobustDIRLib.io.images import Image, from_sitk, read_image, resample

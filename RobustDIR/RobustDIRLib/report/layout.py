@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from RobustDIRLib.evaluation.tolerances import Figure, Judgement, Verdict
+from RobustDIRLib.evaluation.run_figures import Figure
+from RobustDIRLib.evaluation.tolerances import Judgement, Verdict
 from RobustDIRLib.report.figures import Picture, agreement_picture, images_picture, transform_picture
 from RobustDIRLib.report.gather import Material
 from RobustDIRLib.report.html import number, render
@@ -93,14 +94,14 @@ def _landmark_summary(report: PairReport) -> Iterator[tuple[str, list[float]]]:
 
 
 def _structure_judgements(report: PairReport, row: Structure) -> tuple[Judgement | None, ...]:
-    """Dice and distance of one structure against the limits, and the worse of both; none for what one map lacks."""
+    """Dice, distance, HD95 of one structure against the limits, and the worst; none for what one map lacks."""
     if row.only_in:
-        return None, None, None
-    dice, distance = (
+        return None, None, None, None
+    judged = [
         report.tolerances.judge(name, Figure(value, "" if value is not None else "undefined"), report.voxel_mm)
-        for name, value in (("dice", row.dice), ("mda_mm", row.mda_mm))
-    )
-    return dice, distance, max(dice, distance, key=lambda one: _SEVERITY.index(one.verdict))
+        for name, value in (("dice", row.dice), ("mda_mm", row.mda_mm), ("hd95_mm", row.hd95_mm))
+    ]
+    return *judged, max(judged, key=lambda one: _SEVERITY.index(one.verdict))
 
 
 def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

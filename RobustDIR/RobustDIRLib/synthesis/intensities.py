@@ -127,7 +127,9 @@ class CorruptionConfig:
         partial_volume: Smoothing of the noise-free borders, by one or two box means of 3 voxels.
         bias_field: Multiplication by a smooth positive field.
         contrast: Power law of the grey value (gamma).
-        noise: White noise on top.
+        noise: White noise on top, up to a twentieth of the range of grey values.
+        strong_noise: Noise of a twentieth to three tenths of the range, white or of a grain of about 3 voxels, as in
+            scans of low dose or low field.
         low_resolution: Thick slices along one axis, interpolated back.
         missing: A blob of other tissue that is not in the other image.
         field_of_view: All beyond a random plane near the border is empty, as where a scan ends.
@@ -138,6 +140,7 @@ class CorruptionConfig:
     bias_field: float = 0.0
     contrast: float = 0.0
     noise: float = 0.0
+    strong_noise: float = 0.0
     low_resolution: float = 0.0
     missing: float = 0.0
     field_of_view: float = 0.0
@@ -164,6 +167,12 @@ def _add_blob(image: Tensor, g: Generator) -> Tensor:
     inside = z.square() + y.square() + x.square() + 0.3 * smooth_noise(shape, 8, g)[0, 0] < 1
     tissue = uniform(0.1, 1.0, g) + uniform(0.02, 0.1, g) * torch.randn(tuple(shape), generator=g)
     return torch.where(inside, tissue, image)
+
+
+def _strong_noise(shape: Sequence[int], g: Generator) -> Tensor:
+    """White or, half the time, grained noise of a standard deviation of 0.05 to 0.3, small ones more often."""
+    noise = box_mean(torch.randn(tuple(shape), generator=g), integer(0, 1, g))
+    return noise / noise.std() * 0.05 * 6 ** uniform(0, 1, g)
 
 
 def _thick_slices(image: Tensor, g: Generator) -> Tensor:
@@ -204,6 +213,8 @@ def corrupt(image: Tensor, config: CorruptionConfig, g: Generator) -> Tensor:
         image = unit ** float(torch.exp(0.5 * torch.randn((), generator=g)))
     if chance(config.noise, g):
         image = image + uniform(0, 0.05, g) * torch.randn(tuple(image.shape), generator=g)
+    if chance(config.strong_noise, g):
+        image = image + _strong_noise(image.shape, g)
     if chance(config.clip, g):
         image = _clip(image, g)
     if chance(config.field_of_view, g):

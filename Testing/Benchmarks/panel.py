@@ -2,8 +2,8 @@
 
     python Testing/Benchmarks/panel.py [--side 192] [--stand-in]
 
-On the bench of Testing/SlicerHeadless, software rendering. The run is a real one, in its process, of a pair with masks,
-landmarks and ten structures; `--stand-in` answers in place of that process, which leaves the panel's own share. A
+On the bench of Testing/SlicerHeadless, software rendering. The run is a real one, in its process, of a pair with masks
+(one a surface), landmarks and ten structures; `--stand-in` answers in place of that process, which leaves the panel's own share. A
 timer of 5 ms in the event loop tells how long the panel kept the application waiting; what it did itself is told apart
 from that, since other programs keep the event loop waiting, too. A toggle's time runs from the change in the panel
 until all three slice views have been drawn anew. "Computed" is the time that this process's processors worked.
@@ -106,7 +106,7 @@ def grid_of(side: int) -> Any:
 
 
 def choose_inputs(parameters: Any, side: int) -> None:
-    """A pair of volumes with a mask, 50 landmarks and some structures each."""
+    """A pair of volumes with a mask, 50 landmarks and some structures each; the moving mask is a surface."""
     from RobustDIRLib import mrml
 
     grid, shapes = grid_of(side), smooth_noise(side, 2)
@@ -124,6 +124,15 @@ def choose_inputs(parameters: Any, side: int) -> None:
         }
         for what, node in nodes.items():
             setattr(parameters, f"{name}{what}", node)
+    only_surfaces(parameters.movingMask)
+
+
+def only_surfaces(node: Any) -> None:
+    """Of a segmentation, as where it was loaded from surfaces."""
+    segmentation = node.GetSegmentation()
+    segmentation.CreateRepresentation("Closed surface")
+    segmentation.SetSourceRepresentationName("Closed surface")
+    segmentation.RemoveRepresentation("Binary labelmap")
 
 
 @contextmanager

@@ -122,3 +122,25 @@ def test_appendix_d1_each_corruption_alone_changes_the_image_but_keeps_its_range
         assert image.max() == 1
         changes.append(float((image - plain).abs().mean()))
     assert min(changes) < max(changes) and max(changes) > 0.005  # of a strength drawn anew each time
+
+
+def _noise_of_appendix(config: CorruptionConfig, seed: int) -> torch.Tensor:
+    """What the noise added to a ramp, which no clip can hide, on the scale of the ramp's range."""
+    ramp = torch.linspace(0, 1, 48).expand(1, 1, 40, 44, 48)
+    image = corrupt(ramp, config, generator(21, seed))
+    across = image.mean(dim=(0, 1, 2, 3))
+    slope = float(np.polyfit(np.linspace(0, 1, 48), across, 1)[0])
+    return (image - across)[0, 0] / slope
+
+
+def test_strong_noise_is_a_twentieth_to_three_tenths_of_the_range_and_half_the_time_grained() -> None:
+    noises = [_noise_of_appendix(CorruptionConfig(strong_noise=1.0), seed) for seed in range(24)]
+    deviations = [float(noise.std()) for noise in noises]
+    assert 0.04 < min(deviations) < 0.09
+    assert 0.18 < max(deviations) < 0.32
+    assert float(np.median(deviations)) < 0.17  # small ones more often
+    neighbours = np.array([np.corrcoef(n[1:].flatten(), n[:-1].flatten())[0, 1] for n in noises])
+    grained = neighbours > 0.3
+    assert 0.2 < grained.mean() < 0.8
+    assert np.abs(neighbours[~grained]).max() < 0.1
+    assert max(float(_noise_of_appendix(CorruptionConfig(noise=1.0), seed).std()) for seed in range(24)) < 0.055

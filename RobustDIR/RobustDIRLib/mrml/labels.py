@@ -13,11 +13,12 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.mrml.geometry import ijk_to_ras, transform_from_world
+from RobustDIRLib.mrml.geometry import ijk_to_ras, transform_from_world, transform_to_world
 from RobustDIRLib.mrml.resampling import Resampler, boxes
+from RobustDIRLib.mrml.surfaces import fill_surface
 from RobustDIRLib.mrml.volumes import Volume
 
-_BINARY = "Binary labelmap"
+_BINARY, _SURFACE = "Binary labelmap", "Closed surface"
 
 
 def segments_of(node: Any) -> dict[str, str]:
@@ -58,7 +59,7 @@ def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | No
 def begin_labels(
     node: Any, grid: Grid, segments: Sequence[str] | Mapping[str, int | None]
 ) -> tuple[Volume, Iterator[None]]:
-    """As `labels_from_segmentation`, in steps of a few hundredths of a second (surfaces: one segment a step).
+    """As `labels_from_segmentation`, in steps of a few hundredths of a second.
 
     Args:
         node: As there.
@@ -79,10 +80,25 @@ def begin_labels(
 
 
 def _fill(node: Any, labels: Mapping[str, int], array: NDArray[Any], grid: Grid) -> Iterator[None]:
+    """Voxels where the segmentation has them, or else its surfaces."""
+    segmentation = node.GetSegmentation()
+    if segmentation.ContainsRepresentation(_BINARY):
+        yield from _fill_from_voxels(node, labels, Volume(array, grid))
+    elif segmentation.ContainsRepresentation(_SURFACE):
+        to_world = transform_to_world(node)
+        for each, label in labels.items():
+            yield from fill_surface(array, label, _segment(node, each).GetRepresentation(_SURFACE), to_world, grid)
+    else:
+        raise InputError(
+            f"{node.GetName()} holds neither voxels nor surfaces; show it in 3D or export it as a binary label map."
+        )
+
+
+def _fill_from_voxels(node: Any, labels: Mapping[str, int], target: Volume) -> Iterator[None]:
     """Segments that do not overlap share an image, which is resampled once for all of them."""
     layers: list[tuple[Any, dict[int, int]]] = []
     for each, label in labels.items():
-        segment = _with_voxels(node, each, grid)
+        segment = _segment(node, each)
         image = segment.GetRepresentation(_BINARY)
         yield
         if image is None or image.GetPointData().GetScalars() is None or min(image.GetDimensions()) < 1:
@@ -92,7 +108,7 @@ def _fill(node: Any, labels: Mapping[str, int], array: NDArray[Any], grid: Grid)
         layers[-1][1][int(segment.GetLabelValue())] = label
     from_world = transform_from_world(node)
     for image, values in layers:
-        yield from _add(image, values, from_world, Volume(array, grid))
+        yield from _add(image, values, from_world, target)
 
 
 def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Volume) -> Iterator[None]:
@@ -138,27 +154,11 @@ def segmentation_from_labels(volume: Volume, names: Mapping[int, str], name: str
     return node
 
 
-def _with_voxels(node: Any, segment: str, grid: Grid) -> Any:
-    """A segment if it has voxels, or else a copy of it that has, as fine as the grid."""
-    segmentation = node.GetSegmentation()
-    if segmentation.GetSegment(segment) is None:
+def _segment(node: Any, identifier: str) -> Any:
+    segment = node.GetSegmentation().GetSegment(identifier)
+    if segment is None:
         raise InputError(f"A segment of {node.GetName()} was deleted while it was read; select another one.")
-    if segmentation.ContainsRepresentation(_BINARY):
-        return segmentation.GetSegment(segment)
-    copy = slicer.vtkSegmentation()
-    copy.SetSourceRepresentationName(segmentation.GetSourceRepresentationName())
-    copy.CopySegmentFromSegmentation(segmentation, segment)
-    reference = slicer.vtkSegmentationConverter.SerializeImageGeometry(ijk_to_ras(grid), _empty_image(grid))
-    copy.SetConversionParameter(slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), reference)
-    if not copy.CreateRepresentation(_BINARY):
-        raise InputError(f"{node.GetName()} cannot be turned into voxels; export it as a binary label map.")
-    return copy.GetSegment(segment)
-
-
-def _empty_image(grid: Grid) -> Any:
-    image = vtk.vtkImageData()
-    image.SetDimensions(*grid.size)
-    return image
+    return segment
 
 
 def _oriented_image(array: NDArray[Any], grid: Grid) -> Any:

@@ -21,7 +21,7 @@ ALLOWED = {
     "geometry": set(),
     "warping": set(),
     "configuration": FOUNDATION,
-    "io": FOUNDATION,
+    "io": FOUNDATION | {"configuration"},
     "networks": CORE,
     "synthesis": CORE | {"io", "networks", "evaluation"},  # of networks the class Deformation alone
     "datasets": FOUNDATION | {"configuration", "io"},

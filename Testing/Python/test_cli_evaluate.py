@@ -11,9 +11,9 @@ from RobustDIRLib.cli import evaluate as command
 from RobustDIRLib.cli import main
 from RobustDIRLib.cohort import run as running
 from RobustDIRLib.cohort.clock import Clock, in_words
-from RobustDIRLib.cohort.lock import Rank, locked
 from RobustDIRLib.cohort.results import Key
 from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.io.lock import Rank, locked
 
 
 @pytest.fixture(scope="module")

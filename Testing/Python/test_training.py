@@ -151,6 +151,17 @@ def test_a_folder_with_a_run_is_refused_and_another_network_too(a_run: TrainingC
         next(train(other, tmp_path, resume=True))
 
 
+def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(a_run: TrainingConfig, tmp_path: Path) -> None:
+    first = train(a_run, tmp_path)
+    next(first)
+    for resume in (False, True):
+        with pytest.raises(InputError, match="another run is at work in this folder"):
+            next(train(replace(a_run, steps=1), tmp_path, resume=resume))
+    assert list(first)[-1] == {"kind": "end", "step": a_run.steps}
+    assert json.loads((tmp_path / "run.json").read_text())["steps"] == a_run.steps
+    assert list(train(replace(a_run, steps=a_run.steps + 1), tmp_path, resume=True))[-1]["step"] == a_run.steps + 1
+
+
 def test_a_truncated_or_foreign_checkpoint_is_refused_by_name(a_run: TrainingConfig, tmp_path: Path) -> None:
     list(train(replace(a_run, steps=1), tmp_path))
     path = tmp_path / "checkpoint.pt"

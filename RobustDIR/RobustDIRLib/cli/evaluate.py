@@ -94,11 +94,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _aggregate(args: argparse.Namespace) -> int:
     from RobustDIRLib.cohort.aggregate import aggregate
-    from RobustDIRLib.cohort.lock import Rank, locked
     from RobustDIRLib.cohort.plan import require_evaluation
     from RobustDIRLib.cohort.results import State
     from RobustDIRLib.cohort.run import Summary
     from RobustDIRLib.errors import InputError
+    from RobustDIRLib.io.lock import Rank, locked
 
     if args.dataset or args.output:
         raise InputError("--aggregate FOLDER: give it alone; data set and methods are those the folder remembers.")

@@ -18,7 +18,6 @@ from RobustDIRLib.baselines.method import Method, find_method
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
-from RobustDIRLib.cohort.lock import Rank, locked
 from RobustDIRLib.cohort.plan import (
     MASKS,
     Evaluation,
@@ -46,6 +45,7 @@ from RobustDIRLib.cohort.workers import Event, Lost, work_through
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.registration.record import versions
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}(\.|$)")

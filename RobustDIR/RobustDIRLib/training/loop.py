@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.build import build_network, network_config
 from RobustDIRLib.networks.precision import autocast, uses_fp16
@@ -192,12 +193,12 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
     Yields:
         Records of kind `start`, `step`, `validation`, `checkpoint`, `stop` or `end`.
     Raises:
-        InputError: If the folder holds a run and `resume` is false, or a file it needs is missing or unfit.
+        InputError: If the folder holds a run and `resume` is false, another run is at work there, or a file it needs is
+            missing or unfit.
     """
-    with joined_processes() as process, StopRequest(folder / "stop") as stop:
-        if not resume and (folder / NAME).exists():
-            raise InputError(f"{folder} already holds a run: resume it, or name another folder")
-        folder.mkdir(parents=True, exist_ok=True)
+    if not resume and (folder / NAME).exists():
+        raise InputError(f"{folder} already holds a run: resume it, or name another folder")
+    with locked(folder, Rank.here()), joined_processes() as process, StopRequest(folder / "stop") as stop:
         for record in _steps(_trainer(config, folder, process, resume), folder, stop):
             if process.leads:
                 yield record

@@ -1,4 +1,4 @@
-"""One run at a time in the folder of an evaluation; the ranks of one run under `torchrun` share it.
+"""One run at a time in the folder of an evaluation or a training; the ranks of one run under `torchrun` share it.
 
 Every process at work keeps an entry, a small file that it touches again and again, in a hidden folder. It first writes
 its own and then looks at the others', so that of two that start together at least one sees the other. An entry whose
@@ -88,7 +88,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
     """Hold a folder for as long as a run is at work in it.
 
     Args:
-        folder: Of the evaluation.
+        folder: Of the run; made if needed.
         rank: This process.
     Yields:
         A folder for temporary files on the system's own disk; it is removed afterwards, by the next run at the latest.
@@ -96,7 +96,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
         InputError: If another run is at work there.
     """
     home = folder / HOME
-    scratch = Path(tempfile.mkdtemp(prefix="robustdir-evaluate-"))
+    scratch = Path(tempfile.mkdtemp(prefix="robustdir-"))
     entry = Entry(rank.run, rank.rank, socket.gethostname(), os.getpid(), _start_of(os.getpid()), str(scratch))
     path = home / f"{uuid.uuid4().hex}.json"
     over = threading.Event()

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 import RobustDIRLib
-from RobustDIRLib.cohort import lock
-from RobustDIRLib.cohort.lock import HOME, Entry, Rank, locked
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io import lock
+from RobustDIRLib.io.lock import HOME, Entry, Rank, locked
 
 LIBRARY = str(Path(RobustDIRLib.__file__).parents[1])
 HOLD = f"""
 import sys, time; sys.path.insert(0, {LIBRARY!r})
 from pathlib import Path
-from RobustDIRLib.cohort.lock import Rank, locked
+from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.errors import InputError
 try:
     with locked(Path(sys.argv[1]), Rank.alone()) as scratch:

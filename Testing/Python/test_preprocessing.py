@@ -14,6 +14,7 @@ from RobustDIRLib.registration.preprocessing import (
     automatic_spacing,
     check_hounsfield,
     find_preset,
+    inside,
     native_spacing,
     normalise,
     percentile_window,
@@ -105,13 +106,17 @@ class TestNormalise:
         array[2:5, 3:9, 4:20] = 7
         assert set(np.unique(normalise(Image(array, oblique_grid), GENERIC).array)) == {-1.0, 1.0}
 
-    def test_outside_the_mask_is_background_and_does_not_count(self, an_image):
-        inside = an_image.array > 0.4
-        bright_outside = np.where(inside, an_image.array, an_image.array + 50)
-        mask = Image(inside.astype(np.uint8), an_image.grid)
-        scaled = normalise(Image(bright_outside, an_image.grid), GENERIC, mask).array
-        assert (scaled[~inside] == BACKGROUND).all()
-        assert (scaled[inside].min(), scaled[inside].max()) == pytest.approx((-1, 1))
+    def test_what_lies_outside_the_mask_does_not_count(self, an_image):
+        held = an_image.array > 0.4
+        bright_outside = np.where(held, an_image.array, an_image.array + 50)
+        mask = Image(held.astype(np.uint8), an_image.grid)
+        scaled = normalise(Image(bright_outside, an_image.grid), GENERIC, mask)
+        assert (scaled.array[held].min(), scaled.array[held].max()) == pytest.approx((-1, 1))
+        assert scaled.array[~held] == pytest.approx(1)  # brighter than the window
+        blanked = inside(scaled, mask).array
+        assert (blanked[~held] == BACKGROUND).all()
+        np.testing.assert_array_equal(blanked[held], scaled.array[held])
+        assert inside(scaled, None) is scaled
 
 
 class TestResampling:

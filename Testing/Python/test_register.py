@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.registration.alignment import IDENTITY
+from RobustDIRLib.registration import register as register_file
+from RobustDIRLib.registration.alignment import IDENTITY, align
 from RobustDIRLib.registration.preprocessing import PRESETS, working_grid
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
@@ -157,8 +160,9 @@ class TestRepeat:
 
 
 class TestMasks:
-    def test_network_sees_background_outside_the_masks(self, fixed, moving):
-        seen = []
+    def test_the_alignment_looks_inside_the_masks_and_the_network_sees_whole_images(self, fixed, moving, monkeypatch):
+        seen, aligned = [], []
+        monkeypatch.setattr(register_file, "align", lambda *a: aligned.append(a[:2]) or align(*a))
 
         class Looking(Standin):
             def __call__(self, fixed, moving):
@@ -167,11 +171,22 @@ class TestMasks:
 
         masks = [Image((i.array > 0.3).astype(np.uint8), i.grid) for i in (fixed, moving)]
         register(fixed, moving, Looking(), options=AS_THEY_LIE, extras=PairExtras(*masks))
+        for given, mask, image in zip(aligned[0], masks, (fixed, moving), strict=True):
+            held = mask.array > 0
+            assert 0.05 < held.mean() < 0.8
+            assert (given.array[~held] == -1).all()
+            order = np.argsort(image.array[held])
+            assert (np.diff(given.array[held][order]) >= 0).all()
+            assert np.unique(given.array[held]).size > 100
         whole = Image(masks[0].array.astype(np.float32), fixed.grid)
         outside = resample(whole, working_grid(fixed.grid, PRESETS["generic"])).array == 0
+        assert np.unique(seen[0][0][0, 0].numpy()[outside]).size > 100
+        register(fixed, moving, Looking(), options=AS_THEY_LIE)
+        assert all(torch.equal(with_masks, without) for with_masks, without in zip(seen[0], seen.pop(1), strict=True))
+        register(fixed, moving, Looking(), options=replace(AS_THEY_LIE, blank_outside=True), extras=PairExtras(*masks))
         assert 0.2 < outside.mean() < 0.9
-        assert (seen[0][0][0, 0].numpy()[outside] == -1).all()
-        assert (seen[0][1] == -1).float().mean() > 0.2
+        assert (seen[1][0][0, 0].numpy()[outside] == -1).all()
+        assert (seen[1][1] == -1).float().mean() > 0.2
 
     def test_empty_mask_is_refused(self, fixed, moving):
         empty = Image(np.zeros(fixed.grid.shape, np.uint8), fixed.grid)

@@ -20,7 +20,7 @@ from RobustDIRLib.registration.checks import check_image
 from RobustDIRLib.registration.preprocessing import (
     Preset,
     find_preset,
-    intensity_window,
+    inside,
     native_spacing,
     normalise,
     prepare_mask,
@@ -48,7 +48,7 @@ class Aligned:
         preset: Of the pair.
         fixed_mask: Of the pair, on the fixed image's grid.
         moving_mask: Of the pair, on the moving image's grid.
-        fixed: In [-1, 1] on its original grid, background outside its mask.
+        fixed: In [-1, 1] on its original grid, whole.
         moving: The same.
         linear: Fixed point to moving point, mm, LPS.
     """
@@ -71,18 +71,19 @@ class Aligned:
         return self.preset.spacing or native_spacing(self.fixed.grid)
 
     def on_fixed_grid(self) -> tuple[Image, Image]:
-        """Both images on the working grid, the moving one through the linear alignment; masked."""
+        """Both images on the working grid, the moving one linearly aligned; background outside the masks."""
         grid = self.grid
-        return to_working_grid(self.fixed, grid), to_working_grid(self.moving, grid, self.linear.transform)
+        fixed, moving = inside(self.fixed, self.fixed_mask), inside(self.moving, self.moving_mask)
+        return to_working_grid(fixed, grid), to_working_grid(moving, grid, self.linear.transform)
 
     def in_own_frames(self) -> Frames:
-        """Both images each in its frame at the working spacing; not masked, as the masks go to the metric."""
+        """Both images each in its frame at the working spacing; the masks are for the metric."""
         # A moving image that covers far more space than the fixed one must not cost more than our own would take.
         own = replace(self.preset, spacing=max(self._spacing, native_spacing(self.moving.grid)))
         fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, own)
         return Frames(
-            to_working_grid(_scaled(self.pair.fixed, self.preset, self.fixed_mask), fixed_grid),
-            to_working_grid(_scaled(self.pair.moving, self.preset, self.moving_mask), moving_grid),
+            to_working_grid(self.fixed, fixed_grid),
+            to_working_grid(self.moving, moving_grid),
             _mask_on(self.fixed_mask, fixed_grid),
             _mask_on(self.moving_mask, moving_grid),
         )
@@ -112,16 +113,12 @@ def aligned(pair: Pair, threads: int) -> Aligned:
     fixed_mask = prepare_mask(pair.fixed_mask, pair.fixed, "fixed", _silent)
     moving_mask = prepare_mask(pair.moving_mask, pair.moving, "moving", _silent)
     fixed, moving = normalise(pair.fixed, preset, fixed_mask), normalise(pair.moving, preset, moving_mask)
-    return Aligned(pair, preset, fixed_mask, moving_mask, fixed, moving, align(fixed, moving).linear)
+    linear = align(inside(fixed, fixed_mask), inside(moving, moving_mask)).linear
+    return Aligned(pair, preset, fixed_mask, moving_mask, fixed, moving, linear)
 
 
 def _silent(sentence: str) -> None:
     """A word of warning that nobody is there to read."""
-
-
-def _scaled(image: Image, preset: Preset, mask: Image | None) -> Image:
-    """The image in [-1, 1] by what its mask holds, but whole: the mask goes to the metric."""
-    return normalise(image, replace(preset, window=intensity_window(image, preset, mask)))
 
 
 def _mask_on(mask: Image | None, grid: Grid) -> Image | None:

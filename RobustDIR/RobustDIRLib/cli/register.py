@@ -49,8 +49,11 @@ def _add_method(group: Any) -> None:
 
 
 def _add_extras(group: Any) -> None:
-    group.add_argument("--fixed-mask", metavar="FILE", help="where to look in FIXED, above 0 inside")
-    group.add_argument("--moving-mask", metavar="FILE", help="where to look in MOVING, above 0 inside")
+    group.add_argument("--fixed-mask", metavar="FILE", help="where the alignment looks in FIXED, above 0 inside")
+    group.add_argument("--moving-mask", metavar="FILE", help="where the alignment looks in MOVING, above 0 inside")
+    group.add_argument(
+        "--blank-outside", action="store_true", help="let the network, too, see nothing outside the masks"
+    )
     group.add_argument("--fixed-landmarks", metavar="FILE", help="points in FIXED, for the TRE; they guide nothing")
     group.add_argument("--moving-landmarks", metavar="FILE", help="the same places in MOVING, row by row")
     group.add_argument(
@@ -145,6 +148,7 @@ def _options(args: argparse.Namespace) -> RegistrationOptions:
         device=str(find_device(args.device)),
         threads=args.threads,
         memory_limit=None if limit is None else int(min(limit, 2**20) * _GIB),
+        blank_outside=args.blank_outside,
     )
 
 

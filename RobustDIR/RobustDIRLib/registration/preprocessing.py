@@ -132,21 +132,29 @@ def intensity_window(image: Image, preset: Preset, mask: Image | None = None) ->
 
 
 def normalise(image: Image, preset: Preset, mask: Image | None = None) -> Image:
-    """The image scaled to [-1, 1] by the preset and clipped; outside the mask it is background.
+    """The image scaled to [-1, 1] by the preset and clipped.
 
     Args:
         image: Fixed or moving image; each is scaled by itself.
         preset: Gives the window.
-        mask: On the image's grid, above zero inside.
+        mask: On the image's grid, above zero inside; only what it holds counts for percentiles.
     """
     low, high = intensity_window(image, preset, mask)
     scaled = np.clip(image.array.astype(np.float32), low, high)
     scaled -= low
     scaled *= 2 / max(high - low, np.finfo(np.float32).tiny)
     scaled -= 1
-    if mask is not None:
-        scaled[~(mask.array > 0)] = BACKGROUND
     return replace(image, array=scaled)
+
+
+def inside(image: Image, mask: Image | None) -> Image:
+    """A scaled image with background outside the mask, for the linear alignment.
+
+    The network sees whole images: a CT blanked outside the lungs loses the chest wall, which is what guides it there.
+    """
+    if mask is None:
+        return image
+    return replace(image, array=np.where(mask.array > 0, image.array, np.float32(BACKGROUND)))
 
 
 def check_hounsfield(image: Image, name: str, preset: Preset, warn: Warn) -> None:

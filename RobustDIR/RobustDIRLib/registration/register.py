@@ -25,6 +25,7 @@ from RobustDIRLib.registration.preprocessing import (
     Warn,
     check_hounsfield,
     find_preset,
+    inside,
     normalise,
     prepare_mask,
     to_working_grid,
@@ -59,6 +60,7 @@ class _Setting:
     extras: PairExtras
     grid: Grid
     device: torch.device
+    blank_outside: bool
 
 
 class _Journal:
@@ -121,7 +123,7 @@ def register(
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, _budget(options, network, device), journal.warn)
         try:
-            setting = _Setting(options.alignment, preset, extras, grid, device)
+            setting = _Setting(options.alignment, preset, extras, grid, device, options.blank_outside)
             result = _run(fixed, moving, network, setting, journal)
         except (MemoryError, RuntimeError) as error:
             if not devices.ran_out_of_memory(error):
@@ -156,15 +158,15 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
     with journal.stage("normalise"):
         fixed_mask = prepare_mask(extras.fixed_mask, fixed, "fixed", journal.warn)
         moving_mask = prepare_mask(extras.moving_mask, moving, "moving", journal.warn)
-        scaled_fixed, scaled_moving = normalise(fixed, preset, fixed_mask), normalise(moving, preset, moving_mask)
+        counting = (fixed_mask, moving_mask) if setting.blank_outside else (None, None)
+        scaled_fixed, scaled_moving = (normalise(i, preset, m) for i, m in zip((fixed, moving), counting, strict=True))
     with journal.stage("align"):
-        alignment = align(scaled_fixed, scaled_moving, setting.alignment)
+        looked_at = inside(scaled_fixed, fixed_mask), inside(scaled_moving, moving_mask)
+        alignment = align(*looked_at, setting.alignment)
         _warn_of_little_overlap(alignment, journal.warn)
-        pair = (
-            to_working_grid(scaled_fixed, grid),
-            to_working_grid(scaled_moving, grid, alignment.transform),
-        )
-        del scaled_fixed, scaled_moving
+        shown = looked_at if setting.blank_outside else (scaled_fixed, scaled_moving)
+        pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
+        del scaled_fixed, scaled_moving, looked_at, shown
     with journal.stage("network"):
         composed = ComposedTransform(alignment.linear, run_network(network, *pair, setting.device), grid)
         del pair

@@ -26,6 +26,7 @@ class RegistrationOptions:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`: where the network runs.
         threads: Of torch and SimpleITK; None leaves them as they are. Results repeat for equal numbers of threads.
         memory_limit: Bytes of main memory to keep to; None for what is free.
+        blank_outside: Whether the network, too, sees nothing outside the masks, and percentiles are taken inside.
     """
 
     preset: str = "generic"
@@ -33,6 +34,7 @@ class RegistrationOptions:
     device: str = "auto"
     threads: int | None = None
     memory_limit: int | None = None
+    blank_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class PairExtras:
     """What may come with the two images.
 
     Attributes:
-        fixed_mask: Where to look in the fixed image, above 0 inside.
+        fixed_mask: Where the alignment looks in the fixed image, above 0 inside.
         moving_mask: The same for the moving image.
         fixed_landmarks: Points in the fixed image, for TRE alone: they do not guide the registration.
         moving_landmarks: The same places in the moving image, in the same order.

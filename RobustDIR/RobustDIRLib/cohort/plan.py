@@ -21,8 +21,7 @@ from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import written_atomically
 
 FORMAT = "robustdir-evaluation-1"
-# What the masks of a data set are for: similarity is measured inside; methods look inside, too; nothing. By default
-# methods see whole images: blanked outside the lungs, two CT lose what guides a network there.
+# What the masks of a data set are for: similarity is measured inside; methods get them, too; nothing.
 MASKS = ("measure", "use", "ignore")
 
 

@@ -60,7 +60,7 @@ def _add_what(group: Any) -> None:
     group.add_argument(
         "--masks", default="measure", metavar="WHAT",
         help="what the data set's masks are for: measure (default; similarity is measured inside, methods see whole "
-        "images), use (methods look inside, too) or ignore",
+        "images), use (methods get them, too) or ignore",
     )  # fmt: skip
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of random perturbations (default: 0)")
     group.add_argument(

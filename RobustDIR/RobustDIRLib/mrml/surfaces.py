@@ -13,8 +13,8 @@ import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
 
-from RobustDIRLib.geometry import Array, Grid
-from RobustDIRLib.mrml.geometry import ijk_to_ras, moved
+from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
+from RobustDIRLib.mrml.geometry import moved
 
 _POINTS = 1 << 14  # that a bent transform takes in about 20 ms
 _TRIANGLES = 1 << 17  # sorted in about 20 ms
@@ -34,13 +34,11 @@ def fill_surface(array: NDArray[Any], value: int, surface: Any, to_world: Any, g
     if not len(triangles):
         return
     points = np.empty((surface.GetNumberOfPoints(), 3))
-    to_ijk = vtk.vtkGeneralTransform()
-    to_ijk.PostMultiply()
-    to_ijk.Concatenate(to_world)
-    to_ijk.Concatenate(_inverse(ijk_to_ras(grid)))
     own = vtk_to_numpy(surface.GetPoints().GetData())
     for start in range(0, len(points), _POINTS):
-        points[start : start + _POINTS] = moved(to_ijk, own[start : start + _POINTS])
+        part = slice(start, start + _POINTS)
+        world = swap_lps_ras(moved(to_world, own[part]))
+        points[part] = grid.voxels_from_points(world)[:, ::-1]  # VTK's order: x, y, z
         yield
     lowest, highest = np.empty(len(triangles)), np.empty(len(triangles))
     for start in range(0, len(triangles), _TRIANGLES):
@@ -70,12 +68,6 @@ def _triangles(surface: Any) -> NDArray[np.integer]:
         cut.Update()
         cells = cut.GetOutput().GetPolys()
     return np.asarray(vtk_to_numpy(cells.GetConnectivityArray())).reshape(-1, 3)
-
-
-def _inverse(matrix: Any) -> Any:
-    inverse = vtk.vtkMatrix4x4()
-    vtk.vtkMatrix4x4.Invert(matrix, inverse)
-    return inverse
 
 
 def _slice_mask(points: Array, triangles: NDArray[np.integer], z: int, grid: Grid) -> NDArray[np.bool_]:

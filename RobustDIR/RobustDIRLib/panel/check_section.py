@@ -182,11 +182,12 @@ class CheckSection(Section):
         self.ui.reportButton.enabled = self.panel.run.last_folder is not None and not self._background.busy
 
     def _fill_judgements(self) -> None:
+        before = checking.before_figures(self.measured)
         rows = [
             [
                 _TITLES.get(one.criterion.name, one.criterion.title),
-                checking.before_text(one.criterion.name, one.criterion.unit, self.measured),
-                checking.figure_text(one.figure, one.criterion.unit),
+                checking.value_text(before.get(one.criterion.name), one.criterion.unit),
+                checking.value_text(one.figure.value, one.criterion.unit),
                 _limit(one),
                 f"{one.verdict.symbol} {_VERDICTS[one.verdict]}",
             ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.run_figures import TRE_FIGURES, Figure, figures_of, tre_spread
+from RobustDIRLib.evaluation.run_figures import figures_of, tre_spread
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances
 
 Array = NDArray[np.float64]
@@ -76,15 +76,8 @@ def measures(
 
 
 def _tre(rows: Sequence[LandmarkError]) -> dict[str, Any]:
-    before, after = tre_spread([row.before for row in rows]), tre_spread([row.after for row in rows])
-    return {
-        "count": len(rows),
-        "before_mean_mm": before["tre_mean_mm"],
-        "before_median_mm": before["tre_median_mm"],
-        "after_mean_mm": after["tre_mean_mm"],
-        "after_median_mm": after["tre_median_mm"],
-        "landmarks": [{"name": row.name, "before_mm": row.before, "after_mm": row.after} for row in rows],
-    }
+    landmarks = [{"name": row.name, "before_mm": row.before, "after_mm": row.after} for row in rows]
+    return {"count": len(rows), "landmarks": landmarks}
 
 
 def judged(measured: Mapping[str, Any], tolerances: Tolerances, voxel_mm: float) -> tuple[Judgement, ...]:
@@ -98,33 +91,27 @@ def judged(measured: Mapping[str, Any], tolerances: Tolerances, voxel_mm: float)
     return tolerances.judge_all(figures_of(measured), voxel_mm)
 
 
-def figure_text(figure: Figure, unit: str) -> str:
+def value_text(value: float | None, unit: str) -> str:
     """A figure for people; a dash where there is none."""
-    if figure.value is None:
+    if value is None:
         return "–"
-    return f"{figure.value:.3g}{f' {unit}' if unit else ''}"
+    return f"{value:.3g}{f' {unit}' if unit else ''}"
 
 
-def before_text(name: str, unit: str, measured: Mapping[str, Any]) -> str:
-    """The same figure before the registration, where there is one; a dash where there is none.
+def before_figures(measured: Mapping[str, Any]) -> dict[str, float]:
+    """The figures before the registration, by the criteria's names; those that there are.
 
     Args:
-        name: Of the criterion.
-        unit: Its unit.
         measured: What `measures` gave.
     """
-    return figure_text(Figure(_before(name, measured), "none before"), unit)
-
-
-def _before(name: str, measured: Mapping[str, Any]) -> float | None:
     tre = measured.get("tre")
-    if name in TRE_FIGURES and tre:
-        return tre_spread([row["before_mm"] for row in tre["landmarks"]])[name]
-    if name not in _WORST_BEFORE:
-        return None
-    key, worst = _WORST_BEFORE[name]
+    figures = tre_spread([row["before_mm"] for row in tre["landmarks"]]) if tre else {}
     labels = [row for each in measured.get("dice") or [] for row in each["labels"]]
-    return worst((row[key] for row in labels if row.get(key) is not None), default=None)
+    for name, (key, worst) in _WORST_BEFORE.items():
+        values = [row[key] for row in labels if row.get(key) is not None]
+        if values:
+            figures[name] = worst(values)
+    return figures
 
 
 def write_csv(

@@ -165,8 +165,9 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
         alignment = align(*looked_at, setting.alignment)
         _warn_of_little_overlap(alignment, journal.warn)
         shown = looked_at if setting.blank_outside else (scaled_fixed, scaled_moving)
+        del scaled_fixed, scaled_moving, looked_at
         pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
-        del scaled_fixed, scaled_moving, looked_at, shown
+        del shown
     with journal.stage("network"):
         composed = ComposedTransform(alignment.linear, run_network(network, *pair, setting.device), grid)
         del pair

@@ -15,6 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 _LPS_RAS = np.array([-1.0, -1.0, 1.0])
+# Distance in voxels by which a corner of a volume may move when its axes are made rectangular: rounding of headers.
+_ROUNDING = 0.1
+# What may be left of axes' products beyond that, where a grid is made from a direction that should be orthonormal.
+_ORTHONORMAL = 1e-4
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -27,6 +31,12 @@ def swap_lps_ras(vectors: ArrayLike) -> Array:
     return np.asarray(vectors, dtype=np.float64) * _LPS_RAS
 
 
+def nearest_rotation(axes: Array) -> Array:
+    """The orthonormal matrix `(3, 3)`, with or without a mirror, that is closest to axes as they are, by columns."""
+    left, _, right = np.linalg.svd(axes)
+    return np.asarray(left @ right)
+
+
 @dataclass(frozen=True)
 class Grid:
     """A regular grid of voxels in space: `point = origin + direction @ (spacing * index)`.
@@ -37,7 +47,8 @@ class Grid:
         origin: Centre of the first voxel, mm, LPS, components x, y, z.
         direction: Orthonormal 3x3 matrix by rows; column k is where index axis k (x, y, z) points in LPS.
     Raises:
-        ValueError: If a side is not positive, a spacing is not positive and finite, or the direction is singular.
+        ValueError: If a side is not positive, a spacing is not positive and finite, an origin is not finite, or the
+            direction is not orthonormal within rounding, of which it is rid: see `rectangular` for any matrix.
     """
 
     shape: tuple[int, int, int]
@@ -55,8 +66,14 @@ class Grid:
             raise ValueError(f"a grid needs three sides of at least one voxel, not {self.shape}")
         if not all(np.isfinite(self.spacing)) or min(self.spacing) <= 0:
             raise ValueError(f"voxel spacing must be positive and finite, not {self.spacing}")
-        if not np.isfinite(direction).all() or abs(np.linalg.det(direction)) < 1e-6:
-            raise ValueError(f"the direction matrix must be invertible, not {self.direction}")
+        if not all(np.isfinite(self.origin)):
+            raise ValueError(f"the origin must be finite, not {self.origin}")
+        off = np.abs(direction.T @ direction - np.eye(3)).max()
+        if not off <= _ORTHONORMAL:
+            raise ValueError(f"the axes must be of unit length and at right angles, not {self.direction}")
+        if off > 1e-12:
+            nearest = nearest_rotation(direction)
+            object.__setattr__(self, "direction", tuple(tuple(float(d) for d in row) for row in nearest))
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -122,3 +139,31 @@ class Grid:
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
         apart = self.voxels_from_points(other.points_from_voxels(corners)) - corners
         return bool(np.abs(apart).max() <= tolerance)
+
+
+def rectangular(shape: tuple[int, int, int], matrix: ArrayLike) -> tuple[Grid, float]:
+    """The grid that a file or a node means whose axes are at right angles but for rounding: one rule for all of them.
+
+    Args:
+        shape: Voxels along z, y, x.
+        matrix: Shape `(3, 4)` or `(4, 4)`; takes indices x, y, z to mm, LPS. Spacing is the length of its columns.
+    Returns:
+        The grid, its first voxel and its spacing as they were, and by how many voxels a corner has moved at most.
+    Raises:
+        ValueError: If a number is not finite, a column has no length, two are parallel, or a corner would move by more
+            than a tenth of a voxel: such axes are skewed, and no grid can hold them.
+    """
+    matrix = np.asarray(matrix, dtype=np.float64)[:3]
+    spacing = np.linalg.norm(matrix[:, :3], axis=0)
+    if not np.isfinite(matrix).all() or spacing.min() <= 0:
+        listed = ", ".join(f"{s:g}" for s in spacing)
+        raise ValueError(f"a voxel spacing that is not positive ({listed} mm), or an origin that is not finite")
+    axes = matrix[:, :3] / spacing
+    direction = nearest_rotation(axes)
+    reach = np.array(shape[::-1]) - 1
+    corners = np.array(np.meshgrid(*[(0, n) for n in reach], indexing="ij"), dtype=np.float64).reshape(3, -1)
+    off = direction.T @ ((axes - direction) * spacing) @ corners
+    moved = float(np.abs(off / spacing[:, None]).max())
+    if moved > _ROUNDING:
+        raise ValueError(f"skewed axes (a corner is {moved:.2f} voxels off a rectangular grid)")
+    return Grid(shape, tuple(spacing), tuple(matrix[:, 3]), tuple(map(tuple, direction))), moved

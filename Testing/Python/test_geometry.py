@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.geometry import Grid, rectangular, swap_lps_ras
 from RobustDIRLib.io.images import set_geometry
 
 
@@ -137,9 +137,59 @@ def test_swap_lps_ras_turns_x_and_y_and_undoes_itself():
         {"spacing": (1, 0, 1)},
         {"spacing": (1, -2, 1)},
         {"spacing": (1, float("nan"), 1)},
+        {"origin": (1, 2, float("inf"))},
         {"direction": ((1, 0, 0), (1, 0, 0), (0, 0, 1))},
+        {"direction": ((1, 0, 0), (0, 2, 0), (0, 0, 1))},
+        {"direction": ((1, 0.01, 0), (0, 1, 0), (0, 0, 1))},
+        {"direction": ((1, 0, 0), (0, float("nan"), 0), (0, 0, 1))},
     ],
 )
 def test_impossible_grids_are_refused(broken):
     with pytest.raises(ValueError):
         Grid(**{"shape": (4, 5, 6), **broken})
+
+
+def matrix_of(grid: Grid) -> np.ndarray:
+    """Indices x, y, z to mm, LPS, `(3, 4)`."""
+    return np.column_stack([grid.array_to_mm[:, ::-1], grid.origin])
+
+
+def test_a_direction_rounded_to_float32_is_made_orthonormal(oblique_grid):
+    rounded = np.float32(oblique_grid.direction).astype(float)
+    assert np.abs(rounded.T @ rounded - np.eye(3)).max() > 1e-9
+    direction = np.array(Grid(oblique_grid.shape, direction=tuple(map(tuple, rounded))).direction)
+    np.testing.assert_allclose(direction.T @ direction, np.eye(3), atol=1e-14)
+    np.testing.assert_allclose(direction, oblique_grid.direction, atol=1e-6)
+
+
+@pytest.mark.parametrize("mirror", [1, -1])
+def test_rectangular_gives_back_the_grid_of_its_matrix(oblique_grid, mirror):
+    flipped = np.array(oblique_grid.direction) * [1, 1, mirror]
+    grid = Grid(oblique_grid.shape, oblique_grid.spacing, oblique_grid.origin, tuple(map(tuple, flipped)))
+    found, moved = rectangular(grid.shape, matrix_of(grid))
+    assert found.close_to(grid, tolerance=1e-9)
+    assert moved < 1e-9
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slightly_skewed_axes_become_rectangular_and_beyond_a_tenth_of_a_voxel_are_refused(oblique_grid, axis):
+    """The lean is measured at the corner that is furthest, in voxels, so that large volumes allow less of it."""
+    skewed = matrix_of(oblique_grid)
+    skewed[:, axis] += 0.002 * skewed[:, (axis + 1) % 3]
+    found, moved = rectangular(oblique_grid.shape, skewed)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(oblique_grid.shape) - 1)
+    before = corners[:, ::-1] @ skewed[:, :3].T + skewed[:, 3]
+    apart = np.abs(found.voxels_from_points(before) - corners).max()
+    assert 0.01 < apart < 0.1
+    assert moved == pytest.approx(apart, rel=1e-6)
+    with pytest.raises(ValueError, match="skewed axes"):
+        rectangular(tuple(20 * n for n in oblique_grid.shape), skewed)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_rectangular_refuses_columns_that_are_no_axis(oblique_grid, column, value):
+    matrix = matrix_of(oblique_grid)
+    matrix[:, column] *= value
+    with pytest.raises(ValueError, match="spacing"):
+        rectangular(oblique_grid.shape, matrix)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.free_memory import available_memory
 from RobustDIRLib.registration.preprocessing import Preset, Warn, working_grid
 
 # Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it, for networks that
@@ -21,6 +20,8 @@ BYTES_PER_MOVING_VOXEL = 16
 COARSEST = 2.0
 _STEPS = (1.0, 1.25, 1.5, 1.75, COARSEST)
 _GIB = 2**30
+
+__all__ = ["BYTES_PER_VOXEL", "Budget", "Forecast", "available_memory", "fitting_grid", "forecast"]
 
 
 @dataclass(frozen=True)
@@ -54,41 +55,6 @@ class Forecast:
     def __str__(self) -> str:
         free = "an unknown amount" if self.available is None else f"{self.available / _GIB:.2f} GiB"
         return f"{self.needed / _GIB:.2f} GiB of {self.where} ({free} free)"
-
-
-def available_memory() -> int | None:
-    """Bytes of main memory free for this process, or None where the system does not say."""
-    figures = [n for n in (_linux_available(), _cgroup_available(), _sysconf_available()) if n is not None]
-    return min(figures, default=None)
-
-
-def _linux_available(path: str = "/proc/meminfo") -> int | None:
-    try:
-        lines = Path(path).read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _cgroup_available(folder: str = "/sys/fs/cgroup") -> int | None:
-    """What a container's limit leaves; cached file pages count as free."""
-    try:
-        limit = int(Path(folder, "memory.max").read_text(encoding="ascii"))
-        used = int(Path(folder, "memory.current").read_text(encoding="ascii"))
-        stat = dict(line.split() for line in Path(folder, "memory.stat").read_text(encoding="ascii").splitlines())
-    except (OSError, ValueError):
-        return None
-    return max(limit - used + int(stat.get("inactive_file", 0)), 0)
-
-
-def _sysconf_available() -> int | None:
-    """Free pages where the system counts them but has no /proc (BSD); None on macOS and Windows."""
-    if Path("/proc/meminfo").exists():
-        return None
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def forecast(working: Grid, fixed: Grid, moving: Grid, budget: Budget) -> tuple[Forecast, ...]:

@@ -75,6 +75,12 @@ class Grid:
             nearest = nearest_rotation(direction)
             object.__setattr__(self, "direction", tuple(tuple(float(d) for d in row) for row in nearest))
 
+    def __getstate__(self) -> dict[str, object]:
+        """The fields alone: a matrix kept by a grid that was used comes back with another layout in memory than a new
+        one has, its products differ in the last bit, and the optimisers of a registration make millimetres of that.
+        """
+        return {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
+
     @property
     def size(self) -> tuple[int, int, int]:
         """Voxels along x, y, z, as ITK counts them."""
@@ -84,7 +90,7 @@ class Grid:
     @cached_property
     def array_to_mm(self) -> Array:
         """Matrix `(3, 3)` that takes a step in voxels, components z, y, x, to a step in mm, components x, y, z, LPS."""
-        return (np.asarray(self.direction) * np.asarray(self.spacing))[:, ::-1]
+        return np.ascontiguousarray((np.asarray(self.direction) * np.asarray(self.spacing))[:, ::-1])
 
     @cached_property
     def mm_to_array(self) -> Array:

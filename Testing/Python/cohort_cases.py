@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -149,8 +150,8 @@ def find_method(name: str, device: str = "auto"):
 
 
 def measured_here(method, pair: Pair, threads: int):
-    """A stand-in for `timing.measured` without a process of its own."""
-    return method.register(pair, threads), Cost(0.25, 0.5, 2**28)
+    """A stand-in for `timing.measured` without a process of its own; the pair is pickled, as it would be for one."""
+    return method.register(pickle.loads(pickle.dumps(pair)), threads), Cost(0.25, 0.5, 2**28)
 
 
 def work_through_here(tasks, jobs, settings, scratch, told) -> None:

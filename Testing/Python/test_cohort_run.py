@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import cohort_cases as cases
+from RobustDIRLib.baselines.starts import Linear
 from RobustDIRLib.cohort import run as running
 from RobustDIRLib.cohort.conditions import Perturbations
 from RobustDIRLib.cohort.results import Condition, Key
@@ -100,6 +101,42 @@ class TestNumbers:
         evaluating("still", threads=2)
         row = table("pairs.csv")[0]
         assert [float(row[name]) for name in ("wall_s", "cpu_s", "peak_gib", "threads")] == [0.25, 0.5, 0.25, 2]
+
+
+class TestOrder:
+    """Nothing that ran before in the process changes what a method finds: the images lie at unlike oblique angles."""
+
+    @pytest.fixture
+    def found(self, monkeypatch):
+        """The linear alignment's transforms, and points of both grids, to the last bit, in the order of the cases."""
+        parameters = []
+
+        class Recording(Linear):
+            def register(self, pair, threads):
+                outcome = super().register(pair, threads)
+                voxels = np.random.default_rng(0).uniform(0, 15, (100, 3))
+                points = [g.points_from_voxels(v).tolist() for g in (pair.fixed.grid, pair.moving.grid) for v in voxels]
+                parameters.append((outcome.transform.GetParameters(), points))
+                return outcome
+
+        monkeypatch.setitem(cases.METHODS, "linear", Recording())
+        return parameters
+
+    def values(self, table):
+        timed = ("wall_s", "cpu_s", "peak_gib", "reason")
+        rows = [row for row in table("pairs.csv") if row["method"] == "linear"]
+        return [{name: cell for name, cell in row.items() if name not in timed} for row in rows]
+
+    @pytest.mark.parametrize("runs", [["still,linear"], ["good,still,linear"], ["still", "still,linear"]])
+    def test_figures_are_the_same_alone_and_after_others(self, found, evaluating, table, tmp_path, runs):
+        evaluating("linear", limit=2)
+        alone, values = list(found), self.values(table)
+        shutil.rmtree(tmp_path / "out")
+        found.clear()
+        for methods in runs:
+            evaluating(*methods.split(","), limit=2)
+        assert found == alone
+        assert self.values(table) == values
 
 
 class TestResuming:

@@ -22,6 +22,7 @@ REQUIRED = {
     "torch": "torch",
     "SimpleITK": "SimpleITK",
     "nibabel": "nibabel",
+    "pydicom": "pydicom",
     "numpy": "numpy",
     "scipy": "scipy",
     "scikit-image": "skimage",

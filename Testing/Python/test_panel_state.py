@@ -19,7 +19,7 @@ import sys
 sys.path[:0] = [{str(ROOT / "Testing")!r}, {str(ROOT / "RobustDIR")!r}]
 from SlicerHeadless import desktop
 desktop.start()
-MISSING = ("torch", "nibabel", "skimage", "scipy", "SimpleITK")
+MISSING = ("torch", "nibabel", "pydicom", "skimage", "scipy", "SimpleITK")
 class Nothing:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in MISSING:
@@ -35,7 +35,9 @@ print(sorted(set(MISSING) & set(sys.modules)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     strip, status, buttons, loaded = done.stdout.strip().splitlines()[-4:]
-    assert strip.startswith("Missing: torch, scipy, SimpleITK, nibabel, scikit-image. PyTorch comes with the extension")
+    assert strip.startswith(
+        "Missing: torch, scipy, SimpleITK, nibabel, pydicom, scikit-image. PyTorch comes with the extension"
+    )
     assert status == "Some Python packages are missing; see the top of this panel."
     assert buttons == "False False False"
     assert loaded == "[]"

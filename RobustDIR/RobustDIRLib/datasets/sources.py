@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.io import dicom
 from RobustDIRLib.io.files import existing_file, quiet_itk, read_text
 from RobustDIRLib.io.images import Image, read_image, read_labels, sitk_grid
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
@@ -172,7 +173,7 @@ class VoxelLandmarkFile:
 
 def _header_grid(path: Path) -> Grid | None:
     """Grid of a 3D file by its header, or None where only reading it can tell."""
-    if not path.is_file():
+    if not path.is_file() or dicom.is_dicom(path):
         return None
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))

@@ -1,138 +1,180 @@
-"""One DICOM series from a folder, with its slices where their headers say."""
+"""One DICOM volume from a folder or a file, every voxel where its header says and with the value that it stands for."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array
-from RobustDIRLib.io.files import last_line, quiet_itk
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.dicom_frames import Frame, frames_of
+from RobustDIRLib.io.dicom_headers import (
+    CONTOURS,
+    DIRECTORY,
+    SEGMENTATIONS,
+    Dataset,
+    frame_count,
+    headers_in,
+    holds_pixels,
+    is_dicom,
+    kind_of,
+    named,
+    quiet_pydicom,
+    read_header,
+)
+from RobustDIRLib.io.dicom_pixels import stored_pixels, values_of, without_padding
+from RobustDIRLib.io.dicom_stack import placed
+
+__all__ = ["is_dicom", "read_file", "read_series"]
+
+_PHILIPS_SCALE = (
+    0x2005,
+    0x100E,
+)  # private: stored numbers by it are comparable across series, not values by the standard
 
 _log = logging.getLogger(__name__)
 
-_POSITION, _ORIENTATION, _MODALITY, _DESCRIPTION = "0020|0032", "0020|0037", "0008|0060", "0008|103e"
-# Relative to the usual distance of slices: beyond the first a volume is refused, beyond the second the user is told.
-_REFUSED, _TOLD = 0.1, 0.01
+_LISTED = 10  # series in a message
 
 
-def read_series(folder: Path) -> sitk.Image:
+def read_series(folder: Path) -> tuple[NDArray[Any], Grid]:
     """The one image series in a DICOM folder.
 
     Args:
-        folder: Holds the slices themselves; folders in it are not searched.
+        folder: Holds the slices themselves, or one multi-frame file; folders in it are not searched.
     Returns:
-        The volume as SimpleITK reads it, pixels rescaled to their unit (HU).
+        Values `(z, y, x)` in their unit (HU, Gy), and the grid; slices ascend along the normal of row and column.
     Raises:
         InputError: If there is no series or several, slices are missing, doubled, tilted or irregularly spaced, or
             the pixels cannot be read.
     """
-    with quiet_itk():
-        files = _files_of_only_series(folder)
-        _check_slices(folder, files)
-        reader = sitk.ImageSeriesReader()
-        reader.SetFileNames(files)
-        try:
-            return reader.Execute()
-        except RuntimeError as error:
-            raise InputError(
-                f"{folder} holds a DICOM series that cannot be read ({last_line(error)}); export it again."
-            ) from error
+    with quiet_pydicom():
+        headers = headers_in(folder)
+        images = {p: h for p, h in headers.items() if holds_pixels(h) and kind_of(h) not in SEGMENTATIONS}
+        if not images:
+            raise InputError(_nothing_in(folder, headers))
+        return _volume(folder, _without_copies(folder, _only_series(folder, images)))
 
 
-def _files_of_only_series(folder: Path) -> list[str]:
-    series = {uid: list(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) for uid in _series(folder)}
-    if not series:
-        raise InputError(f"{folder} holds no DICOM images; give the folder in which the slices themselves lie.")
-    if len(series) > 1:
-        headers = {uid: _header(files[0]) for uid, files in series.items()}
-        listed = "; ".join(
-            f"{uid} ({_tag(headers[uid], _MODALITY)} {_tag(headers[uid], _DESCRIPTION)}, {len(series[uid])} slices)"
-            for uid in series
+def read_file(path: Path) -> tuple[NDArray[Any], Grid]:
+    """The volume in one multi-frame DICOM file, as `read_series` gives it.
+
+    Raises:
+        InputError: If it holds a single slice or no image, or `read_series` would refuse it.
+    """
+    with quiet_pydicom():
+        header = read_header(path)
+        _refuse_other_kinds(path, header)
+        if frame_count(header) == 1 and not header.get("PerFrameFunctionalGroupsSequence"):
+            raise InputError(f"{path} is one slice; give a 3D volume (a DICOM series by its folder, {path.parent}).")
+        return _volume(path, {path: header})
+
+
+def _refuse_other_kinds(path: Path, header: Dataset) -> None:
+    kind = kind_of(header)
+    if kind == DIRECTORY:
+        raise InputError(
+            f"{path} is an index (DICOMDIR) of files; give the folder in which the slices of a series lie."
         )
+    if kind in SEGMENTATIONS:
+        raise InputError(f"{path} is a DICOM segmentation; give it as labels or as a mask, and an image here.")
+    if kind == CONTOURS or not holds_pixels(header):
+        raise InputError(f"{path} is a DICOM object without pixels ({named(header)}); give an image.")
+
+
+def _nothing_in(folder: Path, headers: dict[Path, Dataset]) -> str:
+    """Why there is nothing to read, with the folders in it that hold images."""
+    inner = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    holding = [p.name for p in inner if any(is_dicom(f) for f in list(_files(p))[:5])]
+    if holding:
+        listed = ", ".join(holding[:10]) + (", ..." if len(holding) > 10 else "")
+        return f"{folder} holds no DICOM images itself; give the folder in it that holds the series ({listed})."
+    kinds = sorted({named(header) for header in headers.values()})
+    beside = f", only {', '.join(kinds)}" if kinds else ""
+    return f"{folder} holds no DICOM images{beside}; give the folder in which the slices themselves lie."
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+
+
+def _only_series(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Dataset]:
+    series: dict[str, dict[Path, Dataset]] = {}
+    for path, header in headers.items():
+        series.setdefault(str(header.get("SeriesInstanceUID") or "without a UID"), {})[path] = header
+    if len(series) > 1:
+        listed = "; ".join(
+            f"{uid} ({named(next(iter(files.values())))}, {sum(map(frame_count, files.values()))} slices)"
+            for uid, files in list(series.items())[:_LISTED]
+        ) + ("; ..." if len(series) > _LISTED else "")
         raise InputError(f"{folder} holds {len(series)} DICOM series, give the wanted one its own folder: {listed}.")
     return next(iter(series.values()))
 
 
-def _series(folder: Path) -> tuple[str, ...]:
-    """The series with pixels; contours, plans and reports that lie beside a scan are none to GDCM."""
-    try:
-        return tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
-    except RuntimeError as error:
-        raise InputError(f"{folder} cannot be searched for DICOM ({last_line(error)}); check the folder.") from error
+def _without_copies(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Dataset]:
+    """The files without second copies of one and the same object."""
+    by_uid: dict[str, Path] = {}
+    kept: dict[Path, Dataset] = {}
+    for path, header in headers.items():
+        uid = str(header.get("SOPInstanceUID") or path)
+        first = by_uid.setdefault(uid, path)
+        if first == path:
+            kept[path] = header
+        elif not np.array_equal(stored_pixels(first), stored_pixels(path)):
+            raise InputError(
+                f"{folder} holds two slices of one identity (SOP Instance UID) and other pixels, {first.name} and "
+                f"{path.name}; remove the wrong one."
+            )
+    if len(kept) < len(headers):
+        _log.warning("%s: %d files are copies of others; they were passed over.", folder, len(headers) - len(kept))
+    return kept
 
 
-def _header(file: str) -> sitk.ImageFileReader:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(file)
-    reader.SetImageIO("GDCMImageIO")
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{file} cannot be read as a DICOM image ({last_line(error)}); export it again.") from error
-    return reader
-
-
-def _tag(header: sitk.ImageFileReader, tag: str) -> str:
-    return header.GetMetaData(tag).strip() if header.HasMetaDataKey(tag) else ""
-
-
-def _numbers(header: sitk.ImageFileReader, tag: str) -> Array:
-    try:
-        return np.array([float(part) for part in _tag(header, tag).split("\\")])
-    except ValueError:
-        return np.empty(0)
-
-
-def _check_slices(folder: Path, files: list[str]) -> None:
-    """Refuses a series whose slices do not lie on one regular grid, which ITK would read as if they did."""
-    if len(files) == 1:
-        return  # one slice or an enhanced multi-frame file: its geometry is its own
-    headers = [_header(file) for file in files]
-    positions = [_numbers(header, _POSITION) for header in headers]
-    orientations = [_numbers(header, _ORIENTATION) for header in headers]
-    lacking = sum(len(p) != 3 or len(o) != 6 for p, o in zip(positions, orientations, strict=True))
-    if lacking:
-        raise InputError(
-            f"{folder} has {lacking} DICOM slices without position or orientation; export it again as a volume."
+def _volume(where: Path, headers: dict[Path, Dataset]) -> tuple[NDArray[Any], Grid]:
+    frames = [frame for path, header in headers.items() for frame in frames_of(path, header)]
+    frames, grid = placed(where, frames)
+    if len({str(header.get(_PHILIPS_SCALE)) for header in headers.values()}) > 1:
+        _log.warning(
+            "%s: the scanner scaled its slices differently (Philips scale slope); check their brightness.", where
         )
-    turned = np.abs(np.array(orientations) - orientations[0]).max(axis=1) > 1e-3
-    if turned.any():
-        raise InputError(
-            f"{folder} holds slices of different orientation ({turned.sum()} of {len(files)} differ from the first, a "
-            "localizer perhaps); give each volume its own folder."
-        )
-    _check_positions(folder, np.array(positions), orientations[0])
+    return _filled(where, frames, grid.shape), grid
 
 
-def _check_positions(folder: Path, positions: Array, orientation: Array) -> None:
-    """Checks the distances of slices along their normal, and that none slides sideways, positions `(N, 3)` in mm."""
-    normal = np.cross(orientation[:3], orientation[3:])
-    positions = positions[np.argsort(positions @ normal)]
-    gaps = np.diff(positions @ normal)
-    usual = float(np.median(gaps))
-    if gaps.min() < 1e-3:
-        doubled = int((gaps < 1e-3).sum())
-        raise InputError(
-            f"{folder} has {doubled} DICOM slices at the place of another one (several time points or echoes?); give "
-            "each volume its own folder."
+def _filled(where: Path, frames: list[Frame], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """The values of all frames; of padding that would stand out against them, the lowest."""
+    wide = any(int(frame.header.get("BitsAllocated") or 16) > 16 for frame in frames)
+    array = np.empty(shape, np.float64 if wide else np.float32)
+    padded = np.zeros(shape, bool)
+    files: dict[Path, list[int]] = {}
+    for k, frame in enumerate(frames):
+        files.setdefault(frame.path, []).append(k)
+    for path, places in files.items():
+        stored = stored_pixels(path)
+        for k in places:
+            frame, plane = frames[k], stored[frames[k].index]
+            values = values_of(path, frame.header, frame.shared, frame.own)
+            if values.slope == 0 and plane.any():
+                raise InputError(f"{path} has a RescaleSlope of 0, so that its values are not known; export it again.")
+            array[k] = values(plane)
+            padded[k] = ~without_padding(path, frame.header, plane)
+    return _padding_lowered(where, array, padded)
+
+
+def _padding_lowered(where: Path, array: NDArray[Any], padded: NDArray[np.bool_]) -> NDArray[Any]:
+    if not padded.any() or padded.all():
+        return array
+    lowest = array[~padded].min()
+    standing_out = padded & (array > lowest)
+    if standing_out.any():
+        array[standing_out] = lowest
+        _log.warning(
+            "%s: %d voxels are padding outside the scan; read as its lowest value, %g.",
+            where,
+            standing_out.sum(),
+            lowest,
         )
-    off = np.abs(gaps / usual - 1)
-    if off.max() > _REFUSED:
-        raise InputError(
-            f"{folder} has slices missing or irregularly spaced: usually {usual:.3f} mm apart, at "
-            f"{(off > _REFUSED).sum()} places not, as far as {gaps[off.argmax()]:.3f} mm; export the whole series or "
-            "resample it to regular slices."
-        )
-    if off.max() > _TOLD:
-        _log.warning("%s: slices lie %.3f to %.3f mm apart, read as if evenly spaced.", folder, gaps.min(), gaps.max())
-    steps = np.diff(positions, axis=0)
-    sideways = float(np.linalg.norm(steps - gaps[:, None] * normal, axis=1).max())
-    if sideways > _TOLD * usual:
-        raise InputError(
-            f"{folder} has slices that slide sideways by up to {sideways:.3f} mm from one to the next (a tilted "
-            "gantry); resample it to a rectangular grid first."
-        )
+    return array

@@ -193,10 +193,10 @@ def resample(
 def _read(path: Path) -> Image:
     """The scalar 3D image in a file or DICOM folder, in the type it is stored in."""
     if path.is_dir():
-        itk_image = dicom.read_series(path)
-        _check_kind(path, itk_image.GetPixelID(), itk_image.GetSize())
-        return _placed(path, sitk.GetArrayFromImage(itk_image), itk_image)
+        return Image(*dicom.read_series(path))
     existing_file(path)
+    if dicom.is_dicom(path):
+        return Image(*dicom.read_file(path))
     image = nifti.load_nifti(path) if extension(path) in nifti.EXTENSIONS else None
     with quiet_itk():
         try:

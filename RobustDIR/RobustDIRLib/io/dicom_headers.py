@@ -1,0 +1,164 @@
+"""DICOM files and their headers: which files of a folder hold DICOM images, and what their elements say."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Array
+from RobustDIRLib.io.files import last_line
+
+Dataset = pydicom.Dataset
+
+EXTENSIONS = (".dcm", ".dicom", ".ima")
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+CONTOURS = "1.2.840.10008.5.1.4.1.1.481.3"
+DIRECTORY = "1.2.840.10008.1.3.10"
+# What pydicom raises on damaged files and on elements that are not what their type says.
+DICOM_ERRORS = (
+    pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+    NotImplementedError, LookupError, RuntimeError, OverflowError,
+)  # fmt: skip
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keeps pydicom from warning of irregular values: those that matter are checked here and said in our words."""
+    settings = pydicom.config.settings
+    before, was_disabled = settings.reading_validation_mode, pydicom.config.logger.disabled
+    settings.reading_validation_mode, pydicom.config.logger.disabled = pydicom.config.IGNORE, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        settings.reading_validation_mode, pydicom.config.logger.disabled = before, was_disabled
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by its first bytes: the preamble's mark, or a group that only DICOM begins with."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    if start[128:] == b"DICM":
+        return True
+    bare = start[:2] in (b"\2\0", b"\x08\0") and start[4:6].isalpha() and start[4:6].isupper()
+    implicit = start[:2] == b"\x08\0" and start[3:4] == b"\0" and start[6:8] == b"\0\0"
+    return bare or implicit
+
+
+def read_header(path: Path) -> Dataset:
+    """Everything in a DICOM file but its pixels.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    return _read(path, stop_before_pixels=True)
+
+
+def read_whole(path: Path) -> Dataset:
+    """Everything in a DICOM file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    return _read(path, stop_before_pixels=False)
+
+
+def _read(path: Path, *, stop_before_pixels: bool) -> Dataset:
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=stop_before_pixels, force=is_dicom(path))
+    except DICOM_ERRORS as error:
+        raise InputError(f"{path} cannot be read as DICOM ({last_line(error)}); export it again.") from error
+
+
+def headers_in(folder: Path) -> dict[Path, Dataset]:
+    """Headers of all DICOM objects that lie in a folder itself, by file, in the order of their names.
+
+    Hidden files and files of other kinds are passed over; what is named as DICOM but is none is not.
+
+    Raises:
+        InputError: If the folder or a DICOM file in it cannot be read.
+    """
+    try:
+        files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+        found = [p for p in files if is_dicom(p) or p.suffix.lower() in EXTENSIONS]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be searched for DICOM ({error.strerror}); check the folder.") from error
+    headers = {path: read_header(path) for path in found}
+    for path, header in headers.items():
+        if not holds_pixels(header) and _should_hold_pixels(header):
+            raise InputError(f"{path} is a DICOM file that is damaged or cut short; copy or export it again.")
+    return {path: header for path, header in headers.items() if kind_of(header) != DIRECTORY}
+
+
+def kind_of(header: Dataset) -> str:
+    """The class of an object (SOP Class UID); empty if it does not say."""
+    meta = getattr(header, "file_meta", None) or Dataset()
+    return str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+
+
+def holds_pixels(header: Dataset) -> bool:
+    """Whether an object is an image: contours, plans, reports and curves have no rows and columns."""
+    return bool(header.get("Rows")) and bool(header.get("Columns"))
+
+
+def _should_hold_pixels(header: Dataset) -> bool:
+    """Whether an object without rows and columns has lost them: it is of a class of images, or of none."""
+    kind = kind_of(header)
+    return not kind or "Image Storage" in pydicom.uid.UID(kind).name
+
+
+def frame_count(header: Dataset) -> int:
+    """Number of frames; 1 where the header does not say."""
+    count = numbers(header, "NumberOfFrames")
+    return int(count[0]) if count.size == 1 and count[0] >= 1 else 1
+
+
+def numbers(header: Dataset, keyword: str) -> Array:
+    """The numbers of an element; none if it is absent or holds anything else."""
+    try:
+        value = header.get(keyword)
+        values = value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value]
+        found = np.array([float(one) for one in values], dtype=np.float64)
+    except DICOM_ERRORS:
+        return np.empty(0)
+    return found if np.isfinite(found).all() else np.empty(0)
+
+
+def number(header: Dataset, keyword: str, default: float) -> float:
+    """The one number of an element, or the default where it has none."""
+    found = numbers(header, keyword)
+    return float(found[0]) if found.size == 1 else default
+
+
+def half_digit(header: Dataset, keyword: str) -> float:
+    """Half of the last digit that an element's decimal numbers are written with: how far rounding may have moved them.
+
+    0 where all of them are whole, which axes and positions of upright images are exactly.
+    """
+    value = header.get(keyword)
+    texts = [str(getattr(one, "original_string", one)).strip() for one in value or ()]
+    if any("e" in text.lower() for text in texts):
+        return 0.0
+    decimals = [len(text.partition(".")[2]) for text in texts if "." in text]
+    rounded = any(text.partition(".")[2].strip("0") for text in texts)
+    return 0.5 * 10.0 ** -max(decimals) if decimals and rounded else 0.0
+
+
+def item(header: Dataset, keyword: str) -> Dataset:
+    """The first item of a sequence; an empty one if there is none."""
+    sequence: Any = header.get(keyword)
+    return sequence[0] if sequence else Dataset()
+
+
+def named(header: Dataset) -> str:
+    """Modality and description of an object, for a list that the user chooses from."""
+    description = header.get("SeriesDescription") or header.get("ProtocolName") or ""
+    return f"{header.get('Modality') or 'unknown modality'} {description}".strip()

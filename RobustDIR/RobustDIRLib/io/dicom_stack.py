@@ -1,0 +1,173 @@
+"""Frames of DICOM files stacked to one volume, once they are known to lie on a regular grid at right angles."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.io.dicom_frames import Frame, what_differs
+
+_log = logging.getLogger(__name__)
+
+# Relative to the distance of slices: beyond the first a volume is refused, beyond the second the user is told.
+_REFUSED, _TOLD = 0.1, 0.01
+# Voxels by which a corner may move when axes are made rectangular, beyond what rounded decimals explain.
+_SKEW = 0.1
+# Slices nearer than this, in mm or as a share of the mean distance, lie at one place.
+_SAME_PLACE, _SAME_SHARE = 1e-3, 0.02
+# How far off right angles (rad) rounded axes may be: two decimals explain as much, fewer say too little.
+_ROUNDED = 0.02
+
+
+def placed(where: Path, frames: list[Frame]) -> tuple[list[Frame], Grid]:
+    """The frames in the order of their places, ascending along the normal of row and column, and the grid they fill.
+
+    Args:
+        where: Their file or folder, for messages.
+        frames: In any order.
+    Raises:
+        InputError: If they are not of one kind, or do not lie on a regular grid.
+    """
+    _refuse_unlike(where, frames)
+    row, column = frames[0].orientation[:3], frames[0].orientation[3:]
+    normal = np.cross(row, column)
+    lengths = np.linalg.norm([row, column], axis=1)
+    if np.abs(lengths - 1).max() > _ROUNDED or abs(row @ column) > 2 * _ROUNDED:
+        raise InputError(
+            f"{where} has slices whose rows and columns are not at right angles or not of unit length "
+            "(ImageOrientationPatient); export it again."
+        )
+    normal /= np.linalg.norm(normal)
+    places = np.array([frame.position @ normal for frame in frames])
+    order = np.argsort(places, kind="stable")
+    _check_places(where, frames, places)
+    frames = [frames[k] for k in order]
+    positions = np.array([frame.position for frame in frames])
+    return frames, _grid(where, frames, positions)
+
+
+def _refuse_unlike(where: Path, frames: list[Frame]) -> None:
+    """Refuses slices that are not of one size, spacing and orientation."""
+    if len(frames) < 2:
+        raise InputError(f"{where} holds one slice; give a 3D volume (a DICOM series by its folder).")
+    first = frames[0]
+    turned = sum(np.abs(f.orientation - first.orientation).max() > 1e-3 + 2 * f.rounding[0] for f in frames)
+    if turned:
+        raise InputError(
+            f"{where} holds slices of different orientation ({turned} of {len(frames)} differ from the first, a "
+            "localizer perhaps); give each volume its own folder."
+        )
+    sizes = sorted({frame.shape[::-1] for frame in frames})
+    if len(sizes) > 1:
+        listed = ", ".join(f"{x} x {y}" for x, y in sizes[:4])
+        raise InputError(f"{where} holds slices of different size ({listed} pixels); give each volume its own folder.")
+    units = sorted({str(f.header.get("Units") or f.header.get("DoseUnits") or "none") for f in frames})
+    if len(units) > 1:
+        raise InputError(
+            f"{where} holds slices in different units ({', '.join(units)}); give each volume its own folder."
+        )
+    unlike = sum(np.abs(f.spacing / first.spacing - 1).max() > 1e-3 for f in frames)
+    if unlike:
+        raise InputError(
+            f"{where} holds slices of different pixel spacing ({unlike} of {len(frames)} differ from the first); give "
+            "each volume its own folder."
+        )
+
+
+def _check_places(where: Path, frames: list[Frame], places: Array) -> None:
+    """Checks that slices are evenly spaced along their normal, places `(N,)` in mm in the order of the frames."""
+    order = np.argsort(places)
+    gaps = np.diff(places[order])
+    doubled = int((gaps < max(_SAME_PLACE, _SAME_SHARE * gaps.mean())).sum())
+    if doubled:
+        shelf = np.empty(len(places))
+        shelf[order] = np.cumsum([0, *(gaps >= max(_SAME_PLACE, _SAME_SHARE * gaps.mean()))])
+        told = what_differs(frames, shelf) or "several time points or echoes?"
+        raise InputError(
+            f"{where} has {doubled} DICOM slices at the place of another one, {told}; give each volume its own "
+            "folder or file."
+        )
+    usual = float(np.median(gaps))
+    off = np.abs(gaps / usual - 1)
+    if off.max() > _REFUSED + 2 * frames[0].rounding[1] / usual:
+        raise InputError(
+            f"{where} has slices missing or irregularly spaced: usually {usual:.3f} mm apart, at "
+            f"{(off > _REFUSED).sum()} places not, as far as {gaps[off.argmax()]:.3f} mm; export the whole series or "
+            "resample it to regular slices."
+        )
+    even = np.linspace(places.min(), places.max(), len(places))
+    away = float(np.abs(np.sort(places) - even).max())
+    if away > _REFUSED * usual + frames[0].rounding[1]:
+        raise InputError(
+            f"{where} has slices whose distance changes from {gaps.min():.3f} to {gaps.max():.3f} mm, up to {away:.3f} "
+            "mm off an even spacing; resample it to regular slices first."
+        )
+    if max(float(off.max()), away / usual) > _TOLD:
+        _log.warning("%s: slices lie %.3f to %.3f mm apart, read as if evenly spaced.", where, gaps.min(), gaps.max())
+
+
+def _grid(where: Path, frames: list[Frame], positions: Array) -> Grid:
+    """The grid of slices in order, at `positions` `(N, 3)`."""
+    first = frames[0]
+    across = positions[-1] - positions[0]
+    step = float(np.linalg.norm(across)) / (len(frames) - 1)
+    written = np.stack([first.orientation[:3], first.orientation[3:], across / np.linalg.norm(across)], axis=1)
+    written[:, :2] /= np.linalg.norm(written[:, :2], axis=0)
+    direction = _upright(written)
+    spacing = np.array([*first.spacing, step])
+    shape = len(frames), *first.shape
+    _check_tilt(where, first, written, direction, spacing * (np.array(shape[::-1]) - 1), step)
+    _check_line(where, positions, step, first.rounding[1])
+    return Grid(shape, tuple(spacing), tuple(positions[0]), tuple(map(tuple, direction)))
+
+
+def _upright(written: Array) -> Array:
+    """Axes at right angles, in columns: the way from slice to slice is kept, the others turn as little as can be."""
+    across = written[:, 2]
+    inside = written[:, :2] - np.outer(across, across @ written[:, :2])
+    u, _, v = np.linalg.svd(inside, full_matrices=False)
+    return np.column_stack([u @ v, across])
+
+
+def _check_tilt(where: Path, first: Frame, written: Array, direction: Array, extent: Array, step: float) -> None:
+    """Refuses axes that are not at right angles beyond what their decimals explain, `extent` (x, y, z) in mm.
+
+    Axes written with two decimals are up to a hundredth off: that is no tilt of the gantry.
+    """
+    off = np.linalg.norm(written - direction, axis=0)
+    length = max(float(extent[2]), step)
+    explained = min(2 * np.sqrt(3) * (first.rounding[0] + first.rounding[1] / length), _ROUNDED)
+    smallest = float(min(*first.spacing, step))
+    moved = float((np.maximum(off - explained, 0) * extent).max()) / smallest
+    if moved > _SKEW:
+        normal = np.cross(first.orientation[:3], first.orientation[3:])
+        normal /= np.linalg.norm(normal)
+        slide = float(np.linalg.norm(written[:, 2] - (written[:, 2] @ normal) * normal)) * step
+        raise InputError(
+            f"{where} has slices that slide sideways by up to {slide:.3f} mm from one to the next (a tilted "
+            "gantry); resample it to a rectangular grid first."
+        )
+    corner = float((off * extent).max())
+    if corner > _SKEW * smallest:
+        _log.warning(
+            "%s has rounded axes that are not quite at right angles; made rectangular, which moves corners %.2f mm.",
+            where,
+            corner,
+        )
+
+
+def _check_line(where: Path, positions: Array, step: float, rounding: float) -> None:
+    """Refuses slices of which some lie beside the straight line from the first to the last."""
+    even = np.linspace(positions[0], positions[-1], len(positions))
+    across = (positions[-1] - positions[0]) / np.linalg.norm(positions[-1] - positions[0])
+    beside = positions - even
+    sideways = float(np.linalg.norm(beside - np.outer(beside @ across, across), axis=1).max())
+    if sideways > _REFUSED * step + 2 * rounding:
+        raise InputError(
+            f"{where} has slices that slide sideways by up to {sideways:.3f} mm, off a straight stack; resample it "
+            "to a rectangular grid first."
+        )

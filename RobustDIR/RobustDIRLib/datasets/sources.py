@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
-from RobustDIRLib.io import dicom
-from RobustDIRLib.io.files import existing_file, quiet_itk, read_text
-from RobustDIRLib.io.images import Image, read_image, read_labels, sitk_grid
+from RobustDIRLib.io.files import existing_file, read_text
+from RobustDIRLib.io.images import Image, header_grid, read_image, read_labels
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
 from RobustDIRLib.io.text_points import numbered_lines, numbers
 
@@ -58,8 +56,8 @@ class ImageFile:
     path: Path
 
     def grid(self) -> Grid:
-        """From the header alone where ITK reads one; else from the whole file, which then is checked as well."""
-        return _header_grid(self.path) or self.read().grid
+        """From the header alone where the format has one; else from the whole file, which then is checked as well."""
+        return header_grid(self.path) or self.read().grid
 
     def read(self) -> Image:
         """The image as float32; see `io.images.read_image` for what is refused."""
@@ -121,8 +119,8 @@ class LabelFile:
     path: Path
 
     def grid(self) -> Grid:
-        """From the header alone where ITK reads one."""
-        return _header_grid(self.path) or self.read().grid
+        """From the header alone where the format has one."""
+        return header_grid(self.path) or self.read().grid
 
     def read(self) -> Image:
         """The label map in whole numbers; see `io.images.read_labels` for what is refused."""
@@ -169,17 +167,3 @@ class VoxelLandmarkFile:
         if voxels.shape == (len(lines), 3) and np.isfinite(voxels).all():
             return voxels
         return np.array([numbers(self.path, number, line.split(",")) for number, line in lines])
-
-
-def _header_grid(path: Path) -> Grid | None:
-    """Grid of a 3D file by its header, or None where only reading it can tell."""
-    if not path.is_file() or dicom.is_dicom(path):
-        return None
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with quiet_itk():
-        try:
-            reader.ReadImageInformation()
-            return sitk_grid(reader) if reader.GetDimension() == 3 else None
-        except (RuntimeError, ValueError):  # unknown to ITK or without a sound grid: reading it says why
-            return None

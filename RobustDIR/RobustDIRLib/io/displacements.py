@@ -10,6 +10,7 @@ in LPS; NRRD, MetaImage and ITK's `.h5` in LPS. Readers here honour each, as ITK
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +25,17 @@ from RobustDIRLib.io import nifti
 from RobustDIRLib.io.files import (
     PathLike,
     check_extension,
-    existing_file,
     extension,
-    last_line,
     quiet_itk,
     written_atomically,
 )
-from RobustDIRLib.io.images import set_geometry, sitk_grid
+from RobustDIRLib.io.formats import regular_file
+from RobustDIRLib.io.header import placed_grid
+from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_matrix, tell
 
 FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TRANSFORM_EXTENSIONS = (".h5", ".tfm")
+_FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
 _RAS_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -69,11 +71,11 @@ def read_displacement(path: PathLike) -> DisplacementField:
         InputError: If it is missing or unreadable, no 3D field of three components, has NaN or infinite vectors, or is
             a composite transform (read that by `read_transform`, sample it by `sample_transform`).
     """
-    path = existing_file(path)
+    path = regular_file(path)
     if extension(path) in TRANSFORM_EXTENSIONS:
         field = _field_of_transform(path, read_transform(path))
     else:
-        field = _read_nifti(path) if extension(path) in nifti.EXTENSIONS else _read_vector_image(path)
+        field = _read_vectors(path)
     bad = int(np.count_nonzero(~np.isfinite(field.array).all(axis=-1)))
     if bad:
         raise InputError(f"{path} has {bad} displacements that are NaN or infinite; compute or export it again.")
@@ -134,8 +136,8 @@ def read_transform(path: PathLike) -> sitk.Transform:
     Raises:
         InputError: If it is missing, unreadable or not 3D.
     """
-    path = existing_file(path)
-    if extension(path) in FIELD_EXTENSIONS:
+    path = regular_file(path)
+    if extension(path) in _FIELD_IMAGES:
         return to_sitk_transform(read_displacement(path))
     with quiet_itk():
         try:
@@ -147,7 +149,30 @@ def read_transform(path: PathLike) -> sitk.Transform:
             ) from error
     if transform.GetDimension() != 3:
         raise InputError(f"{path} is a {transform.GetDimension()}D transform; give a 3D one.")
-    return transform.Downcast()
+    return _upright(path, transform.Downcast())
+
+
+def _upright(path: Path, own: sitk.Transform) -> sitk.Transform:
+    """The transform, of its own class, with the axes of its displacement fields at right angles.
+
+    Raises:
+        InputError: If the axes of a field are skewed beyond rounding.
+    """
+    if isinstance(own, sitk.CompositeTransform):
+        parts = [own.GetNthTransform(k).Downcast() for k in range(own.GetNumberOfTransforms())]
+        upright = [_upright(path, part) for part in parts]
+        same = all(one is other for one, other in zip(parts, upright, strict=True))
+        return own if same else sitk.CompositeTransform(upright)
+    if not isinstance(own, sitk.DisplacementFieldTransform):
+        return own
+    image = own.GetDisplacementField()
+    grid, notes = placed_grid(path, image.GetSize()[::-1], sitk_matrix(image))
+    if not notes:
+        return own
+    tell(notes)
+    vectors = sitk.Image(image)
+    set_geometry(vectors, grid)
+    return sitk.DisplacementFieldTransform(sitk.Cast(vectors, sitk.sitkVectorFloat64))
 
 
 def sample_transform(transform: sitk.Transform, grid: Grid) -> DisplacementField:
@@ -234,34 +259,28 @@ def _swapped(field: NDArray[np.float32]) -> NDArray[np.float32]:
     return field * swap_lps_ras(np.ones(3)).astype(np.float32)
 
 
-def _read_nifti(path: Path) -> DisplacementField:
-    image = nifti.load_nifti(path)
-    if len(image.shape) != 5 or image.shape[3:] != (1, 3):
-        raise InputError(f"{path} is no NIfTI displacement field (5D, x y z 1 3) but {image.shape}; export it as one.")
-    intent = int(image.header["intent_code"])
+def _read_vectors(path: Path) -> DisplacementField:
+    """A field in an image file: NIfTI's `x y z 1 3` and `x y z 3`, and vectors of NRRD and MetaImage."""
+    array, grid, intent = read_vectors(path)
+    sides = array.shape[3:]
+    if math.prod(sides) != 3 or max(sides, default=1) != 3:
+        raise InputError(
+            f"{path} is no displacement field: it has {math.prod(sides)} values a voxel where 3 are needed; "
+            "export it as one."
+        )
+    vectors = array.reshape(*grid.shape, 3).astype(np.float32)
+    if intent is None:
+        return DisplacementField(vectors, grid)
+    if len(sides) != 2 or sides[1] != 3:
+        raise InputError(
+            f"{path} is no NIfTI displacement field (5D, x y z 1 3): it is {len(sides) + 3}D; export it as one."
+        )
     if intent not in (_DISPLACEMENT_VECTOR, _VECTOR):
         raise InputError(
             f"{path} does not say whether its vectors are RAS or LPS (intent code {intent}); set its intent code to "
             "1006 for RAS or 1007 for LPS."
         )
-    vectors = np.ascontiguousarray(np.asarray(image.dataobj, dtype=np.float32)[:, :, :, 0].transpose(2, 1, 0, 3))
-    if intent == _DISPLACEMENT_VECTOR:
-        vectors = _swapped(vectors)
-    return DisplacementField(vectors, nifti.grid_of(path, image))
-
-
-def _read_vector_image(path: Path) -> DisplacementField:
-    with quiet_itk():
-        try:
-            image = sitk.ReadImage(str(path))
-        except RuntimeError as error:
-            raise InputError(f"{path} cannot be read as a displacement field ({last_line(error)}).") from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 3:
-        raise InputError(
-            f"{path} is {image.GetDimension()}D with {image.GetNumberOfComponentsPerPixel()} values a voxel; a "
-            "displacement field is 3D with 3."
-        )
-    return DisplacementField(sitk.GetArrayFromImage(image).astype(np.float32), sitk_grid(image))
+    return DisplacementField(_swapped(vectors) if intent == _DISPLACEMENT_VECTOR else vectors, grid)
 
 
 def _field_of_transform(path: Path, transform: sitk.Transform) -> DisplacementField:

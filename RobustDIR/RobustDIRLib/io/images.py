@@ -1,10 +1,12 @@
-"""Images and label maps in and out: files that SimpleITK or nibabel read, DICOM folders, resampling.
+"""Images and label maps in and out: NIfTI, NRRD, MetaImage, MGH and MINC files, DICOM folders, resampling.
 
 What is read is checked here once, so that the rest of the library meets finite 3D scalar volumes only.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,25 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io import dicom, nifti
-from RobustDIRLib.io.files import PathLike, check_extension, existing_file, extension, quiet_itk, written_atomically
+from RobustDIRLib.geometry import Array, Grid, rectangular
+from RobustDIRLib.io import dicom, metaimage, nifti, nrrd
+from RobustDIRLib.io.background import filled
+from RobustDIRLib.io.files import PathLike, check_extension, extension, quiet_itk, written_atomically
+from RobustDIRLib.io.formats import META, MGH, MINC, NIFTI, NRRD, format_of, regular_file
+from RobustDIRLib.io.header import Header, grid_of, scalar_volume
+from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
+
+_log = logging.getLogger(__name__)
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 SMALLEST_SIDE = 8
 
-_REAL_PIXELS = {
-    sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkUInt16, sitk.sitkInt16, sitk.sitkUInt32, sitk.sitkInt32,
-    sitk.sitkUInt64, sitk.sitkInt64, sitk.sitkFloat32, sitk.sitkFloat64,
-}  # fmt: skip
+_HEADERS: dict[str, Callable[[Path], Header]] = {
+    NIFTI: nifti.read_header,
+    NRRD: nrrd.read_header,
+    META: metaimage.read_header,
+    MGH: read_mgh_header,
+}
 
 
 @dataclass(frozen=True)
@@ -46,23 +56,27 @@ class Image:
             raise ValueError(f"an array of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
 
 
-def read_image(path: PathLike) -> Image:
+def read_image(path: PathLike, *, fill_nan: float | None = None) -> Image:
     """Reads a scalar 3D image from a file or from a folder with one DICOM series.
 
     Args:
-        path: Anything SimpleITK reads (NIfTI, NRRD, MetaImage, DICOM, ...), or nibabel where it does not (`.mgz`).
+        path: NIfTI, NRRD, MetaImage, MGH, MINC or DICOM; the format is known by what the file holds.
+        fill_nan: What NaN voxels become. If not given, a background of NaN (all of it reaches the border of the volume)
+            becomes the smallest value, as resampling has it outside, and other NaN voxels are refused.
     Returns:
         Array float32, in the unit of the file (HU for CT).
     Raises:
-        InputError: If it is missing, unreadable or cut short; 2D, 4D, colour, complex; has NaN, infinite or all equal
-            voxels, or a side under 8 voxels; or its grid is skewed, irregular or without positive spacing.
+        InputError: If it is missing, unreadable or cut short; 2D, 4D, colour, complex; has NaN inside, infinite or all
+            equal voxels, or a side under 8 voxels; or its grid is skewed, irregular or without positive spacing.
     """
     image = _read(Path(path))
     _refuse_small(Path(path), image.grid)
     array = _as_float32(image.array)
-    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
-    if bad:
-        raise InputError(f"{path} has {bad} of {array.size} voxels that are NaN or infinite; replace them by a number.")
+    infinite = int(np.count_nonzero(np.isinf(array)))
+    if infinite:
+        raise InputError(f"{path} has {infinite} of {array.size} voxels that are infinite; replace them by a number.")
+    array, note = filled(array, str(path), fill_nan)
+    tell(note)
     if array.min() == array.max():
         raise InputError(f"{path} is constant (all voxels are {array.min():g}); check that it is the image you mean.")
     return Image(array, image.grid)
@@ -146,12 +160,19 @@ def set_geometry(itk_image: sitk.Image, grid: Grid) -> None:
     itk_image.SetDirection([entry for row in grid.direction for entry in row])
 
 
-def sitk_grid(itk_image: sitk.Image | sitk.ImageFileReader) -> Grid:
-    """The grid of a SimpleITK image, read or to be read; of more than three dimensions, that of the first three."""
-    dimensions = itk_image.GetDimension()
-    direction = np.array(itk_image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
-    x, y, z = itk_image.GetSize()[:3]
-    return Grid((z, y, x), itk_image.GetSpacing()[:3], itk_image.GetOrigin()[:3], tuple(map(tuple, direction)))
+def sitk_grid(itk_image: sitk.Image) -> Grid:
+    """The grid of a 3D SimpleITK image.
+
+    Raises:
+        ValueError: If its axes are skewed: see `geometry.rectangular`.
+    """
+    return rectangular(itk_image.GetSize()[::-1], sitk_matrix(itk_image))[0]
+
+
+def sitk_matrix(itk_image: sitk.Image) -> Array:
+    """Matrix `(3, 4)` of a 3D SimpleITK image, from indices x, y, z to mm, LPS."""
+    axes = np.array(itk_image.GetDirection()).reshape(3, 3) * itk_image.GetSpacing()
+    return np.column_stack([axes, itk_image.GetOrigin()])
 
 
 def resample(
@@ -190,51 +211,63 @@ def resample(
     return Image(np.round(array).astype(image.array.dtype) if whole else array, grid)  # ITK alone would cut off digits
 
 
+def header_grid(path: PathLike) -> Grid | None:
+    """The grid on which `read_image` gives an image, from its header alone; None where only reading it tells.
+
+    Raises:
+        InputError: As `read_image`, as far as the header goes.
+    """
+    path = Path(path)
+    if path.is_dir() or dicom.is_dicom(regular_file(path)) or (kind := format_of(path)) == MINC:
+        return None
+    header = _HEADERS[kind](path)
+    scalar_volume(path, header)
+    return grid_of(path, header)[0]
+
+
+def read_vectors(path: Path) -> tuple[NDArray[Any], Grid, int | None]:
+    """Several values a voxel from a NIfTI, NRRD or MetaImage file.
+
+    Returns:
+        Array `(z, y, x, ...)`, its grid, and NIfTI's code of what the values are (None in other formats).
+    Raises:
+        InputError: If it cannot be read, or has skewed axes.
+    """
+    kind = format_of(path)
+    if kind not in (NIFTI, NRRD, META):
+        raise InputError(
+            f"{path} is {kind}, which holds no displacement fields; export it as NIfTI, NRRD or MetaImage."
+        )
+    header = _HEADERS[kind](path)
+    grid, notes = grid_of(path, header)
+    tell(notes)
+    return header.array(path), grid, header.intent
+
+
 def _read(path: Path) -> Image:
     """The scalar 3D image in a file or DICOM folder, in the type it is stored in."""
     if path.is_dir():
         return Image(*dicom.read_series(path))
-    existing_file(path)
-    if dicom.is_dicom(path):
+    if dicom.is_dicom(regular_file(path)):
         return Image(*dicom.read_file(path))
-    image = nifti.load_nifti(path) if extension(path) in nifti.EXTENSIONS else None
-    with quiet_itk():
-        try:
-            return _read_with_sitk(path, image)
-        except RuntimeError:  # SimpleITK's only exception: what it does not know, nibabel may
-            pass
-    image = nifti.load_other(path) if image is None else image
-    return Image(nifti.voxels(path, image), nifti.grid_of(path, image))
+    kind = format_of(path)
+    if kind == MINC:
+        header, voxels = read_minc(path)
+        scalar_volume(path, header)
+        grid, notes = grid_of(path, header)
+    else:
+        header = _HEADERS[kind](path)
+        scalar_volume(path, header)
+        grid, notes = grid_of(path, header)
+        voxels = header.array(path)
+    tell(notes)
+    return Image(voxels.reshape(grid.shape), grid)
 
 
-def _read_with_sitk(path: Path, nifti_image: Any) -> Image:
-    """The image where SimpleITK places it; voxels of NIfTI from nibabel, as ITK turns NaN and infinite ones into 0."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    _check_kind(path, reader.GetPixelID(), reader.GetSize())
-    array = sitk.GetArrayFromImage(reader.Execute()) if nifti_image is None else nifti.voxels(path, nifti_image)
-    return _placed(path, array, reader)
-
-
-def _check_kind(path: Path, pixel: int, size: tuple[int, ...]) -> None:
-    """Refuses, before the voxels are read, what is not one real value a voxel in three dimensions."""
-    if pixel not in _REAL_PIXELS:
-        kind = sitk.GetPixelIDValueAsString(pixel)
-        raise InputError(f"{path} holds {kind} voxels; give an image with one real value a voxel.")
-    if len(size) < 3:
-        raise InputError(f"{path} is {len(size)}D; give a 3D volume (a DICOM series by its folder).")
-    if any(n > 1 for n in size[3:]):
-        sides = " x ".join(map(str, size))
-        raise InputError(f"{path} is {len(size)}D ({sides}); give a single 3D volume, one time point for instance.")
-
-
-def _placed(path: Path, array: NDArray[Any], geometry: sitk.Image | sitk.ImageFileReader) -> Image:
-    """Array, a single time point squeezed, on the grid of the first three dimensions of what SimpleITK read."""
-    try:
-        return Image(array.reshape(array.shape[-3:]), sitk_grid(geometry))
-    except ValueError as error:
-        raise InputError(f"{path} has an unusable grid ({error}); correct its header.") from error
+def tell(notes: Iterable[str]) -> None:
+    """Warns of what a reader found, by the log from which warnings reach the record of a run."""
+    for note in notes:
+        _log.warning("%s", note)
 
 
 def _refuse_small(path: Path, grid: Grid) -> None:

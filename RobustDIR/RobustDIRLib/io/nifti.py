@@ -1,72 +1,34 @@
-"""What SimpleITK leaves unchecked or alters in NIfTI files, and the images that only nibabel reads."""
+"""The headers of NIfTI files, read as the standard says and placed as ITK and Slicer place them.
+
+https://nifti.nimh.nih.gov/nifti-1. ITK takes a spacing of zero for 1 mm, fills what is missing of the voxels with
+zeros, turns NaN into 0, and takes a spacing from one field and an axis from another, all without a word.
+"""
 
 from __future__ import annotations
 
-import gzip
-import logging
+import math
 import zlib
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
+from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
-from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
-from RobustDIRLib.io.files import extension, last_line
-
-_log = logging.getLogger(__name__)
+from RobustDIRLib.geometry import Array, rectangular, swap_lps_ras
+from RobustDIRLib.io.files import existing_file, extension
+from RobustDIRLib.io.header import Header, check_sides
+from RobustDIRLib.io.payload import Payload, unpacked
 
 EXTENSIONS = (".nii", ".nii.gz")
-_MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}
-# Distance in voxels by which a corner of the volume may move when its axes are made rectangular.
-_SKEW = 0.1
-
-NIBABEL_ERRORS = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
-
-
-def load_nifti(path: Path) -> Any:
-    """A NIfTI file as a nibabel image in memory, once it is known to be whole and its spacing positive.
-
-    ITK fills what is missing with zeros and takes a spacing of zero for 1 mm, both without a word.
-
-    Raises:
-        InputError: If the file is cut short or damaged, or a spacing is not positive and finite.
-    """
-    try:
-        data = path.read_bytes()
-        if extension(path) == ".nii.gz":
-            data = gzip.decompress(data)  # to its end, and so to its checksum
-        kind = _kind(data)
-        header = kind.header_class(data[: kind.header_class.sizeof_hdr], check=False)  # before nibabel's repairs
-        voxels = int(np.prod(header.get_data_shape(), dtype=np.int64))
-        needed = int(header["vox_offset"]) + voxels * header.get_data_dtype().itemsize
-    except NIBABEL_ERRORS as error:
-        raise InputError(f"{path} is damaged, cut short or no NIfTI file; copy or export it again.") from error
-    if len(data) < needed:
-        raise InputError(f"{path} is cut short: {len(data)} of {needed} bytes are there; copy or export it again.")
-    spacing = header["pixdim"][1:4]
-    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        listed = ", ".join(f"{s:g}" for s in spacing)
-        raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
-    if len(header.get_data_shape()) >= 3:  # fewer are refused later, with the reason
-        _tell_of_forms(path, header)
-    try:
-        return kind.from_bytes(data)
-    except NIBABEL_ERRORS as error:
-        raise InputError(f"{path} has an unusable NIfTI header ({last_line(error)}); export it again.") from error
-
-
-def _kind(data: bytes) -> Any:
-    """The class of NIfTI-1 or NIfTI-2 images, by the size of the header that the first four bytes tell."""
-    for kind in (nib.Nifti1Image, nib.Nifti2Image):
-        size = kind.header_class.sizeof_hdr
-        if size in (int.from_bytes(data[:4], "little"), int.from_bytes(data[:4], "big")):
-            return kind
-    raise ValueError("no NIfTI header")
+_SINGLE, _PAIR = (b"n+1", b"n+2"), (b"ni1", b"ni2")
+_LONGEST_HEADER = 540
+_SCANNER = 1  # code of a form that is the scanner's own
+_MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_APART = 0.1  # voxels by which two placements of a corner may differ without a word
+_ROUNDING = 1e-3  # by which the quaternion's parts may be longer than 1 together
 
 
 def gzipped(data: bytes) -> bytes:
@@ -75,84 +37,217 @@ def gzipped(data: bytes) -> bytes:
     return compressor.compress(data) + compressor.flush()
 
 
-def _tell_of_forms(path: Path, header: Any) -> None:
-    """Warns where the header places the volume nowhere, or at two places."""
-    sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
-    if sform is None and qform is None:
-        _log.warning("%s does not say how the patient lies (sform and qform are unset); check the alignment.", path)
-    elif sform is not None and qform is not None:
-        corners = _corners(header.get_data_shape()[:3])
-        apart = float(np.linalg.norm(corners @ (sform - qform)[:3].T, axis=1).max())
-        if apart > 0.1 * float(header["pixdim"][1:4].min()):
-            _log.warning(
-                "%s places the volume twice, sform and qform lie up to %.1f mm apart; read as ITK and Slicer do.",
-                path,
-                apart,
-            )
+def is_header(data: bytes) -> bool:
+    """Whether a file that begins so is NIfTI-1 or NIfTI-2, single or the header of a pair."""
+    return _magic(data) in (*_SINGLE, *_PAIR)
 
 
-def _corners(shape: tuple[int, ...]) -> Array:
-    """Homogeneous indices `(8, 4)` of a volume's corner voxels, in the order of `shape`."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), dtype=np.float64).reshape(3, -1)
-    return np.vstack([corners, np.ones(8)]).T
+def _magic(data: bytes) -> bytes:
+    return data[344:347] if _size(data) == 348 else data[4:7]
 
 
-def voxels(path: Path, image: Any) -> NDArray[Any]:
-    """The voxels of a nibabel image, scaled as its header says, shape `(z, y, x)`, a single time point squeezed.
+def _size(data: bytes) -> int:
+    """Bytes of the header by its first number, in either byte order; 0 if that is none."""
+    return next((n for n in (348, 540) if data[:4] in (n.to_bytes(4, "little"), n.to_bytes(4, "big"))), 0)
+
+
+def read_header(path: Path) -> Header:
+    """The header of a NIfTI file, single or a pair of `.hdr` and `.img`, packed or not.
 
     Raises:
-        InputError: If they cannot be read, or it is no scalar 3D image.
+        InputError: If it is damaged, or says something that cannot be read rightly here.
     """
+    head, body = _files(path)
+    raw = _raw_header(path, head)
+    rank = int(raw["dim"][0])
+    sides = tuple(int(n) for n in raw["dim"][1 : rank + 1])
+    if not 1 <= rank <= 7 or len(sides) != rank:
+        raise InputError(f"{path} has an impossible number of dimensions ({rank}); export it again.")
+    sides = (*sides[:3], *(max(n, 1) for n in sides[3:]))  # beyond the third, none means one
+    check_sides(path, sides)
+    dtype = _dtype(path, raw)
+    offset = _offset(path, raw, single=body == head)
+    packed = _is_packed(body)
+    payload = Payload((body,), dtype, math.prod(sides), offset, "gzip" if packed else "raw", whole=packed)
+    slope, intercept, notes = _scaling(path, raw)
+    matrix, more = _placement(path, raw, sides)
+    intent = int(raw["intent_code"])
+    return Header(sides, (0, 1, 2), matrix, payload, slope, intercept, (*notes, *more), intent)
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    """The files of header and voxels, which are one in a single file."""
+    name, end = path.name, extension(path)
+    if end == ".gz":  # of a packed pair
+        end = Path(name[: -len(".gz")]).suffix.lower() + ".gz"
+    other = {".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz", ".img.gz": ".hdr.gz"}.get(end)
+    if other is None:
+        return path, path
+    stem = name[: -len(end)]
+    there = [path.with_name(stem + e) for e in (other, other.upper(), other.removesuffix(".gz"), other + ".gz")]
+    partner = next((candidate for candidate in there if candidate.exists()), None)
+    if partner is None:
+        raise InputError(f"{path} needs {stem + other} beside it, which is not there; copy both files of the pair.")
+    existing_file(partner)
+    return (path, partner) if end.startswith(".hdr") else (partner, path)
+
+
+def _raw_header(path: Path, head: Path) -> Any:
+    """The numbers of the header as they stand, before any repair."""
     try:
-        array = np.asanyarray(image.dataobj)
-    except NIBABEL_ERRORS as error:
-        raise InputError(f"{path} is damaged or cut short; copy or export it again.") from error
-    if array.dtype.names is not None or np.iscomplexobj(array):
+        with unpacked(head) as stream:
+            data = stream.read(_LONGEST_HEADER)
+        kind = {348: nib.Nifti1Header, 540: nib.Nifti2Header}[_size(data)]
+        if not is_header(data):
+            raise ValueError("no magic")
+        return kind(data[: kind.sizeof_hdr], check=False)
+    except (OSError, EOFError, ValueError, KeyError, HeaderDataError, zlib.error) as error:
+        raise InputError(f"{path} is damaged, cut short or no NIfTI file; copy or export it again.") from error
+
+
+def _is_packed(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def _dtype(path: Path, raw: Any) -> np.dtype[Any]:
+    """Of one stored number, in the file's byte order."""
+    code = int(raw["datatype"])
+    try:
+        dtype = np.dtype(raw.get_data_dtype())
+    except (KeyError, HeaderDataError) as error:
+        raise InputError(f"{path} has an unknown data type (code {code}); export it again.") from error
+    if dtype.names is not None or dtype.kind == "c":
         raise InputError(f"{path} holds colours or complex numbers; give an image with one real value a voxel.")
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim != 3:
-        raise InputError(f"{path} has {array.ndim} dimensions {array.shape}; give a single 3D volume.")
-    return np.ascontiguousarray(array.T, dtype=array.dtype.newbyteorder("="))
-
-
-def load_other(path: Path) -> Any:
-    """A file of another format than NIfTI as a nibabel image, its voxels not read yet.
-
-    Raises:
-        InputError: If nibabel knows no such file.
-    """
-    try:
-        return nib.load(path)
-    except NIBABEL_ERRORS as error:
+    if dtype.kind not in "iuf" or dtype.itemsize not in (1, 2, 4, 8):
         raise InputError(
-            f"{path} cannot be read as an image: it is damaged, cut short or of an unknown format; export it as NIfTI, "
-            "NRRD or MetaImage."
-        ) from error
-
-
-def grid_of(path: Path, image: Any) -> Grid:
-    """The grid of a nibabel image, whose affine takes indices x, y, z to RAS mm.
-
-    Raises:
-        InputError: If the axes are not at right angles, or a voxel has no extent.
-    """
-    units = image.header.get_xyzt_units()[0] if hasattr(image.header, "get_xyzt_units") else "mm"
-    affine = np.asarray(image.affine, dtype=np.float64)[:3] * _MM_PER_UNIT.get(units, 1.0)
-    spacing = np.linalg.norm(affine[:, :3], axis=0)
-    if not np.isfinite(affine).all() or spacing.min() <= 0:
-        raise InputError(f"{path} has a voxel spacing that is not positive ({spacing} mm); correct its header.")
-    axes = affine[:, :3] / spacing
-    u, _, v = np.linalg.svd(axes)
-    direction = u @ v  # the rotation, with or without a mirror, that is closest to the axes as they are
-    shape = image.shape[:3]
-    moved = np.abs(_corners(shape)[:, :3] @ (spacing * (axes - direction)).T).max() / spacing.min()
-    if moved > _SKEW:
-        raise InputError(
-            f"{path} has skewed axes (a corner is {moved:.2f} voxels off a rectangular grid), which ITK does not "
-            "allow; resample it to a rectangular grid first."
+            f"{path} has voxels of a type that is not read here (code {code}); export them as integers or float."
         )
-    if moved > 1e-3:
-        _log.warning("%s has slightly skewed axes; made rectangular, which moves corners %.3f voxels.", path, moved)
-    lps = swap_lps_ras(direction.T).T
-    return Grid(shape[::-1], tuple(spacing), tuple(swap_lps_ras(affine[:, 3])), tuple(map(tuple, lps)))
+    bits = int(raw["bitpix"])
+    if bits not in (0, 8 * dtype.itemsize):
+        raise InputError(
+            f"{path} contradicts itself: its data type (code {code}) has {8 * dtype.itemsize} bits and its voxels "
+            f"{bits}; export it again."
+        )
+    return dtype
+
+
+def _offset(path: Path, raw: Any, *, single: bool) -> int:
+    """Where the voxels begin."""
+    offset = float(raw["vox_offset"])
+    single_magic = bytes(raw["magic"])[:3] in _SINGLE
+    if single != single_magic:
+        what = "one file, and lies beside a second" if single_magic else "a pair of files, and is one file alone"
+        raise InputError(f"{path} says that it is {what}; export it again.")
+    least = int(raw["sizeof_hdr"]) + 4 if single else 0
+    if not (math.isfinite(offset) and offset >= least and offset == int(offset)):
+        raise InputError(
+            f"{path} says that its voxels begin at byte {offset:g}, where none can be (vox_offset); export it again."
+        )
+    return int(offset)
+
+
+def _scaling(path: Path, raw: Any) -> tuple[float, float, tuple[str, ...]]:
+    """Slope and intercept; a slope of 0, as one that is no number, means none."""
+    slope, intercept = float(raw["scl_slope"]), float(raw["scl_inter"])
+    if slope == 0 or (math.isnan(slope) and not math.isfinite(intercept)):
+        return 1.0, 0.0, ()
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        note = f"{path} scales its voxels by {slope:g} and {intercept:g}; they were taken as they are stored."
+        if math.isfinite(slope):
+            raise InputError(f"{path} adds {intercept:g} to its voxels (scl_inter); correct its header.")
+        return 1.0, 0.0, (note,)
+    return slope, intercept, ()
+
+
+def _placement(path: Path, raw: Any, sides: tuple[int, ...]) -> tuple[Array, tuple[str, ...]]:
+    """The matrix from indices x, y, z to mm, LPS, and what is to be said of it."""
+    spacing = np.asarray(raw["pixdim"][1:4], dtype=np.float64)
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        listed = ", ".join(f"{s:g}" for s in spacing)
+        raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
+    unit = int(raw["xyzt_units"]) & 7
+    if unit not in _MM_PER_UNIT:
+        raise InputError(f"{path} gives its lengths in an unknown unit (xyzt_units {unit}); correct its header.")
+    matrix, notes = _chosen(path, raw, spacing, sides)
+    if _MM_PER_UNIT[unit] != 1:
+        notes += (f"{path} gives its lengths in {'metres' if unit == 1 else 'microns'}; converted to mm.",)
+    return swap_lps_ras((matrix * _MM_PER_UNIT[unit]).T).T, notes
+
+
+def _chosen(path: Path, raw: Any, spacing: Array, sides: tuple[int, ...]) -> tuple[Array, tuple[str, ...]]:
+    """Of sform and qform the one that ITK takes: the sform if it alone is set, or is the scanner's own and sound."""
+    sform = _sform(raw) if int(raw["sform_code"]) > 0 else None
+    qform = _qform(raw, spacing) if int(raw["qform_code"]) > 0 else None
+    if sform is None and int(raw["qform_code"]) <= 0:
+        note = f"{path} does not say how the patient lies (sform and qform are unset); check the alignment."
+        return np.column_stack([np.diag(spacing) * [-1, -1, 1], np.zeros(3)]), (note,)
+    if int(raw["qform_code"]) > 0 and qform is None:
+        return _without_qform(path, sform, spacing, sides)
+    if qform is None or (sform is not None and int(raw["sform_code"]) == _SCANNER and _is_sound(sform, sides)):
+        assert sform is not None
+        _check_scales(path, sform, spacing, sides)
+        chosen = sform
+    else:
+        chosen = qform
+    if sform is None or qform is None:
+        return chosen, ()
+    apart = _apart(sform, qform, sides)
+    if not apart > _APART * spacing.min():
+        return chosen, ()
+    note = f"{path} places the volume twice, sform and qform lie up to {apart:.1f} mm apart; read as ITK and Slicer do."
+    return chosen, (note,)
+
+
+def _without_qform(
+    path: Path, sform: Array | None, spacing: Array, sides: tuple[int, ...]
+) -> tuple[Array, tuple[str, ...]]:
+    """What is left where the qform is set and is no rotation."""
+    if sform is None or not _is_sound(sform, sides):
+        raise InputError(f"{path} has a quaternion (qform) that is no rotation; correct its header or export it again.")
+    _check_scales(path, sform, spacing, sides)
+    return sform, (f"{path} has a quaternion (qform) that is no rotation; placed by its sform; check the alignment.",)
+
+
+def _sform(raw: Any) -> Array:
+    return np.array([raw["srow_x"], raw["srow_y"], raw["srow_z"]], dtype=np.float64)
+
+
+def _qform(raw: Any, spacing: Array) -> Array | None:
+    """The matrix `(3, 4)` of quaternion, spacing and offset, RAS; None if the quaternion is no rotation."""
+    parts = np.array([raw[f"quatern_{name}"] for name in "bcd"], dtype=np.float64)
+    offset = np.array([raw[f"qoffset_{name}"] for name in "xyz"], dtype=np.float64)
+    square = float(parts @ parts)
+    if not (np.isfinite(offset).all() and square <= 1 + _ROUNDING):
+        return None
+    parts /= max(math.sqrt(square), 1.0)
+    rotation = quat2mat([math.sqrt(max(0.0, 1 - float(parts @ parts))), *parts])
+    qfac = -1.0 if float(raw["pixdim"][0]) < 0 else 1.0  # the standard: what is not -1 is 1
+    return np.column_stack([rotation * spacing * [1, 1, qfac], offset])
+
+
+def _is_sound(matrix: Array, sides: tuple[int, ...]) -> bool:
+    """Whether a matrix is one of axes at right angles, within rounding."""
+    try:
+        rectangular((sides[2], sides[1], sides[0]), matrix)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_scales(path: Path, sform: Array, spacing: Array, sides: tuple[int, ...]) -> None:
+    """Refuses an sform whose voxels are of another size than pixdim: ITK goes by the one, others by the other."""
+    lengths = np.linalg.norm(sform[:, :3], axis=0)
+    if not np.isfinite(sform).all() or lengths.min() <= 0:
+        return  # refused as a grid
+    if (np.abs(lengths / spacing - 1) * (np.array(sides[:3]) - 1)).max() > _APART:
+        sizes = [" x ".join(f"{length:.4g}" for length in one) for one in (lengths, spacing)]
+        raise InputError(
+            f"{path} has voxels of {sizes[0]} mm by its sform and of {sizes[1]} mm by its pixdim; correct its header."
+        )
+
+
+def _apart(one: Array, other: Array, sides: tuple[int, ...]) -> float:
+    """How far apart two matrices place a corner of the volume at most, in their unit."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in sides[:3]], indexing="ij"), dtype=np.float64).reshape(3, -1)
+    return float(np.linalg.norm((one - other) @ np.vstack([corners, np.ones(8)]), axis=0).max())

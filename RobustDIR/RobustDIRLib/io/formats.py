@@ -1,0 +1,157 @@
+"""Which format a file has, by what stands in it, and which are refused by name.
+
+A library that finds a format by a file's name reads a file with another's name wrongly, or complains in its own words;
+and of the formats that ITK knows, some hold no voxel size, no orientation, or one that ITK passes over.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from pathlib import Path
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io import metaimage, nifti, nrrd
+from RobustDIRLib.io.files import PathLike, existing_file, extension
+from RobustDIRLib.io.payload import unpacked
+
+NIFTI, NRRD, META, MGH, MINC = "NIfTI", "NRRD", "MetaImage", "MGH", "MINC"
+_READ = "NIfTI, NRRD or MetaImage"
+
+_HEAD = 1 << 14  # bytes in which every format shows itself
+_EXTENSIONS = {
+    NIFTI: (".nii", ".nii.gz", ".hdr", ".img", ".hdr.gz", ".img.gz"),
+    NRRD: (".nrrd", ".nhdr"),
+    META: (".mha", ".mhd"),
+    MGH: (".mgh", ".mgz"),
+    MINC: (".mnc",),
+}
+_PLANE = "is 2D and says nothing of its size or place"
+# How files begin, what they are called, and why they are refused.
+_REFUSED = (
+    (b"\x89PNG", "PNG", _PLANE),
+    (b"\xff\xd8\xff", "JPEG", _PLANE),
+    (b"BM", "BMP", _PLANE),
+    (b"GIF8", "GIF", _PLANE),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000", _PLANE),
+    (b"II*\0", "TIFF", "does not say how far apart its planes are, nor how the patient lies"),
+    (b"MM\0*", "TIFF", "does not say how far apart its planes are, nor how the patient lies"),
+    (b"II+\0", "BigTIFF", "does not say how far apart its planes are, nor how the patient lies"),
+    (b"MM\0+", "BigTIFF", "does not say how far apart its planes are, nor how the patient lies"),
+    (b"# vtk DataFile", "VTK", "does not say how the patient lies"),
+    (b"<VTKFile", "VTK XML", "does not say how the patient lies"),
+    (b"SIMPLE  =", "FITS", "does not say how the patient lies"),
+    (b"\x93NUMPY", "NumPy array", "does not say how large its voxels are, nor how the patient lies"),
+    (b"MATLAB ", "MATLAB", "does not say how the patient lies in a way that is known here"),
+    (b"PK\x03\x04", "ZIP archive", "may hold many files"),
+    (b"\x37\x7a\xbc\xaf", "7-Zip archive", "may hold many files"),
+    (b"Rar!", "RAR archive", "may hold many files"),
+    (b"%PDF", "PDF", "holds no volume"),
+    (b"version https://git-lfs", "Git LFS pointer", "only stands for the file"),
+    (b"#INRIMAGE", "INRIMAGE", "does not say how the patient lies"),
+)
+# Formats that show themselves by a name alone, or by what stands further on.
+_BY_NAME = {
+    ".gipl": "GIPL", ".head": "AFNI", ".brik": "AFNI", ".par": "Philips PAR/REC", ".rec": "Philips PAR/REC",
+    ".spr": "Stimulate", ".sdt": "Stimulate", ".pic": "BioRad", ".lsm": "Zeiss LSM", ".hdf5": "HDF5", ".h5": "HDF5",
+    ".he5": "HDF5", ".mrc": "MRC", ".ccp4": "MRC", ".map": "MRC", ".ima": "Siemens", ".v": "ECAT", ".raw": "raw voxels",
+    ".zraw": "packed voxels",
+}  # fmt: skip
+_CURE = f"export it as {_READ}"
+
+
+def format_of(path: Path) -> str:
+    """The format of an image file: one of the five that are read here.
+
+    Args:
+        path: A file; DICOM is told apart before.
+    Raises:
+        InputError: If it is missing, no file, empty, or of a format that is not read, or bears the name of another.
+    """
+    head = _head(regular_file(path))
+    kind = _format(path, head)
+    if kind is None:
+        raise InputError(_why_not(path, head))
+    named = next((one for one, ends in _EXTENSIONS.items() if _end(path) in ends), None)
+    if named is not None and named != kind:
+        raise InputError(f"{path} is named as {named} and holds {kind}; rename it to {_EXTENSIONS[kind][0]}.")
+    return kind
+
+
+def regular_file(path: PathLike) -> Path:
+    """The path, once it is known to lead to a file on a disk, which can be read more than once.
+
+    Raises:
+        InputError: If it does not, or the file is empty or may not be read.
+    """
+    path = existing_file(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InputError(f"{path} is no file on a disk but a pipe or device; give an image file.")
+    return path
+
+
+def _end(path: Path) -> str:
+    end = extension(path)
+    return Path(path.name.lower()[: -len(".gz")]).suffix + ".gz" if end == ".gz" else end
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes, unpacked."""
+    try:
+        with unpacked(path) as stream:
+            return stream.read(_HEAD)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is damaged or cut short, or cannot be read; copy or export it again.") from error
+
+
+def _format(path: Path, head: bytes) -> str | None:
+    if nifti.is_header(head):
+        return NIFTI
+    if head.startswith(nrrd.MAGIC):
+        return NRRD
+    if head.startswith((b"CDF\x01", b"CDF\x02")) or (head.startswith(b"\x89HDF") and _end(path) == ".mnc"):
+        return MINC
+    if _end(path) in _EXTENSIONS[MGH] and head[:4] == b"\x00\x00\x00\x01":
+        return MGH
+    if not head.startswith(b"# vtk") and metaimage.is_header(head):
+        return META
+    if _end(path) in (".img", ".img.gz"):
+        return _format_of_pair(path)
+    return None
+
+
+def _format_of_pair(path: Path) -> str | None:
+    """The format of the header beside voxels."""
+    stem = path.name[: -len(_end(path))]
+    for end in (".hdr", ".HDR", ".hdr.gz"):
+        header = path.with_name(stem + end)
+        if header.is_file() and os.access(header, os.R_OK) and nifti.is_header(_head(header)):
+            return NIFTI
+    return None
+
+
+def _why_not(path: Path, head: bytes) -> str:
+    """The sentence that refuses a file of another format."""
+    for begin, name, reason in _REFUSED:
+        if head.startswith(begin):
+            return f"{path} is {name}, which {reason}; {_CURE}."
+    if head.startswith(b"\x89HDF"):
+        return f"{path} is HDF5, in which no order of axes or patient is agreed; {_CURE}."
+    if head[:4] in ((348).to_bytes(4, "little"), (348).to_bytes(4, "big")) or _end(path).startswith((".hdr", ".img")):
+        return (
+            f"{path} is Analyze 7.5 or no image at all: Analyze does not say which side is left, and programs read it "
+            f"mirrored; {_CURE} with the program that wrote it."
+        )
+    if head[252:256] in (b"\xef\xff\xe9\xb0", b"\x2a\xe3\x89\xb8"):
+        return f"{path} is GIPL, whose orientation ITK passes over; {_CURE}."
+    if head[208:212] == b"MAP ":
+        return f"{path} is MRC, which does not say how the patient lies; {_CURE}."
+    if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
+        return f"{path} is a web page, a failed download perhaps; download the image again."
+    if other := _BY_NAME.get(_end(path)):
+        return f"{path} is named as {other}, which is not read here, as its geometry cannot be checked; {_CURE}."
+    named = next((kind for kind, ends in _EXTENSIONS.items() if _end(path) in ends), None)
+    if named:
+        return f"{path} is damaged, cut short or no {named} file; copy or export it again."
+    return f"{path} cannot be read as an image: it is damaged, cut short or of an unknown format; export it as {_READ}."

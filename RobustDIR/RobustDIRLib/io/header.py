@@ -1,0 +1,130 @@
+"""What the header of a file says, whatever its format, and the one way from there to voxels on a grid."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nibabel.volumeutils import apply_read_scaling
+from numpy.typing import NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Array, Grid, rectangular
+from RobustDIRLib.io.payload import Payload, enough_memory, read_payload
+
+_TOLD = 1e-3  # voxels by which a corner may move without a word
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header that holds together; nothing of the voxels is read yet.
+
+    Attributes:
+        sides: Numbers along each axis of the array, the fastest first.
+        spatial: Which of these axes are x, y and z.
+        matrix: Shape `(3, 4)`; takes indices x, y, z to mm, LPS.
+        payload: Where the numbers are.
+        slope: What a stored number is multiplied by.
+        intercept: What is added to it then.
+        notes: Sentences the user should read.
+        intent: NIfTI's code of what the numbers are; None in other formats.
+    """
+
+    sides: tuple[int, ...]
+    spatial: tuple[int, int, int]
+    matrix: Array
+    payload: Payload
+    slope: float = 1.0
+    intercept: float = 0.0
+    notes: tuple[str, ...] = ()
+    intent: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along z, y, x."""
+        x, y, z = (self.sides[axis] for axis in self.spatial)
+        return z, y, x
+
+    @property
+    def values(self) -> int:
+        """Numbers a voxel."""
+        return math.prod(self.sides) // math.prod(self.shape)
+
+    def array(self, path: Path) -> NDArray[Any]:
+        """The voxels, scaled as the header says, shape `(z, y, x, ...)` with all axes that are not spatial behind.
+
+        Raises:
+            InputError: If they are cut short, damaged, or do not fit into memory.
+        """
+        numbers = read_payload(path, self.payload)
+        with enough_memory(path):
+            numbers = apply_read_scaling(numbers, self.slope, self.intercept)
+        last = len(self.sides) - 1
+        order = [last - axis for axis in reversed(self.spatial)]
+        order += [last - axis for axis in range(last + 1) if axis not in self.spatial]
+        return numbers.reshape(self.sides[::-1]).transpose(order)
+
+
+def check_sides(path: Path, sides: tuple[int, ...]) -> None:
+    """Refuses an array that is no volume.
+
+    Raises:
+        InputError: If a side is not positive, or there are fewer than three.
+    """
+    if not sides or min(sides) < 1:
+        raise InputError(f"{path} has an impossible size ({_listed(sides)} voxels); export it again.")
+    if len(sides) < 3:
+        raise InputError(
+            f"{path} is {len(sides)}D ({_listed(sides)}); give a 3D volume (a DICOM series by its folder)."
+        )
+
+
+def grid_of(path: Path, header: Header) -> tuple[Grid, tuple[str, ...]]:
+    """The grid of a file and what the user should know of it.
+
+    Raises:
+        InputError: If the axes are skewed beyond rounding, or a number is not finite or a spacing zero.
+    """
+    grid, notes = placed_grid(path, header.shape, header.matrix)
+    return grid, (*header.notes, *notes)
+
+
+def placed_grid(path: Path, shape: tuple[int, int, int], matrix: Array) -> tuple[Grid, tuple[str, ...]]:
+    """`geometry.rectangular` with the name of the file in its refusal, and a sentence if axes were made rectangular.
+
+    Raises:
+        InputError: If the axes are skewed beyond rounding, or a number is not finite or a spacing zero.
+    """
+    try:
+        grid, moved = rectangular(shape, matrix)
+    except ValueError as error:
+        cure = "resample it to a rectangular grid first" if "skewed" in str(error) else "correct its header"
+        raise InputError(f"{path} has {error}; {cure}.") from error
+    if moved <= _TOLD:
+        return grid, ()
+    return grid, (f"{path} has slightly skewed axes; made rectangular, which moves corners {moved:.3f} voxels.",)
+
+
+def scalar_volume(path: Path, header: Header) -> None:
+    """Refuses what is not one value a voxel in three dimensions.
+
+    Raises:
+        InputError: If there are more.
+    """
+    if header.values == 1:
+        return
+    if len(header.sides) > 3 and header.spatial == (0, 1, 2) and header.sides[3] > 1:
+        raise InputError(
+            f"{path} is {len(header.sides)}D ({_listed(header.sides)}); give a single 3D volume, one time point for "
+            "instance."
+        )
+    raise InputError(
+        f"{path} holds {header.values} values a voxel (colours, vectors or time points); give an image with one real "
+        "value a voxel."
+    )
+
+
+def _listed(sides: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sides))

@@ -1,0 +1,77 @@
+"""Brain images of FreeSurfer (`.mgh`, `.mgz`) and of the MNI (`.mnc`), by nibabel: ITK exchanges the axes of MINC."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.freesurfer.mghformat import MGHHeader
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import swap_lps_ras
+from RobustDIRLib.io.header import Header, check_sides
+from RobustDIRLib.io.payload import Payload, check_room, enough_memory, unpacked
+
+_VOXELS_AT = 284  # byte at which FreeSurfer's voxels begin
+_HDF = b"\x89HDF"
+_PROBLEMS = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, KeyError, AttributeError)
+
+
+def read_mgh_header(path: Path) -> Header:
+    """The header of a FreeSurfer volume.
+
+    Raises:
+        InputError: If it is damaged or of an unknown type.
+    """
+    try:
+        with unpacked(path) as stream, path.open("rb") as begin:
+            header = MGHHeader(stream.read(_VOXELS_AT), check=False)
+            packed = begin.read(2) == b"\x1f\x8b"
+        sides, dtype = tuple(int(n) for n in header["dims"]), np.dtype(header.get_data_dtype())
+    except _PROBLEMS as error:
+        raise InputError(f"{path} is damaged, cut short or no FreeSurfer volume; copy or export it again.") from error
+    check_sides(path, sides)
+    spacing = np.asarray(header["delta"], dtype=np.float64)
+    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        listed = ", ".join(f"{s:g}" for s in spacing)
+        raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
+    notes: tuple[str, ...] = ()
+    if int(header["goodRASFlag"]) != 1:
+        notes = (f"{path} does not say how the patient lies; taken as FreeSurfer does, coronal; check the alignment.",)
+    payload = Payload((path,), dtype, math.prod(sides), _VOXELS_AT, "gzip" if packed else "raw", whole=packed)
+    matrix = swap_lps_ras(header.get_affine()[:3].T).T
+    return Header(sides, (0, 1, 2), matrix, payload, notes=notes)
+
+
+def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
+    """A MINC volume, its real values; of its header, what is needed for the grid.
+
+    Returns:
+        Header, and voxels of shape `(z, y, x, ...)` as `Header.array` gives them.
+    Raises:
+        InputError: If it is damaged or too large, or is MINC 2 and the package h5py is missing.
+    """
+    with path.open("rb") as stream:
+        second = stream.read(4) == _HDF
+    if second and importlib.util.find_spec("h5py") is None:
+        raise InputError(f"{path} is MINC 2, which needs the package h5py; install it, or export it as NIfTI.")
+    try:
+        image: Any = (nib.Minc2Image if second else nib.Minc1Image).from_filename(path)
+        sides = tuple(int(n) for n in image.shape)
+        check_sides(path, sides)
+        check_room(path, 16 * math.prod(sides))
+        with enough_memory(path):
+            array = np.asanyarray(image.dataobj, dtype=np.float64)
+    except _PROBLEMS as error:
+        raise InputError(f"{path} is damaged, cut short or no MINC file; copy or export it as NIfTI.") from error
+    matrix = swap_lps_ras(np.asarray(image.affine)[:3].T).T
+    payload = Payload((path,), array.dtype, array.size)
+    header = Header(sides, (0, 1, 2), matrix, payload)
+    return header, array.transpose(2, 1, 0, *range(3, array.ndim))

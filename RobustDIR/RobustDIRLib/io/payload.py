@@ -1,0 +1,213 @@
+"""The voxels behind a header: whole, and within the memory there is, before anything is built for them.
+
+NIfTI, NRRD, MetaImage and MGH all keep numbers one after another, packed or not, in one file or several. Libraries fill
+what is missing with zeros, or take what a header asks for: here both are checked first.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import existing_file
+from RobustDIRLib.io.free_memory import available_memory
+
+# DEFLATE makes at most this many bytes of one: a header that asks for more than the file can hold is refused unread.
+_DEFLATE = 1032
+_LONGEST_NUMBER = 32  # letters of a number written out, with the space behind it
+_CHUNK = 1 << 20
+_FORGIVEN = 1 << 24  # bytes of padding after the last voxel
+_GIB = 2**30
+_DAMAGED = (OSError, EOFError, zlib.error, ValueError)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Where the numbers of a file are, and how they are packed.
+
+    Attributes:
+        files: In which they follow one another, the same number in each.
+        dtype: Of one number, with its byte order.
+        count: Of numbers in all.
+        offset: Bytes before the first number in each file; after unpacking if `packing` covers the header too. None if
+            the numbers are the last bytes of the file.
+        packing: `raw`, `gzip`, `zlib`, `bzip2` or `text`.
+        whole: Whether the packing covers the whole file, header included, as in `.nii.gz`.
+    """
+
+    files: tuple[Path, ...]
+    dtype: np.dtype[Any]
+    count: int
+    offset: int | None = 0
+    packing: str = "raw"
+    whole: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all numbers, unpacked."""
+        return self.count * self.dtype.itemsize
+
+
+def read_payload(path: Path, payload: Payload) -> NDArray[Any]:
+    """The numbers in the order of the file, shape `(count,)`, in native byte order.
+
+    Args:
+        path: The file that the user named, for messages.
+        payload: What its header says.
+    Raises:
+        InputError: If a file is missing, cut short or damaged, or holds more than memory has room for.
+    """
+    each = _each(path, payload)
+    for file in payload.files:
+        check_length(path, existing_file(file), payload, each)
+    check_room(path, payload.nbytes + 4 * payload.count)
+    with enough_memory(path):
+        if payload.packing == "text":
+            return np.concatenate([_text(path, file, payload, each) for file in payload.files])
+        buffer = np.empty(payload.nbytes, np.uint8)
+        for file, part in zip(payload.files, np.split(buffer, len(payload.files)), strict=True):
+            _fill(path, file, payload, part.data)
+        return buffer.view(payload.dtype).astype(payload.dtype.newbyteorder("="), copy=False)
+
+
+def _each(path: Path, payload: Payload) -> int:
+    """Numbers in each file."""
+    if payload.count % len(payload.files):
+        raise InputError(f"{path} spreads its voxels over {len(payload.files)} files unevenly; export it as one file.")
+    return payload.count // len(payload.files)
+
+
+def check_length(path: Path, file: Path, payload: Payload, each: int) -> None:
+    """Refuses a file that cannot hold its numbers, by its length alone.
+
+    Raises:
+        InputError: If it is too short.
+    """
+    there, needed = file.stat().st_size, each * payload.dtype.itemsize + (payload.offset or 0)
+    # A number written out has a letter at least and a space; what DEFLATE can make of a byte is bounded, too.
+    most = {"raw": there, "gzip": there * _DEFLATE, "zlib": there * _DEFLATE, "text": there * payload.dtype.itemsize}
+    if file.is_file() and most.get(payload.packing, needed) < needed:
+        raise cut_short(path, there, needed if payload.packing == "raw" else None)
+
+
+def cut_short(path: Path, there: int, needed: int | None) -> InputError:
+    """The refusal of a file that ends before its last voxel."""
+    figures = f"{there} of {needed} bytes are there" if needed else f"its {there} bytes cannot hold what it says"
+    return InputError(f"{path} is cut short: {figures}; copy or export it again.")
+
+
+def check_room(path: Path, needed: int) -> None:
+    """Refuses what memory has no room for, before any is taken.
+
+    Raises:
+        InputError: If fewer than `needed` bytes are free.
+    """
+    free = available_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            f"{path} needs {needed / _GIB:.1f} GiB of memory to be read, and {free / _GIB:.1f} GiB are free; check its "
+            "header, crop or resample it, or use a machine with more memory."
+        )
+
+
+@contextmanager
+def enough_memory(path: Path) -> Iterator[None]:
+    """Turns running out of memory all the same, under a limit of the process perhaps, into a sentence."""
+    try:
+        yield
+    except MemoryError as error:
+        raise InputError(
+            f"{path} does not fit into the memory this process may take; crop or resample it, or allow more."
+        ) from error
+
+
+def unpacked(file: Path) -> IO[bytes]:
+    """A file opened to be read, through gzip if its first bytes say so, whatever its name."""
+    with file.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(file) if packed else file.open("rb")  # type: ignore[return-value]
+
+
+def _fill(path: Path, file: Path, payload: Payload, part: memoryview) -> None:
+    """Fills a part of the buffer from one file, and reads that to its end, where checksums stand."""
+    try:
+        with _opened(file, payload, len(part)) as stream:
+            got = 0
+            while got < len(part) and (chunk := stream.read(min(_CHUNK, len(part) - got))):
+                part[got : got + len(chunk)] = chunk
+                got += len(chunk)
+            if got < len(part):
+                raise cut_short(path, got, len(part))
+            if payload.packing != "raw":
+                _drain(path, stream)
+    except _DAMAGED as error:
+        raise InputError(f"{path} is damaged or cut short; copy or export it again.") from error
+
+
+def _drain(path: Path, stream: Any) -> None:
+    extra = 0
+    while chunk := stream.read(_CHUNK):
+        extra += len(chunk)
+        if extra > _FORGIVEN:
+            raise InputError(f"{path} goes on after the last voxel that its header tells of; export it again.")
+
+
+@contextmanager
+def _opened(file: Path, payload: Payload, length: int) -> Iterator[Any]:
+    """The unpacked bytes of one file from its first number on."""
+    unpack: dict[str, Any] = {"gzip": _gunzip, "bzip2": bz2.BZ2File, "zlib": _Zlib}
+    with file.open("rb") as stream:
+        offset = file.stat().st_size - length if payload.offset is None else payload.offset
+        if not payload.whole:
+            stream.seek(offset)
+        if payload.packing == "raw":
+            yield stream
+            return
+        inner = unpack[payload.packing](stream)
+        if payload.whole:
+            inner.read(offset)
+        yield inner
+
+
+def _gunzip(stream: IO[bytes]) -> gzip.GzipFile:
+    return gzip.GzipFile(fileobj=stream)
+
+
+class _Zlib:
+    """A zlib stream as a file that is read in chunks."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._inflate = stream, zlib.decompressobj()
+
+    def read(self, size: int) -> bytes:
+        while not self._inflate.eof:
+            waiting = self._inflate.unconsumed_tail or self._stream.read(_CHUNK)
+            if not waiting:
+                raise EOFError("the stream ends early")
+            if found := self._inflate.decompress(waiting, size):
+                return found
+        return b""
+
+
+def _text(path: Path, file: Path, payload: Payload, each: int) -> NDArray[Any]:
+    """Numbers written out."""
+    with file.open("rb") as stream:
+        stream.seek(payload.offset or 0)
+        words = stream.read(each * _LONGEST_NUMBER).split()
+    try:
+        numbers = np.array(words[:each]).astype(payload.dtype.newbyteorder("="))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: its voxels are not all numbers; copy or export it again.") from error
+    if len(numbers) < each:
+        raise cut_short(path, len(numbers), None)
+    return numbers

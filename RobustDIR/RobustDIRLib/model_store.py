@@ -258,7 +258,7 @@ def _free_name(name: str) -> str:
         raise InputError(f"{name!r} cannot name a model; use letters, digits, '.', '_' and '-'.")
     taken = {entry.name.lower(): entry for entry in list_models()}.get(name.lower())
     if taken:
-        advice = "choose another with --name" if taken.shipped else f"choose another with --name or delete {taken.path}"
+        advice = "choose another `name`" if taken.shipped else f"choose another `name` or delete {taken.path}"
         raise InputError(f"a model named {taken.name!r} is there already; {advice}.")
     return name
 

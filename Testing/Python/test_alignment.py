@@ -127,7 +127,7 @@ def test_kinds_run_their_stages(fixed):
 
 
 def test_unknown_kind_is_refused_with_the_known_ones(fixed):
-    with pytest.raises(InputError, match=f"--alignment afine.*{', '.join(KINDS)}"):
+    with pytest.raises(InputError, match=f"`alignment` afine.*{', '.join(KINDS)}"):
         align(fixed, fixed, "afine")
 
 

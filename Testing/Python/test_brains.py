@@ -41,7 +41,7 @@ def test_contrasts_are_the_split(ixi):
     dataset = open_dataset(ixi, split="t1-t2")
     assert names(dataset) == ["IXI002_T1-IXI016_T2"]
     assert dataset.cases[0].files()["moving"].parent.name == "IXI-T2"
-    with pytest.raises(InputError, match="--split t1: give the contrasts of fixed and moving"):
+    with pytest.raises(InputError, match="`split` t1: give the contrasts of fixed and moving"):
         open_dataset(ixi, split="t1")
 
 

@@ -9,6 +9,7 @@ import pytest
 import cohort_cases as cases
 from RobustDIRLib.cli import evaluate as command
 from RobustDIRLib.cli import main
+from RobustDIRLib.cli.repeating import repeating_command
 from RobustDIRLib.cohort import run as running
 from RobustDIRLib.cohort.clock import Clock, in_words
 from RobustDIRLib.cohort.results import Key
@@ -239,7 +240,7 @@ def test_help_names_the_default_methods(capsys):
 def test_paths_in_the_command_are_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = command_arguments("data", "-o", "out")
-    words = shlex.split(command._command(arguments))
+    words = shlex.split(repeating_command(arguments, paths=("dataset", "output")))
     assert str(Path(tmp_path, "data")) in words
     assert str(Path(tmp_path, "out")) in words
 

@@ -9,6 +9,7 @@ import pytest
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
+from RobustDIRLib.io import files
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks, write_landmarks
 
 POINTS = np.array([[-12.5, 30.25, 7.0], [1.5e-3, -2.0, 118.75]])  # LPS
@@ -300,3 +301,161 @@ def test_every_format_agrees_on_where_a_voxel_is(saved, oblique_grid):
     for name, text in files.items():
         read = read_landmarks(saved(name, text), oblique_grid)
         np.testing.assert_allclose(read.points, [[x, y, z]], atol=1e-9, err_msg=name)
+
+
+# What is read otherwise than it was meant
+
+
+FCSV = "# Markups fiducial file version = 5.6\n# CoordinateSystem = LPS\n" + NEW_COLUMNS
+FCSV_ROW = "1,10.5,20.25,30,0,0,0,1,1,1,0,F-1,,"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x,y,z\n1,5,2,5,3,5\n",
+        "x,y,z,name\n1,5,2,5,3,5,apex\n",
+        "1,5,2,5,3,5\n",
+        "x,y,z\n10,20,30,40\n",
+        "x,y,z\n1,2,3\n10,20,30,40\n",
+        "x,y,z,name,weight\n1,2,3,apex\n",  # one of the cells is lacking, nobody knows which
+        "x\ty\tz\n1,234\t5,6\t7,8\n",  # decimals or thousands
+        "x;y;z\n1.234,5;2;3\n",
+        "x;y;z\n1,5;2.5;3\n",
+        'x,y,z\n"1,5","2,5","3,5"\n',
+        "x,y,z,x\n1,2,3,4\n",
+        "x,y,z,r,a,s\n1,2,3,-1,-2,3\n",
+        "# CoordinateSystem = RAS\nx,y,z\n1,2,3\n",
+        "# CoordinateSystem = LPS\n# CoordinateSystem = RAS\nx,y,z\n1,2,3\n",
+        "x,y,z\n1_000,2,3\n",
+        "x,y,z\n１,2,3\n",
+        "x,y,z\n1e400,2,3\n",
+        "label,l,p,s,defined\na,1,2,3,FALSE\n",
+        "point\n²\n1 2 3\n",
+    ],
+)
+def test_texts_that_mean_other_points_are_refused(saved, text):
+    refusal(saved("a.txt" if text.startswith("point") else "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("text", "point"),
+    [
+        ("x;y;z\n1,5;-2,5;3\n", [1.5, -2.5, 3]),
+        ("1,5;-2,5;3\n", [1.5, -2.5, 3]),
+        ("Name;X;Y;Z\nLunge, links;1,5;-2,5;3\n", [1.5, -2.5, 3]),
+        ("r;a;s\n-1,5;2,5;3\n", [1.5, -2.5, 3]),
+        ("x,y,z,,\n1.5,-2.5,3,,\n", [1.5, -2.5, 3]),
+        ("x,y,z\n1.5,-2.5,3,,\n", [1.5, -2.5, 3]),
+        ("# CoordinateSystem = RAS\n-1.5,2.5,3\n", [1.5, -2.5, 3]),
+        ("x,y,z,defined\n1.5,-2.5,3\n", [1.5, -2.5, 3]),
+    ],
+)
+def test_spreadsheets_of_many_countries(saved, text, point):
+    np.testing.assert_array_equal(read_landmarks(saved("a.csv", text)).points, [point])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_encodings_are_read_or_refused(tmp_path, encoding):
+    path = tmp_path / "a.csv"
+    path.write_bytes("x,y,z,name\n-12.5,30.25,7,Lebergefäß\n".encode(encoding))
+    if encoding in ("utf-16-le", "utf-16-be", "cp1252"):  # without a mark at their beginning
+        assert "UTF-8" in refusal(path)
+    else:
+        assert read_landmarks(path).names == ("Lebergefäß",)
+        np.testing.assert_array_equal(read_landmarks(path).points, POINTS[:1])
+
+
+def test_texts_of_any_length_are_no_landmarks(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LONGEST_TEXT", 100)
+    (tmp_path / "a.csv").write_text("1,2,3\n" * 17)
+    assert "longer than" in refusal(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("1,2,3\n" * 16)
+    assert len(read_landmarks(tmp_path / "a.csv")) == 16
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ("# CoordinateSystem LPS\n" + NEW_COLUMNS, "CoordinateSystem LPS"),
+        ("# CoordinateSystem =\n" + NEW_COLUMNS, "names no frame"),
+        ("# CoordinateSystem = 2\n" + NEW_COLUMNS, '"2"'),
+        ("# CoordinateSystem = LPS\n# CoordinateSystem = 0\n" + NEW_COLUMNS, "keep the right one"),
+        ("# CoordinateSystem = LPS\n# columns\n", "columns"),
+        ("# CoordinateSystem = LPS\n# columns id,x,y,z,label\n", "columns"),
+        ("# CoordinateSystem = LPS\n# columns = id,x,y,z,x\n", '"x" more than once'),
+    ],
+)
+def test_headers_of_fcsv_are_read_as_slicer_writes_them_or_refused(saved, head, words):
+    assert words in refusal(saved("a.fcsv", head + FCSV_ROW + "\n"))
+
+
+def test_columns_of_fcsv_are_found_by_name(saved):
+    text = "# CoordinateSystem = 1\n# columns = label,z,x,y\napex,3,1,2\n"
+    read = read_landmarks(saved("a.fcsv", text))
+    np.testing.assert_array_equal(read.points, [[1, 2, 3]])
+    assert read.names == ("apex",)
+
+
+@pytest.mark.parametrize(("status", "placed"), [("2", True), ("0", False), ("1", False), ("3", False)])
+def test_fcsv_points_not_placed_are_named(saved, status, placed):
+    path = saved("a.fcsv", FCSV + FCSV_ROW + ",2,0\n" + f"2,0,0,0,0,0,0,1,1,1,0,F-2,,,{status},0\n")
+    if placed:
+        assert len(read_landmarks(path)) == 2
+    else:
+        assert "not placed (F-2)" in refusal(path)
+
+
+def test_rows_of_fcsv_that_do_not_fit_their_columns_are_refused(saved):
+    assert "line 4" in refusal(saved("a.fcsv", FCSV + FCSV_ROW.replace("10.5,", "") + "\n"))
+    assert "line 4" in refusal(saved("a.fcsv", FCSV + FCSV_ROW.replace("10.5", "10,5") + "\n"))
+    assert "line 4" in refusal(saved("a.fcsv", FCSV + FCSV_ROW.replace("10.5,20.25", "10,5,20,25") + "\n"))
+    assert "line 4" in refusal(saved("a.fcsv", FCSV + '1,2,3,4,0,0,0,1,1,1,0,"open,,\n'))
+
+
+@pytest.mark.parametrize("kind", ["ROI", "Curve", "ClosedCurve", "Plane", "Line", "Angle", "", None])
+def test_markups_whose_points_are_no_landmarks_are_refused(saved, kind):
+    assert "no landmarks" in refusal(saved("a.mrk.json", json.dumps(markups(type=kind))))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"markups": ' + "[" * 100_000,
+        '{"markups": [{"type": "Fiducial", "controlPoints": 5}]}',
+        '{"markups": {"type": "Fiducial"}}',
+        '{"markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateSystem": "RAS"}]}',
+        '{"markups": [{"type": "Fiducial", "controlPoints": [{"position": [1' + "0" * 5000 + ", 2, 3]}]}]}",
+    ],
+    ids=["nested", "nested lists", "number", "object", "two frames", "endless number"],
+)
+def test_damaged_json_is_refused(saved, text):
+    assert "no Slicer markups" in refusal(saved("a.mrk.json", text))
+
+
+@pytest.mark.parametrize("bad", [True, 10**400, -(10**400), "1", None, float("inf")])
+def test_positions_are_three_finite_numbers(saved, bad):
+    content = markups()
+    content["markups"][0]["controlPoints"][1]["position"] = [1, bad, 3]
+    assert "carina" in refusal(saved("a.mrk.json", json.dumps(content)))
+
+
+@pytest.mark.parametrize("frame", [1, None, "lps", "IJK", ["LPS"]])
+def test_json_frames_are_those_of_its_schema(saved, frame):
+    assert "coordinate system" in refusal(saved("a.mrk.json", json.dumps(markups(coordinateSystem=frame))))
+
+
+@pytest.mark.parametrize("units", ["cm", None, [], ["cm", "UCUM", "centimeter"], {"mm": 1}])
+def test_json_units_are_mm(saved, units):
+    assert "mm" in refusal(saved("a.mrk.json", json.dumps(markups(coordinateUnits=units))))
+
+
+def test_a_few_dirlab_voxels_beyond_the_image_are_points_beyond_it(saved, oblique_grid):
+    read = read_landmarks(saved("a.txt", "1 1 1\n26 1 1\n2 3 4\n"), oblique_grid)
+    assert oblique_grid.contains(read.points).tolist() == [True, False, True]
+    assert "counted from 1" in refusal(saved("a.txt", "1 1 1\n0 1 1\n2 3 4\n3 3 3\n"), grid=oblique_grid)
+
+
+def test_labels_that_come_twice_stay(saved):
+    assert read_landmarks(saved("a.csv", "x,y,z,name\n1,2,3,a\n4,5,6,a\n")).names == ("a", "a")

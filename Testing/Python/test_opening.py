@@ -58,8 +58,8 @@ def test_a_file_that_is_no_json_is_refused(a_set):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"kind": "lungs"}, "--kind lungs: there is no such kind"),
-        ({"split": "validation"}, "--split validation: data sets of the kind folders have no parts"),
+        ({"kind": "lungs"}, "`kind` lungs: there is no such kind"),
+        ({"split": "validation"}, "`split` validation: data sets of the kind folders have no parts"),
     ],
 )
 def test_unfit_options_are_refused(a_set, options, said):

@@ -41,7 +41,7 @@ class TestPresets:
         assert (BRAIN.spacing, BRAIN.window) == (1.0, None)
 
     def test_unknown_preset_is_refused_with_the_known_ones(self):
-        with pytest.raises(InputError, match="--preset lung.*generic, lung-ct, brain-mri"):
+        with pytest.raises(InputError, match="`preset` lung.*generic, lung-ct, brain-mri"):
             find_preset("lung")
 
 
@@ -178,12 +178,12 @@ class TestMasks:
         assert not said
 
     def test_empty_mask_is_refused(self, an_image):
-        with pytest.raises(InputError, match="--fixed-mask: the mask is empty"):
+        with pytest.raises(InputError, match="`fixed_mask`: the mask is empty"):
             prepare_mask(Image(np.zeros_like(an_image.array), an_image.grid), an_image, "fixed", print)
 
     def test_mask_elsewhere_in_space_is_refused(self, an_image):
         elsewhere = Grid(an_image.grid.shape, an_image.grid.spacing, (900, 0, 0))
-        with pytest.raises(InputError, match="--moving-mask: the mask does not overlap"):
+        with pytest.raises(InputError, match="`moving_mask`: the mask does not overlap"):
             prepare_mask(Image(np.ones(elsewhere.shape, np.uint8), elsewhere), an_image, "moving", lambda _: None)
 
 

@@ -190,7 +190,7 @@ class TestMasks:
 
     def test_empty_mask_is_refused(self, fixed, moving):
         empty = Image(np.zeros(fixed.grid.shape, np.uint8), fixed.grid)
-        with pytest.raises(InputError, match="--fixed-mask: the mask is empty"):
+        with pytest.raises(InputError, match="`fixed_mask`: the mask is empty"):
             register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=PairExtras(fixed_mask=empty))
 
 
@@ -227,10 +227,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (RegistrationOptions(preset="lungs"), "--preset lungs"),
-            (RegistrationOptions(alignment="elastic"), "--alignment elastic"),
-            (RegistrationOptions(device="gpu"), "--device gpu"),
-            (RegistrationOptions(threads=0), "--threads 0"),
+            (RegistrationOptions(preset="lungs"), "`preset` lungs"),
+            (RegistrationOptions(alignment="elastic"), "`alignment` elastic"),
+            (RegistrationOptions(device="gpu"), "`device` gpu"),
+            (RegistrationOptions(threads=0), "`threads` 0"),
         ],
         ids=["preset", "alignment", "device", "threads"],
     )
@@ -240,7 +240,7 @@ class TestRefusals:
 
     def test_images_that_share_no_space(self, fixed, moving):
         away = Image(moving.array, grid_about(np.full(3, 900.0), moving.grid.shape, (2.0, 2.0, 2.0), (0, 0, 0)))
-        with pytest.raises(InputError, match="--alignment none: the images share no space"):
+        with pytest.raises(InputError, match="`alignment` none: the images share no space"):
             register(fixed, away, Standin(), options=AS_THEY_LIE)
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -252,22 +252,38 @@ class TestRefusals:
 
     def test_landmarks_that_differ_in_number(self, fixed, moving):
         extras = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=some_landmarks(count=7))
-        with pytest.raises(InputError, match="--moving-landmarks: 7 landmarks do not pair with 9"):
+        with pytest.raises(InputError, match="`moving_landmarks`: 7 landmarks do not pair with 9"):
             register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
 
     def test_landmarks_of_one_image_alone(self, fixed, moving):
-        with pytest.raises(InputError, match="--moving-landmarks: is missing"):
+        with pytest.raises(InputError, match="`moving_landmarks`: is missing"):
             register(fixed, moving, Standin(), extras=PairExtras(fixed_landmarks=some_landmarks()))
 
     def test_landmarks_outside_the_image_are_counted_and_named(self, fixed, moving):
         away = Landmarks(some_landmarks().points + 80, some_landmarks().names)
         extras = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=away)
-        with pytest.raises(InputError, match="--moving-landmarks: 9 of 9 landmarks lie outside the moving image"):
+        with pytest.raises(InputError, match="`moving_landmarks`: 9 of 9 landmarks lie outside the moving image"):
             register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
         far = np.isin(np.arange(9), [2, 5])[:, None]
         two = Landmarks(np.where(far, 500, some_landmarks().points), some_landmarks().names)
-        with pytest.raises(InputError, match=r"--fixed-landmarks: 2 of 9 .* \(P2, P5\)"):
-            register(fixed, moving, Standin(), extras=PairExtras(fixed_landmarks=two, moving_landmarks=two))
+        extras = PairExtras(fixed_landmarks=two, moving_landmarks=some_landmarks(seed=1))
+        result = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
+        assert sum("2 of 9 landmarks lie outside the fixed image (P2, P5)" in said for said in result.warnings) == 1
+        assert result.measures.landmarks.names == tuple(f"P{k}" for k in range(9) if k not in (2, 5))
+
+    def test_one_landmark_outside_does_not_stop_a_registration(self, fixed, moving):
+        """The figures of the others are as they would be without it."""
+        away = some_landmarks().points.copy()
+        away[4, 1] += 400
+        pairs = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=Landmarks(away))
+        result = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=pairs)
+        whole = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=some_landmarks())
+        expected = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=whole).measures.landmarks.after
+        np.testing.assert_array_equal(result.measures.landmarks.after, np.delete(expected, 4))
+        alone = PairExtras(fixed_landmarks=Landmarks(away[4:5]), moving_landmarks=Landmarks(away[:1]))
+        result = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=alone)
+        assert result.measures.landmarks is None
+        assert any("1 of 1 landmarks lie outside the fixed image" in said for said in result.warnings)
 
     @pytest.mark.parametrize("fault", ["shape", "nan"])
     def test_a_network_that_gives_no_finite_displacement(self, fixed, moving, fault):
@@ -300,3 +316,10 @@ def test_progress_is_told_of_every_stage(fixed, moving):
     begun, ended = ([name for name, start in told if start is which] for which in (True, False))
     assert begun == ended
     assert len(begun) == 5
+
+
+def test_landmarks_in_another_order_give_a_hint(fixed, moving, extras):
+    turned = Landmarks(np.roll(extras.moving_landmarks.points, 2, axis=0), extras.moving_landmarks.names)
+    given = replace(extras, moving_landmarks=turned)
+    result = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=given)
+    assert any("another order of the rows" in sentence for sentence in result.warnings)

@@ -67,7 +67,7 @@ class TestFolder:
     def test_an_old_run_is_refused_and_left_alone(self, result, tmp_path):
         folder = save(result, tmp_path / "run")
         before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-        with pytest.raises(InputError, match="already holds a run.*--overwrite"):
+        with pytest.raises(InputError, match="already holds a run.*`overwrite`"):
             save(result, folder)
         assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
@@ -95,7 +95,7 @@ class TestFolder:
         if exists:
             folder.mkdir()
         monkeypatch.setattr(saving, "write_image", full)
-        with pytest.raises(InputError, match="--output .*run: cannot be written .No space left"):
+        with pytest.raises(InputError, match="`output` .*run: cannot be written .No space left"):
             save(result, folder)
         assert names(tmp_path) == ({"run"} if exists else set())
         assert not exists or not names(folder)

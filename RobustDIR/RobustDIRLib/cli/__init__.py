@@ -6,15 +6,20 @@ These files import nothing heavy at their top, so that help and messages come at
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from RobustDIRLib import __version__
 from RobustDIRLib.errors import InputError
 
 COMMANDS = ("register", "report", "demo", "models", "doctor", "dataset", "evaluate", "synthesize", "pretrain")
+_MAY_BE_EMPTY = ("comment",)
+_POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run")
+_OTHERWISE_NAMED = {"moving_labels": "labels"}
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -29,13 +34,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
     args = _parser(modules).parse_args(argv)
     try:
+        _refuse_empty(args)
         return int(modules[args.command].run(args))
     except InputError as error:
-        return _say(str(error), EXIT_BAD_INPUT)
+        return _say(in_options(str(error), args), EXIT_BAD_INPUT)
     except OSError as error:  # a full disk, a folder taken away: the system's own words name the file
         return _say(str(error), EXIT_FAILED)
     except KeyboardInterrupt:
         return _say("interrupted", EXIT_INTERRUPTED)
+
+
+def as_path(text: str) -> Path | str:
+    """A type for arguments: a path; the empty text, whose path is the current folder, stays for `main` to refuse."""
+    return Path(text) if text.strip() else text
+
+
+def _refuse_empty(args: argparse.Namespace) -> None:
+    """Refuse arguments without a letter: an empty path would be the current folder.
+
+    Raises:
+        InputError: Names the argument.
+    """
+    for name, value in vars(args).items():
+        texts = value if isinstance(value, list) else [value]
+        if name not in _MAY_BE_EMPTY and any(isinstance(text, str) and not text.strip() for text in texts):
+            raise InputError(f"`{name}` is empty; give it a value or leave it out.")
+
+
+def in_options(message: str, args: argparse.Namespace) -> str:
+    """A sentence with a command's options in place of Python's parameters: `memory_limit` as --memory-limit."""
+
+    def option(found: re.Match[str]) -> str:
+        name = _OTHERWISE_NAMED.get(found[1], found[1])
+        if not hasattr(args, name):
+            return found[0]
+        return name.upper() if name in _POSITIONAL else f"--{name.replace('_', '-')}"
+
+    return re.sub(r"`(\w+)`", option, message)
 
 
 def _say(message: str, code: int) -> int:

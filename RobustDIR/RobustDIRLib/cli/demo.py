@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.cli import as_path
+
 RESULT, PICTURE, PRESET = "result", "picture.png", "brain-mri"
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("demo", help="register a brain with a known deformation, and tell how well it went")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the pair and the results")
+    parser.add_argument("-o", "--output", type=as_path, required=True, help="folder for the pair and the results")
     parser.add_argument("--model", default="generic", help="name or path of a model (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the deformation, contrast and noise (default: 0)")

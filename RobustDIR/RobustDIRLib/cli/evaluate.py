@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from RobustDIRLib.cli.repeating import remember_options, repeating_command
+
 if TYPE_CHECKING:
     from RobustDIRLib.cohort.results import Key
     from RobustDIRLib.cohort.run import Request, Summary
@@ -33,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--aggregate", metavar="FOLDER", help="only sum up the results that FOLDER holds, once more")
     _add_what(parser.add_argument_group("what"))
     _add_how(parser.add_argument_group("how"))
+    remember_options(parser, unlike=("aggregate", "redo"))
 
 
 def _usage() -> str:
@@ -133,26 +136,11 @@ def _request(args: argparse.Namespace) -> Request:
         name: getattr(args, name)
         for name in ("kind", "split", "limit", "masks", "device", "jobs", "threads", "worst", "redo")
     }
+    command = repeating_command(args, paths=("dataset", "output"))
     return Request(
-        Path(args.dataset), methods, perturb=tuple(args.perturb), command=_command(args),
+        Path(args.dataset), methods, perturb=tuple(args.perturb), command=command,
         perturbations=Perturbations(args.perturb_images, args.seed), **how,
     )  # fmt: skip
-
-
-def _command(args: argparse.Namespace) -> str:
-    """The command that repeats the evaluation from any folder; what stands at its default is left out."""
-    words = ["robustdir", "evaluate", str(Path(args.dataset).absolute()), "--output", str(Path(args.output).absolute())]
-    words += ["--methods", args.methods]
-    defaults = {
-        "kind": "auto", "masks": "measure", "perturb_images": "both", "seed": 0, "worst": 3, "jobs": 1, "device": "auto"
-    }  # fmt: skip
-    for name in ("kind", "split", "limit", "masks", "perturb_images", "seed", "worst", "jobs", "threads", "device"):
-        value = getattr(args, name)
-        if value != defaults.get(name):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    for condition in args.perturb:
-        words += ["--perturb", condition]
-    return shlex.join(words)
 
 
 def _conclude(summary: Summary, folder: Path) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
+
+from RobustDIRLib.cli import as_path
 
 _EPILOG = """\
 Label maps for the run are made by `robustdir synthesize --bank`. A file named `stop` in the run's folder, Ctrl-C or
@@ -17,8 +18,8 @@ SIGTERM ends the run after the step, with a checkpoint; --resume goes on from it
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("pretrain", help="teach a network on synthetic pairs", epilog=_EPILOG)
-    parser.add_argument("run", type=Path, help="JSON file with the run's settings (see Recipes)")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder of the run")
+    parser.add_argument("run", type=as_path, help="JSON file with the run's settings (see Recipes)")
+    parser.add_argument("-o", "--output", type=as_path, required=True, metavar="FOLDER", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
 
 

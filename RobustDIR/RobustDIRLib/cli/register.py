@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal
+from RobustDIRLib.cli.repeating import remember_options, repeating_command
 
 if TYPE_CHECKING:
     from RobustDIRLib.geometry import Grid
@@ -35,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
     _add_method(parser.add_argument_group("how"))
     _add_extras(parser.add_argument_group("what goes with the images"))
     _add_machine(parser.add_argument_group("for programs that run this command"))
+    remember_options(parser, unlike=("progress", "stop_file", "hand_over"))
 
 
 def _add_method(group: Any) -> None:
@@ -72,6 +73,7 @@ def _add_machine(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, register, write, and sum up; returns 0."""
+    from RobustDIRLib.cli import in_options
     from RobustDIRLib.errors import InputError
 
     if args.progress == "json":
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             return _run(args, lines)
         except (InputError, OSError) as error:
-            lines.tell("error", message=str(error))
+            lines.tell("error", message=in_options(str(error), args))
             raise
     terminal = Terminal()
     try:
@@ -89,12 +91,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
+    from RobustDIRLib.registration.saving import reserved
+
+    with reserved(args.output, overwrite=args.overwrite, inputs=_input_paths(args)):
+        return _register(args, progress)
+
+
+def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.registration.register import register
-    from RobustDIRLib.registration.saving import check_folder, save
+    from RobustDIRLib.registration.saving import save
 
     begun = time.perf_counter()
-    check_folder(args.output, args.overwrite)
     options = _options(args)
     model = _model(args.model, options.device)
     progress("read")
@@ -152,6 +160,16 @@ def _options(args: argparse.Namespace) -> RegistrationOptions:
     )
 
 
+def _input_paths(args: argparse.Namespace) -> list[str]:
+    """Every file and folder that the run reads."""
+    from RobustDIRLib.model_store import list_models
+
+    given = [getattr(args, name) for name in ("fixed", "moving", *_PATHS) if getattr(args, name)]
+    given += [path for name in _LISTS for path in getattr(args, name)]
+    models = {entry.name: str(entry.path) for entry in list_models()}
+    return [*given, models.get(args.model, args.model)]
+
+
 def _model(name: str, device: str) -> Any:
     from RobustDIRLib.model_store import load_model
 
@@ -183,27 +201,7 @@ def _provenance(args: argparse.Namespace) -> dict[str, Any]:
     inputs: dict[str, Any] = {name: identity(getattr(args, name)) for name in ("fixed", "moving")}
     inputs.update({name: identity(getattr(args, name)) for name in _PATHS if getattr(args, name)})
     inputs.update({name: [identity(path) for path in getattr(args, name)] for name in _LISTS if getattr(args, name)})
-    return {"command": _command(args), "inputs": inputs}
-
-
-def _command(args: argparse.Namespace) -> str:
-    """The command that repeats this run from any folder: every path is absolute, every default is spelt out."""
-    model = str(Path(args.model).absolute()) if Path(args.model).exists() else args.model
-    words = ["robustdir", "register", *(str(Path(path).absolute()) for path in (args.fixed, args.moving))]
-    words += ["--output", str(Path(args.output).absolute()), "--preset", args.preset, "--model", model]
-    words += ["--device", args.device, "--alignment", args.alignment]
-    for name in ("threads", "memory_limit"):
-        words += [_flag(name), str(getattr(args, name))] if getattr(args, name) is not None else []
-    for name in _PATHS:
-        words += [_flag(name), str(Path(getattr(args, name)).absolute())] if getattr(args, name) else []
-    for name in _LISTS:
-        for path in getattr(args, name):
-            words += [_flag(name), str(Path(path).absolute())]
-    return shlex.join([*words, "--overwrite"])
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return {"command": repeating_command(args, paths=("fixed", "moving", "output", *_PATHS, *_LISTS)), "inputs": inputs}
 
 
 def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None:

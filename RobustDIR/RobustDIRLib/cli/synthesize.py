@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
+
+from RobustDIRLib.cli import as_path
 
 
 def add_parser(subparsers: Any) -> None:
@@ -13,19 +14,19 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "synthesize", help="make synthetic label maps, or pairs with their exact displacement"
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="where to write")
+    parser.add_argument("-o", "--output", type=as_path, required=True, metavar="FOLDER", help="where to write")
     parser.add_argument("--bank", action="store_true", help="write a bank of label maps instead of pairs")
     parser.add_argument(
         "--count", type=int, default=1, help="how many pairs or label maps (default 1; the paper: 100 maps)"
     )
     parser.add_argument(
-        "--from-labels", type=Path, nargs="+", metavar="FILE", help="make the bank of these anatomical label maps"
+        "--from-labels", type=as_path, nargs="+", metavar="FILE", help="make the bank of these anatomical label maps"
     )
     parser.add_argument(
         "--keep", type=_labels, metavar="LABELS", help="of those only these labels, such as 2-5,41 (default: all)"
     )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds and settings give equal files")
-    parser.add_argument("--config", type=Path, help="JSON object with any of `labels` and `pairs` settings")
+    parser.add_argument("--config", type=as_path, help="JSON object with any of `labels` and `pairs` settings")
     parser.add_argument("--side", type=int, help="voxels a side of maps and pairs (default 192)")
 
 

@@ -84,7 +84,7 @@ def _contrasts(settings: Settings) -> tuple[str, str]:
     split = settings.split or "t1-t1"
     fixed, _, moving = split.upper().partition("-")
     if not {fixed, moving} <= {"T1", "T2", "PD"}:
-        raise InputError(f"--split {split}: give the contrasts of fixed and moving, such as t1-t1 or t1-t2.")
+        raise InputError(f"`split` {split}: give the contrasts of fixed and moving, such as t1-t1 or t1-t2.")
     return fixed, moving
 
 

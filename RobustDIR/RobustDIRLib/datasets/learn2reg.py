@@ -82,9 +82,9 @@ class Listing:
         if asked == "all":
             return [split for split in SPLITS if self.pairs(split) or split == "training"]
         if asked not in SPLITS:
-            raise InputError(f"--split {asked}: {self.path} has training, validation and test; choose one, or all.")
+            raise InputError(f"`split` {asked}: {self.path} has training, validation and test; choose one, or all.")
         if asked != "training" and not self.pairs(asked):
-            raise InputError(f"--split {asked}: {self.path} lists no pairs for it; choose another split.")
+            raise InputError(f"`split` {asked}: {self.path} lists no pairs for it; choose another split.")
         return [asked]
 
     def cases(self, split: str) -> list[Case]:

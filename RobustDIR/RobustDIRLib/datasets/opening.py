@@ -27,7 +27,7 @@ class Kind:
         summary: What it is, one line.
         recognises: Whether a folder looks like it.
         cases: Its cases, by what the settings say; what is wrong is noted in the root's problems.
-        split: What `--split` may be; empty where such a set has no parts.
+        split: What the part of it may be called; empty where such a set has no parts.
     """
 
     summary: str
@@ -114,9 +114,9 @@ def _kind(settings: Settings, folder: Path) -> str:
     if name == "auto":
         name = "folders" if settings.plain else _recognised(folder)
     if name not in KINDS:
-        raise InputError(f"--kind {name}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}.")
+        raise InputError(f"`kind` {name}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}.")
     if settings.split and not KINDS[name].split:
-        raise InputError(f"--split {settings.split}: data sets of the kind {name} have no parts; leave it out.")
+        raise InputError(f"`split` {settings.split}: data sets of the kind {name} have no parts; leave it out.")
     if settings.per_site and name != "ixi":
         raise InputError(f"per_site is a setting of the kind ixi alone, not of {name}; leave it out.")
     return name

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from RobustDIRLib.errors import InputError
 
 PathLike = str | os.PathLike[str]
 
+_LONGEST_TEXT = 1 << 28
 _DOUBLE_EXTENSIONS = (".nii.gz", ".mrk.json")
 
 
@@ -40,18 +42,39 @@ def existing_file(path: PathLike) -> Path:
 
 
 def read_text(path: PathLike) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark.
+    """The text of a file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
     Raises:
-        InputError: If there is no such file or it is not text.
+        InputError: If there is no such file, it is not text, or longer than any text that is read here.
     """
     path = existing_file(path)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file in UTF-8; check that it is the file you mean.") from error
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_TEXT + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the disk or copy the file.") from error
+    if len(data) > _LONGEST_TEXT:
+        raise InputError(
+            f"{path} is longer than {_LONGEST_TEXT >> 20} MiB, as no such text is; check that it is the file you mean."
+        )
+    text = _decoded(data)
+    if text is None:
+        raise InputError(
+            f"{path} is not a text file in UTF-8; check that it is the file you mean, or save it as UTF-8."
+        )
+    return text
+
+
+def _decoded(data: bytes) -> str | None:
+    """The text of bytes; None if they are none."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    # Nearly all pairs of bytes are some sign of UTF-16; text that is read here is mostly numbers and English.
+    foreign = wide and 2 * sum(map(str.isascii, text)) < len(text)
+    return None if foreign or "\0" in text else text
 
 
 def check_extension(path: PathLike, allowed: Sequence[str], what: str) -> str:
@@ -90,6 +113,29 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
         raise InputError(f"{path} cannot be written ({last_line(error)}); choose another folder or format.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_inputs(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) -> None:
+    """Refuse to write over what is read, by whatever name or link it goes, or into a folder that is read as a whole.
+
+    Args:
+        outputs: Files that would be written, replaced or removed.
+        inputs: Files and folders (of a DICOM series) that are read; those that are not there are passed over.
+    Raises:
+        InputError: Names the output and the input.
+    """
+    read = [Path(path) for path in inputs if os.path.exists(path)]
+    for output in map(Path, outputs):
+        for path in read:
+            if _is_same(output, path) or (path.is_dir() and _is_same(output.parent, path)):
+                raise InputError(f"{output} would be written over or into {path}, which is read; choose another place.")
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    try:
+        return first.samefile(second)
+    except OSError:  # one of them is not there
+        return False
 
 
 def last_line(error: Exception) -> str:

@@ -23,6 +23,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
@@ -60,6 +61,15 @@ class Landmarks:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def where(self, kept: NDArray[np.bool_]) -> Landmarks:
+        """Those of them that are kept, shape `(N,)`, in their order."""
+        return Landmarks(self.points[kept], tuple(np.array(self.names, dtype=object)[kept]))
+
+
+def pairs_inside(fixed: Landmarks, moving: Landmarks, fixed_grid: Grid, moving_grid: Grid) -> NDArray[np.bool_]:
+    """Which pairs of landmarks have both inside their images, shape `(N,)`: what a registration measures."""
+    return fixed_grid.contains(fixed.points) & moving_grid.contains(moving.points)
 
 
 def read_landmarks(path: PathLike, grid: Grid | None = None) -> Landmarks:

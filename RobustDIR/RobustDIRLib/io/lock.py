@@ -1,4 +1,6 @@
-"""One run at a time in the folder of an evaluation or a training; the ranks of one run under `torchrun` share it.
+"""One run at a time in the folder of a registration, an evaluation or a training.
+
+The ranks of one run under `torchrun` share the folder.
 
 Every process at work keeps an entry, a small file that it touches again and again, in a hidden folder. It first writes
 its own and then looks at the others', so that of two that start together at least one sees the other. An entry whose
@@ -17,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix="robustdir-"))
     entry = Entry(rank.run, rank.rank, socket.gethostname(), os.getpid(), _start_of(os.getpid()), str(scratch))
     path = home / f"{uuid.uuid4().hex}.json"
-    over = threading.Event()
+    over, made = threading.Event(), _missing(home)
     try:
         _settle(home, path, entry)
         beat = threading.Thread(target=_keep_young, args=(path, over), daemon=True)
@@ -109,13 +111,25 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
         over.set()
         path.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
+        _remove_empty(home, *made)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folder and those above it that are not there yet, the deepest first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
+
+
+def _remove_empty(*folders: Path) -> None:
+    """Take folders away as long as nothing is in them: a run that was refused leaves none behind."""
+    for folder in folders:
+        with suppress(OSError):  # something is in it, or another run has taken it away
+            folder.rmdir()
 
 
 def _settle(home: Path, path: Path, entry: Entry) -> None:
     """Write the entry and find no other; where two come together, step back for a moment and try again."""
-    home.mkdir(parents=True, exist_ok=True)
     for _ in range(_ATTEMPTS):
-        _write(path, entry)
+        _enter(path, entry)
         others = [other for other in _living(home) if other != entry and _excludes(other, entry)]
         if not others:
             _write(path, replace(entry, settled=True))
@@ -134,6 +148,24 @@ def _settle(home: Path, path: Path, entry: Entry) -> None:
 def _excludes(other: Entry, mine: Entry) -> bool:
     """Whether two processes may not work together: those of unlike runs, and two that are the same rank of one."""
     return other.run != mine.run or other.rank == mine.rank
+
+
+def _enter(path: Path, entry: Entry) -> None:
+    """Write the entry into its folder, which a run that ends this very moment may take away in between."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{path.parent.parent} cannot be written to ({error.strerror}); choose another."
+            ) from error
+        try:
+            _write(path, entry)
+        except InputError:
+            if path.parent.is_dir() or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def _write(path: Path, entry: Entry) -> None:

@@ -89,7 +89,7 @@ def check_kind(kind: str) -> None:
         InputError: If it is none of `KINDS`.
     """
     if kind not in KINDS:
-        raise InputError(f"--alignment {kind}: there is no such alignment; choose one of {', '.join(KINDS)}.")
+        raise InputError(f"`alignment` {kind}: there is no such alignment; choose one of {', '.join(KINDS)}.")
 
 
 def align(fixed: Image, moving: Image, kind: str = "automatic") -> LinearAlignment:
@@ -143,7 +143,7 @@ def _refuse_disjoint(fixed: Grid, moving: Grid) -> float:
     if share == 0:
         apart = float(np.linalg.norm(_centre(moving) - _centre(fixed)))
         raise InputError(
-            f"--alignment none: the images share no space, their centres lie {apart:.0f} mm apart; use --alignment "
+            f"`alignment` none: the images share no space, their centres lie {apart:.0f} mm apart; use the `alignment` "
             f"automatic or correct the origin in the files."
         )
     return share

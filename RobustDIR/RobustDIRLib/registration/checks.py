@@ -8,7 +8,7 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import Image, resample
-from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.io.landmarks import Landmarks, pairs_inside
 from RobustDIRLib.registration.preprocessing import Warn
 from RobustDIRLib.registration.result import PairExtras
 
@@ -31,46 +31,58 @@ def check_image(image: Image, name: str) -> None:
 def check_extras(extras: PairExtras, fixed: Image, moving: Image, warn: Warn) -> PairExtras:
     """Landmarks and label maps that fit the images and each other; fixed label maps brought to the fixed grid.
 
+    Pairs of landmarks of which one lies outside its image are left out, and said: they guide nothing.
+
     Raises:
-        InputError: If landmarks or fixed label maps lack their counterpart or differ in number, or a landmark lies
-            outside its image.
+        InputError: If landmarks or fixed label maps lack their counterpart or differ in number, or more than half of
+            the landmarks lie outside their image, as where files or frames were mixed up.
     """
-    _check_landmarks(extras, fixed, moving, warn)
     if extras.fixed_labels and len(extras.fixed_labels) != len(extras.moving_labels):
         raise InputError(
-            f"--fixed-labels: {len(extras.fixed_labels)} label maps were given for {len(extras.moving_labels)} of the "
-            f"moving image (--labels); give one for each, in the same order."
+            f"`fixed_labels`: {len(extras.fixed_labels)} label maps were given for {len(extras.moving_labels)} of the "
+            f"moving image (`moving_labels`); give one for each, in the same order."
         )
-    return replace(extras, fixed_labels=tuple(_on_grid(labels, fixed, warn) for labels in extras.fixed_labels))
+    first, second = _checked_landmarks(extras, fixed, moving, warn) or (None, None)
+    labels = tuple(_on_grid(labels, fixed, warn) for labels in extras.fixed_labels)
+    return replace(extras, fixed_landmarks=first, moving_landmarks=second, fixed_labels=labels)
 
 
-def _check_landmarks(extras: PairExtras, fixed: Image, moving: Image, warn: Warn) -> None:
+def _checked_landmarks(
+    extras: PairExtras, fixed: Image, moving: Image, warn: Warn
+) -> tuple[Landmarks, Landmarks] | None:
+    """The pairs of landmarks that lie in both images, if there are any."""
     first, second = extras.fixed_landmarks, extras.moving_landmarks
     if first is None and second is None:
-        return
+        return None
     if first is None or second is None:
         lacking = "fixed" if first is None else "moving"
-        raise InputError(f"--{lacking}-landmarks: is missing; give the landmarks of both images or of none.")
+        raise InputError(f"`{lacking}_landmarks`: is missing; give the landmarks of both images or of none.")
     if len(first) != len(second):
         raise InputError(
-            f"--moving-landmarks: {len(second)} landmarks do not pair with {len(first)} in --fixed-landmarks; give as "
+            f"`moving_landmarks`: {len(second)} landmarks do not pair with {len(first)} in `fixed_landmarks`; give as "
             f"many, row by row."
         )
     if first.names != second.names and sorted(first.names) == sorted(second.names):
         warn("the landmarks' names come in different orders in both files; they were paired row by row all the same.")
-    _refuse_outside(first, fixed, "fixed")
-    _refuse_outside(second, moving, "moving")
+    for landmarks, image, name in ((first, fixed, "fixed"), (second, moving, "moving")):
+        _check_place(landmarks, image, name, warn)
+    kept = pairs_inside(first, second, fixed.grid, moving.grid)
+    return (first.where(kept), second.where(kept)) if kept.any() else None
 
 
-def _refuse_outside(landmarks: Landmarks, image: Image, name: str) -> None:
+def _check_place(landmarks: Landmarks, image: Image, name: str, warn: Warn) -> None:
+    """Say which landmarks lie outside their image; refuse where half of them do."""
     outside = np.flatnonzero(~image.grid.contains(landmarks.points))
     if not len(outside):
         return
     named = ", ".join(landmarks.names[k] for k in outside[:_NAMED]) + (", ..." if len(outside) > _NAMED else "")
-    raise InputError(
-        f"--{name}-landmarks: {len(outside)} of {len(landmarks)} landmarks lie outside the {name} image ({named}); "
-        f"check that they belong to it and are in mm, LPS (x and y change sign from RAS)."
-    )
+    lie = f"{len(outside)} of {len(landmarks)} landmarks lie outside the {name} image ({named})"
+    if 2 * len(outside) > len(landmarks) > 1:
+        raise InputError(
+            f"`{name}_landmarks`: {lie}; check that they belong to it and are in mm, LPS (x and y change sign from "
+            f"RAS)."
+        )
+    warn(f"{lie}; they and their counterparts were left out of the error.")
 
 
 def _on_grid(labels: Image, fixed: Image, warn: Warn) -> Image:

@@ -25,20 +25,22 @@ def find_device(name: str) -> torch.device:
     """
     kind = name.partition(":")[0]
     if kind not in DEVICES:
-        raise InputError(f"--device {name}: there is no such device; choose one of {', '.join(DEVICES)}.")
+        raise InputError(f"`device` {name}: there is no such device; choose one of {', '.join(DEVICES)}.")
     has_cuda = torch.cuda.is_available()
     if kind == "auto":
         return torch.device("cuda" if has_cuda else "cpu")
     if kind == "cuda" and not has_cuda:
-        raise InputError(f"--device {name}: PyTorch finds no CUDA GPU here; use --device cpu or install a CUDA build.")
+        raise InputError(
+            f"`device` {name}: PyTorch finds no CUDA GPU here; use the `device` cpu or install a CUDA build."
+        )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise InputError(f"--device {name}: PyTorch finds no Apple GPU here; use --device cpu.")
+        raise InputError(f"`device` {name}: PyTorch finds no Apple GPU here; use the `device` cpu.")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"--device {name}: there is no such device; choose one of {', '.join(DEVICES)}.") from error
+        raise InputError(f"`device` {name}: there is no such device; choose one of {', '.join(DEVICES)}.") from error
     if kind == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"--device {name}: this machine has {torch.cuda.device_count()} CUDA GPUs; count from 0.")
+        raise InputError(f"`device` {name}: this machine has {torch.cuda.device_count()} CUDA GPUs; count from 0.")
     return device
 
 
@@ -57,7 +59,7 @@ def repeatable(threads: int | None) -> Iterator[int]:
         InputError: If `threads` is less than 1.
     """
     if threads is not None and threads < 1:
-        raise InputError(f"--threads {threads}: give a whole number of at least 1 (this machine has {os.cpu_count()}).")
+        raise InputError(f"`threads` {threads}: give a whole number of at least 1 (this machine has {os.cpu_count()}).")
     before = torch.get_num_threads(), sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     if threads is not None:

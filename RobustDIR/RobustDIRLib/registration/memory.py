@@ -104,7 +104,7 @@ def fitting_grid(
         short = short or str(lacking[0])
     raise InputError(
         f"not enough memory: even on a grid {COARSEST:g} times as coarse the registration needs {lacking[0]}; close "
-        f"other programs, crop the images or raise --memory-limit if you set it."
+        f"other programs, crop the images or raise `memory_limit` if you set it."
     )
 
 

@@ -35,7 +35,7 @@ class Preset:
     """How images are brought to the network.
 
     Attributes:
-        name: As given to `--preset`.
+        name: Of one of `PRESETS`.
         summary: One line for the help text.
         spacing: Side of a working voxel, mm; None chooses it from the fixed image (`automatic_spacing`).
         window: Intensities that become -1 and 1; None takes `PERCENTILES` of each image's voxels off the background.
@@ -64,7 +64,7 @@ def find_preset(name: str) -> Preset:
         InputError: If there is none of that name.
     """
     if name not in PRESETS:
-        raise InputError(f"--preset {name}: there is no such preset; choose one of {', '.join(PRESETS)}.")
+        raise InputError(f"`preset` {name}: there is no such preset; choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
@@ -165,7 +165,7 @@ def check_hounsfield(image: Image, name: str, preset: Preset, warn: Warn) -> Non
     if lowest > -200:
         warn(
             f"the {name} image does not look like CT in Hounsfield units (its lowest value is {lowest:g}, air would be "
-            f"near -1000); check the file or use --preset generic."
+            f"near -1000); check the file or use the `preset` generic."
         )
 
 
@@ -183,14 +183,14 @@ def prepare_mask(mask: Image | None, image: Image, name: str, warn: Warn) -> Ima
     if mask is None:
         return None
     if not (mask.array > 0).any():
-        raise InputError(f"--{name}-mask: the mask is empty; give one with voxels above 0, or leave it out.")
+        raise InputError(f"`{name}_mask`: the mask is empty; give one with voxels above 0, or leave it out.")
     if mask.grid.close_to(image.grid):
         return mask
     warn(f"the {name} mask lies on another grid than the {name} image; it was resampled (nearest voxel).")
     binary = replace(mask, array=(mask.array > 0).astype(np.uint8))
     resampled = resample(binary, image.grid, nearest=True, outside=0)
     if not (resampled.array > 0).any():
-        raise InputError(f"--{name}-mask: the mask does not overlap the {name} image; check that both belong together.")
+        raise InputError(f"`{name}_mask`: the mask does not overlap the {name} image; check that both belong together.")
     return resampled
 
 

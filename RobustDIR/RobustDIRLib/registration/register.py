@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+import SimpleITK as sitk
 import torch
 from torch import Tensor
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Grid
+from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.precision import autocast
@@ -20,6 +22,7 @@ from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind
 from RobustDIRLib.registration.checks import check_extras, check_image
 from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, fitting_grid
+from RobustDIRLib.registration.pairing import pairing_hints
 from RobustDIRLib.registration.preprocessing import (
     Preset,
     Warn,
@@ -130,7 +133,7 @@ def register(
                 raise
             raise InputError(
                 f"memory ran out although {' and '.join(map(str, outlook))} should have done; close other programs, "
-                f"crop the images, or give a lower --memory-limit for a coarser grid."
+                f"crop the images, or give a lower `memory_limit` for a coarser grid."
             ) from error
     record = {
         **asdict(options),
@@ -178,6 +181,7 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
         determinant = jacobian(displacement)
     with journal.stage("measure"):
         figures = _measure(fixed, composed, determinant, extras, labels)
+        _warn_of_pairing(extras, composed.transform, journal.warn)
     return {
         "transform": composed.transform,
         "inverse": composed.inverse,
@@ -198,6 +202,15 @@ def _warn_of_little_overlap(alignment: LinearAlignment, warn: Warn) -> None:
         )
 
 
+def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) -> None:
+    if extras.fixed_landmarks is None or extras.moving_landmarks is None:
+        return
+    fixed, moving = extras.fixed_landmarks.points, extras.moving_landmarks.points
+    mapped, remapped = (apply_to_points(transform, points) for points in (fixed, swap_lps_ras(fixed)))
+    for sentence in pairing_hints(fixed, moving, mapped, remapped):
+        warn(sentence)
+
+
 def run_network(network: Any, fixed: Image, moving: Image, device: torch.device) -> Deformation:
     """Run a network on two working images of one grid; both displacements, single precision, in main memory.
 
@@ -215,7 +228,7 @@ def run_network(network: Any, fixed: Image, moving: Image, device: torch.device)
     for field in (displacement, inverse):
         if field.shape != (1, 3, *fixed.grid.shape) or not bool(torch.isfinite(field).all()):
             raise InputError(
-                "--model: the network gave no finite displacement of the images' shape; use another model."
+                "`model`: the network gave no finite displacement of the images' shape; use another model."
             )
     return Deformation(displacement, inverse)
 

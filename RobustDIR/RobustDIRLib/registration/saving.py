@@ -6,20 +6,23 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import write_displacement, write_transform
-from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.files import PathLike, refuse_inputs
 from RobustDIRLib.io.images import write_image
+from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.registration.record import alignment_record, grid_record
 from RobustDIRLib.registration.result import RegistrationResult
 
 RECORD = "run.json"
 TRANSFORM, INVERSE = "transform.h5", "inverse.h5"
 DISPLACEMENT, WARPED, JACOBIAN = "displacement.nii.gz", "warped.nii.gz", "jacobian.nii.gz"
+_FILES = (RECORD, TRANSFORM, INVERSE, DISPLACEMENT, WARPED, JACOBIAN)
 _LABELS = "warped_labels"
 _IMAGES = ".nii.gz"
 
@@ -29,28 +32,51 @@ def labels_name(index: int) -> str:
     return f"{_LABELS}{'' if index == 0 else f'_{index + 1}'}{_IMAGES}"
 
 
-def check_folder(folder: PathLike, overwrite: bool = False) -> None:
+@contextmanager
+def reserved(folder: PathLike, *, overwrite: bool = False, inputs: Iterable[PathLike] = ()) -> Iterator[Path]:
+    """Hold the folder that a run will be written to: of two runs at once into one folder the second is refused.
+
+    Args:
+        folder: Made if it is not there; taken away again if nothing was written to it.
+        overwrite: Whether a run that is there may be replaced.
+        inputs: Files and folders that the run reads, which it must not replace.
+    Yields:
+        The folder.
+    Raises:
+        InputError: As `check_folder`, or if another run is at work there.
+    """
+    check_folder(folder, overwrite, inputs)
+    with locked(Path(folder).absolute(), Rank.alone()):
+        check_folder(folder, overwrite, inputs)  # another may have ended since
+        yield Path(folder).absolute()
+
+
+def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[PathLike] = ()) -> None:
     """Refuse a folder that a run could not be written to, before anything is computed.
 
     Raises:
-        InputError: If it is a file, may not be written to, or holds a run and `overwrite` is not set.
+        InputError: If it has no name, is a file, may not be written to, holds a run and `overwrite` is not set, or
+            one of the run's files would replace an input.
     """
+    if not str(folder).strip():
+        raise InputError("`output` is empty; name a folder.")
     folder = Path(folder).absolute()
     present = _present(folder)
+    refuse_inputs([folder / name for name in dict.fromkeys([*_FILES, *present])], inputs)
     if present and not overwrite:
         raise InputError(
-            f"--output {folder}: the folder already holds a run ({', '.join(present)}); choose another or add "
-            f"--overwrite."
+            f"`output` {folder}: the folder already holds a run ({', '.join(present)}); choose another or add "
+            f"`overwrite`."
         )
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir():
-        raise InputError(f"--output {folder}: {nearest} is a file; give a folder.")
+        raise InputError(f"`output` {folder}: {nearest} is a file; give a folder.")
     try:
         with tempfile.TemporaryDirectory(dir=nearest, prefix=".robustdir-"):
             pass
     except OSError as error:
         raise InputError(
-            f"--output {folder}: {nearest} cannot be written to ({error.strerror}); choose another folder."
+            f"`output` {folder}: {nearest} cannot be written to ({error.strerror}); choose another folder."
         ) from error
 
 
@@ -88,15 +114,14 @@ def save(
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"--output {folder}: cannot be written ({error.strerror}); choose another folder.") from error
+        raise InputError(f"`output` {folder}: cannot be written ({error.strerror}); choose another folder.") from error
     return folder
 
 
 def _present(folder: Path) -> list[str]:
     """Names of a run's files that a folder holds."""
-    fixed = [RECORD, TRANSFORM, INVERSE, DISPLACEMENT, WARPED, JACOBIAN]
     labels = sorted(path.name for path in folder.glob(f"{_LABELS}*{_IMAGES}")) if folder.is_dir() else []
-    return [name for name in fixed if (folder / name).exists()] + labels
+    return [name for name in _FILES if os.path.lexists(folder / name)] + labels
 
 
 def _write(result: RegistrationResult, folder: Path, provenance: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
 from RobustDIRLib.io.files import PathLike, existing_file, last_line, quiet_itk
 from RobustDIRLib.io.images import Image, from_sitk, read_image, resample
-from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
+from RobustDIRLib.io.landmarks import Landmarks, pairs_inside, read_landmarks
 from RobustDIRLib.report.card import model_card
 from RobustDIRLib.report.figures import Scene
 from RobustDIRLib.report.landmark_figures import Worst
@@ -116,7 +116,10 @@ def _read_map(path: Path) -> Image:
 def _landmarks(reader: Reader, fixed: Image, moving: Image) -> tuple[Landmarks, Landmarks] | None:
     first = reader.input(lambda path: read_landmarks(path, fixed.grid), "fixed_landmarks")
     second = reader.input(lambda path: read_landmarks(path, moving.grid), "moving_landmarks")
-    return (first, second) if first and second and len(first) == len(second) else None
+    if not (first and second and len(first) == len(second)):
+        return None
+    kept = pairs_inside(first, second, fixed.grid, moving.grid)  # the run measured no others
+    return (first.where(kept), second.where(kept)) if kept.any() else None
 
 
 def _landmark_rows(

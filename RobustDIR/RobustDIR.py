@@ -17,9 +17,6 @@ from slicer import (
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
 )
-from slicer.i18n import tr as _
-from slicer.i18n import translate
-from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -27,6 +24,23 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+try:
+    from slicer.i18n import tr as _
+    from slicer.i18n import translate
+    from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+except ImportError:  # a Slicer that is too old, as the panel says; until then the names must be there
+
+    def _as_it_is(*words):
+        return words[-1]
+
+    _ = translate = WithinRange = parameterNodeWrapper = _as_it_is
+
+
+_SECTIONS = (
+    "inputsCollapsibleButton", "methodCollapsibleButton", "outputsCollapsibleButton", "runFrame",
+    "lookCollapsibleButton", "checkCollapsibleButton", "applyCollapsibleButton",
+)  # fmt: skip
 
 
 class RobustDIR(ScriptedLoadableModule):
@@ -55,6 +69,7 @@ class RobustDIRParameterNode:
     movingMask: vtkMRMLSegmentationNode
     fixedMaskSegment: str
     movingMaskSegment: str
+    blankOutside: bool = False
     fixedLandmarks: vtkMRMLMarkupsFiducialNode
     movingLandmarks: vtkMRMLMarkupsFiducialNode
     fixedSegmentation: vtkMRMLSegmentationNode
@@ -83,8 +98,17 @@ class RobustDIRParameterNode:
     deformationColoured: bool = True
     linkSlices: bool = False
 
-    record: str  # JSON: run.json of the run that made the outputs, what of it concerns the scene
-    structures: str  # JSON: rows of the last measurement of structures
+    record: str  # JSON: run.json of the run that made the outputs, what of it concerns the scene, and its origin
+    structures: str  # JSON: rows of the last measurement of structures, and what they rest on
+    chosenOutputs: str  # JSON: outputs whose node the user chose after the run
+    ofFixedVolume: vtkMRMLScalarVolumeNode  # what that run was given, and what it filled; see panel/origins.py
+    ofMovingVolume: vtkMRMLScalarVolumeNode
+    ofFixedMask: vtkMRMLSegmentationNode
+    ofMovingMask: vtkMRMLSegmentationNode
+    madeTransform: vtkMRMLGridTransformNode
+    madeWarped: vtkMRMLScalarVolumeNode
+    madeInverse: vtkMRMLGridTransformNode
+    madeJacobian: vtkMRMLScalarVolumeNode
     tolerances: str  # JSON: limits by name
 
 
@@ -102,6 +126,10 @@ class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         widget = slicer.util.loadUI(self.resourcePath("UI/RobustDIR.ui"))
         self.layout.addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
+        problem = _too_old()
+        if problem:
+            self._refuse(problem)
+            return
         widget.setMRMLScene(slicer.mrmlScene)
         from RobustDIRLib.panel.panel import Panel
 
@@ -113,6 +141,14 @@ class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
         self.panel.use(None)
+
+    def _refuse(self, problem):
+        """Say why nothing can be done, and let nothing be clicked."""
+        self.ui.environmentLabel.text = problem
+        for name in _SECTIONS:
+            getattr(self.ui, name).enabled = False
+        for name in ("installButton", "wheelsButton", "checkAgainButton"):
+            getattr(self.ui, name).setVisible(False)
 
     def cleanup(self):
         """End what runs."""
@@ -175,13 +211,21 @@ class RobustDIRLogic(ScriptedLoadableModuleLogic):
         Raises:
             RobustDIRLib.errors.InputError: If it cannot be done; nothing in the scene has changed then.
         """
+        from RobustDIRLib.errors import InputError
         from RobustDIRLib.panel import scripted
+
+        if _too_old():
+            raise InputError(_too_old())
 
         scripted.register(parameters)
 
 
 class RobustDIRTest(ScriptedLoadableModuleTest):
     """The module's own test: registers a small pair and reads what comes of it."""
+
+    def setUp(self):
+        """An empty scene: what lies in it must not matter, and its own parameters stay out of the tests."""
+        slicer.mrmlScene.Clear()
 
     def runTest(self):
         """Everything, each on an empty scene."""
@@ -221,6 +265,13 @@ class RobustDIRTest(ScriptedLoadableModuleTest):
             parameters.warpedNode.GetImageData().GetDimensions(),
             parameters.fixedVolume.GetImageData().GetDimensions(),
         )
+
+
+def _too_old():
+    """Why this 3D Slicer cannot be used, in one sentence; empty if it can."""
+    from RobustDIRLib.panel.environment import too_old
+
+    return too_old(int(slicer.app.majorVersion), int(slicer.app.minorVersion))
 
 
 def _ball(shift):

@@ -4,7 +4,9 @@ import functools
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
+import mrml_cases
 import panel_cases as cases
 from registration_cases import grid_about, picture, points_of
 
@@ -154,6 +156,136 @@ def test_volumes(apply, side, both):
     wrong = np.abs(result.array[inner] - picture(other, lambda p: WAYS[side](p) - cases.CENTRE).array[inner])
     assert off.mean() < 0.02
     assert off.mean() < wrong.mean() / 3
+
+
+def sampled(which: int, points):
+    """Where the transform (0) or the inverse (1) takes points, by its samples and SciPy alone, linear between them."""
+    arrays, grid = fields()
+    voxels = grid.voxels_from_points(points).T
+    moves = [map_coordinates(arrays[which][..., axis], voxels, order=1, mode="nearest") for axis in range(3)]
+    return points + np.stack(moves, axis=-1)
+
+
+def inverted(forward, points):
+    """Where the inverse of a map that moves points a little takes them, by fixed-point iteration."""
+    found = np.array(points, dtype=float)
+    for _ in range(60):
+        found -= forward(found) - points
+    return found
+
+
+@pytest.fixture
+def parents(scene, a_turned_parent):
+    """Transforms that can stand above a node, each with the map of points that it is."""
+    bent = mrml_cases.bend(scene)
+    nodes = {"linear": a_turned_parent, "bent": bent}
+    return {name: (node, functools.partial(mrml_cases.to_parent, node)) for name, node in nodes.items()}
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both", "one"])
+@pytest.mark.parametrize("above", ["linear", "bent"])
+@pytest.mark.parametrize("side", WAYS)
+def test_images_come_from_where_they_belong_to_a_hundredth_of_a_millimetre(transforms, parents, side, above, both):
+    """Volumes that hold their own coordinates tell where each voxel was taken from, through all parents."""
+    from RobustDIRLib import mrml
+    from RobustDIRLib.panel.applying import Applied
+
+    volumes = dict(zip(("fixed", "moving"), cases.volume_nodes(), strict=True))
+    reference = volumes["fixed" if side == "moving" else "moving"]
+    parent, forward = parents[above]
+    other = parents["linear" if above == "bent" else "bent"][0]
+    reference.SetAndObserveTransformNodeID(other.GetID())
+    own = grid_about(cases.CENTRE, (40, 42, 44), (4.1, 3.9, 4.3), (5, 9, -7), (1, -1, 1))
+    found, grid = [], mrml.grid_of_volume(reference)
+    for ramp in mrml_cases.ramps(own):
+        node = mrml.volume_to_node(mrml.Volume(ramp, own), "coordinate")
+        node.SetAndObserveTransformNodeID(parent.GetID())
+        copy = Applied().apply(
+            node, side, transform=transforms[0], inverse=transforms[1] if both else None, reference=reference
+        )
+        volume = mrml.volume_from_node(copy)
+        assert volume.grid.close_to(grid)
+        found.append(volume.array)
+    points = mrml_cases.inner_points(grid, 60, 2)
+    voxels = np.rint(grid.voxels_from_points(points)).astype(int)
+    world = grid.points_from_voxels(voxels)
+    if side == "moving":
+        there = sampled(0, world)
+    else:
+        there = sampled(1, world) if both else inverted(functools.partial(sampled, 0), world)
+    expected = inverted(forward, there)
+    taken = np.stack([array[tuple(voxels.T)] for array in found], axis=-1)
+    inside = own.contains(expected)
+    assert inside.sum() > 30
+    np.testing.assert_allclose(taken[inside], expected[inside], atol=0.01)
+    assert np.linalg.norm(expected - world, axis=1).max() > 3
+
+
+@pytest.mark.parametrize("above", ["linear", "bent"])
+@pytest.mark.parametrize("side", WAYS)
+def test_points_go_where_they_belong_to_a_hundredth_of_a_millimetre(transforms, parents, side, above):
+    from RobustDIRLib import mrml
+    from RobustDIRLib.panel.applying import Applied
+
+    parent, forward = parents[above]
+    node = cases.landmark_nodes()[0]
+    own = mrml.points_from_markups(node).points
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    copy = Applied().apply(node, side, transform=transforms[0], inverse=transforms[1], reference=None)
+    world = forward(own)
+    expected = inverted(functools.partial(sampled, 0), world) if side == "moving" else sampled(0, world)
+    np.testing.assert_allclose(mrml.points_from_markups(copy).points, expected, atol=0.01)
+
+
+def test_beyond_a_volume_lies_its_background(apply, scene):
+    """Air around a CT, nothing around a dose."""
+    from RobustDIRLib import mrml
+
+    fixed, _ = cases.volume_nodes()
+    small = grid_about(cases.CENTRE, (6, 7, 8), (3, 3, 3), (0, 0, 0), (1, 1, 1))
+    ct = np.full(small.shape, 40, np.int16)
+    ct[0, 0, 0] = -1000
+    scan, dose = (mrml.volume_to_node(mrml.Volume(array, small), "v") for array in (ct, ct + 1060))
+    dose.SetAttribute("DicomRtImport.DoseVolume", "1")
+    corners = [mrml.volume_from_node(apply(node, "moving", reference=fixed)).array[0, 0, 0] for node in (scan, dose)]
+    assert corners == [-1000, 0]
+
+
+def test_a_dose_stays_a_dose_of_its_study(apply, scene):
+    import slicer
+
+    fixed, moving = cases.volume_nodes()
+    quantity = slicer.vtkCodedEntry()
+    quantity.SetValueSchemeMeaning("128401", "DCM", "Absorbed dose")
+    moving.SetVoxelValueQuantity(quantity)
+    moving.SetAttribute("DicomRtImport.DoseUnitName", "GY")
+    moving.SetAttribute("DICOM.instanceUIDs", "1.2.3")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "A")
+    study = hierarchy.CreateStudyItem(patient, "plan")
+    hierarchy.CreateItem(study, moving)
+    copy = apply(moving, "moving", reference=fixed)
+    assert copy.GetVoxelValueQuantity().GetCodeMeaning() == "Absorbed dose"
+    assert copy.GetAttribute("DicomRtImport.DoseUnitName") == "GY"
+    assert copy.GetAttribute("DICOM.instanceUIDs") is None
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(copy)) == study
+
+
+def test_colours_are_resampled_too(apply, scene):
+    import slicer
+
+    from RobustDIRLib import mrml
+
+    fixed, _ = cases.volume_nodes()
+    drawn = picture(cases.MOVING_GRID, lambda p: p - cases.CENTRE).array
+    grey = mrml.volume_to_node(mrml.Volume((100 * drawn).astype(np.uint8), cases.MOVING_GRID), "grey")
+    colour = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colour")
+    colour.CopyOrientation(grey)
+    voxels = slicer.util.arrayFromVolume(grey)
+    slicer.util.updateVolumeFromArray(colour, np.stack([voxels, voxels // 2, voxels], axis=-1))
+    copy = slicer.util.arrayFromVolume(apply(colour, "moving", reference=fixed))
+    alone = slicer.util.arrayFromVolume(apply(grey, "moving", reference=fixed))
+    np.testing.assert_array_equal(copy[..., 0], alone)
 
 
 def test_label_maps_keep_their_labels(apply):

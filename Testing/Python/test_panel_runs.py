@@ -13,7 +13,7 @@ import pytest
 from registration_cases import grid_about, picture
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
-from RobustDIRLib.panel import exchange, handover, runs
+from RobustDIRLib.panel import exchange, handover, runs, workplaces
 from RobustDIRLib.panel.runs import Method, Points, Request, Run, State, Volume, new_folder
 
 FIXED = grid_about(np.array([30.0, -20, 10]), (22, 25, 27), (3.1, 2.9, 3.4), (12, -8, 20), (1, -1, 1))
@@ -181,10 +181,10 @@ class TestFolders:
             new_folder(tmp_path, FIXED, MOVING)
 
     def test_no_such_place_is_a_sentence(self, tmp_path):
-        with pytest.raises(InputError, match="cannot take the registration's files"):
+        with pytest.raises(InputError, match="cannot take the panel's files"):
             new_folder(tmp_path / "gone", FIXED, MOVING)
 
     def test_only_folders_of_runs_are_removed(self, tmp_path):
         (tmp_path / "mine").mkdir()
-        runs.remove_folder(tmp_path / "mine")
+        workplaces.remove_workplace(tmp_path / "mine")
         assert (tmp_path / "mine").exists()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from RobustDIRLib.evaluation.tolerances import Tolerances
 
-_OF_PAIRS = ("tolerances", "tolerance", "reviewer", "decision", "comment", "date", "review")
+_OF_PAIRS = ("tolerances", "tolerance", "reviewer", "decision", "comment", "date", "review", "shown")
 _EPILOG = """\
 Without -o, report.html goes into FOLDER, of a registration also report.json and report.csv. Tolerances are tre_mean_mm,
 tre_median_mm, tre_p95_mm, tre_max_mm, tre_near_percent (landmarks under 2 mm), mda_mm, hd95_mm, dice, folding_percent,
@@ -24,6 +24,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("report", help="report of a registration or an evaluation", epilog=_EPILOG)
     parser.add_argument("folder", metavar="FOLDER", help="what `robustdir register` or `robustdir evaluate` wrote")
     parser.add_argument("-o", "--output", metavar="FILE", help="one file: .html, of a registration also .json or .csv")
+    parser.add_argument("--shown", metavar="FILE", help="JSON of 3D Slicer's panel: patient, nodes, figures")
     limits = parser.add_argument_group("tolerances of a registration")
     limits.add_argument("--tolerances", metavar="FILE", help="JSON object of limits by name")
     limits.add_argument(
@@ -57,11 +58,14 @@ def _report_cohort(args: argparse.Namespace) -> int:
 
 
 def _report_pair(args: argparse.Namespace) -> int:
+    from RobustDIRLib.io.files import existing_file
+    from RobustDIRLib.report.shown import read_shown
     from RobustDIRLib.report.write import write_pair_report
 
     tolerances = _tolerances(args)
     _add_review(args)
-    written = write_pair_report(args.folder, args.output, tolerances)
+    shown = read_shown(existing_file(args.shown)) if args.shown else None
+    written = write_pair_report(args.folder, args.output, tolerances, shown)
     for sentence in written.report.warnings:
         print(f"warning: {sentence}")
     for one in written.report.judgements:

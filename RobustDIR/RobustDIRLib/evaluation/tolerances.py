@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.run_figures import NEAR_MM, Figure
+from RobustDIRLib.evaluation.run_figures import NEAR_MM, TRE_FIGURES, Figure
 
 VOXEL, OFF = "voxel", "off"  # limits in words: the largest voxel side of the fixed image; not judged
 
@@ -227,17 +227,33 @@ def _checked(criterion: Criterion, limit: Any) -> float | str:
 DEFAULTS = Tolerances({})
 
 
+_ACCURACY = (*TRE_FIGURES, "mda_mm", "hd95_mm", "dice")
+
+
 def summary(judgements: Iterable[Judgement]) -> str:
-    """What came of all of them, in one sentence: outside before undefined before within."""
-    by_verdict: dict[Verdict, list[str]] = {}
-    for judgement in judgements:
-        by_verdict.setdefault(judgement.verdict, []).append(judgement.criterion.title)
-    within, outside = (len(by_verdict.get(verdict, ())) for verdict in (Verdict.WITHIN, Verdict.OUTSIDE))
-    undefined = len(by_verdict.get(Verdict.UNDEFINED, ()))
-    if not within + outside:
-        return "No figure could be judged."
-    parts = [f"{outside} of {within + outside} judged figures outside tolerance" if outside else ""]
-    parts.append("" if outside else f"All {within} judged figures within tolerance" if within > 1 else "")
-    parts.append("The one judged figure is within tolerance" if not outside and within == 1 else "")
-    parts.append(f"{undefined} undefined" if undefined else "")
-    return "; ".join(part for part in parts if part) + "."
+    """What came of all of them, in one sentence: outside before undefined before within.
+
+    Where no landmark and no structure was judged, it says so first: a transform that does not fold may still be wrong.
+    """
+    everything = tuple(judgements)
+    accuracy = [one for one in everything if one.criterion.name in _ACCURACY]
+    judged = [one for one in everything if one.verdict in (Verdict.WITHIN, Verdict.OUTSIDE)]
+    if not any(one in judged for one in accuracy):
+        known = any(one.figure.value is not None for one in accuracy)
+        lead = "Accuracy was not judged" if known else "Accuracy was not measured: no landmarks and no structures"
+        others = f"; of the other figures {_counted(judged)}" if judged else ""
+        return f"{lead}{others}."
+    outside = [one for one in judged if one.verdict is Verdict.OUTSIDE]
+    if outside or len(judged) > 1:
+        count = f"{len(outside)} of" if outside else "All"
+        text = f"{count} {len(judged)} judged figures {'outside' if outside else 'within'} tolerance"
+    else:
+        text = "The one judged figure is within tolerance"
+    undefined = sum(one.verdict is Verdict.UNDEFINED for one in everything)
+    return f"{text}{f'; {undefined} undefined' if undefined else ''}."
+
+
+def _counted(judged: list[Judgement]) -> str:
+    """How many of them are within and outside."""
+    counts = {verdict: sum(one.verdict is verdict for one in judged) for verdict in (Verdict.OUTSIDE, Verdict.WITHIN)}
+    return ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)

@@ -214,10 +214,11 @@ def _age(path: Path, now: float) -> float | None:
 def _is_dead(entry: Entry, age: float) -> bool:
     if entry.host != socket.gethostname():
         return age > _DEAD_AFTER_S
-    return not _exists(entry.pid) or _start_of(entry.pid) != entry.started
+    return not process_exists(entry.pid) or _start_of(entry.pid) != entry.started
 
 
-def _exists(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
+    """Whether a process of this number is there, on this machine."""
     if os.name == "nt":  # signal 0 would end the process there
         return _exists_on_windows(pid)
     try:

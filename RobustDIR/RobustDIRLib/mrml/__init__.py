@@ -5,6 +5,7 @@ into a node lies in the world, too. Nodes that are read stay as they are. NumPy 
 """
 
 from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, segmentation_from_labels, segments_of
+from RobustDIRLib.mrml.patients import patient_of
 from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_markups, show_point
 from RobustDIRLib.mrml.tables import cumulative_chart, landmark_table, table_from_columns
 from RobustDIRLib.mrml.transforms import (
@@ -30,6 +31,7 @@ __all__ = [
     "labels_from_segmentation",
     "landmark_table",
     "markups_from_points",
+    "patient_of",
     "points_from_markups",
     "segmentation_from_labels",
     "segments_of",

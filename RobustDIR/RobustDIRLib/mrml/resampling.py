@@ -51,16 +51,16 @@ class Resampler:
         self._reslice.SetOutputSpacing(1, 1, 1)
         self._reslice.SetOutputOrigin(0, 0, 0)
         self._reslice.SetInterpolationMode(vtk.VTK_RESLICE_NEAREST if nearest else vtk.VTK_RESLICE_LINEAR)
-        self._reslice.SetBackgroundLevel(outside)
+        self._reslice.SetBackgroundColor(outside, outside, outside, outside)
 
     def at(self, box: Box) -> NDArray[Any]:
-        """The voxels of a box of the grid, `(z, y, x)`; valid until the next call."""
+        """The voxels of a box of the grid, `(z, y, x)`, or `(z, y, x, c)` of colours; valid until the next call."""
         z, y = box
         nx = self._grid.shape[2]
         self._reslice.SetOutputExtent(0, nx - 1, y.start, y.stop - 1, z.start, z.stop - 1)
         self._reslice.Update()
         voxels: NDArray[Any] = vtk_to_numpy(self._reslice.GetOutput().GetPointData().GetScalars())
-        return voxels.reshape(z.stop - z.start, y.stop - y.start, nx)
+        return voxels.reshape(z.stop - z.start, y.stop - y.start, nx, *voxels.shape[1:])
 
     def fill(self, array: NDArray[Any]) -> Iterator[None]:
         """Write all of it into an array of the grid's shape, a box between two yields."""

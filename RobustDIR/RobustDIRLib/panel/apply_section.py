@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
+
+import qt
 
 from RobustDIRLib.panel import applying, widgets
 from RobustDIRLib.panel.section import Section
+
+_NOTHING = "Register first, with the transform ticked."
+_POLL_MILLISECONDS, _TICK_SECONDS = 30, 0.05
+_FIRST_SECONDS = 0.2  # what is done by then needs no word of waiting
 
 
 class ApplySection(Section):
@@ -14,6 +22,10 @@ class ApplySection(Section):
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         self.applied = applying.Applied()
+        self._steps: Iterator[float] | None = None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_POLL_MILLISECONDS)
+        self._timer.connect("timeout()", self._go_on)
         self.side = widgets.Choice(self.ui.applySideSelector, applying.SIDES, lambda _: self.panel.update())
         self.ui.applyButton.connect("clicked()", self.apply)
         self.ui.undoButton.connect("clicked()", self.undo)
@@ -21,30 +33,72 @@ class ApplySection(Section):
         widgets.set_text(self.ui.applyLabel, "")
 
     def update(self) -> None:
-        """Buttons."""
+        """Buttons, and which volume is which."""
+        fixed, moving = self._pair
+        for side, node, other in ((applying.MOVING, moving, fixed), (applying.FIXED, fixed, moving)):
+            if None not in (node, other):
+                index = self.side.keys.index(side)
+                named = f"{side.capitalize()} volume “{node.GetName()}” (bring onto “{other.GetName()}”)"
+                self.ui.applySideSelector.setItemText(index, named)
         transforms = self.parameters.transformNode, self.parameters.inverseNode
         there = any(node is not None for node in transforms)
-        self.ui.applyButton.enabled = there and self.ui.applySelector.currentNode() is not None
-        self.ui.undoButton.enabled = self.applied.can_undo
+        busy = self._steps is not None
+        self.ui.applyButton.enabled = there and not busy and self.ui.applySelector.currentNode() is not None
+        self.ui.undoButton.enabled = self.applied.can_undo and not busy
         if not there:
-            widgets.set_text(self.ui.applyLabel, "Register first, with the transform ticked.", widgets.QUIET)
-        elif self.ui.applyLabel.text.startswith("Register first"):
+            widgets.set_text(self.ui.applyLabel, _NOTHING, widgets.QUIET)
+        elif self.ui.applyLabel.text == _NOTHING:
             widgets.set_text(self.ui.applyLabel, "")
+
+    @property
+    def _pair(self) -> tuple[Any, Any]:
+        """Fixed and moving volume of the transform: those of its run, whatever is selected now."""
+        standing = self.panel.standing
+        if standing.record:
+            return standing.fixed, standing.moving
+        return self.parameters.fixedVolume, self.parameters.movingVolume
 
     def apply(self) -> None:
         """Make a registered copy of the chosen node."""
-        p, side = self.parameters, self.side.key
-        node = self.ui.applySelector.currentNode()
-        with self.panel.telling():
-            copy = self.applied.apply(
-                node,
-                side,
-                transform=p.transformNode,
-                inverse=p.inverseNode,
-                reference=p.fixedVolume if side == applying.MOVING else p.movingVolume,
-            )
-            widgets.set_text(self.ui.applyLabel, f"Made “{copy.GetName()}”.", widgets.GOOD)
+        if self._steps is not None:
+            return
         self.panel.update()
+        p, side = self.parameters, self.side.key
+        fixed, moving = self._pair
+        self._steps = self._work(
+            self.ui.applySelector.currentNode(),
+            side,
+            transform=p.transformNode,
+            inverse=p.inverseNode,
+            reference=fixed if side == applying.MOVING else moving,
+        )
+        self._timer.start()
+        self._go_on(_FIRST_SECONDS)
+
+    def _work(self, node: Any, side: str, **given: Any) -> Iterator[float]:
+        copy = yield from self.applied.begin(node, side, **given)
+        stale = self.panel.standing.sentence()
+        colour = widgets.CAREFUL if stale else widgets.GOOD
+        widgets.set_text(self.ui.applyLabel, f"Made “{copy.GetName()}”. {stale}".strip(), colour)
+
+    def _go_on(self, seconds: float = _TICK_SECONDS) -> None:
+        """Work for about so long."""
+        until, more = time.monotonic() + seconds, False
+        try:
+            with self.panel.telling():
+                for done in self._steps or ():
+                    if more := time.monotonic() > until:
+                        widgets.set_text(self.ui.applyLabel, f"Resampling, {100 * done:.0f} % …", widgets.QUIET)
+                        break
+        finally:
+            if not more:
+                self.stop()
+            self.panel.update()
+
+    def stop(self) -> None:
+        """Work no more; a copy that is not complete is in no scene."""
+        self._timer.stop()
+        self._steps = None
 
     def undo(self) -> None:
         """Remove the last copy."""
@@ -54,5 +108,10 @@ class ApplySection(Section):
 
     def scene_closes(self) -> None:
         """The copies go with the scene."""
+        self.stop()
         self.applied.forget()
         widgets.set_text(self.ui.applyLabel, "")
+
+    def close(self) -> None:
+        """Nothing may run on."""
+        self.stop()

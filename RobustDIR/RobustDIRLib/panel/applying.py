@@ -4,20 +4,31 @@ A grid transform node on a moving thing brings it onto the fixed volume: MRML re
 direction, fixed to moving, and moves points by ToParent, moving to fixed. What belongs to the fixed volume goes the
 other way. Where both output nodes are there, each kind of data gets the one whose direction needs no numeric inverse:
 images of the fixed volume the inverse transform, points and surfaces of it the transform itself.
+
+Images are resampled by our own means, once, from their own voxels, through all transforms above them, onto the voxels
+that the reference has in the world: Slicer's own resampling goes astray where the reference lies under a transform.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
+from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
+from RobustDIRLib.mrml.resampling import Resampler, boxes
 
 MOVING, FIXED = "moving", "fixed"
 SIDES = {MOVING: "Moving volume (bring onto fixed)", FIXED: "Fixed volume (bring onto moving)"}
 _COPY = "RobustDIR.AppliedTo"
+_DOSE = "DicomRtImport.DoseVolume"
+# Attributes that name the file or stored image that a node was read from.
+_OF_FILES = ("DICOM.instanceUIDs", "DICOM.RTSTRUCT", "DICOM.Referenced")
 
 
 class Applied:
@@ -45,14 +56,28 @@ class Applied:
         Raises:
             InputError: If there is nothing to apply, or it cannot be.
         """
+        steps = self.begin(node, side, transform=transform, inverse=inverse, reference=reference)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+    def begin(
+        self, node: Any, side: str, *, transform: Any, inverse: Any, reference: Any
+    ) -> Generator[float, None, Any]:
+        """As `apply`, in steps of some hundredths of a second: gives how much is done, 0 to 1, and at last the copy.
+
+        Nothing is in the scene before the last step.
+        """
         _refuse(node, transform, inverse, reference)
-        parent = _combined(node, side, transform, inverse)
-        try:
-            copy = _resampled(node, parent, reference) if node.IsA("vtkMRMLVolumeNode") else _moved(node, parent)
-        finally:
-            slicer.mrmlScene.RemoveNode(parent)
+        if node.IsA("vtkMRMLVolumeNode"):
+            copy = yield from _resampled(node, _from_world(node, side, transform, inverse), reference)
+        else:
+            copy = _moved(node, _combined(node, side, transform, inverse))
         copy.SetName(slicer.mrmlScene.GenerateUniqueName(f"{node.GetName()} registered"))
         copy.SetAttribute(_COPY, node.GetName())
+        _keep_place(node, copy)
         self._made.append([copy.GetID()])
         return copy
 
@@ -92,23 +117,29 @@ def _refuse(node: Any, transform: Any, inverse: Any, reference: Any) -> None:
             raise InputError("Select both volumes under Inputs: the result takes its voxels from one of them.")
 
 
-def _combined(node: Any, side: str, transform: Any, inverse: Any) -> Any:
-    """A passing transform node that takes the node's own coordinates through its parents and the registration."""
-    imagelike = node.IsA("vtkMRMLVolumeNode") or node.IsA("vtkMRMLSegmentationNode")
+def _from_world(node: Any, side: str, transform: Any, inverse: Any) -> Any:
+    """VTK's transform from the world RAS of the result to the own RAS of an image, as resampling needs it."""
     general = vtk.vtkGeneralTransform()
     general.PostMultiply()
-    own = node.GetParentTransformNode()
-    if own is not None:
-        to_world = vtk.vtkGeneralTransform()
-        own.GetTransformToWorld(to_world)
-        general.Concatenate(to_world)
-    general.Concatenate(_registration(side, imagelike, transform, inverse))
-    passing = slicer.vtkMRMLTransformNode()
-    passing.SetHideFromEditors(True)
-    passing.SetName("RobustDIR passing")
-    passing = slicer.mrmlScene.AddNode(passing)
-    passing.SetAndObserveTransformToParent(general)
-    return passing
+    if side == MOVING:
+        general.Concatenate(
+            transform.GetTransformFromParent() if transform is not None else inverse.GetTransformToParent()
+        )
+    else:
+        general.Concatenate(
+            inverse.GetTransformFromParent() if inverse is not None else transform.GetTransformToParent()
+        )
+    general.Concatenate(transform_from_world(node))
+    return general
+
+
+def _combined(node: Any, side: str, transform: Any, inverse: Any) -> Any:
+    """VTK's transform that takes the own coordinates of what is no image through its parents and the registration."""
+    general = vtk.vtkGeneralTransform()
+    general.PostMultiply()
+    general.Concatenate(transform_to_world(node))
+    general.Concatenate(_registration(side, node.IsA("vtkMRMLSegmentationNode"), transform, inverse))
+    return general
 
 
 def _registration(side: str, imagelike: bool, transform: Any, inverse: Any) -> Any:
@@ -119,33 +150,83 @@ def _registration(side: str, imagelike: bool, transform: Any, inverse: Any) -> A
     return inverse.GetTransformToParent() if use_inverse else transform.GetTransformFromParent()
 
 
-def _resampled(node: Any, parent: Any, reference: Any) -> Any:
-    """A volume on the reference's voxels, in the world; the voxels of the original are shared, not copied."""
-    stand_in = slicer.mrmlScene.AddNewNodeByClass(node.GetClassName(), node.GetName())
-    try:
-        stand_in.CopyOrientation(node)
-        stand_in.SetAndObserveImageData(node.GetImageData())
-        stand_in.SetAndObserveTransformNodeID(parent.GetID())
-        copy = slicer.modules.volumes.logic().ResampleVolumeToReferenceVolume(stand_in, reference)
-    finally:
-        slicer.mrmlScene.RemoveNode(stand_in)
-    if copy is None:
-        raise InputError(f"{node.GetName()} cannot be resampled; see the application's log.")
-    copy.SetAndObserveTransformNodeID(reference.GetTransformNodeID())
+def _resampled(node: Any, from_world: Any, reference: Any) -> Generator[float, None, Any]:
+    """A volume on the voxels that the reference has in the world."""
+    grid, source = mrml.grid_of_volume(reference), node.GetImageData()
+    labels = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    resampler = Resampler((source, matrix, from_world), grid, nearest=labels, outside=_outside(node))
+    image = vtk.vtkImageData()
+    image.SetDimensions(*grid.size)
+    image.AllocateScalars(source.GetScalarType(), source.GetNumberOfScalarComponents())
+    voxels = vtk_to_numpy(image.GetPointData().GetScalars())
+    array = voxels.reshape(*grid.shape, *voxels.shape[1:])
+    pieces = list(boxes(grid, resampler.step_voxels))
+    for done, box in enumerate(pieces, start=1):
+        array[box] = resampler.at(box)
+        yield done / len(pieces)
+    copy = slicer.mrmlScene.AddNewNodeByClass(node.GetClassName(), node.GetName())
+    with slicer.util.NodeModify(copy):
+        _copy_meaning(node, copy)
+        copy.SetIJKToRASMatrix(mrml.ijk_to_ras(grid))
+        copy.SetAndObserveImageData(image)
     _copy_display(node, copy)
     return copy
 
 
-def _moved(node: Any, parent: Any) -> Any:
+def _outside(node: Any) -> float:
+    """What lies beyond a volume: 0 for dose and labels, else its smallest value, as where volumes are registered."""
+    if node.IsA("vtkMRMLLabelMapVolumeNode") or node.GetAttribute(_DOSE):
+        return 0.0
+    values = node.GetImageData().GetPointData().GetScalars()
+    return min(float(values.GetRange(k)[0]) for k in range(values.GetNumberOfComponents()))
+
+
+def _copy_meaning(node: Any, copy: Any) -> None:
+    """What the voxels are: units, quantity, attributes; but not which stored image they were."""
+    copy.SetDescription(node.GetDescription())
+    for name in node.GetAttributeNames() or ():
+        if not name.startswith(_OF_FILES) and not name.startswith("RobustDIR."):
+            copy.SetAttribute(name, node.GetAttribute(name))
+    if node.IsA("vtkMRMLScalarVolumeNode"):
+        copy.SetVoxelValueQuantity(node.GetVoxelValueQuantity())
+        copy.SetVoxelValueUnits(node.GetVoxelValueUnits())
+
+
+def _keep_place(node: Any, copy: Any) -> None:
+    """The copy under the node's own study, with the attributes that say what it is there."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    if hierarchy is None:
+        return
+    item, new = (hierarchy.GetItemByDataNode(each) for each in (node, copy))
+    if not item:
+        return
+    above = hierarchy.GetItemParent(item)
+    new = new or hierarchy.CreateItem(above, copy)
+    hierarchy.SetItemParent(new, above)
+    for name in hierarchy.GetItemAttributeNames(item) or ():
+        if not name.startswith(_OF_FILES):
+            hierarchy.SetItemAttribute(new, name, hierarchy.GetItemAttribute(item, name))
+
+
+def _moved(node: Any, transform: Any) -> Any:
     """A segmentation, model or list of markups with its points moved."""
+    passing = slicer.vtkMRMLTransformNode()
+    passing.SetHideFromEditors(True)
+    passing.SetName("RobustDIR passing")
+    passing = slicer.mrmlScene.AddNode(passing)
+    passing.SetAndObserveTransformToParent(transform)
     copy = slicer.mrmlScene.AddNewNodeByClass(node.GetClassName(), node.GetName())
     copy.CopyContent(node)
     _copy_display(node, copy)
-    copy.SetAndObserveTransformNodeID(parent.GetID())
-    if not copy.HardenTransform():
+    copy.SetAndObserveTransformNodeID(passing.GetID())
+    hardened = copy.HardenTransform()
+    copy.SetAndObserveTransformNodeID(None)
+    slicer.mrmlScene.RemoveNode(passing)
+    if not hardened:
         remove(copy)
         raise InputError(f"{node.GetName()} cannot be transformed; see the application's log.")
-    copy.SetAndObserveTransformNodeID(None)
     return copy
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import qt
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel.jobs import Job, reason_of_exit
+from RobustDIRLib.panel.jobs import Job, reason_of_exit, reason_of_mistake
+from RobustDIRLib.panel.workplaces import new_workplace, remove_workplace
 
 _POLL_MILLISECONDS = 50
 _TICK_SECONDS = 0.03
@@ -47,10 +47,7 @@ class Background:
         Raises:
             InputError: If it cannot be made.
         """
-        try:
-            self._folder = Path(tempfile.mkdtemp(dir=parent, prefix="RobustDIR-work-"))
-        except OSError as error:
-            raise InputError(f"{parent} cannot be written to ({error.strerror}); free some space there.") from error
+        self._folder = new_workplace(parent)
         return self._folder
 
     def start(self, steps: Iterator[None], command: Sequence[str]) -> None:
@@ -70,6 +67,9 @@ class Background:
             self._advance()
         except InputError as error:
             self._end(str(error))
+        except Exception as error:  # a mistake of ours, no memory: no process goes on with half of it
+            logging.exception("RobustDIR: a step in the background failed")
+            self._end(reason_of_mistake(error))
 
     def _advance(self) -> None:
         if self._steps is not None:
@@ -97,18 +97,17 @@ class Background:
     def _end(self, problem: str) -> None:
         events, folder = self._events, self._folder
         self._timer.stop()
+        if self._job is not None:
+            self._job.kill()
         self._steps = self._job = self._folder = None
         try:
             self._finished(events, problem)
         finally:
-            _remove(folder)
+            if folder is not None:
+                remove_workplace(folder)
 
     def _clear(self) -> None:
         self._steps = self._job = None
-        _remove(self._folder)
+        if self._folder is not None:
+            remove_workplace(self._folder)
         self._folder = None
-
-
-def _remove(folder: Path | None) -> None:
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)

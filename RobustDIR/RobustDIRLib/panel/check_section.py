@@ -16,7 +16,9 @@ from RobustDIRLib.evaluation.run_figures import NEAR_MM
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
 from RobustDIRLib.panel import checking, environment, inputs, views, widgets
 from RobustDIRLib.panel.background import Background
+from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, loaded
 from RobustDIRLib.panel.section import Section
+from RobustDIRLib.panel.watching import Watch
 
 _JUDGEMENT_COLUMNS = ("Measure", "Before", "After", "Limit", "Verdict")
 _TOLERANCE_COLUMN = 3
@@ -47,7 +49,6 @@ _COLOURS = {
     Verdict.NOT_JUDGED: widgets.QUIET,
 }
 _CURVE = "RobustDIR.Curve"
-_EVENTS = ("PointModifiedEvent", "PointAddedEvent", "PointRemovedEvent", "PointPositionDefinedEvent")
 
 
 class CheckSection(Section):
@@ -59,8 +60,10 @@ class CheckSection(Section):
         self.judgements: tuple[Judgement, ...] = ()
         self.measured: dict[str, Any] = {}
         self._seen: Any = None
-        self._observed: list[tuple[Any, int]] = []
+        self._watch = Watch(self._changed)
         self._background = Background(self._finished)
+        self._measured_set = ""  # what a measurement under way is of
+        self._measured_of: dict[str, Any] = {}
         self.ui.landmarkTable.connect("cellClicked(int,int)", self.jump)
         self.ui.judgementTable.connect("cellChanged(int,int)", self._tolerance_edited)
         self.ui.curveButton.connect("clicked()", self.show_curve)
@@ -72,19 +75,18 @@ class CheckSection(Section):
     @property
     def record(self) -> dict[str, Any]:
         """What is known of the run that made the results; empty if none has."""
-        return _loaded(self.parameters.record, {})
+        return self.panel.standing.record
 
     @property
     def structures(self) -> list[dict[str, Any]]:
-        """Rows of the last measurement of structures."""
-        rows: list[dict[str, Any]] = _loaded(self.parameters.structures, [])
-        return rows
+        """Rows of the last measurement of structures, as long as nothing that they rest on has changed."""
+        return [] if self.panel.standing.stale else self.panel.origins.structures(self.parameters)
 
     @property
     def tolerances(self) -> Tolerances:
         """Of this parameter set; the defaults where nothing sensible is stored."""
         try:
-            return Tolerances.from_json(_loaded(self.parameters.tolerances, {}))
+            return Tolerances.from_json(loaded(self.parameters.tolerances))
         except InputError:
             return Tolerances({})
 
@@ -101,7 +103,7 @@ class CheckSection(Section):
     def update(self) -> None:
         """Measure the landmarks and fill the tables, if anything they rest on has changed."""
         p = self.parameters
-        self._observe(p.fixedLandmarks, p.movingLandmarks, p.transformNode)
+        self._watch.on((p.fixedLandmarks, p.movingLandmarks, p.transformNode))
         basis = self._basis()
         if basis == self._seen:
             return
@@ -117,34 +119,22 @@ class CheckSection(Section):
         times = tuple(None if node is None else (node.GetID(), node.GetMTime()) for node in nodes)
         transform = None if p.transformNode is None else p.transformNode.GetTransformToWorldMTime()
         segmentations = p.fixedSegmentation is not None, p.movingSegmentation is not None
-        return times, transform, p.record, p.structures, p.tolerances, segmentations, self._background.busy
-
-    def _observe(self, *nodes: Any) -> None:
-        wanted = [node for node in nodes if node is not None]
-        if [node for node, _ in self._observed[:: len(_EVENTS) + 1]] == wanted:
-            return
-        self._release()
-        for node in wanted:
-            for event in ("ModifiedEvent", *_EVENTS):
-                number = getattr(node, event, event)
-                self._observed.append((node, node.AddObserver(number, self._changed)))
+        told = self.panel.standing.sentence(), self.panel.standing.title, self.panel.run.last_folder
+        return times, transform, p.record, self.structures, p.tolerances, segmentations, self._background.busy, told
 
     def _changed(self, *_: Any) -> None:
         """A point or a transform was moved, which its node's own time may not tell."""
         self._seen = None
         self.panel.update_soon()
 
-    def _release(self) -> None:
-        for node, tag in self._observed:
-            node.RemoveObserver(tag)
-        self._observed = []
-
     def _measure_landmarks(self) -> None:
         p = self.parameters
         self.landmarks = []
         text = "Select landmarks of both volumes under Inputs to measure the error at them."
         colour = widgets.QUIET
-        if p.fixedLandmarks is not None and p.movingLandmarks is not None:
+        if self.panel.standing.stale:
+            text = ""
+        elif p.fixedLandmarks is not None and p.movingLandmarks is not None:
             try:
                 fixed, moving = inputs.paired_landmarks(p)
                 if p.transformNode is None:
@@ -159,7 +149,7 @@ class CheckSection(Section):
 
     def _judge(self) -> None:
         p = self.parameters
-        known = bool(self.record) or p.transformNode is not None
+        known = (bool(self.record) or p.transformNode is not None) and not self.panel.standing.stale
         self.measured = checking.measures(self.record, self.landmarks, self.structures)
         voxel = max(p.fixedVolume.GetSpacing()) if p.fixedVolume is not None else 1.0
         self.judgements = checking.judged(self.measured, self.tolerances, voxel) if known else ()
@@ -179,7 +169,22 @@ class CheckSection(Section):
         both = p.fixedSegmentation is not None and p.movingSegmentation is not None
         self.ui.measureButton.enabled = both and p.transformNode is not None and not self._background.busy
         self.ui.exportButton.enabled = bool(self.judgements)
-        self.ui.reportButton.enabled = self.panel.run.last_folder is not None and not self._background.busy
+        self.ui.measureButton.enabled = self.ui.measureButton.enabled and not self.panel.standing.stale
+        problem = self._no_report()
+        self.ui.reportButton.enabled = not problem
+        self.ui.reportButton.toolTip = problem or "Writes a report of what is shown here, to read in a browser."
+
+    def _no_report(self) -> str:
+        """Why there is nothing to report; empty if there is."""
+        if self.panel.standing.stale:
+            return self.panel.standing.sentence()
+        if self._background.busy:
+            return "Something is being measured or written; wait for it."
+        return (
+            ""
+            if self.panel.run.last_folder is not None
+            else ("A report needs the files of a registration of this parameter set in this session: register first.")
+        )
 
     def _fill_judgements(self) -> None:
         before = checking.before_figures(self.measured)
@@ -203,9 +208,19 @@ class CheckSection(Section):
         widgets.fit_columns(table)  # anew: verdicts are bold
         table.setVisible(bool(rows))
         widgets.fit_height(table, len(rows))
-        text = summary(self.judgements) if rows else "Register first, then the figures appear here."
-        pair = self.record.get("pair")
-        widgets.set_text(self.ui.verdictLabel, f"{pair[1]} on {pair[0]}: {text}" if pair and rows else text)
+        widgets.set_text(self.ui.verdictLabel, *self._verdict())
+        warnings = " ".join(str(sentence) for sentence in self.record.get("warnings") or ())
+        widgets.set_text(self.ui.warningsLabel, f"Warnings of the run: {warnings}" if warnings else "", widgets.CAREFUL)
+
+    def _verdict(self) -> tuple[str, str]:
+        """What came of the figures, and of which pair; that nothing is judged, and why; and the colour for it."""
+        if self.panel.standing.stale:
+            return self.panel.standing.sentence(), widgets.CAREFUL
+        if not self.judgements:
+            return "Register first, then the figures appear here.", ""
+        transform = self.parameters.transformNode
+        of = self.panel.standing.title or f"“{transform.GetName()}”, which was not registered here"
+        return f"{of}: {summary(self.judgements)}", ""
 
     def _dress(self, row: int, column: int, judgement: Judgement) -> None:
         """Only tolerances can be edited; verdicts have their colour; what is undefined says why."""
@@ -256,9 +271,11 @@ class CheckSection(Section):
             return
         with self.panel.telling():
             given, steps = inputs.structures(self.parameters)
+            self._measured_set = self.parameters.parameterNode.GetID()
+            self._measured_of = self.panel.origins.of_structures(self.parameters)
             folder = self._background.new_folder(Path(slicer.app.temporaryPath))
             steps = itertools.chain(steps, structures.hand_over(folder, *given))
-            self._background.start(steps, structures.command(folder))
+            self._background.start(steps, structures.command(folder, self.panel.run.last_folder))
             widgets.set_text(self.ui.measureLabel, "Measuring …", widgets.QUIET)
         self._seen = None
         self.panel.update()
@@ -268,18 +285,41 @@ class CheckSection(Section):
         from RobustDIRLib.panel.jobs import library_command
         from RobustDIRLib.panel.runs import RESULT
 
+        self.panel.update()
         folder = self.panel.run.last_folder
-        if folder is None or self._background.busy:
+        if folder is None or self._no_report():
             return
         path = qt.QFileDialog.getSaveFileName(None, "Report", "registration.html", "Report (*.html *.json *.csv)")
         if not path or not self._report_can_be_made(str(path)):
             return
         words = [f"--tolerance={name}={limit}" for name, limit in self.tolerances.to_json().items()]
         with self.panel.telling():
-            self._background.start(iter(()), library_command("report", str(folder / RESULT), "-o", str(path), *words))
+            shown = self._background.new_folder(Path(slicer.app.temporaryPath)) / "shown.json"
+            checking.write_shown(shown, self._shown())
+            words = ["report", str(folder / RESULT), "-o", str(path), "--shown", str(shown), *words]
+            self._background.start(iter(()), library_command(*words))
             self.panel.say("Writing the report …", widgets.QUIET)
         self._seen = None
         self.panel.update()
+
+    def _shown(self) -> dict[str, Any]:
+        """What the report is to hold: whose, of which nodes, and the figures that stand here now."""
+        p, standing = self.parameters, self.panel.standing
+        pair = standing.fixed, standing.moving
+        roles = {"Parameter set": p.parameterNode, "Fixed volume": pair[0], "Moving volume": pair[1]}
+        for name, (_, what) in (*INPUTS.items(), *OUTPUTS.items()):
+            roles.setdefault(what[:1].upper() + what[1:], getattr(p, name))
+        if self.landmarks:
+            roles.update({"Fixed landmarks": p.fixedLandmarks, "Moving landmarks": p.movingLandmarks})
+        if self.structures:
+            roles.update({"Fixed segmentation": p.fixedSegmentation, "Moving segmentation": p.movingSegmentation})
+        return {
+            "patients": [mrml.patient_of(node) for node in pair],
+            "volumes": [node.GetName() for node in pair],
+            "nodes": [[role, node.GetName(), node.GetID()] for role, node in roles.items() if node is not None],
+            "landmarks": [row.as_shown() for row in self.landmarks],
+            "structures": self.structures,
+        }
 
     def _report_can_be_made(self, path: str) -> bool:
         """Whether what pages and pictures need is there, or could be installed after asking."""
@@ -292,7 +332,9 @@ class CheckSection(Section):
         if problem:
             self.panel.say(problem)
         elif rows is not None:
-            self.parameters.structures = json.dumps(rows)
+            if slicer.mrmlScene.GetNodeByID(self._measured_set) is not None:
+                parameters = self.panel.parameters_of(self._measured_set)
+                parameters.structures = json.dumps({"rows": rows, "of": self._measured_of})
         else:
             self.panel.say("The report was written.", widgets.GOOD)
         self._seen = None
@@ -309,23 +351,14 @@ class CheckSection(Section):
 
     def scene_closes(self) -> None:
         """Let go of its nodes."""
-        self._release()
+        self._watch.off()
         self._background.stop()
         self._seen = None
 
     def close(self) -> None:
         """Nothing may run on."""
-        self._release()
+        self._watch.off()
         self._background.stop()
-
-
-def _loaded(text: str, otherwise: Any) -> Any:
-    """JSON of a parameter; something else where it is empty or damaged."""
-    try:
-        value = json.loads(text) if text else otherwise
-    except ValueError:
-        return otherwise
-    return value if isinstance(value, type(otherwise)) else otherwise
 
 
 def _limit(one: Judgement) -> str:

@@ -6,6 +6,7 @@ No Qt and no MRML: points and records in, rows out.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,18 @@ _WORST_BEFORE: dict[str, tuple[str, Any]] = {
 
 @dataclass(frozen=True)
 class LandmarkError:
-    """TRE of one landmark, mm, before and after, and where it lies in the fixed volume (mm, LPS)."""
+    """TRE of one landmark, mm, before and after, and where it lies in the fixed and the moving volume (mm, LPS)."""
 
     name: str
     before: float
     after: float
     point: tuple[float, float, float]
+    moving: tuple[float, float, float]
+
+    def as_shown(self) -> dict[str, Any]:
+        """For the report."""
+        figures = {"before_mm": self.before, "after_mm": self.after}
+        return {"name": self.name, **figures, "fixed": self.point, "moving": self.moving}
 
     @property
     def improvement(self) -> float:
@@ -53,10 +60,27 @@ def landmark_errors(names: Sequence[str], fixed: Array, moving: Array, transform
     """
     before, after = (np.linalg.norm(np.asarray(moving) - points, axis=1) for points in (fixed, transformed))
     rows = [
-        LandmarkError(name, float(b), float(a), (float(p[0]), float(p[1]), float(p[2])))
-        for name, b, a, p in zip(names, before, after, fixed, strict=True)
+        LandmarkError(name, float(b), float(a), _three(p), _three(q))
+        for name, b, a, p, q in zip(names, before, after, fixed, moving, strict=True)
     ]
     return sorted(rows, key=lambda row: -row.after)
+
+
+def _three(point: Array) -> tuple[float, float, float]:
+    x, y, z = (float(each) for each in point)
+    return x, y, z
+
+
+def write_shown(path: Path, shown: Mapping[str, Any]) -> None:
+    """Write what the panel shows, for `robustdir report --shown`.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    try:
+        path.write_text(json.dumps({"format": "robustdir-shown-1", **shown}), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be written to ({error.strerror}); free some space there.") from error
 
 
 def measures(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +20,12 @@ from RobustDIRLib.errors import InputError
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 SAMPLE_REQUIREMENTS = ("nilearn>=0.10.3",)
-REPORT_REQUIREMENTS = ("jinja2>=3.1", "matplotlib>=3.8")
-_MODULES = {"scikit-image": "skimage"}
+REPORT_REQUIREMENTS = ("jinja2>=3.1", "markdown-it-py>=3", "matplotlib>=3.10")
+# What a registration can do without, by what it is for; a folder of wheels brings it, too.
+OPTIONAL = {"HTML reports": REPORT_REQUIREMENTS, "sample data": SAMPLE_REQUIREMENTS}
+DECLINED = "Nothing was installed."
+OLDEST_SLICER = (5, 10)
+_MODULES = {"scikit-image": "skimage", "markdown-it-py": "markdown_it"}
 # Not to be installed by pip: the extension brings the one, the application the other.
 _SKIPPED = ("torch", "SimpleITK")
 _NAME = re.compile(r"^\s*([A-Za-z0-9_.-]+)\s*(?:>=\s*([0-9.]+))?")
@@ -52,11 +57,13 @@ class State:
         missing: Requirements that are absent.
         old: Requirements that are there in too old a version.
         has_extension: Whether the PyTorch extension is there.
+        optional: Requirements of `OPTIONAL` that are absent or too old.
     """
 
     missing: tuple[Requirement, ...]
     old: tuple[Requirement, ...]
     has_extension: bool
+    optional: tuple[Requirement, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -66,7 +73,7 @@ class State:
     @property
     def wanted(self) -> tuple[Requirement, ...]:
         """What is to be installed."""
-        return self.missing + self.old
+        return tuple(dict.fromkeys(self.missing + self.old + self.optional))
 
     @property
     def needs_extension(self) -> bool:
@@ -76,7 +83,11 @@ class State:
     def sentence(self) -> str:
         """For the panel."""
         if self.ready:
-            return "Ready to register."
+            uses = [use for use, words in OPTIONAL.items() if set(requirements(words)) & set(self.optional)]
+            names = ", ".join(r.name for r in self.optional)
+            return (
+                f"Ready to register. For {' and '.join(uses)}, {names} can be added." if uses else "Ready to register."
+            )
         parts = []
         if self.missing:
             parts.append(f"Missing: {', '.join(r.name for r in self.missing)}.")
@@ -96,14 +107,21 @@ def requirements(lines: Sequence[str] | None = None) -> tuple[Requirement, ...]:
 
 
 def examine(wanted: Sequence[Requirement] | None = None) -> State:
-    """Look for packages without importing any."""
-    missing, old = [], []
-    for requirement in requirements() if wanted is None else wanted:
-        if not _is_there(requirement.module):
-            missing.append(requirement)
-        elif requirement.least and _older(requirement):
-            old.append(requirement)
-    return State(tuple(missing), tuple(old), _is_there("PyTorchUtils"))
+    """Look for packages without importing any.
+
+    Args:
+        wanted: What is needed; if not given, what a registration needs, and what else of `OPTIONAL` could be used.
+    """
+    missing, old = _lacking(requirements() if wanted is None else wanted)
+    others = () if wanted is not None else requirements([words for each in OPTIONAL.values() for words in each])
+    absent, outdated = _lacking(others)
+    return State(tuple(missing), tuple(old), _is_there("PyTorchUtils"), tuple(absent + outdated))
+
+
+def _lacking(wanted: Sequence[Requirement]) -> tuple[list[Requirement], list[Requirement]]:
+    """What is absent, and what is too old."""
+    missing = [each for each in wanted if not _is_there(each.module)]
+    return missing, [each for each in wanted if each not in missing and each.least and _older(each)]
 
 
 def _is_there(module: str) -> bool:
@@ -165,21 +183,29 @@ def ensure(packages: Sequence[str]) -> None:
 
     packaging = _packaging()
     if packaging is not None:
-        packaging.pip_ensure(list(packages), requester="RobustDIR", skip_packages=list(_SKIPPED))
+        try:
+            packaging.pip_ensure(list(packages), requester="RobustDIR", skip_packages=list(_SKIPPED))
+        except RuntimeError as error:  # it has no other way to say that the user said no
+            if "declined" in str(error).lower():
+                raise InputError(DECLINED) from error
+            raise
         return
     question = f"RobustDIR needs these Python packages:\n\n{', '.join(packages)}\n\nInstall them now?"
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="RobustDIR"):
-        raise InputError("Nothing was installed; RobustDIR cannot register until the packages are there.")
+        raise InputError(DECLINED)
     slicer.util.pip_install(list(packages))
 
 
 def _packaging() -> Any:
-    """`slicer.packaging`, which Slicer has from 5.12 on; else None."""
-    try:
-        import slicer.packaging
-    except ImportError:
-        return None
-    return slicer.packaging if hasattr(slicer.packaging, "pip_ensure") else None
+    """Slicer's own installer, which it has from 5.12 on and calls `pydeps` later on; else None."""
+    for name in ("slicer.packaging", "slicer.pydeps"):
+        try:
+            module = import_module(name)
+        except ImportError:
+            continue
+        if hasattr(module, "pip_ensure"):
+            return module
+    return None
 
 
 def _install_torch(least: str) -> None:
@@ -187,7 +213,7 @@ def _install_torch(least: str) -> None:
 
     logic = PyTorchUtilsLogic()
     if logic.installTorch(askConfirmation=True, torchVersionRequirement=f">={least}" if least else "") is None:
-        raise InputError("PyTorch was not installed; RobustDIR cannot register until it is there.")
+        raise InputError(DECLINED)
 
 
 def _install_from_folder(wanted: Sequence[Requirement], folder: Path) -> None:
@@ -198,12 +224,22 @@ def _install_from_folder(wanted: Sequence[Requirement], folder: Path) -> None:
     names = [r.words for r in wanted if r.name != "SimpleITK"]
     question = f"Install {', '.join(names)} from\n{folder}?"
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="RobustDIR"):
-        raise InputError("Nothing was installed; RobustDIR cannot register until the packages are there.")
+        raise InputError(DECLINED)
     slicer.util.pip_install(["--no-index", "--find-links", str(folder), *names])
 
 
+def too_old(major: int, minor: int) -> str:
+    """Why a version of 3D Slicer cannot be used, in one sentence; empty if it can."""
+    if (major, minor) >= OLDEST_SLICER:
+        return ""
+    oldest = ".".join(map(str, OLDEST_SLICER))
+    return (
+        f"RobustDIR needs 3D Slicer {oldest} or later, and this is {major}.{minor}: please install a newer 3D Slicer."
+    )
+
+
 def installed(installer: Callable[[], None]) -> str | None:
-    """Run an installer; why it failed in one sentence, or None."""
+    """Run an installer; why it failed in one sentence (`DECLINED` if the user said no), or None."""
     try:
         installer()
     except InputError as error:

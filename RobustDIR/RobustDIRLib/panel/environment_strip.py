@@ -27,9 +27,9 @@ class EnvironmentStrip(Section):
         state = self.state
         widgets.set_text(self.ui.environmentDot, "●", widgets.GOOD if state.ready else widgets.BAD)
         widgets.set_text(self.ui.environmentLabel, state.sentence())
-        self.ui.environmentLabel.toolTip = "" if state.ready else ", ".join(r.words for r in state.wanted)
+        self.ui.environmentLabel.toolTip = ", ".join(r.words for r in state.wanted)
         for button in (self.ui.installButton, self.ui.wheelsButton, self.ui.checkAgainButton):
-            button.setVisible(not state.ready)
+            button.setVisible(bool(state.wanted))
         self.ui.installButton.enabled = not state.needs_extension
 
     def examine(self) -> None:
@@ -42,9 +42,14 @@ class EnvironmentStrip(Section):
         if environment.examine(environment.requirements(packages)).ready:
             return True
         problem = environment.installed(lambda: environment.ensure(packages))
-        if problem:
-            self.panel.say(problem)
+        self.examine()
+        self._say(problem)
         return not problem
+
+    def _say(self, problem: str | None) -> None:
+        """Why nothing was installed; what the user wished is no fault."""
+        if problem:
+            self.panel.say(problem, widgets.QUIET if problem == environment.DECLINED else widgets.BAD)
 
     def install(self) -> None:
         """From the registry, after asking."""
@@ -59,7 +64,6 @@ class EnvironmentStrip(Section):
     def _install(self, wheels: Path | None) -> None:
         problem = environment.installed(lambda: environment.install(self.state, wheels))
         self.examine()
-        if problem:
-            self.panel.say(problem)
-        elif self.state.ready:
+        self._say(problem)
+        if not problem and self.state.ready:
             self.panel.say("Everything is installed.", widgets.GOOD)

@@ -17,7 +17,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
-from RobustDIRLib.panel.runs import Method, Points, Request, Volume
+from RobustDIRLib.mrml import Points
+from RobustDIRLib.panel.runs import Method, Request, Volume
 
 SMALLEST_SIDE = 8
 _NAMED = 5
@@ -42,18 +43,39 @@ def request(parameters: Any) -> Request:
         method=_method(parameters),
         fixed_mask=_mask(parameters, "fixed", steps),
         moving_mask=_mask(parameters, "moving", steps),
-        landmarks=_landmarks(parameters),
-        labels=_paired_labels(parameters, steps),
         steps=chain.from_iterable(steps),
     )
 
 
 def warnings(parameters: Any) -> list[str]:
-    """What can be registered but is hardly meant, a sentence each."""
-    if parameters.fixedVolume is not None and parameters.fixedVolume is parameters.movingVolume:
-        name = parameters.fixedVolume.GetName()
-        return [f"Fixed and moving volume are the same, “{name}”: there will be no deformation to find."]
-    return []
+    """What can be registered but is hardly meant, a sentence each; both volumes are selected."""
+    fixed, moving = parameters.fixedVolume, parameters.movingVolume
+    found = []
+    if fixed is moving:
+        name = fixed.GetName()
+        found.append(f"Fixed and moving volume are the same, “{name}”: there will be no deformation to find.")
+    patients = [mrml.patient_of(node) for node in (fixed, moving)]
+    if all(patients) and patients[0] != patients[1]:
+        found.append(f"The volumes are of two patients: fixed of {patients[0]}, moving of {patients[1]}.")
+    return [*found, *filter(None, [of_masks(parameters)]), *_of_landmarks(parameters)]
+
+
+def of_masks(parameters: Any) -> str:
+    """What is hardly meant about the masks, one sentence; empty if there is nothing to say."""
+    masks = " and ".join(_masks(parameters))
+    if masks and parameters.alignment == "none" and not parameters.blankOutside:
+        return (
+            f"The {masks} mask does nothing: without a pre-alignment there is none to guide, and the network sees "
+            f"whole volumes unless it is to see nothing outside the masks."
+        )
+    if parameters.blankOutside and not masks:
+        return "The network can be shown nothing outside the masks only where a mask is selected; there is none."
+    return ""
+
+
+def _masks(parameters: Any) -> list[str]:
+    """Sides that have a mask."""
+    return [side for side in ("fixed", "moving") if getattr(parameters, f"{side}Mask") is not None]
 
 
 def grid_of(node: Any) -> Grid:
@@ -110,7 +132,8 @@ def _method(parameters: Any) -> Method:
     from RobustDIRLib.model_store import find_model
 
     find_model(parameters.model)
-    return Method(parameters.model, parameters.preset, parameters.alignment, parameters.device)
+    p = parameters
+    return Method(p.model, p.preset, p.alignment, p.device, blank_outside=p.blankOutside and bool(_masks(p)))
 
 
 def _mask(parameters: Any, side: str, steps: Steps) -> Volume | None:
@@ -159,7 +182,7 @@ def paired_landmarks(parameters: Any) -> tuple[Points, Points]:
     if (first is None) != (second is None):
         lacking = "fixed" if first is None else "moving"
         raise InputError(f"Select {lacking} landmarks as well, or none at all: landmarks are measured in pairs.")
-    pair = Points(*mrml.points_from_markups(first)), Points(*mrml.points_from_markups(second))
+    pair = mrml.points_from_markups(first), mrml.points_from_markups(second)
     counts = [len(points.names) for points in pair]
     if counts[0] != counts[1]:
         raise InputError(
@@ -169,21 +192,21 @@ def paired_landmarks(parameters: Any) -> tuple[Points, Points]:
     return pair
 
 
-def _landmarks(parameters: Any) -> tuple[Points, Points] | None:
-    """Paired landmarks, each within its volume."""
-    if parameters.fixedLandmarks is None and parameters.movingLandmarks is None:
-        return None
-    pair = paired_landmarks(parameters)
-    for side, points in zip(("fixed", "moving"), pair, strict=True):
+def _of_landmarks(parameters: Any) -> Iterator[str]:
+    """Landmarks outside their volume; they guide nothing, and so they stop nothing."""
+    for side in ("fixed", "moving"):
+        try:
+            points = mrml.points_from_markups(getattr(parameters, f"{side}Landmarks"))
+        except InputError:  # none, or not placed: Check says so
+            continue
         grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
         outside = np.flatnonzero(~grid.contains(points.points))
         if len(outside):
             named = ", ".join(points.names[k] for k in outside[:_NAMED]) + (", …" if len(outside) > _NAMED else "")
-            raise InputError(
+            yield (
                 f"{len(outside)} of {len(points.names)} {side} landmarks lie outside the {side} volume ({named}): "
                 f"check that they belong to it."
             )
-    return pair
 
 
 def field_of(node: Any) -> Volume:
@@ -237,7 +260,7 @@ def _numbers(parameters: Any) -> dict[str, int]:
 
 
 def _paired_labels(parameters: Any, steps: Steps) -> tuple[Volume, Volume] | None:
-    """Label maps of both segmentations; None unless both are chosen and share a name, as they only serve the report."""
+    """Label maps of both segmentations; None if they share no name."""
     fixed, moving = (segments(getattr(parameters, f"{side}Segmentation")) for side in ("fixed", "moving"))
     if not set(fixed.values()) & set(moving.values()):
         return None

@@ -57,6 +57,7 @@ class InputsSection(Section):
             choice.set_options(names)
             choice.show(inputs.segment_of(node, getattr(self.parameters, f"{side}MaskSegment")) or "")
             choice.combo.setVisible(node is not None)
+        widgets.set_text(self.ui.maskLabel, inputs.of_masks(self.parameters), widgets.CAREFUL)
         running = self.panel.run.run is not None
         self.ui.swapButton.enabled = not running
         self.ui.sampleButton.enabled = not self._background.busy

@@ -28,6 +28,7 @@ OUT_OF_MEMORY = "Memory ran out; close other programs or crop the volumes, and r
 _CHUNK = 1 << 16
 _MOST_LOG_LINES = 2000
 _LAST_LINES = 100
+_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # a console would flash up on Windows
 
 
 def python_executable() -> str:
@@ -172,7 +173,11 @@ class Job:
         """The process and all it started."""
         if os.name == "nt" and self._process.poll() is None:
             subprocess.run(
-                ["taskkill", "/F", "/T", "/PID", str(self._process.pid)], capture_output=True, check=False, timeout=10
+                ["taskkill", "/F", "/T", "/PID", str(self._process.pid)],
+                capture_output=True,
+                check=False,
+                timeout=10,
+                creationflags=_NO_WINDOW,
             )
         self._kill_group()
 
@@ -208,8 +213,7 @@ def _environment(added: Mapping[str, str]) -> dict[str, str]:
 def _own_group() -> dict[str, Any]:
     if os.name != "nt":
         return {"start_new_session": True}
-    flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
-    return {"creationflags": flags}
+    return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | _NO_WINDOW}
 
 
 def reason_of_mistake(error: Exception) -> str:

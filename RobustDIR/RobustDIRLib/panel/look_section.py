@@ -45,7 +45,7 @@ class LookSection(Section):
         if self.parameters.compare == comparisons.OFF and self.parameters.warpedNode is not None:
             self.parameters.compare = comparisons.BLEND
             self.comparison.remember()
-            views.show(self.parameters.fixedVolume)
+            views.show(self._fixed)
             views.fit()
         for section in (self.ui.lookCollapsibleButton, self.ui.checkCollapsibleButton):
             section.collapsed = False
@@ -58,6 +58,7 @@ class LookSection(Section):
         """Show what the parameters say; what has not changed is left alone."""
         self.compare.show(self.parameters.compare)
         self.deformation.show(self.parameters.deformation)
+        widgets.set_text(self.ui.lookLabel, *self.panel.told_standing())
         self._compare()
         self._draw()
         if self.parameters.linkSlices != self._linked:
@@ -78,16 +79,16 @@ class LookSection(Section):
 
     def _compare(self) -> None:
         p = self.parameters
-        blend = p.blend / 100
+        blend, fixed = p.blend / 100, self._fixed
         if p.compare == comparisons.OFF and self.comparison.mode == comparisons.OFF:
             return
-        volumes = (p.compare, p.fixedVolume, p.warpedNode, p.jacobianNode)
+        volumes = (p.compare, fixed, p.warpedNode, p.jacobianNode)
         if (*volumes, blend) == self._shown:
             return
         same, self._shown = self._shown[:-1] == volumes, (*volumes, blend)
         try:
             if same:
-                self.comparison.blend(p.compare, p.fixedVolume, p.warpedNode, blend)
+                self.comparison.blend(p.compare, fixed, p.warpedNode, blend)
             else:
                 self.comparison.show(*volumes, blend)
         except InputError as error:
@@ -95,9 +96,14 @@ class LookSection(Section):
         flickers = p.compare == comparisons.FLICKER
         (self._flicker.start if flickers else self._flicker.stop)()
 
+    @property
+    def _fixed(self) -> Any:
+        """What the results are shown with: the fixed volume of their own run, whatever is selected now."""
+        return self.panel.standing.fixed if self.panel.standing.record else self.parameters.fixedVolume
+
     def _draw(self) -> None:
         p = self.parameters
-        wanted = p.transformNode, *(getattr(p, name) for name in _DRAWING), p.fixedVolume
+        wanted = p.transformNode, *(getattr(p, name) for name in _DRAWING), self._fixed
         if wanted == self._drawn:
             return
         last = self._drawn[0] if self._drawn else None
@@ -108,7 +114,7 @@ class LookSection(Section):
             deformations.show(
                 p.transformNode,
                 p.deformation,
-                region=p.fixedVolume,
+                region=self._fixed,
                 spacing=p.deformationSpacing,
                 slices=p.deformationInSlices,
                 in_3d=p.deformationIn3D,

@@ -5,12 +5,12 @@ The voxels are read straight into the memory that MRML will hold, so that handin
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import slicer
@@ -20,8 +20,10 @@ from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from RobustDIRLib import mrml
 from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.mrml.contents import begin_data
 from RobustDIRLib.panel.applying import remove
 from RobustDIRLib.panel.exchange import Header
+from RobustDIRLib.panel.origins import Origin, Origins, depends_on
 from RobustDIRLib.panel.runs import Results
 
 # File names of `handover`, without importing it: that needs SimpleITK.
@@ -29,6 +31,7 @@ TRANSFORM, INVERSE, WARPED, JACOBIAN = "transform_field.mha", "inverse_field.mha
 # What of a run's record stays with the scene.
 _KEPT = ("model", "preset", "alignment", "device", "measures", "warnings", "timings_s", "versions", "working_grid")
 _JACOBIAN_WINDOW = (2.0, 1.0)
+_WISHED, _NAMED = "RobustDIR.Pair", "RobustDIR.Name"  # what a node was to be called, and is
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self.images: dict[str, Any] = {}
+        self.checksums: dict[str, str] = {}
 
     def allocate(self, name: str, header: Header) -> NDArray[Any]:
         """The voxels of a new image of a file's shape and type."""
@@ -78,8 +82,17 @@ class Buffers:
         voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
         return voxels.reshape(header.shape)
 
+    def sum_up(self) -> Iterator[None]:
+        """What the images hold, once they are filled: by it the nodes are known again. In steps."""
+        for name, image in self.images.items():
+            for checksum in begin_data(image):
+                self.checksums[name] = checksum
+                yield
 
-def create(parameters: Any, pair: tuple[Any, Any], buffers: Buffers, headers: dict[str, Header]) -> None:
+
+def create(
+    parameters: Any, pair: tuple[Any, Any], buffers: Buffers, headers: dict[str, Header], new: Collection[str] = ()
+) -> dict[str, Any]:
     """Put the results of a run into the nodes of a parameter set, made where there are none.
 
     Args:
@@ -87,42 +100,63 @@ def create(parameters: Any, pair: tuple[Any, Any], buffers: Buffers, headers: di
         pair: Fixed and moving volume node of the run.
         buffers: Filled with the run's voxels.
         headers: Of the run's files.
+        new: Parameters of outputs whose node holds something that is to stay.
+    Returns:
+        The nodes that were filled, by parameter.
     """
     fixed, moving = pair
     names = {"moving": moving.GetName(), "fixed": fixed.GetName()}
-    filled = {}
+    filled: dict[str, Any] = {}
     with _all_or_nothing() as undo:
         for output in OUTPUTS:
             if output.file not in headers:
                 continue
             node = getattr(parameters, output.node)
-            if node is None or node in pair:
-                name = slicer.mrmlScene.GenerateUniqueName(output.name.format(**names))
-                node = slicer.mrmlScene.AddNewNodeByClass(output.node_class, name)
+            if node is None or output.node in new or depends_on(pair, node) or node in filled.values():
+                node = slicer.mrmlScene.AddNewNodeByClass(output.node_class)
                 undo.append(partial(remove, node))
+                _call(node, output.name.format(**names))
             else:
                 undo.append(_restorer(node))
+                if node.GetName() == node.GetAttribute(_NAMED):  # we named it; a name of the user's own stays
+                    _call(node, output.name.format(**names))
             filled[output.node] = node
             _fill(node, output.file, buffers.images[output.file], headers[output.file].grid, moving)
     for name, node in filled.items():
         setattr(parameters, name, node)
+    return filled
 
 
-def take(parameters: Any, pair: tuple[Any, Any], buffers: Buffers, results: Results) -> None:
+def _call(node: Any, name: str) -> None:
+    """Name a node after the pair; with a number where another bears that name."""
+    if node.GetAttribute(_WISHED) == name and node.GetAttribute(_NAMED) == node.GetName():
+        return
+    node.SetName("")
+    node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
+    node.SetAttribute(_WISHED, name)
+    node.SetAttribute(_NAMED, node.GetName())
+
+
+def take(parameters: Any, origins: Origins, origin: Origin, buffers: Buffers, results: Results) -> None:
     """Put all that a run has found into the scene: its nodes, and its record beside them.
 
     Args:
         parameters: Of the panel.
-        pair: Fixed and moving volume node of the run.
-        buffers: Filled with the run's voxels.
+        origins: What is known of nodes.
+        origin: Of the run, its contents known.
+        buffers: Filled with the run's voxels, and summed up.
         results: Of the run.
     """
-    create(parameters, pair, buffers, results.headers)
+    pair = origin.nodes["fixedVolume"], origin.nodes["movingVolume"]
+    new = origins.staying(parameters, origin)
+    nodes = create(parameters, pair, buffers, results.headers, new)
+    filled = {o.node: (nodes[o.node], buffers.checksums[o.file]) for o in OUTPUTS if o.node in nodes}
     record = {key: results.record[key] for key in _KEPT if key in results.record}
     # Landmarks and structures are measured anew, whenever they change.
     record["measures"] = {**record.get("measures", {}), "tre": None, "dice": []}
     record["pair"] = [node.GetName() for node in pair]
-    parameters.record, parameters.structures = json.dumps(record), ""
+    record["run"] = uuid4().hex
+    origins.keep(parameters, origin, record, filled)
 
 
 @contextmanager
@@ -140,12 +174,16 @@ def _all_or_nothing() -> Iterator[list[Callable[[], None]]]:
 def _restorer(node: Any) -> Callable[[], None]:
     """Puts back what an output node of an earlier run holds now."""
     kept, above, display = node.NewInstance(), node.GetTransformNodeID(), node.GetDisplayNode()
+    name, attributes = node.GetName(), {key: node.GetAttribute(key) for key in (_WISHED, _NAMED)}
     kept.CopyContent(node, False)
     window = (display.GetWindow(), display.GetLevel()) if node.IsA("vtkMRMLVolumeNode") and display else None
 
     def restore() -> None:
         node.CopyContent(kept, False)
         node.SetAndObserveTransformNodeID(above)
+        node.SetName(name)
+        for key, value in attributes.items():
+            node.SetAttribute(key, value)
         if window:
             display.SetWindowLevel(*window)
 
@@ -188,4 +226,6 @@ def _fill_transform(node: Any, image: Any, grid: Grid) -> None:
     matrix = np.eye(4)
     matrix[:3, :3] = direction
     transform.SetGridDirectionMatrix(slicer.util.vtkMatrixFromArray(matrix))
-    node.SetAndObserveTransformFromParent(transform)
+    with slicer.util.NodeModify(node):
+        node.SetAndObserveTransformNodeID(None)  # a field is of the world
+        node.SetAndObserveTransformFromParent(transform)

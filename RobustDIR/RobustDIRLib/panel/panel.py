@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -18,9 +19,16 @@ from RobustDIRLib.panel.inputs_section import InputsSection
 from RobustDIRLib.panel.jobs import reason_of_mistake
 from RobustDIRLib.panel.look_section import LookSection
 from RobustDIRLib.panel.method_section import MethodSection
+from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, Origins, Standing, note_choices
 from RobustDIRLib.panel.run_section import RunSection
+from RobustDIRLib.panel.watching import Watch
+from RobustDIRLib.panel.workplaces import purge
 
 _UPDATE_MILLISECONDS = 30
+_WATCHED = (
+    *(name for kept in (INPUTS, OUTPUTS) for own, (reference, _) in kept.items() for name in (own, reference)),
+    "fixedLandmarks", "movingLandmarks", "fixedSegmentation", "movingSegmentation",
+)  # fmt: skip
 
 
 class Panel:
@@ -33,8 +41,11 @@ class Panel:
     """
 
     def __init__(self, ui: Any, logic: Any) -> None:
+        purge(Path(slicer.app.temporaryPath))
         self.ui, self._logic = ui, logic
         self.parameters: Any = None
+        self.origins, self.standing = Origins(), Standing()
+        self._watch = Watch(self.update_soon)
         self._gui_tag: Any = None
         self._modified_tag: Any = None
         self.environment = EnvironmentStrip(self)
@@ -78,6 +89,7 @@ class Panel:
         self.parameters.disconnectGui(self._gui_tag)
         self.parameters.parameterNode.RemoveObserver(self._modified_tag)
         self.parameters = self._gui_tag = self._modified_tag = None
+        self._watch.off()
 
     def close(self) -> None:
         """The panel goes for good: nothing of it may run on."""
@@ -91,6 +103,7 @@ class Panel:
         for section in self.sections:
             section.scene_closes()
         self.release()
+        self.origins.forget()
 
     def scene_imported(self) -> None:
         """Nodes were loaded: a set that came with them takes the place of one that nobody has used yet."""
@@ -116,8 +129,22 @@ class Panel:
         self._update_timer.stop()
         if self.parameters is None:
             return
+        self._look()
         for section in self.sections:
             section.update()
+
+    def _look(self) -> None:
+        """Find out how the results stand towards what is selected now, and follow all that they rest on."""
+        p = self.parameters
+        self._watch.on(getattr(p, name) for name in _WATCHED)
+        self.standing = self.origins.standing(p)
+        note_choices(p, self.standing)
+
+    def told_standing(self) -> tuple[str, str]:
+        """Whose results are there, or why they are stale, and the colour for it."""
+        if self.standing.stale:
+            return self.standing.sentence(), widgets.CAREFUL
+        return (f"{self.standing.title}." if self.standing.record else ""), widgets.QUIET
 
     def update_soon(self) -> None:
         """Update once what is going on now is over."""

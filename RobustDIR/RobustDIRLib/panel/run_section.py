@@ -10,8 +10,10 @@ import slicer
 
 from RobustDIRLib.panel import inputs, outputs, widgets
 from RobustDIRLib.panel.forecast import Size, spoken
-from RobustDIRLib.panel.runs import Run, State, new_folder, remove_folder
+from RobustDIRLib.panel.origins import Origin, begin, loaded
+from RobustDIRLib.panel.runs import Run, State, new_folder
 from RobustDIRLib.panel.section import Section
+from RobustDIRLib.panel.workplaces import remove_workplace
 
 POLL_MILLISECONDS = 50
 _STAGES = {
@@ -34,11 +36,11 @@ class RunSection(Section):
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         self.run: Run | None = None
-        self.last_folder: Path | None = None
+        self._folders: dict[str, tuple[str, Path]] = {}  # by parameter set: which run, and where its files are
         self._buffers = outputs.Buffers()
         self._needed: dict[str, str] = {}
         self._set_id = ""
-        self._pair: tuple[Any, Any] = (None, None)
+        self._origin = Origin()
         self._size: Size | None = None
         self.ui.registerButton.connect("clicked()", self.start)
         self.ui.cancelButton.connect("clicked()", self.cancel)
@@ -78,12 +80,13 @@ class RunSection(Section):
             self.panel.update()
 
     def _start(self) -> None:
-        request = inputs.request(self.parameters)
+        request, self._origin = begin(self.parameters)
         temporary = Path(slicer.app.temporaryPath)
         folder = new_folder(temporary, request.fixed.grid, request.moving.grid)
         self._buffers = outputs.Buffers()
         wanted = outputs.wanted(self.parameters)
-        self.run = Run(request, folder, self.panel.method.outlook, wanted, self._buffers.allocate)
+        buffers = self._buffers
+        self.run = Run(request, folder, self.panel.method.outlook, wanted, buffers.allocate, buffers.sum_up)
         self._needed = {
             node.GetID(): what
             for node, what in (
@@ -93,7 +96,6 @@ class RunSection(Section):
             )
         }
         self._set_id = self.parameters.parameterNode.GetID()
-        self._pair = self.parameters.fixedVolume, self.parameters.movingVolume
         outlook = self.panel.method.outlook
         self._size = outlook.size if outlook else None
         self.ui.logText.setPlainText("")
@@ -160,12 +162,13 @@ class RunSection(Section):
         assert results is not None
         parameters = self.panel.parameters_of(self._set_id)
         try:
-            outputs.take(parameters, self._pair, self._buffers, results)
+            outputs.take(parameters, self.panel.origins, self._origin, self._buffers, results)
         except Exception:
-            remove_folder(run.folder)
+            remove_workplace(run.folder)
             raise
         self._buffers = outputs.Buffers()
-        self._keep_folder(run.folder)
+        self._keep_folder(parameters, run.folder)
+        self.panel.update()
         if self._size:
             self.panel.method.learn({**run.took, **results.record.get("timings_s", {})}, self._size, results.record)
         self._say_done(run)
@@ -173,22 +176,34 @@ class RunSection(Section):
             self.panel.look.registered()
             self.panel.check.registered()
 
+    @property
+    def last_folder(self) -> Path | None:
+        """Of the run that made this parameter set's results, with all its files; None once it is gone."""
+        run, folder = self._folders.get(self.parameters.parameterNode.GetID(), ("", None))
+        return folder if run and run == self.panel.standing.record.get("run") else None
+
     def _say_done(self, run: Run) -> None:
         sentences = [*run.warnings]
+        if self._set_id == self.parameters.parameterNode.GetID() and self.panel.standing.stale:
+            sentences.append(self.panel.standing.sentence())
         if sentences:
             text = "Registered, with warnings: " + " ".join(s[:1].upper() + s[1:] for s in sentences)
             self.panel.say(text, widgets.CAREFUL)
         else:
             self.panel.say("Registered. Look at it, then check the figures.", widgets.GOOD)
 
-    def _keep_folder(self, folder: Path) -> None:
-        """For the report; that of the run before is no longer needed."""
-        if self.last_folder is not None:
-            remove_folder(self.last_folder)
-        self.last_folder = folder
+    def _keep_folder(self, parameters: Any, folder: Path) -> None:
+        """For the report; that of the set's run before is no longer needed."""
+        self._forget(self._set_id)
+        self._folders[self._set_id] = loaded(parameters.record)["run"], folder
+
+    def _forget(self, set_id: str) -> None:
+        if set_id in self._folders:
+            remove_workplace(self._folders.pop(set_id)[1])
 
     def node_removed(self, node: Any) -> None:
         """A run whose volumes are gone has nothing to end in."""
+        self._forget(node.GetID())
         what = self._needed.get(node.GetID())
         if self.run is not None and what:
             self._abandon(f"{what} was deleted during the registration, which was stopped; nothing was changed.")
@@ -197,6 +212,8 @@ class RunSection(Section):
         """A run ends with its scene."""
         if self.run is not None:
             self._abandon("The scene was closed during the registration, which was stopped.")
+        for set_id in list(self._folders):
+            self._forget(set_id)
 
     def _abandon(self, sentence: str) -> None:
         run, self.run = self.run, None
@@ -212,6 +229,5 @@ class RunSection(Section):
         if self.run is not None:
             self.run.kill()
             self.run = None
-        if self.last_folder is not None:
-            remove_folder(self.last_folder)
-            self.last_folder = None
+        for set_id in list(self._folders):
+            self._forget(set_id)

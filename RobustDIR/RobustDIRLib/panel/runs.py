@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -25,11 +24,11 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panel import exchange
 from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
 from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit, reason_of_mistake
+from RobustDIRLib.panel.workplaces import new_workplace, remove_workplace
 
 RESULT, HANDOVER, STOP = "result", "handover", "stop"
 RECORD = "run.json"
 STEP_SECONDS = 0.03
-_PREFIX = "RobustDIR-run-"
 # Bytes on disk per voxel of the fixed image and of the moving one: inputs, results, results for the panel.
 _DISK_FIXED, _DISK_MOVING = 60, 20
 
@@ -43,14 +42,6 @@ class Volume:
 
 
 @dataclass(frozen=True)
-class Points:
-    """Named points, `(N, 3)`, mm, LPS."""
-
-    points: NDArray[np.float64]
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Method:
     """How to register; the words are those of `robustdir register`."""
 
@@ -58,6 +49,7 @@ class Method:
     preset: str = "generic"
     alignment: str = "automatic"
     device: str = "auto"
+    blank_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +62,6 @@ class Request:
         method: How.
         fixed_mask: Where to look, on any grid.
         moving_mask: Where to look, on any grid.
-        landmarks: Of the fixed and of the moving image, paired, for the run's record and its report.
-        labels: Label maps of the fixed and of the moving image, likewise.
         steps: After which all voxels of the above are there; `InputError` where they cannot be.
     """
 
@@ -80,8 +70,6 @@ class Request:
     method: Method
     fixed_mask: Volume | None = None
     moving_mask: Volume | None = None
-    landmarks: tuple[Points, Points] | None = None
-    labels: tuple[Volume, Volume] | None = None
     steps: Iterator[None] = iter(())
 
 
@@ -127,6 +115,7 @@ class Run:
         outlook: Forecast, for progress; if there is none, all stages count alike.
         wanted: Names of the files of `handover` to take back.
         allocate: Gives the array a file's voxels are read into, so that they need no copying afterwards.
+        finish: Gives steps to be done once all of them are filled.
     """
 
     def __init__(
@@ -136,13 +125,14 @@ class Run:
         outlook: Outlook | None,
         wanted: tuple[str, ...],
         allocate: Allocate = _new_array,
+        finish: Callable[[], Iterator[None]] = lambda: iter(()),
     ) -> None:
         self.state, self.message, self.folder = State.RUNNING, "", folder
         self.log: list[str] = []
         self.warnings: list[str] = []
         self.took: dict[str, float] = {}
         self.results: Results | None = None
-        self._request, self._wanted, self._allocate = request, wanted, allocate
+        self._request, self._wanted, self._allocate, self._finish = request, wanted, allocate, finish
         self._progress = Progress(outlook.stages if outlook else dict.fromkeys(STAGES, 1.0))
         self._stopping = False
         self._job: Job | None = None
@@ -216,7 +206,7 @@ class Run:
             self.log = list(self._job.log)
         self.state, self.message = state, message
         if state is not State.DONE:
-            remove_folder(self.folder)
+            remove_workplace(self.folder)
 
     def _steps(self) -> Generator[bool, None, None]:
         """The work; yields whether there is only waiting to do."""
@@ -244,14 +234,10 @@ class Run:
             yield False
         volumes = {"fixed": request.fixed, "moving": request.moving}
         masks = {"fixed_mask": request.fixed_mask, "moving_mask": request.moving_mask}
-        labels = dict(zip(("fixed_labels", "moving_labels"), request.labels or (), strict=False))
-        for name, volume in {**volumes, **masks, **labels}.items():
+        for name, volume in {**volumes, **masks}.items():
             if volume is not None:
                 for _ in exchange.write_in_steps(self._input(name), volume.array, volume.grid):
                     yield False
-        for name, points in zip(("fixed", "moving"), request.landmarks or (), strict=False):
-            _write_points(self.folder / f"{name}_landmarks.csv", points)
-            yield False
 
     def _input(self, name: str) -> Path:
         return self.folder / f"{name}.mha"
@@ -261,14 +247,9 @@ class Run:
         words = ["register", str(self._input("fixed")), str(self._input("moving"))]
         words += ["--output", str(self.folder / RESULT), "--model", method.model, "--preset", method.preset]
         words += ["--alignment", method.alignment, "--device", method.device]
+        words += ["--blank-outside"] if method.blank_outside else []
         for name, mask in (("fixed", request.fixed_mask), ("moving", request.moving_mask)):
             words += [f"--{name}-mask", str(self._input(f"{name}_mask"))] if mask is not None else []
-        if request.landmarks:
-            for name in ("fixed", "moving"):
-                words += [f"--{name}-landmarks", str(self.folder / f"{name}_landmarks.csv")]
-        if request.labels:
-            words += ["--labels", str(self._input("moving_labels"))]
-            words += ["--fixed-labels", str(self._input("fixed_labels"))]
         words += ["--progress", "json", "--stop-file", str(self.folder / STOP)]
         return library_command(*words, "--hand-over", str(self.folder / HANDOVER))
 
@@ -297,14 +278,10 @@ class Run:
             for _ in exchange.read_in_steps(path, header, array):
                 yield False
             results.headers[name], results.arrays[name] = header, array
+        for _ in self._finish():
+            yield False
         self._enter("take over")
         self.results = results
-
-
-def _write_points(path: Path, points: Points) -> None:
-    from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
-
-    write_landmarks(path, Landmarks(points.points, points.names))
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -328,21 +305,12 @@ def new_folder(parent: Path, fixed: Grid, moving: Grid) -> Path:
     needed = _DISK_FIXED * int(np.prod(fixed.shape)) + _DISK_MOVING * int(np.prod(moving.shape))
     try:
         free = shutil.disk_usage(parent).free
-        if free < needed:
-            raise InputError(
-                f"The disk of {parent} is full: the registration needs {needed / 2**20:.0f} MiB for its files and "
-                f"{free / 2**20:.0f} MiB are free; free some space, or choose another temporary folder in the "
-                f"application settings."
-            )
-        return Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
-    except OSError as error:
+    except OSError:  # what is wrong with the folder is told when it is used
+        free = needed
+    if free < needed:
         raise InputError(
-            f"{parent} cannot take the registration's files ({error.strerror}); choose another temporary folder in "
-            f"the application settings."
-        ) from error
-
-
-def remove_folder(folder: Path) -> None:
-    """Delete a run's folder, if it is one."""
-    if folder.name.startswith(_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
+            f"The disk of {parent} is full: the registration needs {needed / 2**20:.0f} MiB for its files and "
+            f"{free / 2**20:.0f} MiB are free; free some space, or choose another temporary folder in the "
+            f"application settings."
+        )
+    return new_workplace(parent)

@@ -9,8 +9,10 @@ from typing import Any
 import slicer
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import inputs, outputs
-from RobustDIRLib.panel.runs import Run, State, new_folder, remove_folder
+from RobustDIRLib.panel import outputs
+from RobustDIRLib.panel.origins import Origins, begin
+from RobustDIRLib.panel.runs import Run, State, new_folder
+from RobustDIRLib.panel.workplaces import remove_workplace
 
 _PAUSE_SECONDS = 0.02
 
@@ -25,18 +27,17 @@ def register(parameters: Any) -> None:
     Raises:
         InputError: If it cannot be done; nothing in the scene has changed then.
     """
-    request = inputs.request(parameters)
-    pair = parameters.fixedVolume, parameters.movingVolume
+    request, origin = begin(parameters)
     folder = new_folder(Path(slicer.app.temporaryPath), request.fixed.grid, request.moving.grid)
     buffers = outputs.Buffers()
-    run = Run(request, folder, None, outputs.wanted(parameters), buffers.allocate)
+    run = Run(request, folder, None, outputs.wanted(parameters), buffers.allocate, buffers.sum_up)
     try:
         while run.advance() is State.RUNNING:
             slicer.app.processEvents()
             time.sleep(_PAUSE_SECONDS)
         if run.results is None:
             raise InputError(run.message or "The registration was stopped.")
-        outputs.take(parameters, pair, buffers, run.results)
+        outputs.take(parameters, Origins(), origin, buffers, run.results)
     finally:
         run.kill()
-        remove_folder(folder)
+        remove_workplace(folder)

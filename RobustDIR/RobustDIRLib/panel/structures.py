@@ -14,8 +14,9 @@ from typing import Any
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import exchange
 from RobustDIRLib.panel.jobs import python_executable
-from RobustDIRLib.panel.runs import Volume
+from RobustDIRLib.panel.runs import HANDOVER, Volume
 
+JACOBIAN = "jacobian.mha"  # of `handover`, which needs SimpleITK
 FIXED, MOVING, FIELD, NAMES = "fixed_labels.mha", "moving_labels.mha", "field.mha", "names.json"
 
 
@@ -40,17 +41,28 @@ def hand_over(folder: Path, fixed: Volume, moving: Volume, field: Volume, names:
         yield from exchange.write_in_steps(folder / name, volume.array, volume.grid)
 
 
-def command(folder: Path) -> list[str]:
-    """The command line that measures what lies in a folder."""
-    return [python_executable(), "-m", "RobustDIRLib.panel.structures", str(folder)]
+def command(folder: Path, run: Path | None = None) -> list[str]:
+    """The command line that measures what lies in a folder.
+
+    Args:
+        folder: What `hand_over` filled.
+        run: Folder of the run whose transform it is, with its Jacobian map, if it is still there.
+    """
+    words = [] if run is None else [str(run / HANDOVER / JACOBIAN)]
+    return [python_executable(), "-m", "RobustDIRLib.panel.structures", str(folder), *words]
 
 
-def measure(folder: Path) -> list[dict[str, Any]]:
+def measure(folder: Path, jacobian: Path | None = None) -> list[dict[str, Any]]:
     """Figures of every structure, in the form of a label of `run.json`'s `measures.dice` with more beside it.
+
+    Args:
+        folder: What `hand_over` filled.
+        jacobian: File with the determinant on the fixed volume's grid, for the folding of each structure.
 
     Returns:
         Rows with `label` (the name), Dice `before` and `after`, `hd95_mm`, `mda_mm` and both with `_before`, each None
-        where it is undefined, and `note` with the reason; rows of structures that one side lacks have `only_in`.
+        where it is undefined, and `note` with the reason; volumes `fixed_ml` and `warped_ml`, and `folding_percent`
+        where the determinant is known; rows of structures that one side lacks have `only_in`.
     """
     from RobustDIRLib.evaluation.label_scores import evaluate_labels
     from RobustDIRLib.geometry import swap_lps_ras
@@ -62,12 +74,42 @@ def measure(folder: Path) -> list[dict[str, Any]]:
     array, grid = exchange.read(folder / FIELD)
     transform = to_sitk_transform(DisplacementField(swap_lps_ras(array), grid))
     before = evaluate_labels(fixed, resample(moving, fixed.grid, nearest=True, outside=0), moving)
-    after = evaluate_labels(fixed, resample(moving, fixed.grid, transform, nearest=True, outside=0), moving)
-    rows = [_row(names[label], before.scores[label], after.scores[label]) for label in after.scores]
+    warped = resample(moving, fixed.grid, transform, nearest=True, outside=0)
+    after = evaluate_labels(fixed, warped, moving)
+    volumes = {"fixed_ml": _millilitres(fixed), "warped_ml": _millilitres(warped)}
+    folding = _folding(fixed, jacobian)
+    rows = [
+        {
+            **_row(names[label], before.scores[label], after.scores[label]),
+            **{name: volume.get(label, 0.0) for name, volume in volumes.items()},
+            "folding_percent": folding.get(label),
+        }
+        for label in after.scores
+    ]
     for side, labels in (("fixed", after.only_fixed), ("moving", after.only_moving)):
         note = f"only in the {side} segmentation"
         rows += [{"label": names[label], "only_in": side, "note": note} for label in labels]
     return rows
+
+
+def _millilitres(labels: Any) -> dict[int, float]:
+    from RobustDIRLib.evaluation.metrics import voxels_per_label
+
+    z, y, x = labels.grid.spacing
+    return {label: count * z * y * x / 1000 for label, count in voxels_per_label(labels.array).items()}
+
+
+def _folding(fixed: Any, jacobian: Path | None) -> dict[int, float | None]:
+    """Share of each fixed structure where the transform folds; nothing where its map is lost or of another grid."""
+    from RobustDIRLib.evaluation.regularity import regularity_per_label
+
+    if jacobian is None or not jacobian.is_file():
+        return {}
+    array, grid = exchange.read(jacobian)
+    if not grid.close_to(fixed.grid):
+        return {}
+    found = regularity_per_label(array, fixed.array)
+    return {label: one.folding_percent.value for label, one in found.items()}
 
 
 def _row(name: str, before: Any, after: Any) -> dict[str, Any]:
@@ -84,10 +126,13 @@ def _row(name: str, before: Any, after: Any) -> dict[str, Any]:
     }
 
 
-def main(folder: str) -> int:
+def main(folder: str, jacobian: str = "") -> int:
     """Measure and print; returns 0, or 2 for bad input."""
     try:
-        event: dict[str, Any] = {"event": "structures", "rows": measure(Path(folder))}
+        event: dict[str, Any] = {
+            "event": "structures",
+            "rows": measure(Path(folder), Path(jacobian) if jacobian else None),
+        }
     except InputError as error:
         event = {"event": "error", "message": str(error)}
     sys.stdout.write(json.dumps(event) + "\n")
@@ -95,4 +140,4 @@ def main(folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

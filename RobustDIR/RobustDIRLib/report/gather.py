@@ -24,6 +24,7 @@ from RobustDIRLib.report.pair import LandmarkRow, MapStatistics, PairReport
 from RobustDIRLib.report.review import FILE as REVIEWS
 from RobustDIRLib.report.review import Review, read_reviews
 from RobustDIRLib.report.run import DISPLACEMENT, JACOBIAN, TRANSFORM, WARPED, Reader, Run, read_run
+from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.structures import structures_of
 
 
@@ -48,12 +49,13 @@ class Material:
     worst: Worst | None
 
 
-def gather(folder: PathLike, tolerances: Tolerances) -> tuple[PairReport, Material]:
+def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None) -> tuple[PairReport, Material]:
     """Read a run's folder, measure what the run did not, and hold all of it against the tolerances.
 
     Args:
         folder: Of `robustdir register`.
         tolerances: The limits.
+        shown: What the panel showed; its landmarks and structures take the place of the run's.
     Returns:
         The report, and what its pictures are made of.
     Raises:
@@ -61,12 +63,14 @@ def gather(folder: PathLike, tolerances: Tolerances) -> tuple[PairReport, Materi
     """
     run = read_run(folder)
     reader = Reader(run, [*run.warnings])
-    material = _material(reader)
+    if shown is not None:
+        run = shown.measured(run, reader.output(read_transform, TRANSFORM))
+    material = _material(reader, shown)
     known = [image for image in (material.scene and material.scene.warped, material.jacobian, material.fixed) if image]
     if not known:
         raise InputError(f"{run.folder} holds no image that can be read ({WARPED}, {JACOBIAN}); register again.")
     voxel_mm = max(known[0].grid.spacing)
-    structures = structures_of(reader, material.jacobian)
+    structures = structures_of(reader, material.jacobian) if shown is None else shown.table()
     card, card_lost = model_card(run.record.get("model"))
     reviews, foreign = _reviews(run)
     warnings = (*map(str, run.record.get("warnings") or ()), *reader.warnings, *card_lost, *foreign)
@@ -82,14 +86,16 @@ def gather(folder: PathLike, tolerances: Tolerances) -> tuple[PairReport, Materi
         reviews=reviews,
         warnings=tuple(dict.fromkeys(warnings)),
         card=card,
+        shown=shown,
     )
     return report, material
 
 
-def _material(reader: Reader) -> Material:
+def _material(reader: Reader, shown: Shown | None) -> Material:
     fixed, moving = reader.input(read_image, "fixed"), reader.input(read_image, "moving")
     jacobian, warped = reader.output(_read_map, JACOBIAN), reader.output(read_image, WARPED)
     points = _landmarks(reader, fixed, moving) if fixed and moving else None
+    points = points if shown is None else shown.points
     worst = _worst(reader, points)
     if warped is None:
         return Material(None, fixed, moving, jacobian, points, worst)

@@ -51,7 +51,10 @@ def curve_picture(landmarks: Sequence[Mapping[str, Any]], limit: float | None) -
     figure = new_figure(2.7)
     ax = figure.subplots()
     for key, (title, style, grey) in _LINES.items():
-        errors, shares = cumulative([one[f"{key}_mm"] for one in landmarks])
+        known = [value for one in landmarks if (value := one[f"{key}_mm"]) is not None]
+        if not known:
+            continue
+        errors, shares = cumulative(known)
         ax.step(errors, shares, where="post", linestyle=style, color=grey, linewidth=1.6, label=title)
     if limit is not None:
         ax.axvline(limit, color="#b35900", linewidth=1.0)

@@ -88,7 +88,7 @@ def _regularity(report: PairReport) -> Iterator[tuple[str, str]]:
 
 def _landmark_summary(report: PairReport) -> Iterator[tuple[str, list[float]]]:
     for title, key in (("Before", "before"), ("After linear alignment", "linear"), ("After registration", "after")):
-        errors = np.array([getattr(row, key) for row in report.landmarks])
+        errors = np.array([value for row in report.landmarks if (value := getattr(row, key)) is not None])
         if len(errors):
             yield title, [float(v) for v in (errors.mean(), np.median(errors), np.percentile(errors, 95), errors.max())]
 

@@ -11,6 +11,7 @@ from RobustDIRLib import __version__
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, summary
 from RobustDIRLib.report.review import Review, as_json
 from RobustDIRLib.report.run import Run
+from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.structures import Structure
 
 FORMAT = "robustdir-report-1"
@@ -32,7 +33,7 @@ class LandmarkRow:
         name: Of the landmark.
         point: Where it is in the fixed image, mm, LPS; None if the file is lost.
         before: TRE as the images lie, mm.
-        linear: TRE after the linear alignment, mm.
+        linear: TRE after the linear alignment, mm; None if the transform is lost.
         after: TRE after registration, mm.
         judgement: The last against the tolerated largest error.
     """
@@ -40,7 +41,7 @@ class LandmarkRow:
     name: str
     point: tuple[float, float, float] | None
     before: float
-    linear: float
+    linear: float | None
     after: float
     judgement: Judgement
 
@@ -76,6 +77,7 @@ class PairReport:
         reviews: Of this run, the oldest first.
         warnings: Of the run and of the report.
         card: The model's card, Markdown; None if it is lost.
+        shown: What the panel showed; None for a report of the command line.
     """
 
     run: Run
@@ -89,10 +91,13 @@ class PairReport:
     reviews: tuple[Review, ...]
     warnings: tuple[str, ...]
     card: str | None
+    shown: Shown | None = None
 
     @property
     def title(self) -> str:
-        """Both images by their files' names."""
+        """Both images by their names in the panel, or by their files'."""
+        if self.shown is not None:
+            return self.shown.title
         names = [one.path.name for role in ("moving", "fixed") if (one := self.run.input(role))]
         return " registered to ".join(names) if len(names) == 2 else self.run.folder.name
 
@@ -108,6 +113,7 @@ class PairReport:
             "created": self.created.isoformat(timespec="seconds"),
             "robustdir": __version__,
             "notice": NOTICE,
+            **(self.shown.as_dict() if self.shown is not None else {}),
             "folder": str(self.run.folder),
             "run_sha256": self.run.sha256,
             "summary": self.summary,

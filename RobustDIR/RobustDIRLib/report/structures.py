@@ -25,7 +25,7 @@ class Structure:
 
     Attributes:
         map: Which pair, from 1.
-        label: Its number.
+        label: Its number, or its name where it has one.
         dice_before: Dice as the images lie; None where undefined.
         dice: Dice after registration; None where undefined.
         hd95_mm: 95 % Hausdorff distance after registration; None where undefined.
@@ -38,7 +38,7 @@ class Structure:
     """
 
     map: int
-    label: int
+    label: int | str
     dice_before: float | None
     dice: float | None
     hd95_mm: float | None

@@ -30,6 +30,10 @@ def as_csv(report: PairReport) -> str:
 
 def rows(report: PairReport) -> Iterator[Row]:
     """The rows of the CSV file."""
+    if report.shown is not None:
+        yield ("registration", "", "patient", report.shown.patient, "", "", "", "")
+        for role, name, node_id in report.shown.nodes:
+            yield ("registration", role, "node", name, "", "", "", node_id)
     for one in report.judgements:
         criterion, limit = one.criterion, "" if one.limit is None else one.limit
         value = one.figure.value
@@ -51,7 +55,7 @@ def rows(report: PairReport) -> Iterator[Row]:
 def _structures(report: PairReport) -> Iterator[Row]:
     units = {"hd95_mm": "mm", "mda_mm": "mm", "fixed_ml": "ml", "warped_ml": "ml", "folding_percent": "%"}
     for row in report.structures:
-        item = f"map {row.map} label {row.label}"
+        item = f"map {row.map} label {row.label}" if isinstance(row.label, int) else row.label
         for name in ("dice_before", "dice", *units):
             value = getattr(row, name)
             yield ("structures", item, name, value, units.get(name, ""), "", "", row.reason if value is None else "")

@@ -15,6 +15,7 @@ from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import check_extra
 from RobustDIRLib.report.layout import pair_html
 from RobustDIRLib.report.pair import PairReport
+from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.tables import as_csv, as_json
 
 NAME = "report"
@@ -36,7 +37,9 @@ class Written:
     lacking: str = ""
 
 
-def write_pair_report(folder: PathLike, output: PathLike | None = None, tolerances: Tolerances = DEFAULTS) -> Written:
+def write_pair_report(
+    folder: PathLike, output: PathLike | None = None, tolerances: Tolerances = DEFAULTS, shown: Shown | None = None
+) -> Written:
     """Make the report of a run.
 
     Args:
@@ -44,12 +47,13 @@ def write_pair_report(folder: PathLike, output: PathLike | None = None, toleranc
         output: A file that ends in one of `EXTENSIONS`; if not given, all three go into the run's folder, but for the
             HTML file where a package of the extra is missing.
         tolerances: The limits.
+        shown: What 3D Slicer's panel showed, if the report is its own.
     Raises:
         InputError: If it is no folder of a run, a file cannot be written, or an HTML file was named and a package of
             the extra is missing.
     """
     files, lacking = _files(folder, output)
-    report, material = gather(folder, tolerances)
+    report, material = gather(folder, tolerances, shown)
     for path in files:
         kind = path.suffix.lower()
         _write(

@@ -1,0 +1,229 @@
+"""What a node holds and where it lies, in a form that can be kept and compared: to tell whether it is still the same.
+
+Times of change do not outlive the session, and change when nothing else has. So a volume, a grid transform and a
+segment are known by a checksum of their data and by where a lattice of points of them lies in the world, with all
+transforms above; a scene that is saved and loaded gives the same again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from numpy.typing import NDArray
+from vtk.util.numpy_support import vtk_to_numpy
+
+from RobustDIRLib.geometry import Array
+from RobustDIRLib.mrml.geometry import moved, square, transform_to_world
+
+SAME_MM = 0.005  # beyond what matrices and fields lose in files
+_LATTICE, _COARSE = 5, 2  # points along each side: of volumes and transforms, and of segments, of which there are many
+_STEP = 1 << 21  # values whose checksum takes some hundredths of a second
+_BINARY, _SURFACE = "Binary labelmap", "Closed surface"
+
+
+@dataclass
+class Content:
+    """What a node holds.
+
+    Attributes:
+        data: Checksum of its voxels, vectors or points; empty if it holds none.
+        place: A lattice of points over all of it, `(N, 3)`, world, mm, RAS.
+    """
+
+    data: str = ""
+    place: Array = field(default_factory=lambda: np.empty((0, 3)))
+
+    def to_json(self) -> dict[str, str]:
+        """Plain values; `from_json` inverts it."""
+        return {"data": self.data, "place": base64.b64encode(self.place.astype("<f4").tobytes()).decode("ascii")}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Content:
+        """What `to_json` gave.
+
+        Raises:
+            ValueError: If it is something else.
+        """
+        try:
+            place = np.frombuffer(base64.b64decode(str(said["place"])), "<f4").reshape(-1, 3)
+            return cls(str(said["data"]), place.astype(np.float64))
+        except (KeyError, TypeError) as error:
+            raise ValueError("no content of a node") from error
+
+    def same_place(self, other: Content) -> bool:
+        """Whether both lie where the other does."""
+        if self.place.shape != other.place.shape:
+            return False
+        return bool(np.all(np.abs(self.place - other.place) <= SAME_MM))
+
+
+def state_of(node: Any, segments: tuple[str, ...] = ()) -> tuple[Any, ...]:
+    """Cheap to find out, and another one whenever the node may hold or be something else; of this session alone."""
+    parent = node.GetParentTransformNode()
+    above = (node.GetTransformNodeID(), None if parent is None else parent.GetTransformToWorldMTime())
+    if node.IsA("vtkMRMLVolumeNode"):
+        image = node.GetImageData()
+        matrix = vtk.vtkMatrix4x4()
+        node.GetIJKToRASMatrix(matrix)
+        time = None if image is None else image.GetMTime()
+        inner: tuple[Any, ...] = (time, slicer.util.arrayFromVTKMatrix(matrix).tobytes())
+    elif node.IsA("vtkMRMLTransformNode"):
+        inner = (node.GetTransformToWorldMTime(),)
+    else:
+        inner = tuple(_state_of_segment(node, each) for each in segments)
+    return (node.GetID(), *above, segments, *inner)
+
+
+def content_of(node: Any, segments: tuple[str, ...] = ()) -> Content:
+    """What a volume, a grid transform or some segments of a segmentation hold; see `begin_content`."""
+    content, steps = begin_content(node, segments)
+    for _ in steps:
+        pass
+    return content
+
+
+def begin_content(node: Any, segments: tuple[str, ...] = ()) -> tuple[Content, Iterator[None]]:
+    """As `content_of`, in steps of a few hundredths of a second.
+
+    Returns:
+        The content, which is there once the iterator beside it has come to its end.
+    """
+    content = Content()
+    return content, _fill(content, node, segments)
+
+
+def _fill(content: Content, node: Any, segments: tuple[str, ...]) -> Iterator[None]:
+    checksum, found = hashlib.sha1(usedforsecurity=False), False
+    for part in _parts(node, segments):
+        checksum.update(repr(part.words).encode())
+        for array in part.arrays:
+            yield from _update(checksum, array)
+        found = True
+    content.place = place_of(node, segments)
+    content.data = checksum.hexdigest() if found else ""
+
+
+def place_of(node: Any, segments: tuple[str, ...] = ()) -> Array:
+    """Where a node lies, as `Content.place`."""
+    points = [part.points for part in _parts(node, segments)]
+    return moved(transform_to_world(node), np.concatenate(points)) if points else np.empty((0, 3))
+
+
+def begin_data(image: Any) -> Iterator[str]:
+    """`Content.data` of a volume or a grid transform that will hold an image of VTK, in steps; the last gives it."""
+    checksum = hashlib.sha1(usedforsecurity=False)
+    checksum.update(repr(_size(image)).encode())
+    for _ in _update(checksum, vtk_to_numpy(image.GetPointData().GetScalars())):
+        yield ""
+    yield checksum.hexdigest()
+
+
+@dataclass
+class _Part:
+    """Arrays that make up a node or a segment, words that belong to them, and points over all of it in its own RAS."""
+
+    words: tuple[Any, ...]
+    arrays: list[NDArray[Any]]
+    points: Array
+
+
+def _update(checksum: Any, array: NDArray[Any]) -> Iterator[None]:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    for start in range(0, len(flat), _STEP):
+        part = flat[start : start + _STEP]
+        if part.dtype.kind == "f":
+            part = part.astype("<f4") + np.float32(0)  # files keep no more; and -0 is 0
+        checksum.update(np.ascontiguousarray(part.astype(part.dtype.newbyteorder("<"), copy=False)).data)
+        yield
+
+
+def _parts(node: Any, segments: tuple[str, ...]) -> Iterator[_Part]:
+    if node.IsA("vtkMRMLVolumeNode"):
+        yield from _of_volume(node)
+    elif node.IsA("vtkMRMLTransformNode"):
+        yield from _of_grid(node)
+    else:
+        for each in segments:
+            yield from _of_segment(node, each)
+
+
+def _size(image: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in image.GetDimensions())
+
+
+def _of_volume(node: Any) -> Iterator[_Part]:
+    image = node.GetImageData()
+    if image is None or image.GetPointData().GetScalars() is None:
+        return
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    voxels, size = vtk_to_numpy(image.GetPointData().GetScalars()), _size(image)
+    yield _Part(size, [voxels], _lattice((0, 0, 0), size, slicer.util.arrayFromVTKMatrix(matrix)))
+
+
+def _of_grid(node: Any) -> Iterator[_Part]:
+    """A grid transform kept from parent, as a registration's is."""
+    grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
+    image = None if grid is None else grid.GetDisplacementGrid()
+    if image is None:
+        return
+    direction = grid.GetGridDirectionMatrix()
+    axes = np.eye(3) if direction is None else slicer.util.arrayFromVTKMatrix(direction)[:3, :3]
+    matrix = square(axes * np.array(image.GetSpacing()), image.GetOrigin())
+    vectors, size = vtk_to_numpy(image.GetPointData().GetScalars()), _size(image)
+    yield _Part(size, [vectors], _lattice((0, 0, 0), size, matrix))
+
+
+def _of_segment(node: Any, segment: str) -> Iterator[_Part]:
+    """Its voxels without the empty ones around them, which files and editors add and take away; or its surface."""
+    found = node.GetSegmentation().GetSegment(segment)
+    if found is None:
+        return
+    image, surface = (found.GetRepresentation(name) for name in (_BINARY, _SURFACE))
+    if image is not None and image.GetPointData().GetScalars() is not None:
+        yield from _of_voxels(image, int(found.GetLabelValue()))
+    elif surface is not None and surface.GetNumberOfPoints():
+        points = vtk_to_numpy(surface.GetPoints().GetData()).astype(np.float64)
+        low, high = points.min(axis=0), points.max(axis=0)
+        corners = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)
+        yield _Part((), [points, vtk_to_numpy(surface.GetPolys().GetConnectivityArray())], corners)
+
+
+def _of_voxels(image: Any, value: int) -> Iterator[_Part]:
+    low = image.GetExtent()[::2]
+    inside = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1]) == value
+    box = []
+    for axis in range(3):
+        filled = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))
+        if not len(filled):
+            yield _Part((), [], np.zeros((1, 3)))  # drawn nowhere
+            return
+        box.append(slice(filled[0], filled[-1] + 1))
+    cut = inside[tuple(box)]
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    start = tuple(int(each.start) + n for each, n in zip(box[::-1], low, strict=True))
+    points = _lattice(start, cut.shape[::-1], slicer.util.arrayFromVTKMatrix(matrix), _COARSE)
+    yield _Part(cut.shape, [np.packbits(cut)], points)
+
+
+def _lattice(start: tuple[int, ...], size: tuple[int, ...], matrix: Array, count: int = _LATTICE) -> Array:
+    """Points from the first to the last voxel along each side, `(N, 3)`, RAS, by a matrix from i, j, k."""
+    steps = [np.linspace(first, first + n - 1, count) for first, n in zip(start, size, strict=True)]
+    ijk = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(ijk @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def _state_of_segment(node: Any, segment: str) -> tuple[Any, ...]:
+    found = node.GetSegmentation().GetSegment(segment)
+    if found is None:
+        return (segment, None)
+    representations = [found.GetRepresentation(name) for name in (_BINARY, _SURFACE)]
+    return (segment, found.GetLabelValue(), *(None if each is None else each.GetMTime() for each in representations))

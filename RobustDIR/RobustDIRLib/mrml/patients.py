@@ -1,0 +1,21 @@
+"""Whose a node is, as the subject hierarchy has it from DICOM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+_NAME, _ID = "DICOM.PatientName", "DICOM.PatientID"
+
+
+def patient_of(node: Any) -> str:
+    """Name and number of a node's patient; empty if they are not known."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None and node is not None else 0
+    patient = hierarchy.GetItemAncestorAtLevel(item, "Patient") if item else 0
+    if not patient:
+        return ""
+    name = hierarchy.GetItemAttribute(patient, _NAME) or hierarchy.GetItemName(patient)
+    number = hierarchy.GetItemAttribute(patient, _ID)
+    return " ".join(f"{name.replace('^', ' ').strip()} {f'({number})' if number else ''}".split())

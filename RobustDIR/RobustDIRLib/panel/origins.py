@@ -1,0 +1,341 @@
+"""What the results of a run were made from, and whether that still holds.
+
+A run's record names the nodes it was given, by references that the scene keeps, and says what they held (see
+`mrml.contents`). As long as the same nodes are selected, hold the same and lie where they lay, the results are those of
+the pair that is shown. Otherwise they are stale, and each reason is a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+from RobustDIRLib.mrml.contents import Content, begin_content, content_of, place_of, state_of
+from RobustDIRLib.panel import inputs
+from RobustDIRLib.panel.runs import Request
+
+# Parameters that a run rests on, the parameter that refers to the node of the run, and what it is called.
+INPUTS = {
+    "fixedVolume": ("ofFixedVolume", "fixed volume"),
+    "movingVolume": ("ofMovingVolume", "moving volume"),
+    "fixedMask": ("ofFixedMask", "fixed mask"),
+    "movingMask": ("ofMovingMask", "moving mask"),
+}
+# Likewise of what a run makes.
+OUTPUTS = {
+    "transformNode": ("madeTransform", "transform"),
+    "warpedNode": ("madeWarped", "warped volume"),
+    "inverseNode": ("madeInverse", "inverse transform"),
+    "jacobianNode": ("madeJacobian", "Jacobian map"),
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run is given, by the names of parameters.
+
+    Attributes:
+        nodes: The nodes.
+        segments: Of masks.
+        names: Of the nodes.
+        contents: What the nodes hold.
+        states: Of the nodes as this was found out, see `mrml.contents.state_of`.
+    """
+
+    nodes: dict[str, Any] = field(default_factory=dict)
+    segments: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, Content] = field(default_factory=dict)
+    states: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the record; the nodes are referred to by parameters."""
+        kept = {name: content.to_json() for name, content in self.contents.items()}
+        return {"segments": self.segments, "names": self.names, "contents": kept}
+
+
+def begin(parameters: Any) -> tuple[Request, Origin]:
+    """All that a run of these parameters is given, and where it comes from, which is known after the request's steps.
+
+    Raises:
+        InputError: As `inputs.request`.
+    """
+    request = inputs.request(parameters)
+    origin, steps = _begin(parameters)
+    return replace(request, steps=chain(*steps, request.steps)), origin
+
+
+def _begin(parameters: Any) -> tuple[Origin, list[Iterator[None]]]:
+    origin, steps = Origin(), []
+    for name in INPUTS:
+        node = getattr(parameters, name)
+        if node is None:
+            continue
+        segment = _segment(parameters, name)
+        origin.nodes[name], origin.names[name] = node, node.GetName()
+        origin.segments.update({name: segment} if segment else {})
+        wanted = (segment,) if segment else ()
+        origin.states[name] = state_of(node, wanted)
+        origin.contents[name], filling = begin_content(node, wanted)
+        steps.append(filling)
+    return origin, steps
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the results of a parameter set stand.
+
+    Attributes:
+        record: What is known of the run that made them; empty if none did.
+        fixed: Its fixed volume node; None if that is gone.
+        moving: Its moving volume node; None if that is gone.
+        reasons: Why they are stale, a sentence each; none if they are not.
+    """
+
+    record: dict[str, Any] = field(default_factory=dict)
+    fixed: Any = None
+    moving: Any = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def stale(self) -> bool:
+        """Whether they belong to something else than what is selected."""
+        return bool(self.reasons)
+
+    @property
+    def title(self) -> str:
+        """The pair by its names: those of the nodes, or as they were called."""
+        if not self.record:
+            return ""
+        names = self.record.get("origin", {}).get("names", {})
+        fixed, moving = (
+            node.GetName() if node is not None else f"{names.get(f'{side}Volume', '?')} (deleted)"
+            for side, node in (("fixed", self.fixed), ("moving", self.moving))
+        )
+        return f"{moving} on {fixed}"
+
+    def sentence(self) -> str:
+        """Why nothing is judged; empty if the results are not stale."""
+        if not self.stale:
+            return ""
+        return f"Stale: these are results of {self.title}. {' '.join(self.reasons)} Register again."
+
+
+class Origins:
+    """Tells how results stand; what nodes hold is looked at anew only where it may have changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Content] = {}
+
+    def forget(self) -> None:
+        """For when the scene has been closed."""
+        self._known.clear()
+
+    def keep(
+        self, parameters: Any, origin: Origin, record: dict[str, Any], filled: Mapping[str, tuple[Any, str]]
+    ) -> None:
+        """Write a run's record with its origin and what its outputs hold into the parameters.
+
+        Args:
+            parameters: Of the panel.
+            origin: Of the run, its contents known.
+            record: Of the run, as far as it is kept.
+            filled: Nodes of the outputs by parameter, each with the checksum of its data.
+        """
+        made = {name: Content(data, place_of(node)) for name, (node, data) in filled.items()}
+        self._known.update({state_of(filled[name][0]): content for name, content in made.items()})
+        self._known.update({origin.states[name]: content for name, content in origin.contents.items()})
+        contents = {name: content.to_json() for name, content in made.items()}
+        for name, (reference, _) in INPUTS.items():
+            node = origin.nodes.get(name)
+            setattr(parameters, reference, node if node is not None and node.GetScene() is not None else None)
+        for name, (reference, _) in OUTPUTS.items():
+            setattr(parameters, reference, filled[name][0] if name in filled else None)
+            if name not in filled:
+                setattr(parameters, name, None)  # of a run before: it does not belong to these results
+        parameters.structures = parameters.chosenOutputs = ""
+        parameters.record = json.dumps({**record, "origin": origin.to_json(), "made": contents})
+
+    def staying(self, parameters: Any, origin: Origin) -> set[str]:
+        """Parameters of outputs whose node a run must leave: those of another pair, or changed, but for chosen ones."""
+        record = loaded(parameters.record)
+        if not record:
+            return set()
+        before, made = _parsed(record.get("origin")), record.get("made") or {}
+        chosen = set(loaded_list(parameters.chosenOutputs))
+        if before is None or not _same_origin(parameters, before, origin):
+            return set(OUTPUTS) - chosen
+        nodes = {name: getattr(parameters, name) for name in OUTPUTS if name not in chosen}
+        return {name for name, node in nodes.items() if node is not None and not self._holds(node, made.get(name))}
+
+    def _holds(self, node: Any, said: Any) -> bool:
+        kept = _content_or_none(said)
+        return kept is not None and _alike(self._content(node), kept)
+
+    def standing(self, parameters: Any) -> Standing:
+        """Of the results of a parameter set."""
+        record = loaded(parameters.record)
+        if not record:
+            return Standing()
+        fixed, moving = parameters.ofFixedVolume, parameters.ofMovingVolume
+        origin, made = _parsed(record.get("origin")), record.get("made")
+        if origin is None or not isinstance(made, dict):
+            return Standing(record, fixed, moving, ("What they were made from is not known.",))
+        reasons = [*self._of_inputs(parameters, origin), *self._of_outputs(parameters, made)]
+        return Standing(record, fixed, moving, tuple(reasons))
+
+    def _of_inputs(self, parameters: Any, origin: Mapping[str, Any]) -> Iterator[str]:
+        now = {name: getattr(parameters, name) for name in INPUTS}
+        then = {name: getattr(parameters, reference) for name, (reference, _) in INPUTS.items()}
+        fixed, moving = then["fixedVolume"], then["movingVolume"]
+        two = None not in (fixed, moving) and fixed is not moving
+        if two and now["fixedVolume"] is moving and now["movingVolume"] is fixed:
+            yield "Fixed and moving volume were swapped."
+            return
+        for name, (_, what) in INPUTS.items():
+            reason = self._of_input(parameters, name, then[name], origin)
+            if reason:
+                yield f"The {what} {reason}."
+
+    def _of_input(self, parameters: Any, name: str, then: Any, origin: Mapping[str, Any]) -> str:
+        """What became of one input, as the end of a sentence; empty if it is what it was."""
+        now, kept = getattr(parameters, name), origin["contents"].get(name)
+        if kept is None:
+            return "" if now is None else "was added"
+        if then is None:
+            return "was deleted"
+        if now is not then:
+            return "is no longer selected" if now is None else "is another one"
+        segment = origin["segments"].get(name, "")
+        if segment and _segment(parameters, name) != segment:
+            return "is another segment"
+        found = self._content(now, (segment,) if segment else ())
+        if found.data != kept.data:
+            return "was edited"
+        return "" if found.same_place(kept) else "was moved"
+
+    def _of_outputs(self, parameters: Any, made: Mapping[str, Any]) -> Iterator[str]:
+        for name, (_, what) in OUTPUTS.items():
+            node = getattr(parameters, name)
+            if node is None:
+                continue
+            kept = _content_or_none(made.get(name))
+            if kept is None or self._content(node).data != kept.data:
+                yield f"The {what} “{node.GetName()}” is not what the registration left."
+            elif not self._content(node).same_place(kept):
+                yield f"The {what} “{node.GetName()}” was moved."
+
+    def _content(self, node: Any, segments: tuple[str, ...] = ()) -> Content:
+        state = state_of(node, segments)
+        if state not in self._known:
+            self._known = {
+                key: content for key, content in self._known.items() if (key[0], key[3]) != (state[0], state[3])
+            }
+            self._known[state] = content_of(node, segments)
+        return self._known[state]
+
+    def of_structures(self, parameters: Any) -> dict[str, Any]:
+        """What figures of structures rest on: the names of all segments and what the nodes hold; empty if one lacks."""
+        names = ("fixedVolume", "movingVolume", "transformNode", "fixedSegmentation", "movingSegmentation")
+        nodes = {name: getattr(parameters, name) for name in names}
+        if None in nodes.values():
+            return {}
+        segments = {name: inputs.segments(node) if "Seg" in name else {} for name, node in nodes.items()}
+        contents = {name: self._content(node, tuple(segments[name])).to_json() for name, node in nodes.items()}
+        return {"names": {name: list(named.values()) for name, named in segments.items()}, "contents": contents}
+
+    def structures(self, parameters: Any) -> list[dict[str, Any]]:
+        """Rows of the last measurement of structures; none if what they rest on has changed."""
+        kept = loaded(parameters.structures)
+        if not kept:
+            return []
+        now = self.of_structures(parameters)
+        try:
+            same = kept["of"]["names"] == now.get("names") and all(
+                _alike(Content.from_json(kept["of"]["contents"][name]), Content.from_json(content))
+                for name, content in now["contents"].items()
+            )
+            return list(kept["rows"]) if same else []
+        except (KeyError, TypeError, ValueError):
+            return []
+
+
+def _alike(one: Content, other: Content) -> bool:
+    return one.data == other.data and one.same_place(other)
+
+
+def _same_origin(parameters: Any, before: Mapping[str, Any], origin: Origin) -> bool:
+    """Whether a run was given the same as the run before."""
+    same = before["segments"] == origin.segments and before["contents"].keys() == origin.contents.keys()
+    return same and all(
+        getattr(parameters, reference) is origin.nodes.get(name)
+        and (name not in origin.contents or _alike(before["contents"][name], origin.contents[name]))
+        for name, (reference, _) in INPUTS.items()
+    )
+
+
+def note_choices(parameters: Any, standing: Standing) -> None:
+    """Remember the outputs whose selected node is no longer the one that the run filled: the user chose otherwise."""
+    if not standing.record:
+        return
+    chosen = set(loaded_list(parameters.chosenOutputs))
+    for name, (reference, _) in OUTPUTS.items():
+        made = getattr(parameters, reference)
+        if made is not None and getattr(parameters, name) is not made:
+            chosen.add(name)
+    if chosen != set(loaded_list(parameters.chosenOutputs)):
+        parameters.chosenOutputs = json.dumps(sorted(chosen))
+
+
+def loaded(text: str) -> dict[str, Any]:
+    """A JSON object of a parameter; empty where it is damaged."""
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def loaded_list(text: str) -> list[str]:
+    """A JSON list of a parameter; empty where it is damaged."""
+    try:
+        value = json.loads(text) if text else []
+    except ValueError:
+        return []
+    return value if isinstance(value, list) else []
+
+
+def _segment(parameters: Any, name: str) -> str:
+    """The segment that is a mask; empty for volumes and for masks without segments."""
+    if not name.endswith("Mask"):
+        return ""
+    return inputs.segment_of(getattr(parameters, name), getattr(parameters, f"{name}Segment")) or ""
+
+
+def _parsed(origin: Any) -> dict[str, Any] | None:
+    """A record's origin with its contents; None where it is damaged or of another form."""
+    try:
+        contents = {name: Content.from_json(each) for name, each in origin["contents"].items()}
+        return {"segments": dict(origin["segments"]), "contents": contents}
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None
+
+
+def _content_or_none(said: Any) -> Content | None:
+    try:
+        return Content.from_json(said)
+    except ValueError:
+        return None
+
+
+def depends_on(volumes: Iterable[Any], node: Any) -> bool:
+    """Whether a node is one of some others, or a transform above one of them."""
+    for each in volumes:
+        while each is not None:
+            if each is node:
+                return True
+            each = each.GetParentTransformNode()
+    return False

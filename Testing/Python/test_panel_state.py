@@ -303,3 +303,30 @@ def test_a_real_registration_from_click_to_table(open_panel, desktop, scene):
     record = sections.check.record
     assert record["model"]["name"] == "generic"
     assert record["pair"] == ["planning", "control"]
+
+
+def test_a_field_that_bends_holds_the_same_after_loading(a_panel, desktop, scene, tmp_path):
+    """Loaded grids are cubic; ours are linear again, so that landmark errors stay what they were."""
+    import slicer
+
+    from RobustDIRLib import mrml
+
+    sections = a_panel.widget.panel
+    p = sections.parameters
+    p.fixedVolume, p.movingVolume = cases.volume_nodes()
+    p.fixedMask = cases.segmentation_nodes()[0]
+    register(a_panel, desktop)
+    points = cases.FIXED_GRID.points_from_voxels(np.array([[9.3, 11.7, 12.1], [12.4, 13.2, 14.9]]))
+    grid = p.transformNode.GetTransformFromParent().GetDisplacementGrid()
+    vectors = slicer.util.arrayFromGridTransform(p.transformNode)
+    vectors += np.random.default_rng(3).normal(size=vectors.shape).astype(np.float32)
+    grid.Modified()
+    before = mrml.transform_points(p.transformNode, points)
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    scene.Clear(0)
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    cases.settle(desktop)
+    after = mrml.transform_points(sections.parameters.transformNode, points)
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    reason = "The transform “control to planning” is not what the registration left."
+    assert sections.standing.reasons == (reason,)  # the mask and the volumes are what they were

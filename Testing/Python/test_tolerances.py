@@ -233,7 +233,9 @@ def test_summary_names_what_is_outside_and_what_is_undefined():
     assert of() == "All 6 judged figures within tolerance."
     assert of(folding_percent=0.1) == "1 of 6 judged figures outside tolerance."
     assert of(folding_percent=0.1, tre=None) == "1 of 4 judged figures outside tolerance; 2 undefined."
-    assert of(tre=None, dice=[]) == "All 2 judged figures within tolerance; 4 undefined."
+    unmeasured = "Accuracy was not measured: no landmarks and no structures; of the other figures"
+    assert of(tre=None, dice=[]) == f"{unmeasured} 2 within tolerance."
+    assert of(tre=None, dice=[], folding_percent=0.1) == f"{unmeasured} 1 outside tolerance, 1 within tolerance."
     assert summary(()) == "No figure could be judged."
 
 

@@ -236,6 +236,8 @@ def summary(judgements: Iterable[Judgement]) -> str:
     Where no landmark and no structure was judged, it says so first: a transform that does not fold may still be wrong.
     """
     everything = tuple(judgements)
+    if not everything:
+        return "No figure could be judged."
     accuracy = [one for one in everything if one.criterion.name in _ACCURACY]
     judged = [one for one in everything if one.verdict in (Verdict.WITHIN, Verdict.OUTSIDE)]
     if not any(one in judged for one in accuracy):

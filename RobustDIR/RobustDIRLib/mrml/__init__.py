@@ -11,6 +11,7 @@ from RobustDIRLib.mrml.tables import cumulative_chart, landmark_table, table_fro
 from RobustDIRLib.mrml.transforms import (
     Field,
     field_from_transform,
+    interpolate_linearly,
     itk_parts,
     transform_from_parts,
     transform_points,
@@ -27,6 +28,7 @@ __all__ = [
     "field_from_transform",
     "grid_of_volume",
     "ijk_to_ras",
+    "interpolate_linearly",
     "itk_parts",
     "labels_from_segmentation",
     "landmark_table",

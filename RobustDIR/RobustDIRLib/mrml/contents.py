@@ -22,7 +22,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.mrml.geometry import moved, square, transform_to_world
 
-SAME_MM = 0.005  # beyond what matrices and fields lose in files
+# A grid transform that was saved comes back interpolating cubically, which moves what is under it a little.
+SAME_MM = 0.05
 _LATTICE, _COARSE = 5, 2  # points along each side: of volumes and transforms, and of segments, of which there are many
 _STEP = 1 << 21  # values whose checksum takes some hundredths of a second
 _BINARY, _SURFACE = "Binary labelmap", "Closed surface"
@@ -116,11 +117,18 @@ def place_of(node: Any, segments: tuple[str, ...] = ()) -> Array:
     return moved(transform_to_world(node), np.concatenate(points)) if points else np.empty((0, 3))
 
 
-def begin_data(image: Any) -> Iterator[str]:
-    """`Content.data` of a volume or a grid transform that will hold an image of VTK, in steps; the last gives it."""
-    checksum = hashlib.sha1(usedforsecurity=False)
-    checksum.update(repr(_size(image)).encode())
-    for _ in _update(checksum, vtk_to_numpy(image.GetPointData().GetScalars())):
+def begin_data(image: Any, matrix: Array | None) -> Iterator[str]:
+    """`Content.data` of a node that will hold an image of VTK, in steps; the last gives it.
+
+    Args:
+        image: Voxels or vectors.
+        matrix: From i, j, k to RAS, of a volume; None for the vectors of a grid transform.
+    """
+    checksum, voxels = hashlib.sha1(usedforsecurity=False), _voxels(image)
+    if matrix is not None:
+        voxels, matrix = _canonical(voxels, matrix)
+    checksum.update(repr(_size(voxels)).encode())
+    for _ in _update(checksum, voxels):
         yield ""
     yield checksum.hexdigest()
 
@@ -135,9 +143,9 @@ class _Part:
 
 
 def _update(checksum: Any, array: NDArray[Any]) -> Iterator[None]:
-    flat = np.ascontiguousarray(array).reshape(-1)
-    for start in range(0, len(flat), _STEP):
-        part = flat[start : start + _STEP]
+    layers = max(1, _STEP * len(array) // max(array.size, 1))
+    for start in range(0, len(array), layers):
+        part = array[start : start + layers]
         if part.dtype.kind == "f":
             part = part.astype("<f4") + np.float32(0)  # files keep no more; and -0 is 0
         checksum.update(np.ascontiguousarray(part.astype(part.dtype.newbyteorder("<"), copy=False)).data)
@@ -154,8 +162,33 @@ def _parts(node: Any, segments: tuple[str, ...]) -> Iterator[_Part]:
             yield from _of_segment(node, each)
 
 
-def _size(image: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in image.GetDimensions())
+def _voxels(image: Any) -> NDArray[Any]:
+    """`(z, y, x)`, or `(z, y, x, c)` of several components."""
+    voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
+    return voxels.reshape(*image.GetDimensions()[::-1], *voxels.shape[1:])
+
+
+def _size(voxels: NDArray[Any]) -> tuple[int, ...]:
+    """Voxels along i, j, k."""
+    return tuple(voxels.shape[2::-1])
+
+
+def _canonical(voxels: NDArray[Any], matrix: Array) -> tuple[NDArray[Any], Array]:
+    """The same volume, its axes in the order and direction of R, A, S as far as they go: files may turn them over."""
+    directions = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
+    order, left = np.zeros(3, int), np.abs(directions)
+    for _ in range(3):
+        world, own = np.unravel_index(left.argmax(), left.shape)
+        order[world] = own
+        left[world], left[:, own] = -1, -1
+    turned = np.array(matrix[:, [*order, 3]], dtype=np.float64)
+    voxels = voxels.transpose(*(2 - order)[::-1], *range(3, voxels.ndim))
+    for axis in range(3):
+        if turned[axis, axis] < 0:
+            turned[:3, 3] += turned[:3, axis] * (voxels.shape[2 - axis] - 1)
+            turned[:3, axis] *= -1
+            voxels = np.flip(voxels, 2 - axis)
+    return voxels, turned
 
 
 def _of_volume(node: Any) -> Iterator[_Part]:
@@ -164,8 +197,8 @@ def _of_volume(node: Any) -> Iterator[_Part]:
         return
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
-    voxels, size = vtk_to_numpy(image.GetPointData().GetScalars()), _size(image)
-    yield _Part(size, [voxels], _lattice((0, 0, 0), size, slicer.util.arrayFromVTKMatrix(matrix)))
+    voxels, to_ras = _canonical(_voxels(image), slicer.util.arrayFromVTKMatrix(matrix))
+    yield _Part(_size(voxels), [voxels], _lattice((0, 0, 0), _size(voxels), to_ras))
 
 
 def _of_grid(node: Any) -> Iterator[_Part]:
@@ -177,8 +210,8 @@ def _of_grid(node: Any) -> Iterator[_Part]:
     direction = grid.GetGridDirectionMatrix()
     axes = np.eye(3) if direction is None else slicer.util.arrayFromVTKMatrix(direction)[:3, :3]
     matrix = square(axes * np.array(image.GetSpacing()), image.GetOrigin())
-    vectors, size = vtk_to_numpy(image.GetPointData().GetScalars()), _size(image)
-    yield _Part(size, [vectors], _lattice((0, 0, 0), size, matrix))
+    vectors = _voxels(image)
+    yield _Part(_size(vectors), [vectors], _lattice((0, 0, 0), _size(vectors), matrix))
 
 
 def _of_segment(node: Any, segment: str) -> Iterator[_Part]:

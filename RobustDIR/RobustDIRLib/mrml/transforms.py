@@ -65,6 +65,13 @@ def transform_from_parts(parts: Sequence[Field | Array], name: str, *, node: Any
     return node
 
 
+def interpolate_linearly(node: Any) -> None:
+    """Make a grid transform node linear between its voxels again: one that was saved and loaded is cubic."""
+    grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
+    if grid is not None and grid.GetInterpolationMode() != vtk.VTK_LINEAR_INTERPOLATION:
+        grid.SetInterpolationModeToLinear()
+
+
 def itk_parts(transform: Any) -> list[Field | Array]:
     """The parts of an ITK transform in the order in which they act, for `transform_from_parts`.
 

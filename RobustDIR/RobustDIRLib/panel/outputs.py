@@ -71,6 +71,7 @@ class Buffers:
 
     def __init__(self) -> None:
         self.images: dict[str, Any] = {}
+        self._matrices: dict[str, NDArray[Any] | None] = {}
         self.checksums: dict[str, str] = {}
 
     def allocate(self, name: str, header: Header) -> NDArray[Any]:
@@ -79,13 +80,15 @@ class Buffers:
         image.SetDimensions(*header.grid.size)
         image.AllocateScalars(get_vtk_array_type(header.dtype), header.components)
         self.images[name] = image
+        scalar = header.components == 1
+        self._matrices[name] = slicer.util.arrayFromVTKMatrix(mrml.ijk_to_ras(header.grid)) if scalar else None
         voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
         return voxels.reshape(header.shape)
 
     def sum_up(self) -> Iterator[None]:
         """What the images hold, once they are filled: by it the nodes are known again. In steps."""
         for name, image in self.images.items():
-            for checksum in begin_data(image):
+            for checksum in begin_data(image, self._matrices[name]):
                 self.checksums[name] = checksum
                 yield
 

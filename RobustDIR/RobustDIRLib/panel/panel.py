@@ -10,6 +10,7 @@ from typing import Any
 import qt
 import slicer
 
+from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import widgets
 from RobustDIRLib.panel.apply_section import ApplySection
@@ -70,9 +71,16 @@ class Panel:
         self.parameters = self._logic.parametersOf(node)
         self._gui_tag = self.parameters.connectGui(self.ui)
         self._modified_tag = self.parameters.parameterNode.AddObserver("ModifiedEvent", self._modified)
+        self._restore()
         for section in self.sections:
             section.parameters_changed()
         self.update()
+
+    def _restore(self) -> None:
+        """What loading a scene does not bring back: our transforms are linear between their voxels."""
+        for node in (self.parameters.madeTransform, self.parameters.madeInverse):
+            if node is not None:
+                mrml.interpolate_linearly(node)
 
     def use_new(self) -> None:
         """Work with a new, empty set of parameters."""
@@ -114,6 +122,8 @@ class Panel:
         elif others and _is_blank(self.parameters):
             self.use(others[-1])
             slicer.mrmlScene.RemoveNode(own)
+        else:
+            self._restore()
         self.update_soon()
 
     def node_removed(self, node: Any) -> None:

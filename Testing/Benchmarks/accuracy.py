@@ -27,7 +27,8 @@ import known_truth as known  # noqa: E402
 
 from RobustDIRLib import warping  # noqa: E402
 from RobustDIRLib.geometry import Grid  # noqa: E402
-from RobustDIRLib.io.images import Image, from_sitk, read_image, read_labels  # noqa: E402
+from RobustDIRLib.io.images import Image, from_sitk, read_image  # noqa: E402
+from RobustDIRLib.io.labels import read_labels  # noqa: E402
 from RobustDIRLib.io.landmarks import read_landmarks  # noqa: E402
 from RobustDIRLib.model_store import LoadedModel, load_model  # noqa: E402
 from RobustDIRLib.registration.register import register  # noqa: E402

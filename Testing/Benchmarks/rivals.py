@@ -25,7 +25,8 @@ from RobustDIRLib.baselines.timing import Cost, measured  # noqa: E402
 from RobustDIRLib.errors import InputError  # noqa: E402
 from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, sdlogj, tre  # noqa: E402
 from RobustDIRLib.io.displacements import apply_to_points, sample_transform  # noqa: E402
-from RobustDIRLib.io.images import Image, read_image, read_labels  # noqa: E402
+from RobustDIRLib.io.images import Image, read_image  # noqa: E402
+from RobustDIRLib.io.labels import read_labels  # noqa: E402
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks  # noqa: E402
 from RobustDIRLib.registration.transforms import jacobian, warp_labels  # noqa: E402
 

@@ -17,7 +17,8 @@ from RobustDIRLib.cohort.results import Condition, Key
 from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
-from RobustDIRLib.io.images import Image, read_image, read_labels, write_image
+from RobustDIRLib.io.images import Image, read_image, write_image
+from RobustDIRLib.io.labels import read_labels
 
 
 @pytest.fixture(scope="module")

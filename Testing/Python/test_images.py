@@ -16,7 +16,8 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import written_atomically
-from RobustDIRLib.io.images import Image, from_sitk, read_image, read_labels, resample, to_sitk, write_image
+from RobustDIRLib.io.images import Image, from_sitk, read_image, resample, to_sitk, write_image
+from RobustDIRLib.io.labels import read_labels
 
 EXTENSIONS = [".nii.gz", ".nii", ".nrrd", ".mha"]
 

@@ -5,7 +5,8 @@ import pytest
 import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.images import read_labels, sitk_grid
+from RobustDIRLib.io.images import sitk_grid
+from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.panel import exchange
 
 

@@ -201,7 +201,7 @@ class TestStructures:
             assert 0 <= rows[label].folding_percent <= 100
 
     def test_volume_is_voxels_by_their_size(self, made):
-        from RobustDIRLib.io.images import read_labels
+        from RobustDIRLib.io.labels import read_labels
 
         fixed = read_labels(made / "in" / "fixed_labels.nrrd")
         row = gather(made / "run", DEFAULTS)[0].structures[0]

@@ -7,7 +7,8 @@ import pytest
 from registration_cases import Standin, grid_about, picture
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
-from RobustDIRLib.io.images import Image, read_image, read_labels
+from RobustDIRLib.io.images import Image, read_image
+from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.registration import saving
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions

@@ -177,13 +177,13 @@ def _model(name: str, device: str) -> Any:
 
 
 def _extras(args: argparse.Namespace, fixed: Grid, moving: Image) -> PairExtras:
-    from RobustDIRLib.io.images import read_labels
+    from RobustDIRLib.io.labels import read_labels, read_mask
     from RobustDIRLib.io.landmarks import read_landmarks
     from RobustDIRLib.registration.result import PairExtras
 
     return PairExtras(
-        fixed_mask=read_labels(args.fixed_mask) if args.fixed_mask else None,
-        moving_mask=read_labels(args.moving_mask) if args.moving_mask else None,
+        fixed_mask=read_mask(args.fixed_mask) if args.fixed_mask else None,
+        moving_mask=read_mask(args.moving_mask) if args.moving_mask else None,
         fixed_landmarks=read_landmarks(args.fixed_landmarks, fixed) if args.fixed_landmarks else None,
         moving_landmarks=read_landmarks(args.moving_landmarks, moving.grid) if args.moving_landmarks else None,
         moving_labels=tuple(read_labels(path) for path in args.labels),

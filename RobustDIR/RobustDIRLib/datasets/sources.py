@@ -15,7 +15,8 @@ import numpy as np
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.files import existing_file, read_text
-from RobustDIRLib.io.images import Image, header_grid, read_image, read_labels
+from RobustDIRLib.io.images import Image, header_grid, read_image
+from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
 from RobustDIRLib.io.text_points import numbered_lines, numbers
 

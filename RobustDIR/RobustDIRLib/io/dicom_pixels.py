@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
-from RobustDIRLib.io.dicom_headers import DICOM_ERRORS, Dataset, frame_count, item, kind_of, number, numbers, read_whole
+from RobustDIRLib.io.dicom_headers import (
+    DICOM_ERRORS,
+    SEGMENTATIONS,
+    Dataset,
+    frame_count,
+    item,
+    kind_of,
+    number,
+    numbers,
+    read_whole,
+)
 from RobustDIRLib.io.files import last_line, quiet_itk
 
 _SECONDARY_CAPTURE = pydicom.uid.UID(
@@ -115,7 +125,8 @@ def stored_pixels(path: Path) -> NDArray[Any]:
     """
     data = read_whole(path)
     shape = frame_count(data), int(data.Rows), int(data.Columns)
-    _refuse_colours(path, data)
+    if kind_of(data) not in SEGMENTATIONS:  # whose palette colours their segments and says nothing of values
+        _refuse_colours(path, data)
     try:
         array = _decompressed(data) if _is_compressed(data) else _plain(data)
         array = array.reshape(shape)

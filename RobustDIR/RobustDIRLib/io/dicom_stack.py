@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
@@ -32,7 +33,60 @@ def placed(where: Path, frames: list[Frame]) -> tuple[list[Frame], Grid]:
     Raises:
         InputError: If they are not of one kind, or do not lie on a regular grid.
     """
+    if len(frames) < 2:
+        raise InputError(f"{where} holds one slice; give a 3D volume (a DICOM series by its folder).")
     _refuse_unlike(where, frames)
+    places = frames_along(where, frames)
+    _check_places(where, frames, places)
+    frames = [frames[k] for k in np.argsort(places, kind="stable")]
+    positions = np.array([frame.position for frame in frames])
+    grid = _grid(where, frames[0], positions[-1] - positions[0], len(frames))
+    _check_line(where, positions, grid.spacing[2], frames[0].rounding[1])
+    return frames, grid
+
+
+def sparse(where: Path, frames: list[Frame], step: float, thickness: float) -> tuple[NDArray[np.int64], Grid]:
+    """Where frames lie that leave slices out and share slices, as those of segmentations do.
+
+    Args:
+        where: Their file, for messages.
+        frames: In any order.
+        step: Distance of slices, mm; 0 if the file does not say.
+        thickness: Of slices, mm, for the distance where all frames share one slice; 0 if the file does not say.
+    Returns:
+        Of each frame its index along z, and the grid from the lowest frame to the highest.
+    Raises:
+        InputError: If they are not of one kind, or do not lie on a regular grid.
+    """
+    _refuse_unlike(where, frames)
+    places = frames_along(where, frames)
+    distinct = np.unique(np.round(places - places.min(), 3))
+    gaps = np.diff(distinct)
+    candidates = [step, float(gaps.min())] if len(gaps) else [step or thickness or 1.0]
+    even = [s for s in candidates if s > 0 and np.abs(gaps / s - np.rint(gaps / s)).max(initial=0) <= _REFUSED]
+    if not even:
+        raise InputError(
+            f"{where} has irregularly spaced slices, {gaps.min():.3f} to {gaps.max():.3f} mm apart; export it again on "
+            "regular slices."
+        )
+    low, high = frames[int(places.argmin())], frames[int(places.argmax())]
+    count = int(np.rint(distinct[-1] / even[0])) + 1
+    normal = np.cross(low.orientation[:3], low.orientation[3:])
+    across = high.position - low.position if count > 1 else normal * even[0]
+    grid = _grid(where, low, across, count)
+    at = np.rint((places - places.min()) / grid.spacing[2]).astype(np.int64)
+    beside = np.array([frame.position for frame in frames]) - grid.points_from_voxels([(k, 0, 0) for k in at])
+    if np.abs(beside).max() > _REFUSED * grid.spacing[2] + 2 * low.rounding[1]:
+        raise InputError(f"{where} has slices off a regular grid by {np.abs(beside).max():.3f} mm; export it again.")
+    return at, grid
+
+
+def frames_along(where: Path, frames: list[Frame]) -> Array:
+    """Places of frames `(N,)` along the normal of their rows and columns, mm.
+
+    Raises:
+        InputError: If these are not at right angles or not of unit length.
+    """
     row, column = frames[0].orientation[:3], frames[0].orientation[3:]
     normal = np.cross(row, column)
     lengths = np.linalg.norm([row, column], axis=1)
@@ -41,19 +95,11 @@ def placed(where: Path, frames: list[Frame]) -> tuple[list[Frame], Grid]:
             f"{where} has slices whose rows and columns are not at right angles or not of unit length "
             "(ImageOrientationPatient); export it again."
         )
-    normal /= np.linalg.norm(normal)
-    places = np.array([frame.position @ normal for frame in frames])
-    order = np.argsort(places, kind="stable")
-    _check_places(where, frames, places)
-    frames = [frames[k] for k in order]
-    positions = np.array([frame.position for frame in frames])
-    return frames, _grid(where, frames, positions)
+    return np.array([frame.position @ normal / np.linalg.norm(normal) for frame in frames])
 
 
 def _refuse_unlike(where: Path, frames: list[Frame]) -> None:
     """Refuses slices that are not of one size, spacing and orientation."""
-    if len(frames) < 2:
-        raise InputError(f"{where} holds one slice; give a 3D volume (a DICOM series by its folder).")
     first = frames[0]
     turned = sum(np.abs(f.orientation - first.orientation).max() > 1e-3 + 2 * f.rounding[0] for f in frames)
     if turned:
@@ -110,19 +156,16 @@ def _check_places(where: Path, frames: list[Frame], places: Array) -> None:
         _log.warning("%s: slices lie %.3f to %.3f mm apart, read as if evenly spaced.", where, gaps.min(), gaps.max())
 
 
-def _grid(where: Path, frames: list[Frame], positions: Array) -> Grid:
-    """The grid of slices in order, at `positions` `(N, 3)`."""
-    first = frames[0]
-    across = positions[-1] - positions[0]
-    step = float(np.linalg.norm(across)) / (len(frames) - 1)
+def _grid(where: Path, first: Frame, across: Array, count: int) -> Grid:
+    """The grid of so many slices, `across` mm from the first to the last (to the next, if there is only one)."""
+    step = float(np.linalg.norm(across)) / max(count - 1, 1)
     written = np.stack([first.orientation[:3], first.orientation[3:], across / np.linalg.norm(across)], axis=1)
     written[:, :2] /= np.linalg.norm(written[:, :2], axis=0)
     direction = _upright(written)
     spacing = np.array([*first.spacing, step])
-    shape = len(frames), *first.shape
+    shape = count, *first.shape
     _check_tilt(where, first, written, direction, spacing * (np.array(shape[::-1]) - 1), step)
-    _check_line(where, positions, step, first.rounding[1])
-    return Grid(shape, tuple(spacing), tuple(positions[0]), tuple(map(tuple, direction)))
+    return Grid(shape, tuple(spacing), tuple(first.position), tuple(map(tuple, direction)))
 
 
 def _upright(written: Array) -> Array:

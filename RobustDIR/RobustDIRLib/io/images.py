@@ -82,30 +82,13 @@ def read_image(path: PathLike, *, fill_nan: float | None = None) -> Image:
     return Image(array, image.grid)
 
 
-def read_labels(path: PathLike) -> Image:
-    """Reads a label map or mask; the integers are kept exactly.
+def read_scalar(path: PathLike) -> Image:
+    """Reads a scalar 3D volume as it is stored, in its own type, whatever its values and however few its voxels.
 
-    Returns:
-        Array of the file's integer type up to 32 bits; int32 where the file holds whole floats or wider integers.
     Raises:
-        InputError: If it cannot be read as a scalar 3D image, or a voxel is no whole number of 32 bits.
+        InputError: If it cannot be read as one, or its grid is unusable.
     """
-    image = _read(Path(path))
-    array = image.array
-    if np.issubdtype(array.dtype, np.integer) and np.can_cast(array.dtype, np.int32):
-        return image
-    if np.issubdtype(array.dtype, np.floating):
-        with np.errstate(invalid="ignore"):
-            odd = int(np.count_nonzero(~(np.isfinite(array) & (array == np.round(array)))))
-        if odd:
-            raise InputError(
-                f"{path} is no label map: {odd} of {array.size} voxels are not whole numbers; give labels that were "
-                "resampled by nearest neighbour, or the image as an image."
-            )
-    limits = np.iinfo(np.int32)
-    if array.min() < limits.min or array.max() > limits.max:
-        raise InputError(f"{path} has labels beyond 32 bits ({array.min()} to {array.max()}); renumber them.")
-    return Image(array.astype(np.int32), image.grid)
+    return _read(Path(path))
 
 
 def write_image(path: PathLike, image: Image) -> None:

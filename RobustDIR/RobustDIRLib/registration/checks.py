@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.label_names import names_of, numbered_alike
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.io.labels import LabelMap
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside
 from RobustDIRLib.registration.preprocessing import Warn
 from RobustDIRLib.registration.result import PairExtras
@@ -43,7 +46,7 @@ def check_extras(extras: PairExtras, fixed: Image, moving: Image, warn: Warn) ->
             f"moving image (`moving_labels`); give one for each, in the same order."
         )
     first, second = _checked_landmarks(extras, fixed, moving, warn) or (None, None)
-    labels = tuple(_on_grid(labels, fixed, warn) for labels in extras.fixed_labels)
+    labels = tuple(_counterparts(extras, fixed, warn))
     return replace(extras, fixed_landmarks=first, moving_landmarks=second, fixed_labels=labels)
 
 
@@ -85,8 +88,17 @@ def _check_place(landmarks: Landmarks, image: Image, name: str, warn: Warn) -> N
     warn(f"{lie}; they and their counterparts were left out of the error.")
 
 
+def _counterparts(extras: PairExtras, fixed: Image, warn: Warn) -> Iterator[Image]:
+    """The fixed label maps on the fixed grid, structures of one name numbered as in the moving ones."""
+    for labels, moving in zip(extras.fixed_labels, extras.moving_labels, strict=False):
+        alike, sentences = numbered_alike(labels, moving)
+        for sentence in sentences:
+            warn(sentence)
+        yield _on_grid(alike, fixed, warn)
+
+
 def _on_grid(labels: Image, fixed: Image, warn: Warn) -> Image:
     if labels.grid.close_to(fixed.grid):
         return labels
     warn("a fixed label map lies on another grid than the fixed image; it was resampled (nearest voxel) for Dice.")
-    return resample(labels, fixed.grid, nearest=True, outside=0)
+    return LabelMap(resample(labels, fixed.grid, nearest=True, outside=0).array, fixed.grid, names_of(labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from RobustDIRLib.evaluation.label_names import names_of
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, sdlogj, tre, voxels_per_label
 from RobustDIRLib.evaluation.surfaces import SurfaceDistances, surface_distances_per_label
@@ -52,11 +54,13 @@ class LabelOverlap:
         before: Dice as the images lie; None for a label that one of both maps lacks: it is listed, not scored.
         after: Dice after registration, likewise; 0 for a label that vanished when it was warped.
         distances: Between the surfaces after registration, with the reason where they are undefined.
+        names: Of the structures, as far as the label maps have any.
     """
 
     before: dict[int, float | None]
     after: dict[int, float | None]
     distances: dict[int, SurfaceDistances] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Means and every label's figures, ready for JSON."""
@@ -64,10 +68,14 @@ class LabelOverlap:
             "before_mean": _mean(self.before),
             "after_mean": _mean(self.after),
             "labels": [
-                {"label": n, "before": self.before.get(n), "after": self.after.get(n), **self._distances(n)}
+                {"label": n, **self._named(n), "before": self.before.get(n), "after": self.after.get(n)}
+                | self._distances(n)
                 for n in self.after
             ],
         }
+
+    def _named(self, label: int) -> dict[str, str]:
+        return {"name": self.names[label]} if label in self.names else {}
 
     def _distances(self, label: int) -> dict[str, Any]:
         found = self.distances.get(label)
@@ -149,7 +157,7 @@ def label_overlap(fixed: Image, before: Image, after: Image, moving: Image | Non
     common = in_fixed & in_moving
     start, end = (dice_per_label(fixed.array, moving.array, common) for moving in (before, after))
     distances = surface_distances_per_label(fixed.array, after.array, fixed.grid, labels, in_moving)
-    return LabelOverlap(_values(start, labels), _values(end, labels), distances)
+    return LabelOverlap(_values(start, labels), _values(end, labels), distances, names_of(moving, before, fixed))
 
 
 def _values(dice: dict[int, Measurement], labels: list[int]) -> dict[int, float | None]:

@@ -185,6 +185,8 @@ def prepare_mask(mask: Image | None, image: Image, name: str, warn: Warn) -> Ima
     if not (mask.array > 0).any():
         raise InputError(f"`{name}_mask`: the mask is empty; give one with voxels above 0, or leave it out.")
     if mask.grid.close_to(image.grid):
+        if (mask.array > 0).all():
+            warn(f"the {name} mask covers the whole {name} image, so that it does nothing.")
         return mask
     warn(f"the {name} mask lies on another grid than the {name} image; it was resampled (nearest voxel).")
     binary = replace(mask, array=(mask.array > 0).astype(np.uint8))

@@ -11,7 +11,8 @@ import numpy as np
 from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.evaluation.metrics import voxels_per_label
 from RobustDIRLib.evaluation.regularity import regularity_per_label
-from RobustDIRLib.io.images import Image, read_labels, resample
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.report.run import Reader
 
 Volumes = dict[int, float] | None

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
-from RobustDIRLib.io.images import read_labels
+from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.synthesis.labels import BACKGROUND, LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.random import generator
 

@@ -1,0 +1,128 @@
+"""DICOM segmentations: binary, fractional or a label map, each segment with its name, on their own grid."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.dicom_frames import Frame, frames_of
+from RobustDIRLib.io.dicom_headers import (
+    CONTOURS,
+    SEGMENTATIONS,
+    Dataset,
+    headers_in,
+    is_dicom,
+    item,
+    kind_of,
+    number,
+    quiet_pydicom,
+    read_header,
+)
+from RobustDIRLib.io.dicom_pixels import stored_pixels
+from RobustDIRLib.io.dicom_stack import sparse
+from RobustDIRLib.io.segments import Segments, layered
+
+_log = logging.getLogger(__name__)
+
+_HALF = 0.5  # of the largest fraction: what a fractional segment holds at least half of is inside
+
+
+def read_segments(path: Path) -> Segments | None:
+    """The segments of a DICOM SEG file, or of the only one in a folder; None for anything else.
+
+    Raises:
+        InputError: If it cannot be read, a folder holds several, or it holds contours (RTSTRUCT) instead.
+    """
+    with quiet_pydicom():
+        file = _only_file(path) if path.is_dir() else path
+        if file is None or not is_dicom(file):
+            return None
+        header = read_header(file)
+        if kind_of(header) == CONTOURS:
+            raise InputError(_contours(file))
+        return _read(file, header) if kind_of(header) in SEGMENTATIONS else None
+
+
+def _contours(file: Path) -> str:
+    return (
+        f"{file} holds contours (RTSTRUCT), which lie on no grid of voxels; load it in 3D Slicer, export the "
+        "segmentation as a label map (.nrrd, .nii.gz) on the grid of its image, and give that."
+    )
+
+
+def _only_file(folder: Path) -> Path | None:
+    headers = headers_in(folder)
+    found = [path for path, header in headers.items() if kind_of(header) in SEGMENTATIONS]
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:5])
+        raise InputError(f"{folder} holds {len(found)} DICOM segmentations, give the wanted one by its file: {names}.")
+    contours = [path for path, header in headers.items() if kind_of(header) == CONTOURS]
+    if not found and contours and len(contours) == len(headers):
+        raise InputError(_contours(contours[0]))
+    return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class _Planes:
+    """Frames of a segmentation, and of each its place along z in the grid."""
+
+    frames: list[Frame]
+    at: NDArray[np.int64]
+    grid: Grid
+
+
+def _read(path: Path, header: Dataset) -> Segments:
+    frames = frames_of(path, header)
+    step, thickness = (_extent(frames[0], keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
+    planes = _Planes(frames, *sparse(path, frames, step, thickness))
+    names = {
+        int(number(one, "SegmentNumber", 0)): str(one.get("SegmentLabel") or "").strip()
+        for one in header.get("SegmentSequence") or ()
+    }
+    names = {n: name or f"Segment {n}" for n, name in names.items() if n > 0 or kind_of(header) == SEGMENTATIONS[0]}
+    stored = stored_pixels(path)
+    if kind_of(header) == SEGMENTATIONS[1] or header.get("SegmentationType") == "LABELMAP":
+        layer = np.zeros(planes.grid.shape, np.int32)
+        layer[planes.at] = stored
+        return Segments((layer,), planes.grid, {n: name for n, name in names.items() if n != 0})
+    if header.get("SegmentationType") == "FRACTIONAL":
+        stored = _inside(path, header, stored)
+    return Segments(layered(_structures(path, planes, stored), planes.grid), planes.grid, names)
+
+
+def _extent(frame: Frame, keyword: str) -> float:
+    """A distance that the pixel measures give, mm; 0 if they do not."""
+    found = (abs(number(item(g, "PixelMeasuresSequence"), keyword, 0.0)) for g in (frame.own, frame.shared))
+    return next((one for one in found if one > 0), 0.0)
+
+
+def _inside(path: Path, header: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
+    most = number(header, "MaximumFractionalValue", 255.0)
+    _log.warning("%s holds fractions of segments; what a segment holds at least half of is inside.", path)
+    return np.asarray(stored >= _HALF * most)
+
+
+def _structures(path: Path, planes: _Planes, stored: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Each segment with where it is, in the order of its number."""
+    segments = np.array([_segment_of(path, frame) for frame in planes.frames])
+    for segment in np.unique(segments):
+        inside = np.zeros(planes.grid.shape, bool)
+        for k in np.flatnonzero(segments == segment):
+            inside[planes.at[k]] |= stored[planes.frames[k].index] > 0
+        yield int(segment), inside
+
+
+def _segment_of(path: Path, frame: Frame) -> int:
+    for groups in (frame.own, frame.shared):
+        found = number(item(groups, "SegmentIdentificationSequence"), "ReferencedSegmentNumber", 0.0)
+        if found > 0:
+            return int(found)
+    raise InputError(f"{path} does not say which segment a frame belongs to; export it again.")

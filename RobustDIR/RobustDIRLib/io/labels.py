@@ -1,0 +1,201 @@
+"""Label maps and masks: whole numbers as files round them, probabilities as masks, segments with their names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io import dicom_segments, seg_nrrd
+from RobustDIRLib.io.files import PathLike, existing_file, extension, quiet_itk
+from RobustDIRLib.io.images import Image, read_scalar, sitk_grid
+from RobustDIRLib.io.segments import Segments
+
+_log = logging.getLogger(__name__)
+
+_NIFTI = (".nii", ".nii.gz")
+# A voxel this near to a whole number is one: programs that store label maps as floats come that near.
+_WHOLE = 1e-3
+_COARSEST_STEP = 0.5  # of a file's scaling that still tells whole numbers apart
+
+
+@dataclass(frozen=True)
+class LabelMap(Image):
+    """A label map that may know what its numbers mean.
+
+    Attributes:
+        names: Of structures by their number; empty where the file has none.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+
+
+def read_labels(path: PathLike) -> LabelMap:
+    """Reads a label map: a volume of whole numbers, one-hot channels, or a segmentation of Slicer or DICOM.
+
+    Args:
+        path: What `io.images.read_image` reads, `.seg.nrrd`, DICOM SEG, or a folder with one of these.
+    Returns:
+        Array of the file's integer type up to 32 bits; int32 where the file holds whole floats or wider integers.
+        Numbers of segments are those of the file. It lies on its own grid.
+    Raises:
+        InputError: If it cannot be read, a voxel is no whole number of 32 bits, or segments overlap.
+    """
+    path = Path(path)
+    segments = _segments_in(path)
+    if segments is not None:
+        return LabelMap(segments.one_map(path), segments.grid, segments.names)
+    channels = _channels(path)
+    if channels is not None:
+        return LabelMap(_from_channels(path, channels[0]), channels[1])
+    image = _spoken_of(path, "label map")
+    return LabelMap(_whole(path, image.array), image.grid)
+
+
+def read_mask(path: PathLike) -> Image:
+    """Reads a mask: inside is what lies above 0, or in any segment of a segmentation.
+
+    Values that are whole but for a file's rounding are taken as whole; others, as of probabilities, are inside where
+    they lie above 0, with a word in the log. NaN is outside.
+
+    Returns:
+        Array uint8, 1 inside, on the file's own grid.
+    Raises:
+        InputError: If it cannot be read as a 3D volume with one value a voxel.
+    """
+    path = Path(path)
+    segments = _segments_in(path)
+    if segments is not None:
+        return Image(segments.union(), segments.grid)
+    image = _spoken_of(path, "mask")
+    array = image.array
+    if np.issubdtype(array.dtype, np.floating):
+        array = _without_rounding(path, array)
+    inside = np.asarray(array > 0, dtype=np.uint8)
+    return Image(inside, image.grid)
+
+
+def _without_rounding(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """A mask of floats whose zeros are zeros; tells of values that are no whole numbers."""
+    nan = int(np.count_nonzero(np.isnan(array)))
+    if nan:
+        _log.warning("the mask %s has %d voxels that are NaN; they count as outside.", path, nan)
+        array = np.where(np.isnan(array), 0, array)
+    whole = np.rint(array)
+    near = np.abs(array - whole) <= _tolerance(path, array)
+    if near.all():
+        return whole
+    # Of probabilities only what rounding of the file's scaling makes of 0 is 0.
+    array = np.where(np.abs(array) <= _rounding_of_zero(path, array), 0, array)
+    share = 100 * np.count_nonzero(array > 0) / array.size
+    _log.warning(
+        "the mask %s holds fractions, %.3g to %.3g, such as probabilities; all above 0 is inside (%.0f %% of it).",
+        path,
+        array.min(),
+        array.max(),
+        share,
+    )
+    return array
+
+
+def _whole(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    """The whole numbers of a label map, in a type of at most 32 bits."""
+    if np.issubdtype(array.dtype, np.integer) and np.can_cast(array.dtype, np.int32):
+        return array
+    if np.issubdtype(array.dtype, np.floating):
+        with np.errstate(invalid="ignore"):
+            whole = np.rint(array)
+            odd = int(np.count_nonzero(~(np.abs(array - whole) <= _tolerance(path, array))))
+        if odd:
+            raise InputError(
+                f"{path} is no label map: {odd} of {array.size} voxels are not whole numbers; give labels that were "
+                "resampled by nearest neighbour, or the image as an image."
+            )
+        array = whole
+    limits = np.iinfo(np.int32)
+    if array.min() < limits.min or array.max() > limits.max:
+        raise InputError(f"{path} has labels beyond 32 bits ({array.min()} to {array.max()}); renumber them.")
+    return array.astype(np.int32)
+
+
+def _tolerance(path: Path, array: NDArray[Any]) -> Any:
+    """How far from a whole number a voxel may lie: by the float's precision, or by the steps of the file's scaling."""
+    step = _step(path)
+    scaling = step / 2 * (1 + 1e-3) if step < _COARSEST_STEP else 0.0
+    return np.maximum(max(_WHOLE, scaling), 4 * np.finfo(array.dtype).eps * np.abs(array))
+
+
+def _rounding_of_zero(path: Path, array: NDArray[Any]) -> float:
+    """What a file's scaling may make of 0: less than half a step, and no more than the float's own precision."""
+    step = _step(path)
+    return min(step / 2, 1e-5 * float(np.abs(array).max(initial=0))) if step else 0.0
+
+
+def _step(path: Path) -> float:
+    """Difference of neighbouring values that a NIfTI file scales whole numbers to; 0 if it does not."""
+    if not path.is_file() or extension(path) not in _NIFTI:
+        return 0.0
+    header: Any = nib.load(path).header
+    slope = float(header["scl_slope"])
+    return 0.0 if not np.isfinite(slope) or slope == 1 else abs(slope)
+
+
+def _spoken_of(path: Path, what: str) -> Image:
+    """The volume in a file, refused in words about what was given."""
+    try:
+        return read_scalar(path)
+    except InputError as error:
+        words = str(error).replace("as an image", f"as a {what}").replace("give an image", f"give a {what}")
+        raise InputError(words) from error
+
+
+def _segments_in(path: Path) -> Segments | None:
+    """The segments of a Slicer or DICOM segmentation; None for anything else."""
+    if not path.is_dir():
+        existing_file(path)
+    return dicom_segments.read_segments(path) or seg_nrrd.read_segments(path)
+
+
+def _channels(path: Path) -> tuple[NDArray[Any], Grid] | None:
+    """Channels `(C, z, y, x)` of 0 and 1, several, and their grid; None if the file is no such thing."""
+    if not path.is_file():
+        return None
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with quiet_itk():
+        try:
+            reader.ReadImageInformation()
+            if reader.GetDimension() != 4 or reader.GetSize()[3] < 2 or reader.GetNumberOfComponents() != 1:
+                return None
+            array = sitk.GetArrayFromImage(reader.Execute())
+            return (array, sitk_grid(reader)) if np.isin(array, (0, 1)).all() else None
+        except (RuntimeError, ValueError):  # unknown to ITK or without a sound grid: reading it says why
+            return None
+
+
+def _from_channels(path: Path, channels: NDArray[Any]) -> NDArray[np.uint8]:
+    """The label map of one-hot channels: the first is background where every voxel is in one of them."""
+    together = channels.sum(axis=0)
+    if len(channels) > 254 or together.max() > 1:
+        raise InputError(
+            f"{path} has {len(channels)} channels, of which some overlap; give each as a label map of its own."
+        )
+    first = 0 if (together == 1).all() else 1
+    _log.warning(
+        "%s holds %d channels; read as a label map in which they are %d to %d%s.",
+        path,
+        len(channels),
+        first,
+        first + len(channels) - 1,
+        " (the first is the background)" if first == 0 else "",
+    )
+    return np.where(together > 0, channels.argmax(axis=0) + first, 0).astype(np.uint8)

@@ -90,8 +90,10 @@ class Case:
                 f"{files['fixed_landmarks']} has {len(fixed_landmarks)} landmarks and {files['moving_landmarks']} has "
                 f"{len(moving_landmarks)}; give files whose rows are the same places."
             )
-        labels = (self.fixed_mask, self.moving_mask, self.fixed_labels, self.moving_labels)
-        fixed_mask, moving_mask, fixed_labels, moving_labels = (each.read() if each else None for each in labels)
+        fixed_mask, moving_mask = (each.read_mask() if each else None for each in (self.fixed_mask, self.moving_mask))
+        fixed_labels, moving_labels = (
+            each.read() if each else None for each in (self.fixed_labels, self.moving_labels)
+        )
         return CaseData(
             fixed, moving, fixed_mask, moving_mask, fixed_landmarks, moving_landmarks, fixed_labels, moving_labels
         )

@@ -16,7 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.files import existing_file, read_text
 from RobustDIRLib.io.images import Image, header_grid, read_image
-from RobustDIRLib.io.labels import read_labels
+from RobustDIRLib.io.labels import LabelMap, read_labels, read_mask
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
 from RobustDIRLib.io.text_points import numbered_lines, numbers
 
@@ -121,11 +121,18 @@ class LabelFile:
 
     def grid(self) -> Grid:
         """From the header alone where the format has one."""
-        return header_grid(self.path) or self.read().grid
+        try:
+            return header_grid(self.path) or self.read().grid
+        except InputError:  # segmentations and channels are no scalar volumes; of others, reading says why
+            return self.read().grid
 
-    def read(self) -> Image:
-        """The label map in whole numbers; see `io.images.read_labels` for what is refused."""
+    def read(self) -> LabelMap:
+        """The label map in whole numbers; see `io.labels.read_labels` for what is refused."""
         return read_labels(self.path)
+
+    def read_mask(self) -> Image:
+        """The mask, 1 inside; see `io.labels.read_mask` for what is refused."""
+        return read_mask(self.path)
 
 
 @dataclass(frozen=True)

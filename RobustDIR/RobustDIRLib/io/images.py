@@ -208,6 +208,17 @@ def header_grid(path: PathLike) -> Grid | None:
     return grid_of(path, header)[0]
 
 
+def values_per_voxel(path: Path) -> int:
+    """How many numbers a voxel has by the header of a NIfTI, NRRD or MetaImage file; 1 for any other file or a folder.
+
+    Raises:
+        InputError: If the header cannot be read.
+    """
+    if path.is_dir() or dicom.is_dicom(regular_file(path)) or (kind := format_of(path)) not in (NIFTI, NRRD, META):
+        return 1
+    return _HEADERS[kind](path).values
+
+
 def read_vectors(path: Path) -> tuple[NDArray[Any], Grid, int | None]:
     """Several values a voxel from a NIfTI, NRRD or MetaImage file.
 

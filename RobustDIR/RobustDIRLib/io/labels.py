@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io import dicom_segments, seg_nrrd
-from RobustDIRLib.io.files import PathLike, existing_file, extension, quiet_itk
-from RobustDIRLib.io.images import Image, read_scalar, sitk_grid
+from RobustDIRLib.io import dicom, dicom_segments, nifti, seg_nrrd
+from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.formats import NIFTI, format_of, regular_file
+from RobustDIRLib.io.images import Image, read_scalar, read_vectors, values_per_voxel
 from RobustDIRLib.io.segments import Segments
 
 _log = logging.getLogger(__name__)
 
-_NIFTI = (".nii", ".nii.gz")
 # A voxel this near to a whole number is one: programs that store label maps as floats come that near.
 _WHOLE = 1e-3
 _COARSEST_STEP = 0.5  # of a file's scaling that still tells whole numbers apart
@@ -51,13 +50,18 @@ def read_labels(path: PathLike) -> LabelMap:
         InputError: If it cannot be read, a voxel is no whole number of 32 bits, or segments overlap.
     """
     path = Path(path)
+    with _spoken_of("label map"):
+        return _read_labels(path)
+
+
+def _read_labels(path: Path) -> LabelMap:
     segments = _segments_in(path)
     if segments is not None:
         return LabelMap(segments.one_map(path), segments.grid, segments.names)
     channels = _channels(path)
     if channels is not None:
         return LabelMap(_from_channels(path, channels[0]), channels[1])
-    image = _spoken_of(path, "label map")
+    image = read_scalar(path)
     return LabelMap(_whole(path, image.array), image.grid)
 
 
@@ -73,10 +77,9 @@ def read_mask(path: PathLike) -> Image:
         InputError: If it cannot be read as a 3D volume with one value a voxel.
     """
     path = Path(path)
-    segments = _segments_in(path)
-    if segments is not None:
-        return Image(segments.union(), segments.grid)
-    image = _spoken_of(path, "mask")
+    with _spoken_of("mask"):
+        segments = _segments_in(path)
+        image = read_scalar(path) if segments is None else Image(segments.union(), segments.grid)
     array = image.array
     if np.issubdtype(array.dtype, np.floating):
         array = _without_rounding(path, array)
@@ -142,17 +145,17 @@ def _rounding_of_zero(path: Path, array: NDArray[Any]) -> float:
 
 def _step(path: Path) -> float:
     """Difference of neighbouring values that a NIfTI file scales whole numbers to; 0 if it does not."""
-    if not path.is_file() or extension(path) not in _NIFTI:
+    if path.is_dir() or dicom.is_dicom(path) or format_of(path) != NIFTI:
         return 0.0
-    header: Any = nib.load(path).header
-    slope = float(header["scl_slope"])
-    return 0.0 if not np.isfinite(slope) or slope == 1 else abs(slope)
+    slope = nifti.read_header(path).slope
+    return 0.0 if slope == 1 else abs(slope)
 
 
-def _spoken_of(path: Path, what: str) -> Image:
-    """The volume in a file, refused in words about what was given."""
+@contextmanager
+def _spoken_of(what: str) -> Iterator[None]:
+    """Turns refusals of an image into refusals of what was given."""
     try:
-        return read_scalar(path)
+        yield
     except InputError as error:
         words = str(error).replace("as an image", f"as a {what}").replace("give an image", f"give a {what}")
         raise InputError(words) from error
@@ -161,25 +164,17 @@ def _spoken_of(path: Path, what: str) -> Image:
 def _segments_in(path: Path) -> Segments | None:
     """The segments of a Slicer or DICOM segmentation; None for anything else."""
     if not path.is_dir():
-        existing_file(path)
+        regular_file(path)
     return dicom_segments.read_segments(path) or seg_nrrd.read_segments(path)
 
 
 def _channels(path: Path) -> tuple[NDArray[Any], Grid] | None:
-    """Channels `(C, z, y, x)` of 0 and 1, several, and their grid; None if the file is no such thing."""
-    if not path.is_file():
+    """Several channels `(C, z, y, x)` of 0 and 1 and their grid; None if the file is no such thing."""
+    if path.is_dir() or values_per_voxel(path) == 1:
         return None
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with quiet_itk():
-        try:
-            reader.ReadImageInformation()
-            if reader.GetDimension() != 4 or reader.GetSize()[3] < 2 or reader.GetNumberOfComponents() != 1:
-                return None
-            array = sitk.GetArrayFromImage(reader.Execute())
-            return (array, sitk_grid(reader)) if np.isin(array, (0, 1)).all() else None
-        except (RuntimeError, ValueError):  # unknown to ITK or without a sound grid: reading it says why
-            return None
+    array, grid, _ = read_vectors(path)
+    channels = np.moveaxis(array, -1, 0) if array.ndim == 4 and array.dtype.names is None else array[None]
+    return (channels, grid) if channels.ndim == 4 and np.isin(channels, (0, 1)).all() else None
 
 
 def _from_channels(path: Path, channels: NDArray[Any]) -> NDArray[np.uint8]:

@@ -64,6 +64,15 @@ def read_header(path: Path) -> Header:
     return Header(sides, spatial, matrix, _payload(path, fields, sides, offset), notes=notes)
 
 
+def read_keys(path: Path) -> dict[str, str]:
+    """The key/value pairs of a NRRD file's header, keys in lower case.
+
+    Raises:
+        InputError: If the header is damaged.
+    """
+    return _fields(path)[1]
+
+
 def _fields(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
     """Fields with their names in lower case, keys with their values, and where the header ends."""
     with path.open("rb") as stream:

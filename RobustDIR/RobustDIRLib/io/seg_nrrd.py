@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io.files import last_line, quiet_itk
-from RobustDIRLib.io.images import sitk_grid
+from RobustDIRLib.io import nrrd
+from RobustDIRLib.io.formats import NRRD, format_of
+from RobustDIRLib.io.images import read_vectors
 from RobustDIRLib.io.segments import Segments
 
-_SEGMENT = re.compile(r"Segment(\d+)_(Name|LabelValue|Layer)$")
+_SEGMENT = re.compile(r"segment(\d+)_(name|labelvalue|layer)$")
 
 
 @dataclass(frozen=True)
@@ -37,42 +37,27 @@ def read_segments(path: Path) -> Segments | None:
     Raises:
         InputError: If the header contradicts the voxels or cannot be understood.
     """
-    if not path.is_file() or path.suffix.lower() not in (".nrrd", ".nhdr"):
+    if path.is_dir() or format_of(path) != NRRD:
         return None
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("NrrdImageIO")
-    with quiet_itk():
-        try:
-            reader.ReadImageInformation()
-            found = _header(path, reader)
-            if not found:
-                return None
-            array = sitk.GetArrayFromImage(reader.Execute())
-            grid = sitk_grid(reader)
-        except RuntimeError as error:
-            if not path.name.lower().endswith(".seg.nrrd"):  # reading it as a volume says why
-                return None
-            raise InputError(
-                f"{path} cannot be read as a segmentation ({last_line(error)}); copy or export it again."
-            ) from error
-        except ValueError as error:
-            raise InputError(f"{path} has an unusable grid ({error}); correct its header.") from error
+    found = _header(path)
+    if not found:
+        return None
+    array, grid, _ = read_vectors(path)
     if array.ndim not in (3, 4) or not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"{path} holds no label map of segments ({array.ndim}D, {array.dtype}); export it again.")
     layers = [array] if array.ndim == 3 else [array[..., k] for k in range(array.shape[-1])]
     return _segments(path, found, layers, grid)
 
 
-def _header(path: Path, reader: sitk.ImageFileReader) -> list[_Segment]:
+def _header(path: Path) -> list[_Segment]:
     entries: dict[int, dict[str, str]] = {}
-    for key in reader.GetMetaDataKeys():
+    for key, value in nrrd.read_keys(path).items():
         match = _SEGMENT.match(key)
         if match:
-            entries.setdefault(int(match[1]), {})[match[2]] = reader.GetMetaData(key).strip()
+            entries.setdefault(int(match[1]), {})[match[2]] = value
     try:
         return [
-            _Segment(one.get("Name") or f"Segment {k + 1}", int(one.get("LabelValue", k + 1)), int(one.get("Layer", 0)))
+            _Segment(one.get("name") or f"Segment {k + 1}", int(one.get("labelvalue", k + 1)), int(one.get("layer", 0)))
             for k, one in sorted(entries.items())
         ]
     except ValueError as error:

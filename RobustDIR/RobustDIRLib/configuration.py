@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from RobustDIRLib.errors import InputError
 
 T = TypeVar("T")
+_LARGEST, _SHOWN = 1e300, 20
 
 
 def _convert(value: Any, wanted: Any, name: str) -> Any:
@@ -31,7 +32,9 @@ def _convert(value: Any, wanted: Any, name: str) -> Any:
         return tuple(_convert(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(zip(value, inner, strict=True)))
     if kind is dict or wanted is Any:
         return value
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not -_LARGEST < value < _LARGEST:  # NaN is JSON to Python, and so are integers of any length
+            raise InputError(f"{name} must be a finite number, not {str(value)[:_SHOWN]}")
         return float(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise InputError(f"{name} must be of type {wanted.__name__}, not {value!r}")

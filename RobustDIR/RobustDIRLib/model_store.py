@@ -7,17 +7,18 @@ for people. torch is imported inside functions: listing and checking must work w
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.archives import check_archive
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import PathLike, existing_file, written_atomically
 
@@ -28,7 +29,7 @@ FORMAT = "robustdir-model-1"
 DEFAULT_MODEL = "generic"
 WEIGHTS, CARD = "weights.pt", "card.md"
 SHIPPED = Path(__file__).parent / "models"
-_KEYS = {"format", "network", "weights", "card"}
+_KEYS, _CHECKSUM = {"format", "network", "weights", "card"}, "checksum"  # files of old have no checksum of their own
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
 
@@ -152,6 +153,7 @@ def save_model(path: PathLike, network: nn.Module, card: Mapping[str, Any]) -> P
     plain_card = json.loads(json.dumps(dict(card)))
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     content = {"format": FORMAT, "network": network_config(network), "weights": weights, "card": plain_card}
+    content[_CHECKSUM] = _content_checksum(content)
     with written_atomically(path) as temporary:
         torch.save(content, temporary)
         checksum = sha256(temporary)
@@ -197,34 +199,77 @@ def card_text(model: LoadedModel) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The content of a model file, its shape checked."""
+    """The content of a model file, its shape and its checksum checked."""
     import torch
 
     advice = "give a model file made by RobustDIR."
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            cut = file.read(4) == b"PK\x03\x04"
-        raise InputError(f"{path} is {'truncated; copy it again' if cut else 'no model file; ' + advice[:-1]}.")
+    check_archive(path, "a model file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can make the reader raise anything
         raise InputError(f"{path} is damaged or holds more than weights and is refused; {advice}") from error
-    if not isinstance(content, dict) or set(content) != _KEYS or content["format"] != FORMAT:
+    keys = set(content) if isinstance(content, dict) else set()
+    if keys - {_CHECKSUM} != _KEYS or content["format"] != FORMAT:
         raise InputError(f"{path} is no model file of the form {FORMAT!r}; {advice}")
     if not all(isinstance(content[key], dict) for key in ("network", "weights", "card")):
         raise InputError(f"{path} has no configuration, weights and card where they belong; {advice}")
-    return content
+    if not _are_plain_tensors(content["weights"]):
+        raise InputError(f"{path} holds weights that do not fit its network; copy or train it again.")
+    if not (_is_json(content["network"]) and _is_json(content["card"])):
+        raise InputError(f"{path} has a card or a configuration of more than plain values; {advice}")
+    if _CHECKSUM in content and content[_CHECKSUM] != _content_checksum(content):
+        raise InputError(f"{path} is damaged: its content does not fit its own checksum; copy it again.")
+    return dict(content)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _are_plain_tensors(weights: dict[Any, Any]) -> bool:
+    """Whether all are tensors that hold each of their numbers: one that repeats a few could claim any size."""
+    import torch
+
+    return all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) and value.layout == torch.strided
+        # Those of a file all lie in memory already, so that together they take no more than the file does.
+        and value.is_contiguous() and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+        for name, value in weights.items()
+    )  # fmt: skip
+
+
+def _content_checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 of configuration, card and weights, in an order of their own, whatever the archive around them."""
+    import torch
+
+    plain = json.dumps([content["format"], content["network"], content["card"]], sort_keys=True)
+    digest = hashlib.sha256(plain.encode())
+    for name, value in sorted(content["weights"].items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _filled_network(path: Path, content: dict[str, Any]) -> nn.Module:
+    """The network, made once a sketch of it without memory has the weights' shapes: so it takes as much as they do."""
     import torch
 
     from RobustDIRLib.networks.build import build_network
 
     try:
+        with torch.device("meta"):
+            sketch = build_network(content["network"]).state_dict()
+        if {n: v.shape for n, v in sketch.items()} != {n: v.shape for n, v in content["weights"].items()}:
+            raise InputError(f"{path} holds weights that do not fit its network; copy or train it again.")
         network = build_network(content["network"])
         network.load_state_dict(content["weights"])
     except InputError as error:
+        if str(error).startswith(str(path)):
+            raise
         raise InputError(f"{path} describes a network that cannot be built: {str(error).rstrip('.')}.") from error
     except (RuntimeError, TypeError, AttributeError) as error:  # torch lists every misfit, one a line
         raise InputError(f"{path} holds weights that do not fit its network; copy or train it again.") from error

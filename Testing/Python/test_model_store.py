@@ -50,6 +50,7 @@ def a_shipped_folder(tmp_path, monkeypatch):
 def rewrite(path: Path, change) -> Path:
     """A model file with other content, and no checksum to give it away."""
     content = torch.load(path, weights_only=True)
+    del content["checksum"]
     change(content)
     changed = path.with_name("changed.pt")
     torch.save(content, changed)
@@ -293,3 +294,92 @@ def test_command_refuses_in_one_line_with_2(tmp_path, capsys):
 def test_listing_needs_no_torch():
     source = Path(import_module("RobustDIRLib.cli.models").__file__).read_text()
     assert "import torch" not in source
+
+
+# Files that are damaged, or ask for more than they hold, without a checksum beside them
+
+
+def alone(path: Path) -> Path:
+    path.with_name(path.name + ".sha256").unlink()
+    return path
+
+
+def test_a_flipped_byte_is_found_without_a_checksum_beside_it(a_model_file):
+    """Wherever it lies: it is refused, or changes nothing that is read (what fills the archive up)."""
+    path, whole = alone(a_model_file), a_model_file.read_bytes()
+    expected = model_store.load_model(path).network.state_dict()
+    found = 0
+    for place in range(5, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            model = model_store.load_model(path)
+        except InputError:
+            found += 1
+        else:
+            assert model.card == CARD
+            assert all(torch.equal(value, expected[name]) for name, value in model.network.state_dict().items())
+    assert found > 50
+
+
+def test_content_is_held_by_its_own_checksum_and_files_without_one_still_load(a_model_file):
+    def louder(content):
+        next(iter(content["weights"].values())).mul_(2)
+
+    content = torch.load(a_model_file, weights_only=True)
+    louder(content)
+    torch.save(content, a_model_file.with_name("louder.pt"))
+    with pytest.raises(InputError, match="does not fit its own checksum"):
+        model_store.load_model(a_model_file.with_name("louder.pt"))
+    assert model_store.load_model(rewrite(a_model_file, louder)).card == CARD
+
+
+ABSURD = {
+    "radius": {**CONFIG, "radius": [10**6, 10**6]},
+    "channels": {**CONFIG, "encoder": [10**6, 10**6]},
+    "levels": {"kind": "pyramid", **{key: [4] * 10**5 for key in ("encoder", "decoder", "depth", "radius")}},
+    "squarings": {**CONFIG, "squarings": 10**9},
+    "iterations": {**CONFIG, "iterations": [10**9, 1]},
+    "depth": {**CONFIG, "depth": [10**9, 1]},
+    "unet": {"kind": "unet", "channels": 10**7},
+    "cascade": {"kind": "cascade", "channels": [10**7, 4]},
+    "just too large": {"kind": "cascade", "channels": [2000, 2000]},
+}
+
+
+@pytest.mark.parametrize("config", ABSURD.values(), ids=ABSURD)
+def test_absurd_sizes_are_refused_before_anything_is_built(a_model_file, config, monkeypatch):
+    """In an address space that would hold none of it."""
+    path = rewrite(a_model_file, lambda content: content.update(network=config))
+    made = []
+    original = torch.nn.Conv3d.__init__
+    monkeypatch.setattr(
+        torch.nn.Conv3d, "__init__", lambda self, *a, **k: (original(self, *a, **k), made.append(self.weight))[0]
+    )
+    with pytest.raises(InputError) as error:
+        model_store.load_model(path)
+    assert str(path) in sentence(error)
+    assert all(weight.is_meta for weight in made)
+
+
+def test_weights_that_repeat_a_few_numbers_are_refused(a_model_file):
+    def stretch(content):
+        content["weights"] = {name: torch.zeros(()).expand(value.shape) for name, value in content["weights"].items()}
+
+    with pytest.raises(InputError, match="do not fit"):
+        model_store.load_model(rewrite(a_model_file, stretch))
+
+
+def test_a_packed_archive_is_refused_unread(a_model_file, tmp_path):
+    """Zeros pack a thousandfold."""
+    bomb = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(a_model_file) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            target.writestr(entry.filename, source.read(entry))
+    with pytest.raises(InputError, match="packed") as error:
+        model_store.load_model(bomb)
+    assert str(bomb) in sentence(error)
+
+
+def test_a_card_of_more_than_plain_values_is_refused(a_model_file):
+    with pytest.raises(InputError, match="plain values"):
+        model_store.load_model(rewrite(a_model_file, lambda content: content.update(card={"a": torch.zeros(3)})))

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -124,7 +125,8 @@ def test_a_signal_ends_the_run_with_a_checkpoint(a_run: TrainingConfig, tmp_path
             break
     process.send_signal(signal.SIGTERM)
     records = [json.loads(line) for line in process.stdout]
-    assert process.wait(60) == 0
+    assert process.wait(60) == 128 + signal.SIGTERM  # whoever waits for it must not take it for done
+    assert records[-1]["signal"] == signal.SIGTERM
     assert records[-1]["kind"] == "stop" and records[-2]["kind"] == "checkpoint"
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == records[-1]["step"]
 
@@ -311,3 +313,125 @@ def test_wide_steps_are_refused_where_there_are_no_levels(a_run: TrainingConfig)
     config = replace(a_run, network={"kind": "unet", "channels": 4}, wide=WideConfig(every=2))
     with pytest.raises(InputError, match="only a pyramid"):
         Trainer(config, Process(0, 1, torch.device("cpu")))
+
+
+# What users get wrong: one sentence before any time is spent, and nothing left behind
+
+
+def test_the_curve_is_kept_once_however_often_the_run_is_broken(a_run: TrainingConfig, tmp_path: Path) -> None:
+    """Lines of steps after the last checkpoint, and one cut short, go when the run is resumed."""
+    run = tmp_path / "run"
+    for record in train(a_run, run):
+        if record["kind"] == "step" and record["step"] == 5:
+            break  # as if killed here: the last checkpoint is of step 4
+    with (run / "records.jsonl").open("a") as file:
+        file.write('{"kind": "step", "st')
+    list(train(a_run, run, resume=True))
+    kept = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in kept if record["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
+    assert [record["kind"] for record in kept if record["kind"] in ("start", "end")] == ["start", "start", "end"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"seed": 7}, "seed"),
+        ({"batch": 2}, "batch"),
+        ({"loss": LossConfig(dice=1.0)}, "loss.dice"),
+        ({"optimizer": OptimizerConfig(learning_rate=0.5)}, "optimizer.learning_rate"),
+        ({"wide": WideConfig(every=2, side=24)}, "wide.every"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_settings(
+    a_run: TrainingConfig, tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    list(train(replace(a_run, steps=1), tmp_path))
+    before = (tmp_path / "run.json").read_text()
+    with pytest.raises(InputError, match=f"another .*{says}"):
+        next(train(replace(a_run, **change), tmp_path, resume=True))
+    assert (tmp_path / "run.json").read_text() == before
+
+
+def test_length_watching_and_start_may_change_on_resume(a_run: TrainingConfig, tmp_path: Path) -> None:
+    """Also when the file that the run began from is gone."""
+    list(train(replace(a_run, steps=1), tmp_path / "first"))
+    start = tmp_path / "first" / "weights.pt"
+    list(train(replace(a_run, steps=1, initial=str(start)), tmp_path / "run"))
+    start.unlink()
+    ended = replace(a_run.optimizer, decay_steps=1)
+    longer = replace(a_run, steps=2, initial=str(start), log_every=2, validation_pairs=0, optimizer=ended)
+    assert list(train(longer, tmp_path / "run", resume=True))[-1] == {"kind": "end", "step": 2}
+
+
+def test_initial_weights_of_another_network_are_refused(a_run: TrainingConfig, tmp_path: Path) -> None:
+    other = replace(a_run, steps=1, network={**NETWORK, "encoder": [4, 8]})
+    list(train(other, tmp_path / "other"))
+    for name in ("weights.pt", "checkpoint.pt"):
+        with pytest.raises(InputError, match="weights of another network"):
+            next(train(replace(a_run, initial=str(tmp_path / "other" / name)), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"optimizer": {"learning_rate": float("nan")}}, "finite"),
+        ({"optimizer": {"learning_rate": float("inf")}}, "finite"),
+        ({"optimizer": {"learning_rate": 0}}, "above 0"),
+        ({"optimizer": {"average": 1.0}}, "average"),
+        ({"optimizer": {"clip": -1}}, "negative"),
+        ({"loss": {"end_point": float("nan")}}, "finite"),
+        ({"loss": {"end_point": 0.0}}, "nothing is learnt"),
+        ({"pairs": {"side": 64}}, "too few for pairs of 64"),
+        ({"pairs": {"side": 16, "reduction": 3}}, "1/3"),
+        ({"validation_side": 64}, "too few for pairs of 64"),
+        ({"wide": {"every": 2, "side": 128}}, "too few for pairs of 128"),
+        ({"threads": 10**9}, "at most"),
+        ({"network": {**NETWORK, "radius": [10**6, 1]}}, "at most"),
+    ],
+)
+def test_settings_that_no_good_can_come_of(
+    a_run: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], says: str
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({**to_dict(a_run), **change}))
+    assert main(["pretrain", str(tmp_path / "run.json"), "-o", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr()
+    assert says in told.err and told.err.count("\n") == 1 and told.out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "flat", "wide"])
+def test_a_damaged_map_is_refused_by_name(a_run: TrainingConfig, a_bank: Path, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "bank" / "labels_0000.npz"
+    path.parent.mkdir()
+    whole = sorted(a_bank.glob("*.npz"))[0].read_bytes()
+    path.write_bytes({"cut": whole[: len(whole) // 2], "text": b"no map"}.get(damage, whole))
+    if damage in ("flat", "wide"):
+        shape, kind = ((24, 24), np.uint8) if damage == "flat" else ((24, 24, 24), np.float32)
+        np.savez_compressed(path, labels=np.zeros(shape, kind))
+    with pytest.raises(InputError, match=r"labels_0000\.npz"):
+        next(train(replace(a_run, banks=(str(path.parent),)), tmp_path / "run"))
+
+
+@pytest.mark.parametrize("name", ["run.json", "weights.pt", "records.jsonl"])
+def test_a_run_writes_over_nothing_of_others(a_run: TrainingConfig, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds {name}"):
+        next(train(a_run, tmp_path))
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_settings_of_a_run_are_not_written_over(
+    a_run: TrainingConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = json.dumps(to_dict(a_run))
+    (tmp_path / "run.json").write_text(text)
+    assert main(["pretrain", str(tmp_path / "run.json"), "-o", str(tmp_path)]) == 2
+    assert "which is read" in capsys.readouterr().err
+    assert (tmp_path / "run.json").read_text() == text
+
+
+def test_a_run_of_more_steps_than_a_list_can_hold_begins(a_run: TrainingConfig) -> None:
+    batches = training_batches(replace(a_run, steps=10**15), open_banks(a_run), 10**15 - 2, 0, 1)
+    assert len(list(batches)) == 2

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
+
+if TYPE_CHECKING:
+    from RobustDIRLib.training.config import TrainingConfig
 
 _EPILOG = """\
 Label maps for the run are made by `robustdir synthesize --bank`. A file named `stop` in the run's folder, Ctrl-C or
@@ -24,12 +27,26 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, printing records; returns 0, also when asked to stop."""
+    """Train, printing records.
+
+    Returns:
+        0 at the end, and when the file `stop` ended the run; 128 and the signal's number when a signal did.
+    """
     from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.io.files import refuse_inputs
+    from RobustDIRLib.training.checkpoints import NAME
     from RobustDIRLib.training.config import TrainingConfig
-    from RobustDIRLib.training.loop import train
+    from RobustDIRLib.training.loop import CONFIG, MODEL, RECORDS, train
 
     config = from_dict(TrainingConfig, read_json(args.run), str(args.run))
+    if not args.resume:
+        refuse_inputs([args.output / name for name in (CONFIG, NAME, MODEL, RECORDS)], [args.run, *_read_files(config)])
+    signal = 0
     for record in train(config, args.output, resume=args.resume):
         print(json.dumps(record), flush=True)
-    return 0
+        signal = record.get("signal", 0)
+    return 128 + signal if signal else 0
+
+
+def _read_files(config: TrainingConfig) -> list[str]:
+    return [*config.banks, *([config.initial] if config.initial else [])]

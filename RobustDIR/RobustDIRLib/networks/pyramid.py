@@ -30,6 +30,9 @@ from RobustDIRLib.networks.padding import crop, pad_to_multiple
 _INVERSE_STEPS = 2
 
 
+_MOST_LEVELS, _MOST_CHANNELS, _MOST_TIMES = 8, 1024, 16
+
+
 @dataclass(frozen=True)
 class PyramidConfig:
     """Sizes of a correlation pyramid; every tuple has one entry a level, from half resolution to the coarsest.
@@ -65,6 +68,13 @@ class PyramidConfig:
             raise ValueError("mirrors must be 1, 2, 4 or 8 at each level")
         if min(self.squarings, *(n for t in tuples for n in t)) < 1:
             raise ValueError("channels, depth, radius, iterations and squarings must be at least 1")
+        # Far beyond any use; a file that asks for more asks for all memory, or for ever.
+        channels, counts = (*self.encoder, *self.decoder), (*self.depth, *self.iterations, *self.radius, self.squarings)
+        if len(self.encoder) > _MOST_LEVELS or max(channels) > _MOST_CHANNELS or max(counts) > _MOST_TIMES:
+            raise ValueError(
+                f"there are at most {_MOST_LEVELS} levels of {_MOST_CHANNELS} channels, and depth, radius, iterations "
+                f"and squarings are at most {_MOST_TIMES}"
+            )
 
 
 class _EncoderLevel(nn.Module):

@@ -17,6 +17,7 @@ from RobustDIRLib.warping import integrate_velocity, resize_displacement
 DOWNSAMPLING = ("pooling", "stride")
 ENCODER_BLOCKS, DECODER_BLOCKS, HEAD_BLOCKS = 4, 3, 4
 _MULTIPLE = 2**ENCODER_BLOCKS
+_MOST_CHANNELS, _MOST_SQUARINGS = 2048, 16  # far beyond any use; a file that asks for more asks for all memory
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class UNetConfig:
     instance_norm: bool = False
 
     def __post_init__(self) -> None:
-        if self.channels < 1:
-            raise InputError(f"channels is {self.channels}: a U-Net needs at least 1 filter")
+        if not 1 <= self.channels <= _MOST_CHANNELS:
+            raise InputError(f"channels is {self.channels}: a U-Net has 1 to {_MOST_CHANNELS} filters")
         if self.downsampling not in DOWNSAMPLING:
             raise InputError(f"downsampling is {self.downsampling!r}: choose one of {', '.join(DOWNSAMPLING)}")
-        if self.squarings < 0:
-            raise InputError(f"squarings is {self.squarings}: give 0 or more")
+        if not 0 <= self.squarings <= _MOST_SQUARINGS:
+            raise InputError(f"squarings is {self.squarings}: give 0 to {_MOST_SQUARINGS}")
 
 
 class UNet(nn.Module):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +21,7 @@ from RobustDIRLib.synthesis.labels import BACKGROUND, LabelMapConfig, sample_lab
 from RobustDIRLib.synthesis.random import generator
 
 _RECORD = "bank.json"
+_LARGEST_MAP = 1 << 32
 _MARGIN = 4  # voxels of background kept around an anatomy
 
 
@@ -114,6 +117,21 @@ def import_bank(
     (folder / _RECORD).write_text(json.dumps({"files": [f.name for f in files], "labels": known}, indent=1))
 
 
+def _read_map(file: Path) -> Tensor:
+    """A label map, once its header is known to ask for no more than such maps take."""
+    problem = "is not a label map of a bank"
+    try:
+        with zipfile.ZipFile(file) as archive:
+            too_large = sum(entry.file_size for entry in archive.infolist()) > _LARGEST_MAP
+        with np.load(file) as content:
+            labels = None if too_large else content["labels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{file} {problem}, or damaged ({error}); make the bank anew.") from error
+    if labels is None or labels.ndim != 3 or labels.dtype != np.uint8:
+        raise InputError(f"{file} {problem}: three axes of bytes; make the bank anew.")
+    return torch.from_numpy(labels)
+
+
 class LabelBank:
     """The label maps of one or more folders, held in memory as `uint8` (one byte a voxel).
 
@@ -123,15 +141,26 @@ class LabelBank:
 
     def __init__(self, *folders: Path) -> None:
         self.maps: list[Tensor] = []
+        self.files: list[Path] = []
         for folder in folders:
             files = sorted(Path(folder).glob("labels_*.npz"))
             if not files:
                 raise InputError(
                     f"{folder} holds no label maps: make a bank there first, by robustdir synthesize --bank"
                 )
-            for file in files:
-                with np.load(file) as content:
-                    self.maps.append(torch.from_numpy(content["labels"]))
+            self.maps += [_read_map(file) for file in files]
+            self.files += files
+
+    def check_sides(self, side: int) -> None:
+        """Refuse maps that pairs of so many voxels a side cannot be cut from.
+
+        Raises:
+            InputError: Names the first.
+        """
+        for file, labels in zip(self.files, self.maps, strict=True):
+            if min(labels.shape) < side:
+                sides = " x ".join(map(str, labels.shape))
+                raise InputError(f"{file} has {sides} voxels, too few for pairs of {side} a side; make larger maps.")
 
     def __len__(self) -> int:
         return len(self.maps)

@@ -43,6 +43,10 @@ class PairConfig:
     mirror: bool = False
     reduction: int = 1
 
+    def __post_init__(self) -> None:
+        if self.side < 1 or self.reduction < 1 or self.side % self.reduction:
+            raise ValueError(f"a side of {self.side} voxels cannot be made at 1/{self.reduction} of the resolution")
+
 
 class Pair(NamedTuple):
     """A synthetic pair.

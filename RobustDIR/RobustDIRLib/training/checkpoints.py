@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.archives import check_archive
 
 FORMAT = "robustdir-checkpoint-1"
 NAME = "checkpoint.pt"
@@ -37,6 +38,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist: check the path of the checkpoint")
+    if not path.is_file():
+        raise InputError(f"{path} is no file; give the checkpoint.pt of a run's folder.")
+    check_archive(path, "a checkpoint")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
+from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.synthesis.pairs import PairConfig
 
+_MOST_PROCESSES = 1024
+# How long a run is, what it is watched by, and where it began: none of it changes a step but those at the end.
+_OF_NO_CONSEQUENCE = {
+    *("steps", "optimizer.decay_steps", "optimizer.final_share", "threads", "workers", "initial"),
+    *("log_every", "validate_every", "checkpoint_every", "validation_pairs", "validation_side"),
+}
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -25,6 +33,12 @@ class LossConfig:
     level_decay: float = 0.5
     dice: float = 0.0
     gradient: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.end_point, self.level_decay, self.dice, self.gradient) < 0:
+            raise ValueError("no weight may be negative")
+        if max(self.end_point, self.dice, self.gradient) == 0:
+            raise ValueError("at least one of end_point, dice and gradient must be above 0, or nothing is learnt")
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,14 @@ class OptimizerConfig:
     final_share: float = 0.01
     clip: float = 0.0
     average: float = 0.999
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ValueError(f"the learning rate must be above 0, not {self.learning_rate:g}")
+        if min(self.weight_decay, self.warmup, self.decay_steps, self.clip) < 0:
+            raise ValueError("weight_decay, warmup, decay_steps and clip must not be negative")
+        if not (0 <= self.final_share <= 1 and 0 <= self.average < 1):
+            raise ValueError("final_share must be from 0 to 1, and average from 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -124,5 +146,35 @@ class TrainingConfig:
         counts = (self.steps, self.batch, self.log_every, self.validate_every, self.checkpoint_every)
         if min(counts) < 1 or min(self.workers, self.threads, self.validation_pairs, self.validation_side) < 0:
             raise ValueError("steps, batch and the intervals must be at least 1, and no number negative")
+        if max(self.workers, self.threads) > _MOST_PROCESSES:
+            raise ValueError(f"workers and threads are at most {_MOST_PROCESSES}")
+        sides = {"validation_side": self.validation_side, **({"wide.side": self.wide.side} if self.wide.every else {})}
+        for name, side in sides.items():
+            if side % self.pairs.reduction:
+                raise ValueError(f"{name} {side} is no multiple of pairs.reduction {self.pairs.reduction}")
         if not self.banks:
             raise ValueError("banks must name at least one folder of label maps")
+
+    @property
+    def largest_side(self) -> int:
+        """Voxels a side of the largest pairs that the run cuts from its label maps."""
+        validation = self.validation_side or self.pairs.side
+        wide = self.wide.side if self.wide.every else 0
+        return max(self.pairs.side, wide, validation if self.validation_pairs else 0)
+
+    def differences(self, other: TrainingConfig) -> list[str]:
+        """The settings in which another configuration is of another run; its length and its bookkeeping may differ."""
+        mine, its = (flat(to_dict(config)) for config in (self, other))
+        names = {name for name in mine.keys() | its.keys() if mine.get(name) != its.get(name)}
+        return sorted(name for name in names if name not in _OF_NO_CONSEQUENCE and not name.startswith("network."))
+
+
+def flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings by names with dots between; banks by the names of their folders, which may have moved."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{before}{name}.")
+        else:
+            found[before + name] = [PurePath(bank).name for bank in value] if name == "banks" else value
+    return found

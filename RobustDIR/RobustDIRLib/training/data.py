@@ -57,6 +57,23 @@ def to_device(pair: Pair, device: torch.device) -> Pair:
     return Pair(fixed, moving, fixed_labels, moving_labels, Deformation(*map(move, pair.truth)))
 
 
+class _Keys:
+    """What to make for each step from `first` on, told as it comes: a run may have more steps than a list can hold."""
+
+    def __init__(self, config: TrainingConfig, first: int, rank: int, world: int) -> None:
+        self.config, self.first, self.rank, self.world = config, first, rank, world
+
+    def __len__(self) -> int:
+        return max(0, self.config.steps - self.first)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        config = self.config
+        for step in range(self.first, config.steps):
+            side = config.wide.side if config.wide.at(step) else config.pairs.side
+            start = (step * self.world + self.rank) * config.batch
+            yield [(start + i, side) for i in range(config.batch)]
+
+
 def training_batches(config: TrainingConfig, bank: LabelBank, first: int, rank: int, world: int) -> Iterator[Pair]:
     """Batches from step `first` on; every process takes its own share of each step's pairs.
 
@@ -64,15 +81,9 @@ def training_batches(config: TrainingConfig, bank: LabelBank, first: int, rank: 
     processes meet together the same ones as a single process with their batches joined.
     """
     data = SyntheticPairs(bank, config.pairs, config.seed)
-    per_step = config.batch * world
-
-    def keys(step: int) -> list[tuple[int, int]]:
-        side = config.wide.side if config.wide.at(step) else config.pairs.side
-        return [(step * per_step + rank * config.batch + i, side) for i in range(config.batch)]
-
     loader = DataLoader(
         data,
-        batch_sampler=[keys(step) for step in range(first, config.steps)],
+        batch_sampler=_Keys(config, first, rank, world),
         collate_fn=join,
         num_workers=config.workers,
         prefetch_factor=4 if config.workers else None,
@@ -96,5 +107,11 @@ def validation_pairs(config: TrainingConfig, bank: LabelBank) -> list[Pair]:
 
 
 def open_banks(config: TrainingConfig) -> LabelBank:
-    """The label maps of all banks a run names."""
-    return LabelBank(*(Path(bank) for bank in config.banks))
+    """The label maps of all banks a run names.
+
+    Raises:
+        InputError: If a folder holds none, or one is damaged or too small for the run's pairs.
+    """
+    bank = LabelBank(*(Path(bank) for bank in config.banks))
+    bank.check_sides(config.largest_side)
+    return bank

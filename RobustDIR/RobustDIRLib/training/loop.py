@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import Rank, locked
@@ -19,18 +19,20 @@ from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.build import build_network, network_config
 from RobustDIRLib.networks.precision import autocast, uses_fp16
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
+from RobustDIRLib.synthesis.bank import LabelBank
 from RobustDIRLib.synthesis.pairs import Pair
 from RobustDIRLib.training.average import WeightAverage
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
 from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig
 from RobustDIRLib.training.data import open_banks, to_device, training_batches, validation_pairs
+from RobustDIRLib.training.diary import Diary
 from RobustDIRLib.training.losses import pretraining_loss
 from RobustDIRLib.training.processes import Process, joined_processes
 from RobustDIRLib.training.stopping import StopRequest
 from RobustDIRLib.training.validation import validate
 
 Record = dict[str, Any]
-MODEL = "weights.pt"
+MODEL, CONFIG, RECORDS = "weights.pt", "run.json", "records.jsonl"
 
 
 class _Objective(nn.Module):
@@ -56,14 +58,15 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
 class Trainer:
     """State of a run: network, optimiser, average of the weights, step."""
 
-    def __init__(self, config: TrainingConfig, process: Process) -> None:
+    def __init__(self, config: TrainingConfig, process: Process, *, fresh: bool = True) -> None:
+        """A fresh one starts from the weights that `config.initial` names, if it does; any other is to be restored."""
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.config, self.process, self.step, self.skipped = config, process, 0, 0
         self.network = build_network(config.network).to(process.device)
-        if config.initial:
-            self.network.load_state_dict(initial_weights(Path(config.initial)))
+        if config.initial and fresh:
+            _start_from(self.network, Path(config.initial))
         o = config.optimizer
         self.optimizer = torch.optim.AdamW(self.network.parameters(), o.learning_rate, weight_decay=o.weight_decay)
         self.average = WeightAverage(self.network, o.average)
@@ -124,6 +127,18 @@ class Trainer:
         return float(loss.detach()), float(error)
 
 
+def _start_from(network: nn.Module, path: Path) -> None:
+    """Give a network the weights of a file.
+
+    Raises:
+        InputError: If the file is none of ours, or of another network.
+    """
+    weights = initial_weights(path)
+    if {n: v.shape for n, v in network.state_dict().items()} != {n: v.shape for n, v in weights.items()}:
+        raise InputError(f"initial: {path} holds the weights of another network than the run's; name another file.")
+    network.load_state_dict(weights)
+
+
 def initial_weights(path: Path) -> dict[str, Tensor]:
     """Weights to start from: a model file's, or the averaged ones of a checkpoint."""
     from RobustDIRLib.model_store import load_model
@@ -182,41 +197,72 @@ def _save(trainer: Trainer, folder: Path, history: list[Record]) -> None:
 def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iterator[Record]:
     """Pretrain a network.
 
-    Writes `run.json` (the configuration), `checkpoint.pt` (to resume) and `weights.pt` (averaged weights, a model file)
-    into the folder. A file named `stop` there, SIGTERM or SIGINT ends the run after the step, with a checkpoint.
+    Writes `run.json` (the configuration), `checkpoint.pt` (to resume), `weights.pt` (averaged weights, a model file)
+    and `records.jsonl` (what is yielded, a JSON line each) into the folder. A file named `stop` there, SIGTERM or
+    SIGINT ends the run after the step, with a checkpoint.
 
     Args:
         config: The run.
         folder: Where it lives; made if needed.
         resume: Go on from the folder's checkpoint. Pairs depend on seed and step only, so the curve is that of an
-            unbroken run. The configuration may differ in all but the network, to lengthen or end a run.
+            unbroken run. The configuration may differ in what lengthens or ends a run, and in how it is watched.
     Yields:
-        Records of kind `start`, `step`, `validation`, `checkpoint`, `stop` or `end`.
+        Records of kind `start`, `step`, `validation`, `checkpoint`, `stop` (with `signal`, if one came) or `end`.
     Raises:
-        InputError: If the folder holds a run and `resume` is false, another run is at work there, or a file it needs is
-            missing or unfit.
+        InputError: If the folder holds a run and `resume` is false, or other files of such names; another run is at
+            work there; the run to resume has other settings; or a file it needs is missing or unfit.
     """
-    if not resume and (folder / NAME).exists():
+    with locked(folder, Rank.here()):
+        if not resume:
+            _refuse_taken(folder)
+        with joined_processes() as process, StopRequest(folder / "stop") as stop:
+            bank = open_banks(config)
+            trainer = _trainer(config, folder, process, resume)
+            diary = Diary(folder / RECORDS, trainer.step) if process.leads else None
+            for record in _steps(trainer, bank, folder, stop):
+                if diary:
+                    diary.add(record)
+                    yield record
+
+
+def _refuse_taken(folder: Path) -> None:
+    """Refuse the folder of another run, or of anything else that a run would write over."""
+    if (folder / NAME).exists():
         raise InputError(f"{folder} already holds a run: resume it, or name another folder")
-    with locked(folder, Rank.here()), joined_processes() as process, StopRequest(folder / "stop") as stop:
-        for record in _steps(_trainer(config, folder, process, resume), folder, stop):
-            if process.leads:
-                yield record
+    foreign = [name for name in (MODEL, RECORDS) if (folder / name).exists()]
+    if (folder / CONFIG).exists() and not _is_config(folder / CONFIG):
+        foreign.append(CONFIG)
+    if foreign:
+        raise InputError(f"{folder} holds {', '.join(foreign)}, which the run would write over: name another folder")
+
+
+def _is_config(path: Path) -> bool:
+    """Whether a file is the configuration as a run leaves it that ended before its first checkpoint."""
+    try:
+        content = read_json(path)
+        return bool(to_dict(from_dict(TrainingConfig, content)) == content)
+    except InputError:
+        return False
 
 
 def _trainer(config: TrainingConfig, folder: Path, process: Process, resume: bool) -> Trainer:
-    trainer = Trainer(config, process)
-    if resume:
-        trainer.restore(load_checkpoint(folder / NAME))
+    state = load_checkpoint(folder / NAME) if resume else None
+    if state and (changed := from_dict(TrainingConfig, state["config"], str(folder / NAME)).differences(config)):
+        raise InputError(
+            f"{folder} holds a run with another {', '.join(changed)}: give the settings of its {CONFIG}, or start "
+            f"a run in another folder with its weights as initial"
+        )
+    trainer = Trainer(config, process, fresh=not resume)
+    if state:
+        trainer.restore(state)
     if process.leads:
-        with written_atomically(folder / "run.json") as temporary:
+        with written_atomically(folder / CONFIG) as temporary:
             temporary.write_text(json.dumps(to_dict(config), indent=1))
     return trainer
 
 
-def _steps(trainer: Trainer, folder: Path, stop: StopRequest) -> Iterator[Record]:
+def _steps(trainer: Trainer, bank: LabelBank, folder: Path, stop: StopRequest) -> Iterator[Record]:
     config, process = trainer.config, trainer.process
-    bank = open_banks(config)
     fixed_pairs = [to_device(p, process.device) for p in validation_pairs(config, bank)] if process.leads else []
     batches = training_batches(config, bank, trainer.step, process.rank, process.world)
     parameters = sum(p.numel() for p in trainer.network.parameters())
@@ -242,4 +288,9 @@ def _steps(trainer: Trainer, folder: Path, stop: StopRequest) -> Iterator[Record
         if process.leads and (ends or trainer.step % config.checkpoint_every == 0):
             _save(trainer, folder, history)
             yield {"kind": "checkpoint", "step": trainer.step, "file": str(folder / NAME)}
-    yield {"kind": "stop" if stopped else "end", "step": trainer.step}
+    signalled = {"signal": stop.signal} if stop.signal else {}
+    yield (
+        {"kind": "end", "step": trainer.step}
+        if trainer.step >= config.steps
+        else {"kind": "stop", "step": trainer.step, **signalled}
+    )

@@ -12,18 +12,19 @@ from typing import Any
 class StopRequest:
     """True once SIGTERM or SIGINT came or the stop file exists; handlers are put back at the end of the `with` block.
 
-    A second SIGINT interrupts at once, as usual. Signals can be caught in the main thread only; elsewhere the file
-    alone counts. The file is removed at the end, so that the run can be resumed.
+    Its `signal` is the signal's number, 0 without. A second SIGINT interrupts at once, as usual. Signals can be caught
+    in the main thread only; elsewhere the file alone counts. The file is removed at the end, so that the run can be
+    resumed.
     """
 
     def __init__(self, file: Path) -> None:
-        self.file, self.signalled = file, False
+        self.file, self.signal = file, 0
         self._previous: dict[int, Any] = {}
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if self.signalled and number == signal.SIGINT:
+        if self.signal and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signalled = True
+        self.signal = number
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
@@ -37,4 +38,4 @@ class StopRequest:
         self.file.unlink(missing_ok=True)
 
     def __bool__(self) -> bool:
-        return self.signalled or self.file.exists()
+        return bool(self.signal) or self.file.exists()

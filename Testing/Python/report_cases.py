@@ -13,19 +13,22 @@ from registration_cases import Standin, grid_about, picture
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.images import Image, write_image
+from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras
 from RobustDIRLib.registration.saving import save
+from segment_cases import write_segmentation
 
 FIXED_GRID = grid_about(np.array([30.0, -20, 10]), (15, 21, 17), (4.9, 3.4, 5.3), (12, -8, 20), (1, -1, 1))
 MOVING_GRID = grid_about(np.array([33.0, -21, 6]), (22, 26, 20), (3.7, 4.2, 4.6), (-10, 25, 8), (-1, 1, 1))
 HOSTILE = '<script>alert("1")</script>'
 NAMES = (HOSTILE, "a & b", "hilum", "c\u0153ur", "5", "<b>six</b>")
+STRUCTURES = ("rind", "flesh", "stone & <i>core</i>")
 CARD = "# Standin\n\nTaught on *nothing*.\n\n| a | b |\n|---|--:|\n| 1 | <img src=x> |\n\n[link](https://example.org)\n"
 
 
-def make_run(folder: Path, *, labels: bool = True, landmarks: bool = True) -> Path:
+def make_run(folder: Path, *, labels: bool = True, landmarks: bool = True, named: bool = False) -> Path:
     """Inputs in `folder/in`, the run in `folder/run`, a model with a card in `folder/model`; gives the run's folder."""
     inputs = folder / "in"
     inputs.mkdir(parents=True)
@@ -46,6 +49,12 @@ def make_run(folder: Path, *, labels: bool = True, landmarks: bool = True) -> Pa
         for name, image in maps.items():
             files[name] = inputs / f"{name}.nrrd"
             write_image(files[name], image)
+        if named:  # the same structures under other numbers in the fixed label map
+            for name, numbers in (("labels", (1, 2, 4)), ("fixed_labels", (2, 1, 3))):
+                named_map = some_labels(moving if name == "labels" else fixed, numbers)
+                entries = [(structure, n, 0) for structure, n in zip(STRUCTURES, numbers, strict=True)]
+                write_segmentation(files[name], named_map, named_map.array[None], entries)
+                maps[name] = read_labels(files[name])
         extras |= {"moving_labels": (maps["labels"],), "fixed_labels": (maps["fixed_labels"],)}
     result = register(fixed, moving, make_model(folder / "model"), extras=PairExtras(**extras))
     identity = {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()}

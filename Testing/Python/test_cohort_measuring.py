@@ -14,6 +14,7 @@ from RobustDIRLib.baselines.method import Outcome
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.io.labels import LabelMap
 
 SHIFT = cases.shift_of(0)
 
@@ -55,3 +56,23 @@ class TestUnits:
         masked = replace(data, fixed_mask=mask)
         other = replace(masked, fixed=replace(data.fixed, array=bright))
         assert measuring.Gauge(other, "generic").ranges == measuring.Gauge(masked, "generic").ranges
+
+
+class TestNames:
+    def test_structures_of_other_numbers_are_paired_by_name(self):
+        """Fixed and moving labels, of which the fixed ones count the other way round."""
+        data = pair_of()
+        fixed, moving = cases.labels_of(data.fixed), cases.labels_of(data.moving)
+        names = {1: "liver", 2: "spleen", 3: "kidney"}
+        turned = LabelMap(np.choose(fixed.array, [0, 3, 2, 1]), fixed.grid, {4 - k: name for k, name in names.items()})
+        plain, named = (
+            measuring.Gauge(replace(data, fixed_labels=a, moving_labels=b), "generic").read(
+                Outcome(sitk.TranslationTransform(3, tuple(map(float, SHIFT))))
+            )
+            for a, b in ((fixed, moving), (turned, LabelMap(moving.array, moving.grid, names)))
+        )
+        assert [(row.label, row.name) for row in named.labels] == list(names.items())
+        assert [row.values["dice"] for row in named.labels] == [row.values["dice"] for row in plain.labels]
+        assert {row.name for row in plain.labels} == {""}
+        assert any("paired by name" in note for note in named.notes)
+        assert not any("paired by name" in note for note in plain.notes)

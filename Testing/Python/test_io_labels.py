@@ -8,11 +8,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.images import Image, to_sitk, write_image
+from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.io.labels import read_labels, read_mask
+from segment_cases import write_segmentation
 
 NAMES = ("liver", "spleen", "tumour")
 
@@ -24,19 +24,6 @@ def save_scaled(path: Path, image: Image, kind: type, array: np.ndarray | None =
     nifti = nib.Nifti1Image((image.array if array is None else array).astype(float).T, affine)
     nifti.set_data_dtype(kind)
     nib.save(nifti, path)
-    return path
-
-
-def write_segmentation(path: Path, image: Image, layers: np.ndarray, entries: list[tuple[str, int, int]]) -> Path:
-    """A segmentation as Slicer saves it: layers `(L, z, y, x)`, and of each segment name, value and layer."""
-    grid = image.grid
-    itk = [to_sitk(Image(layer.astype(np.uint8), grid)) for layer in layers]
-    itk_image = itk[0] if len(itk) == 1 else sitk.Compose(itk)
-    for k, (name, value, layer) in enumerate(entries):
-        for key, said in (("ID", f"Segment_{k + 1}"), ("Name", name), ("LabelValue", value), ("Layer", layer)):
-            itk_image.SetMetaData(f"Segment{k}_{key}", str(said))
-    itk_image.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
-    sitk.WriteImage(itk_image, str(path), useCompression=True)
     return path
 
 

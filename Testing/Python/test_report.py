@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from report_cases import HOSTILE, NAMES, make_run, parsed, words
+from report_cases import HOSTILE, NAMES, STRUCTURES, make_run, parsed, words
 from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
@@ -212,6 +212,43 @@ class TestStructures:
         assert (rows[3].only_in, rows[4].only_in) == ("fixed", "moving")
         assert rows[3].reason == "only the fixed label map holds the label"
         assert "only the moving label map holds the label" in words(tree)
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """As `made`, without landmarks, the label maps being segmentations with names."""
+    folder = tmp_path_factory.mktemp("named")
+    make_run(folder, landmarks=False, named=True)
+    return folder
+
+
+class TestNames:
+    """Structures that the fixed label map numbers otherwise are paired, shown and measured by their names."""
+
+    def test_overlap_is_of_one_structure(self, made, named):
+        by_number, by_name = (record_of(folder / "run") for folder in (made, named))
+        rows = {row["label"]: row for row in by_name["measures"]["dice"][0]["labels"]}
+        plain = {row["label"]: row for row in by_number["measures"]["dice"][0]["labels"]}
+        assert {label: row["name"] for label, row in rows.items()} == dict(zip((1, 2, 4), STRUCTURES, strict=True))
+        for label in (1, 2):
+            assert rows[label]["after"] == plain[label]["after"] > 0.1
+            assert rows[label]["hd95_mm"] == pytest.approx(plain[label]["hd95_mm"])
+        assert rows[4]["after"] is not None
+        assert any("paired by name" in sentence for sentence in by_name["warnings"])
+
+    def test_volumes_are_of_the_structure(self, made, named):
+        by_number, by_name = (
+            {row.label: row for row in gather(folder / "run", DEFAULTS)[0].structures} for folder in (made, named)
+        )
+        for label in (1, 2):
+            assert by_name[label].fixed_ml == by_number[label].fixed_ml != by_name[3 - label].fixed_ml
+            assert by_name[label].folding_percent == by_number[label].folding_percent
+        assert by_name[4].fixed_ml == by_number[3].fixed_ml
+
+    def test_names_stand_in_page_and_table(self, named, tmp_path):
+        assert "stone & <i>core</i> (label 4)" in words(html_of(named / "run", tmp_path))
+        write_pair_report(named / "run", tmp_path / "r.csv")
+        assert "map 1 label 4 (stone & <i>core</i>)" in (tmp_path / "r.csv").read_text(encoding="utf-8")
 
 
 class TestLoss:

@@ -157,8 +157,8 @@ class _Tables:
             return
         self.landmarks.writerows({**head, **cells} for cells in _landmark_cells(result))
         for label in result.labels:
-            counts = {"fixed_voxels": label.fixed_voxels, "warped_voxels": label.warped_voxels}
-            self.labels.writerow({**head, "label": label.label, **counts, **label.values, "reason": label.reason})
+            known = {n: getattr(label, n) for n in ("label", "name", "fixed_voxels", "warped_voxels", "reason")}
+            self.labels.writerow({**head, **known, **label.values})
 
 
 @contextmanager

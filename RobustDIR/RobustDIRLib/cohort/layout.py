@@ -114,6 +114,7 @@ LANDMARK_COLUMNS = (
 LABEL_COLUMNS = (
     *KEY_COLUMNS,
     "label",  # its number
+    "name",  # what the label maps call it; empty if they do not
     *("fixed_voxels", "warped_voxels"),  # both on the fixed grid
     *(
         c

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.cohort.results import LabelRow
 from RobustDIRLib.datasets.cases import CaseData
+from RobustDIRLib.evaluation.label_names import names_of, numbered_alike
 from RobustDIRLib.evaluation.label_scores import LabelEvaluation, LabelScores, evaluate_labels
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.metrics import voxels_per_label
@@ -58,10 +59,12 @@ class LabelGauge:
     Attributes:
         fixed: On the fixed image's grid.
         moving: On any grid.
+        names: Of structures by number, as far as the label maps have any.
     """
 
     fixed: Image
     moving: Image
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: CaseData, note: Note) -> LabelGauge | None:
@@ -74,6 +77,10 @@ class LabelGauge:
         fixed, moving = data.fixed_labels, data.moving_labels
         if fixed is None or moving is None:
             return None
+        fixed, sentences = numbered_alike(fixed, moving)
+        names = names_of(moving, fixed)
+        for sentence in sentences:
+            note(sentence.rstrip("."))
         if not moving.grid.close_to(data.moving.grid):
             note("the moving label map lies on another grid than the moving image; it was warped from its own")
         if not fixed.grid.close_to(data.fixed.grid):
@@ -82,7 +89,7 @@ class LabelGauge:
                 "neighbour, which moves its surfaces by up to half a voxel"
             )
             fixed = resample(fixed, data.fixed.grid, nearest=True, outside=0)
-        return cls(Image(fixed.array, data.fixed.grid), moving)
+        return cls(Image(fixed.array, data.fixed.grid), moving, names)
 
     @cached_property
     def before(self) -> LabelEvaluation:
@@ -107,6 +114,7 @@ class LabelGauge:
         for sentence in _sentences(after):
             note(sentence)
         rows = [*self._scored(after, deformation), *_unscored(after, self.fixed, warped)]
+        rows = [replace(row, name=self.names.get(row.label, "")) for row in rows]
         return tuple(sorted(rows, key=lambda row: row.label))
 
     def _scored(self, after: LabelEvaluation, deformation: Deformation) -> Iterator[LabelRow]:

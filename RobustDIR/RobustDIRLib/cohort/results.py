@@ -92,6 +92,7 @@ class LabelRow:
         warped_voxels: In the warped moving label map, on the fixed grid.
         values: By the columns of `layout.LABEL_COLUMNS`; what is undefined is left out.
         reason: Why something is left out; empty if nothing is.
+        name: What the label maps call it; empty if they do not.
     """
 
     label: int
@@ -99,6 +100,7 @@ class LabelRow:
     warped_voxels: int
     values: dict[str, float] = field(default_factory=dict)
     reason: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -209,4 +209,5 @@ def _convention(root: Root, name: str, entries: Entries, expected: str) -> CaseE
 
 def _stem(name: str) -> str:
     name = Path(name).name
-    return name[: len(name) - len(extension(name))] if extension(name) else name
+    stem = name[: len(name) - len(extension(name))] if extension(name) else name
+    return stem.removesuffix(".seg")  # of a segmentation of 3D Slicer

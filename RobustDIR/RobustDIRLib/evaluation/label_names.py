@@ -23,6 +23,11 @@ def names_of(*maps: Image | None) -> dict[int, str]:
     return found
 
 
+def number_of(names: Mapping[int, str], name: str) -> int | None:
+    """The lowest number of a structure by its name; None if there is none of that name."""
+    return next((number for number, one in sorted(names.items()) if _plain(one) == _plain(name)), None)
+
+
 def numbered_alike(fixed: Image, moving: Image) -> tuple[Image, tuple[str, ...]]:
     """The fixed label map with the moving one's numbers for structures of the same name.
 
@@ -52,12 +57,17 @@ def numbered_alike(fixed: Image, moving: Image) -> tuple[Image, tuple[str, ...]]
     return LabelMap(_renumbered(fixed.array, numbers), fixed.grid, names), sentences
 
 
+def _plain(name: str) -> str:
+    """A name without case and surplus blanks."""
+    return " ".join(name.casefold().split())
+
+
 def _keys(names: Mapping[int, str]) -> dict[int, tuple[str, int]]:
     """What structures are matched by: the plain name, and which of several of that name."""
     seen: dict[str, int] = {}
     keys = {}
     for number, name in sorted(names.items()):
-        plain = " ".join(name.casefold().split())
+        plain = _plain(name)
         keys[number] = plain, seen.setdefault(plain, 0)
         seen[plain] += 1
     return keys

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from RobustDIRLib.evaluation.label_names import names_of, number_of
 from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.evaluation.metrics import voxels_per_label
 from RobustDIRLib.evaluation.regularity import regularity_per_label
@@ -15,7 +16,7 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.report.run import Reader
 
-Volumes = dict[int, float] | None
+Volumes = dict[int | None, float] | None
 
 _NOT_MEASURED = "the run did not measure it"
 
@@ -36,6 +37,7 @@ class Structure:
         folding_percent: Voxels of the fixed structure with a non-positive Jacobian determinant; None where undefined.
         only_in: `fixed` or `moving` where the other map lacks the label from the start: it is not judged then.
         reason: Why a distance is undefined.
+        name: What the label maps call it; empty if they do not.
     """
 
     map: int
@@ -49,6 +51,13 @@ class Structure:
     folding_percent: float | None
     only_in: str
     reason: str
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called, with its number where it has one."""
+        number = f"label {self.label}" if isinstance(self.label, int) else self.label
+        return f"{self.name} ({number})" if self.name else number[:1].upper() + number[1:]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -71,7 +80,8 @@ def _of_map(reader: Reader, index: int, overlap: Mapping[str, Any], jacobian: Im
     warped = reader.output(read_labels, f"warped_labels{f'_{index + 1}' if index else ''}.nii.gz")
     fixed_ml, warped_ml, folding = _millilitres(fixed), _millilitres(warped), _folding(fixed, jacobian)
     for row in overlap["labels"]:
-        label = int(row["label"])
+        label, name = int(row["label"]), str(row.get("name") or "")
+        there = _number_in(fixed, label, name)
         yield Structure(
             map=index + 1,
             label=label,
@@ -79,12 +89,19 @@ def _of_map(reader: Reader, index: int, overlap: Mapping[str, Any], jacobian: Im
             dice=row["after"],
             hd95_mm=row.get("hd95_mm"),
             mda_mm=row.get("mda_mm"),
-            fixed_ml=None if fixed_ml is None else fixed_ml.get(label, 0.0),
+            fixed_ml=None if fixed_ml is None else fixed_ml.get(there, 0.0),
             warped_ml=None if warped_ml is None else warped_ml.get(label, 0.0),
-            folding_percent=folding.get(label),
+            folding_percent=folding.get(there),
             only_in=row.get("only_in") or "",
             reason=_reason(row),
+            name=name,
         )
+
+
+def _number_in(fixed: Image | None, label: int, name: str) -> int | None:
+    """The fixed label map's own number of a structure: by its name where both have names, as the run paired them."""
+    names = names_of(fixed)
+    return number_of(names, name) if name and names else label
 
 
 def _reason(row: Mapping[str, Any]) -> str:
@@ -102,7 +119,7 @@ def _millilitres(labels: Image | None) -> Volumes:
     return {label: count * millilitre for label, count in voxels_per_label(labels.array).items()}
 
 
-def _folding(fixed: Image | None, jacobian: Image | None) -> dict[int, float | None]:
+def _folding(fixed: Image | None, jacobian: Image | None) -> dict[int | None, float | None]:
     """Share of each fixed structure where the transform folds."""
     if fixed is None or jacobian is None:
         return {}

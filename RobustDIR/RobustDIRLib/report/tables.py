@@ -55,7 +55,8 @@ def rows(report: PairReport) -> Iterator[Row]:
 def _structures(report: PairReport) -> Iterator[Row]:
     units = {"hd95_mm": "mm", "mda_mm": "mm", "fixed_ml": "ml", "warped_ml": "ml", "folding_percent": "%"}
     for row in report.structures:
-        item = f"map {row.map} label {row.label}" if isinstance(row.label, int) else row.label
+        named = f" ({row.name})" if row.name else ""
+        item = f"map {row.map} label {row.label}{named}" if isinstance(row.label, int) else row.label
         for name in ("dice_before", "dice", *units):
             value = getattr(row, name)
             yield ("structures", item, name, value, units.get(name, ""), "", "", row.reason if value is None else "")

@@ -250,21 +250,6 @@ class TestRefusals:
         a_panel.ui.movingSelector.setCurrentNode(flat)
         assert "“one slice” is 20 x 20 x 1 voxels" in self.refuse(a_panel, desktop, scene)
 
-    def test_landmarks_that_do_not_pair(self, a_panel, sections, desktop, scene):
-        fixed, moving = cases.landmark_nodes()
-        moving.RemoveNthControlPoint(0)
-        sections.parameters.fixedLandmarks, sections.parameters.movingLandmarks = fixed, moving
-        assert "There are 6 fixed landmarks and 5 moving ones" in self.refuse(a_panel, desktop, scene)
-
-    def test_landmarks_of_one_side(self, a_panel, sections, desktop, scene):
-        sections.parameters.fixedLandmarks = cases.landmark_nodes()[0]
-        assert self.refuse(a_panel, desktop, scene).startswith("Select moving landmarks as well")
-
-    def test_landmarks_elsewhere(self, a_panel, sections, desktop, scene):
-        p = sections.parameters
-        p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes(shift=(900, 0, 0))
-        assert "6 of 6 moving landmarks lie outside the moving volume (point 0" in self.refuse(a_panel, desktop, scene)
-
     def test_an_empty_mask(self, a_panel, sections, desktop, scene):
         import slicer
 
@@ -284,6 +269,27 @@ class TestRefusals:
 
         monkeypatch.setattr(runs.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
         assert "is full: the registration needs" in self.refuse(a_panel, desktop, scene)
+
+
+class TestLandmarksThatAreNotRight:
+    """They guide nothing, and so they stop nothing: a sentence in Check, or with the registration."""
+
+    def test_landmarks_that_do_not_pair(self, a_panel, sections, desktop, monkeypatch):
+        cases.play(monkeypatch, "well")
+        fixed, moving = cases.landmark_nodes()
+        moving.RemoveNthControlPoint(0)
+        sections.parameters.fixedLandmarks, sections.parameters.movingLandmarks = fixed, moving
+        cases.settle(desktop)
+        assert cases.register(a_panel, desktop).startswith("Registered")
+        assert "There are 6 fixed landmarks and 5 moving ones" in a_panel.ui.landmarksLabel.text
+
+    def test_landmarks_elsewhere(self, a_panel, sections, desktop, monkeypatch):
+        cases.play(monkeypatch, "well")
+        p = sections.parameters
+        p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes(shift=(900, 0, 0))
+        cases.settle(desktop)
+        said = cases.register(a_panel, desktop)
+        assert "6 of 6 moving landmarks lie outside the moving volume (point 0" in said
 
 
 def test_the_same_volume_twice_is_warned_of(a_panel, sections, desktop, monkeypatch):

@@ -223,6 +223,7 @@ def test_the_report_is_of_the_run_and_its_tolerances(a_panel, sections, desktop,
     desktop.wait_until(lambda: not sections.check._background.busy)
     assert said[:4] == ["report", str(sections.run.last_folder / "result"), "-o", str(tmp_path / "report.html")]
     assert "--tolerance=tre_max_mm=7.0" in said
+    assert "--shown" in said
     assert a_panel.ui.messageLabel.text == "The report was written."
 
 

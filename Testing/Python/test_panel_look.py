@@ -59,14 +59,14 @@ def test_checkerboard_takes_fields_from_both_volumes(a_panel, sections):
     import slicer
 
     from RobustDIRLib import mrml
-    from RobustDIRLib.panel import comparisons
+    from RobustDIRLib.panel import boards, comparisons
 
     warped = slicer.util.arrayFromVolume(sections.parameters.warpedNode)
     warped[:] = warped.max()
     choose(sections.look.compare, "checkerboard")
     assert shown() == ("RobustDIR checkerboard", None)
     board = slicer.util.arrayFromVolume(slicer.util.getNode("RobustDIR checkerboard"))
-    fields = comparisons.fields(board.shape, sections.parameters.warpedNode.GetSpacing(), 0.5)
+    fields = boards.fields(board.shape, sections.parameters.warpedNode.GetSpacing(), 0.5)
     fixed, other = (comparisons._shade(n) for n in (sections.parameters.fixedVolume, sections.parameters.warpedNode))
     np.testing.assert_array_equal(board[fields], fixed[fields])
     np.testing.assert_array_equal(board[~fields], other[~fields])
@@ -74,16 +74,16 @@ def test_checkerboard_takes_fields_from_both_volumes(a_panel, sections):
 
 
 def test_fields_of_a_checkerboard_are_cubes_in_millimetres():
-    comparisons = pytest.importorskip("RobustDIRLib.panel.comparisons") if slicer_is_there() else None
-    if comparisons is None:
+    boards = pytest.importorskip("RobustDIRLib.panel.boards") if slicer_is_there() else None
+    if boards is None:
         pytest.skip("slicer-core is not installed")
-    fields = comparisons.fields((30, 60, 90), (1.0, 2.0, 4.0), 1.0)
+    fields = boards.fields((30, 60, 90), (1.0, 2.0, 4.0), 1.0)
     changes = [
         int((np.diff(fields.astype(int), axis=axis) != 0).any(axis=tuple({0, 1, 2} - {axis})).sum())
         for axis in range(3)
     ]
     assert changes == [2, 2, 2]
-    assert comparisons.fields((30, 60, 90), (1.0, 2.0, 4.0), 0.0).mean() == pytest.approx(0.5, abs=0.05)
+    assert boards.fields((30, 60, 90), (1.0, 2.0, 4.0), 0.0).mean() == pytest.approx(0.5, abs=0.05)
 
 
 def slicer_is_there() -> bool:
@@ -104,14 +104,43 @@ def test_difference_is_zero_where_both_are_alike(a_panel, sections):
     assert (difference[3:6, 4:9, 5:8] < 0).all()
 
 
-def test_red_and_cyan_are_added(a_panel, sections):
-    choose(sections.look.compare, "red-cyan")
+def test_red_and_cyan_are_added_and_recolour_nothing(a_panel, sections):
+    import slicer
+
     p = sections.parameters
-    tables = [node.GetDisplayNode().GetColorNodeID() for node in (p.fixedVolume, p.warpedNode)]
+    displays = [node.GetDisplayNode() for node in (p.fixedVolume, p.warpedNode)]
+    before = [(d.GetColorNodeID(), d.GetWindow(), d.GetLevel(), d.GetAutoWindowLevel()) for d in displays]
+    choose(sections.look.compare, "red-cyan")
+    shown = [
+        slicer.mrmlScene.GetNodeByID(each) for each in (red().GetBackgroundVolumeID(), red().GetForegroundVolumeID())
+    ]
+    tables = [node.GetDisplayNode().GetColorNodeID() for node in shown]
     assert tables == ["vtkMRMLColorTableNodeRed", "vtkMRMLColorTableNodeCyan"]
+    assert [node.GetImageData() for node in shown] == [p.fixedVolume.GetImageData(), p.warpedNode.GetImageData()]
+    assert not any(node.GetSaveWithScene() for node in shown)
     assert red().GetCompositing() == red().Add
-    choose(sections.look.compare, "blend")
-    assert p.fixedVolume.GetDisplayNode().GetColorNodeID() == "vtkMRMLColorTableNodeGrey"
+    assert [(d.GetColorNodeID(), d.GetWindow(), d.GetLevel(), d.GetAutoWindowLevel()) for d in displays] == before
+    choose(sections.look.compare, "off")
+    assert not [node for node in shown if node.GetScene() is not None]
+
+
+def test_the_slider_lays_other_fields(a_panel, sections, desktop):
+    import slicer
+
+    from RobustDIRLib.panel import boards, comparisons
+
+    warped = slicer.util.arrayFromVolume(sections.parameters.warpedNode)
+    warped[:] = warped.max()
+    choose(sections.look.compare, "checkerboard")
+    for blend in (0.0, 100.0):
+        sections.parameters.blend = blend
+        desktop.wait_until(lambda: sections.look._shown[-1] == sections.parameters.blend / 100, 5)
+        desktop.wait_until(lambda: not sections.look._lay.isActive(), 5)
+        board = slicer.util.arrayFromVolume(slicer.util.getNode("RobustDIR checkerboard"))
+        fields = boards.fields(board.shape, sections.parameters.warpedNode.GetSpacing(), blend / 100)
+        p = sections.parameters
+        fixed, other = (comparisons._shade(node) for node in (p.fixedVolume, p.warpedNode))
+        np.testing.assert_array_equal(board, np.where(fields, fixed, other))
 
 
 def test_jacobian_has_colours_for_shrinking_growing_and_folding(a_panel, sections):
@@ -158,19 +187,6 @@ def desktop_scene():
     import slicer
 
     return slicer.mrmlScene
-
-
-def test_a_volume_without_a_colour_table_gets_none_back(a_panel, sections, desktop):
-    display = sections.parameters.fixedVolume.GetDisplayNode()
-    a_panel.ui.backButton.click()
-    display.SetAndObserveColorNodeID("")
-    choose(sections.look.compare, "red-cyan")
-    assert display.GetColorNodeID() == "vtkMRMLColorTableNodeRed"
-    choose(sections.look.compare, "blend")
-    assert not display.GetColorNodeID()
-    choose(sections.look.compare, "red-cyan")
-    a_panel.ui.backButton.click()
-    assert not display.GetColorNodeID()
 
 
 def test_back_returns_to_the_layout(a_panel, sections, desktop):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import panel_cases as cases
 from panel_process import SHIFT
@@ -77,14 +78,13 @@ class TestResults:
 
 
 def test_a_click_resamples_nothing_yet(a_panel, sections, desktop, monkeypatch):
-    """Masks, structures and bent volumes take seconds: they are read while the run goes on."""
+    """Masks and bent volumes take seconds: they are read while the run goes on."""
     from mrml_cases import bend
     from RobustDIRLib.mrml.resampling import Resampler
 
     cases.play(monkeypatch, "hang")
     p, read = sections.parameters, []
     p.fixedMask = cases.segmentation_nodes()[0]
-    p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
     p.movingVolume.SetAndObserveTransformNodeID(bend(p.movingVolume.GetScene()).GetID())
     cases.settle(desktop)
     at = Resampler.at
@@ -93,7 +93,7 @@ def test_a_click_resamples_nothing_yet(a_panel, sections, desktop, monkeypatch):
     assert sections.run.run is not None, a_panel.ui.messageLabel.text
     assert read == []
     cases.start(a_panel, desktop)
-    assert len(read) >= 4
+    assert len(read) >= 2
 
 
 def test_progress_is_shown_while_it_runs(a_panel, sections, desktop, monkeypatch):
@@ -105,14 +105,11 @@ def test_progress_is_shown_while_it_runs(a_panel, sections, desktop, monkeypatch
     assert 0 < a_panel.ui.progressBar.value < 1000
 
 
-def test_a_mask_and_landmarks_reach_the_process(a_panel, sections, desktop, monkeypatch):
-    from RobustDIRLib.io.landmarks import read_landmarks
+def test_a_mask_reaches_the_process(a_panel, sections, desktop, monkeypatch):
     from RobustDIRLib.panel import exchange
 
     cases.play(monkeypatch, "hang")
-    p = sections.parameters
-    p.fixedMask = cases.segmentation_nodes()[0]
-    p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes()
+    sections.parameters.fixedMask = cases.segmentation_nodes()[0]
     cases.settle(desktop)
     a_panel.ui.fixedMaskSegment.setCurrentIndex(1)
     cases.start(a_panel, desktop)
@@ -122,14 +119,10 @@ def test_a_mask_and_landmarks_reach_the_process(a_panel, sections, desktop, monk
     expected = np.zeros(grid.shape, bool)
     expected[14:18, 10:15, 6:10] = True
     np.testing.assert_array_equal(mask > 0, expected)
-    points = read_landmarks(folder / "moving_landmarks.csv")
-    assert points.names[0] == "point 0"
-    assert len(points) == 6
 
 
 def test_everything_reaches_the_process_under_its_own_name(a_panel, sections, desktop, monkeypatch):
     """Each file lies on the grid of the side whose option names it."""
-    from RobustDIRLib.io.landmarks import read_landmarks
     from RobustDIRLib.panel import exchange, runs
 
     given = []
@@ -137,8 +130,7 @@ def test_everything_reaches_the_process_under_its_own_name(a_panel, sections, de
         runs, "library_command", lambda *words: given.append(words) or [sys.executable, str(cases.PROCESS), "hang"]
     )
     p = sections.parameters
-    p.fixedMask, p.movingMask = p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
-    p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes()
+    p.fixedMask, p.movingMask = cases.segmentation_nodes()
     p.preset, p.alignment, p.device = "brain-mri", "rigid", "cpu"
     cases.settle(desktop)
     cases.start(a_panel, desktop)
@@ -146,13 +138,44 @@ def test_everything_reaches_the_process_under_its_own_name(a_panel, sections, de
     options = dict(zip(given[0][3::2], given[0][4::2], strict=True))
     assert command == "register"
     sides = {
-        cases.FIXED_GRID: [files[0], options["--fixed-mask"], options["--fixed-labels"]],
-        cases.MOVING_GRID: [files[1], options["--moving-mask"], options["--labels"]],
+        cases.FIXED_GRID: [files[0], options["--fixed-mask"]],
+        cases.MOVING_GRID: [files[1], options["--moving-mask"]],
     }
     for grid, paths in sides.items():
-        assert [exchange.read(Path(path))[1].close_to(grid) for path in paths] == [True] * 3
-    fixed, moving = (read_landmarks(Path(options[f"--{side}-landmarks"])).points for side in ("fixed", "moving"))
-    np.testing.assert_allclose((moving - fixed)[0], SHIFT, atol=1e-3)
+        assert [exchange.read(Path(path))[1].close_to(grid) for path in paths] == [True] * 2
     assert [options[f"--{name}"] for name in ("preset", "alignment", "device")] == ["brain-mri", "rigid", "cpu"]
-    labels = [exchange.read(Path(options[name]))[0] for name in ("--fixed-labels", "--labels")]
-    assert [sorted(np.unique(array)) for array in labels] == [[0, 1, 2], [0, 1, 3]]  # bright, dark; bright, other
+    assert "--blank-outside" not in given[0]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_network_sees_nothing_outside_the_masks_where_that_is_chosen(
+    a_panel, sections, desktop, monkeypatch, masked
+):
+    from RobustDIRLib.panel import runs
+
+    given = []
+    monkeypatch.setattr(
+        runs, "library_command", lambda *words: given.append(words) or [sys.executable, str(cases.PROCESS), "hang"]
+    )
+    if masked:
+        sections.parameters.fixedMask = cases.segmentation_nodes()[0]
+    a_panel.ui.blankOutsideCheckBox.checked = True
+    cases.settle(desktop)
+    assert ("there is none" in a_panel.ui.maskLabel.text) is not masked
+    cases.start(a_panel, desktop)
+    assert ("--blank-outside" in given[0]) is masked
+
+
+def test_a_mask_that_does_nothing_is_told(a_panel, sections, desktop, monkeypatch):
+    cases.play(monkeypatch, "well")
+    p = sections.parameters
+    p.movingMask, p.alignment = cases.segmentation_nodes()[1], "none"
+    cases.settle(desktop)
+    assert a_panel.ui.maskLabel.text.startswith("The moving mask does nothing")
+    assert "moving mask does nothing" in cases.register(a_panel, desktop)
+    for name, value in (("blankOutside", True), ("alignment", "rigid"), ("movingMask", None)):
+        before = getattr(p, name)
+        setattr(p, name, value)
+        cases.settle(desktop)
+        assert not a_panel.ui.maskLabel.text
+        setattr(p, name, before)

@@ -12,27 +12,16 @@ import slicer
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.run_figures import NEAR_MM
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
 from RobustDIRLib.panel import checking, environment, inputs, views, widgets
 from RobustDIRLib.panel.background import Background
+from RobustDIRLib.panel.figure_words import COLUMN_TIPS, MEANINGS, TITLES
 from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, loaded
 from RobustDIRLib.panel.section import Section
 from RobustDIRLib.panel.watching import Watch
 
 _JUDGEMENT_COLUMNS = ("Measure", "Before", "After", "Limit", "Verdict")
 _TOLERANCE_COLUMN = 3
-# Short enough for the panel's width; the full title is the tooltip.
-_TITLES = {
-    "tre_max_mm": "TRE, worst",
-    "tre_p95_mm": "TRE, 95 %",
-    "tre_near_percent": f"TRE < {NEAR_MM:g} mm",
-    "mda_mm": "Distance",
-    "hd95_mm": "HD95",
-    "dice": "Dice",
-    "folding_percent": "Folding",
-    "inverse_p95_mm": "Inverse",
-}
 _VERDICTS = {
     Verdict.WITHIN: "within",
     Verdict.OUTSIDE: "outside",
@@ -157,10 +146,11 @@ class CheckSection(Section):
     def _fill(self) -> None:
         self._fill_judgements()
         rows = [[r.name, *(f"{v:.2f}" for v in (r.before, r.after, r.improvement))] for r in self.landmarks]
-        widgets.fill_table(self.ui.landmarkTable, _LANDMARK_COLUMNS, rows)
+        widgets.fill_table(self.ui.landmarkTable, _LANDMARK_COLUMNS, rows, COLUMN_TIPS)
         widgets.fit_height(self.ui.landmarkTable, 8)
         structures = self.structures
-        widgets.fill_table(self.ui.structureTable, _STRUCTURE_COLUMNS, [_structure_cells(row) for row in structures])
+        cells = [_structure_cells(row) for row in structures]
+        widgets.fill_table(self.ui.structureTable, _STRUCTURE_COLUMNS, cells, COLUMN_TIPS)
         widgets.fit_height(self.ui.structureTable, 8)
         self.ui.landmarkTable.setVisible(bool(rows))
         self.ui.structureTable.setVisible(bool(structures))
@@ -190,7 +180,7 @@ class CheckSection(Section):
         before = checking.before_figures(self.measured)
         rows = [
             [
-                _TITLES.get(one.criterion.name, one.criterion.title),
+                TITLES.get(one.criterion.name, one.criterion.title),
                 checking.value_text(before.get(one.criterion.name), one.criterion.unit),
                 checking.value_text(one.figure.value, one.criterion.unit),
                 _limit(one),
@@ -199,7 +189,7 @@ class CheckSection(Section):
             for one in self.judgements
         ]
         table = self.ui.judgementTable
-        widgets.fill_table(table, _JUDGEMENT_COLUMNS, rows)
+        widgets.fill_table(table, _JUDGEMENT_COLUMNS, rows, COLUMN_TIPS)
         blocked = table.blockSignals(True)
         for row in range(len(rows)):
             for column in range(len(_JUDGEMENT_COLUMNS)):
@@ -230,7 +220,8 @@ class CheckSection(Section):
         item.setFlags(flags | qt.Qt.ItemIsEditable if editable else flags)
         if column == len(_JUDGEMENT_COLUMNS) - 1:
             widgets.colour_cell(self.ui.judgementTable, row, column, _COLOURS[judgement.verdict])
-        note = f"{judgement.criterion.title}: {judgement.figure.note}" if judgement.figure.note else ""
+        note = f"{judgement.criterion.title}: {MEANINGS[judgement.criterion.name]}"
+        note = f"{note} Here: {judgement.figure.note}." if judgement.figure.note else note
         if editable:
             note = f"{judgement.limit_text}; double-click to change it"
         item.setToolTip(note[:1].upper() + note[1:])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import slicer
-import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import views
+from RobustDIRLib.panel.boards import Board, seen_planes
 
 OFF, BLEND, CHECKERBOARD, FLICKER = "off", "blend", "checkerboard", "flicker"
 RED_CYAN, DIFFERENCE, JACOBIAN = "red-cyan", "difference", "jacobian"
@@ -26,7 +29,8 @@ MODES = {
 }
 FLICKER_MILLISECONDS = 500
 _VIEW = "RobustDIR.View"
-_FEWEST_FIELDS, _MOST_FIELDS = 3, 24
+_LAY_SECONDS = 0.04
+_CYAN = "vtkMRMLColorTableNodeCyan"
 # Jacobian determinants from 0 to 2 in colours; what folds is none of them.
 _FOLDING, _SHRINKS, _KEEPS, _GROWS = (1.0, 1.0, 0.0), (0.10, 0.25, 0.90), (0.85, 0.85, 0.85), (0.85, 0.10, 0.10)
 _JACOBIAN_COLOURS = "RobustDIRJacobian"
@@ -39,6 +43,8 @@ class Comparison:
     def __init__(self) -> None:
         self.mode = OFF
         self.before: views.Snapshot | None = None
+        self._board: tuple[Any, Board] | None = None
+        self._laying: Iterator[None] | None = None
 
     def show(self, mode: str, fixed: Any, warped: Any, jacobian: Any, blend: float) -> None:
         """Show one mode.
@@ -59,12 +65,17 @@ class Comparison:
         self.remember()
         if mode != self.mode:
             self._leave_mode()
-        if mode in (CHECKERBOARD, DIFFERENCE):
-            views.show(_derived(mode, fixed, warped, blend))
+        self._board = None
+        if mode == CHECKERBOARD:
+            self._board = _board(fixed, warped)
+            views.show(self._board[0])
+            self.blend(mode, blend)
+            self.go_on(math.inf)
+        elif mode == DIFFERENCE:
+            views.show(_difference(fixed, warped))
         elif mode == RED_CYAN:
-            _colour(fixed, "vtkMRMLColorTableNodeRed")
-            _colour(warped, "vtkMRMLColorTableNodeCyan")
-            views.show(fixed, warped, 1.0, slicer.vtkMRMLSliceCompositeNode.Add)
+            red, cyan = _tinted("fixed", fixed, "vtkMRMLColorTableNodeRed"), _tinted("warped", warped, _CYAN)
+            views.show(red, cyan, 1.0, slicer.vtkMRMLSliceCompositeNode.Add)
         elif mode == JACOBIAN:
             jacobian.GetDisplayNode().SetAndObserveColorNodeID(jacobian_colours().GetID())
             views.show(fixed, jacobian, blend)
@@ -77,12 +88,28 @@ class Comparison:
         if self.before is None:
             self.before = views.Snapshot.take()
 
-    def blend(self, mode: str, fixed: Any, warped: Any, blend: float) -> None:
+    def blend(self, mode: str, blend: float) -> None:
         """Follow the slider without building the mode anew where that is not needed."""
         if mode in (BLEND, JACOBIAN):
             views.set_foreground_opacity(blend)
-        elif mode == CHECKERBOARD:
-            _derived(mode, fixed, warped, blend)
+        elif mode == CHECKERBOARD and self._board is not None:
+            node, board = self._board
+            self._laying = board.lay(blend, seen_planes(node))
+            self.go_on(0.0)
+
+    def go_on(self, seconds: float = _LAY_SECONDS) -> bool:
+        """Lay the rest of a checkerboard for about so long; whether there is more."""
+        if self._laying is None or self._board is None:
+            return False
+        until, first = time.monotonic() + seconds, seconds == 0
+        for _ in self._laying:
+            if time.monotonic() > until:
+                break
+        else:
+            self._laying = None
+        if first or self._laying is None:
+            slicer.util.arrayFromVolumeModified(self._board[0])
+        return self._laying is not None
 
     def flick(self) -> None:
         """Show the other one of the two volumes."""
@@ -91,12 +118,16 @@ class Comparison:
 
     def back(self) -> None:
         """What the views showed before; nothing if nothing was changed."""
-        self.mode = OFF
+        self.mode, self._board, self._laying = OFF, None, None
         if self.before is not None:
             self.before.restore()
             self.before = None
         for node in _derived_nodes():
             slicer.mrmlScene.RemoveNode(node)
+
+    def forget(self) -> None:
+        """For when the scene is about to be closed."""
+        self.mode, self.before, self._board, self._laying = OFF, None, None, None
 
     def _leave_mode(self) -> None:
         """Undo what only the last mode needs: colours, and volumes made for it."""
@@ -115,35 +146,57 @@ def _refuse_missing(mode: str, fixed: Any, warped: Any, jacobian: Any) -> None:
         raise InputError("There is no warped volume to compare with: tick it under Outputs and register again.")
 
 
-def _colour(volume: Any, table: str) -> None:
-    display = volume.GetDisplayNode()
-    display.SetAutoWindowLevel(False)
-    display.SetAndObserveColorNodeID(table)
-
-
 def _derived_nodes() -> list[Any]:
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return [node for node in nodes if node.GetAttribute(_VIEW)]
 
 
-def _derived(mode: str, fixed: Any, warped: Any, blend: float) -> Any:
-    """The volume that shows a checkerboard or a difference, made or filled anew; never saved with the scene."""
+def _board(fixed: Any, warped: Any) -> tuple[Any, Board]:
+    """The volume that holds a checkerboard, and the board in its voxels."""
+    node = _derived(CHECKERBOARD, warped, np.empty_like(_voxels(warped), dtype=np.uint8))
+    node.GetDisplayNode().SetWindowLevel(255, 127.5)
+    return node, Board(*_shades(fixed, warped), warped.GetSpacing(), slicer.util.arrayFromVolume(node))
+
+
+def _difference(fixed: Any, warped: Any) -> Any:
+    """The volume that shows a difference."""
+    first, second = _shades(fixed, warped)
+    node = _derived(DIFFERENCE, warped, first.astype(np.int16) - second)
+    node.GetDisplayNode().SetWindowLevel(255, 0)
+    return node
+
+
+def _tinted(name: str, volume: Any, table: str) -> Any:
+    """A volume of the same voxels in another colour: the user's own keeps the one it has."""
+    node = _derived_node(f"{RED_CYAN} {name}")
+    node.CopyOrientation(volume)
+    node.SetAndObserveImageData(volume.GetImageData())
+    node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+    display, own = node.GetDisplayNode(), volume.GetDisplayNode()
+    display.SetAndObserveColorNodeID(table)
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(own.GetWindow(), own.GetLevel())
+    return node
+
+
+def _shades(fixed: Any, warped: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     first, second = _shade(fixed), _shade(warped)
     if first.shape != second.shape:
         raise InputError("The warped volume lies on other voxels than the fixed one; register again to compare them.")
-    if mode == CHECKERBOARD:
-        array = np.where(fields(first.shape, warped.GetSpacing(), blend), first, second)
-    else:
-        array = first.astype(np.int16) - second
-    node = next((n for n in _derived_nodes() if n.GetAttribute(_VIEW) == mode), None) or _new_derived(mode)
+    return first, second
+
+
+def _derived(mode: str, warped: Any, array: NDArray[Any]) -> Any:
+    """The volume of a mode, made or filled anew, where the warped volume lies; never saved with the scene."""
+    node = _derived_node(mode)
     slicer.util.updateVolumeFromArray(node, array)
-    matrix = vtk.vtkMatrix4x4()
-    warped.GetIJKToRASMatrix(matrix)
-    node.SetIJKToRASMatrix(matrix)
-    display = node.GetDisplayNode()
-    display.SetAutoWindowLevel(False)
-    display.SetWindowLevel(*((255, 127.5) if mode == CHECKERBOARD else (255, 0)))
+    node.CopyOrientation(warped)
+    node.GetDisplayNode().SetAutoWindowLevel(False)
     return node
+
+
+def _derived_node(mode: str) -> Any:
+    return next((n for n in _derived_nodes() if n.GetAttribute(_VIEW) == mode), None) or _new_derived(mode)
 
 
 def _new_derived(mode: str) -> Any:
@@ -162,29 +215,19 @@ def _new_derived(mode: str) -> Any:
 
 def _shade(volume: Any) -> NDArray[np.uint8]:
     """Grey values 0 to 255 as the volume's window shows them."""
-    array = vtk_to_numpy(volume.GetImageData().GetPointData().GetScalars())
+    array = _voxels(volume)
     display = volume.GetDisplayNode()
     low, high = display.GetWindowLevelMin(), display.GetWindowLevelMax()
     scaled = np.subtract(array, np.float32(low), dtype=np.float32)
     scaled *= np.float32(255 / max(high - low, 1e-6))
     np.clip(scaled, 0, 255, out=scaled)
-    return scaled.astype(np.uint8).reshape(volume.GetImageData().GetDimensions()[::-1])
+    return scaled.astype(np.uint8)
 
 
-def fields(shape: tuple[int, ...], spacing: tuple[float, ...], coarseness: float) -> NDArray[np.bool_]:
-    """Where a checkerboard shows the first of two volumes.
-
-    Args:
-        shape: Of the volumes, `(z, y, x)`.
-        spacing: Along x, y, z, mm.
-        coarseness: 0 for many small fields, 1 for few large ones.
-    """
-    longest = max(n * s for n, s in zip(shape, spacing[::-1], strict=True))
-    count = _MOST_FIELDS + (_FEWEST_FIELDS - _MOST_FIELDS) * coarseness
-    z, y, x = (
-        np.floor(np.arange(n) * s * count / longest).astype(np.uint8) for n, s in zip(shape, spacing[::-1], strict=True)
-    )
-    return ((z[:, None, None] + y[:, None] + x) & 1).astype(bool)
+def _voxels(volume: Any) -> NDArray[Any]:
+    image = volume.GetImageData()
+    voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
+    return voxels.reshape(image.GetDimensions()[::-1])
 
 
 def jacobian_colours() -> Any:

@@ -18,6 +18,7 @@ from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.mrml import Points
+from RobustDIRLib.panel.devices import DEVICES, offered
 from RobustDIRLib.panel.runs import Method, Request, Volume
 
 SMALLEST_SIDE = 8
@@ -71,6 +72,13 @@ def of_masks(parameters: Any) -> str:
     if parameters.blankOutside and not masks:
         return "The network can be shown nothing outside the masks only where a mask is selected; there is none."
     return ""
+
+
+def of_device(parameters: Any) -> str:
+    """That the chosen device is not here, as one sentence: a scene may come from another computer; empty if it is."""
+    if parameters.device in offered():
+        return ""
+    return f"The device “{DEVICES.get(parameters.device, parameters.device)}” is not here: choose another under Method."
 
 
 def _masks(parameters: Any) -> list[str]:
@@ -132,6 +140,8 @@ def _method(parameters: Any) -> Method:
     from RobustDIRLib.model_store import find_model
 
     find_model(parameters.model)
+    if absent := of_device(parameters):
+        raise InputError(absent)
     p = parameters
     return Method(p.model, p.preset, p.alignment, p.device, blank_outside=p.blankOutside and bool(_masks(p)))
 

@@ -32,6 +32,7 @@ class InputsSection(Section):
         selector.connect("currentNodeChanged(vtkMRMLNode*)", self._set_chosen)
         self._background = Background(self._sample_made)
         self._sample_folder: Path | None = None
+        self._sample_set = ""  # of the parameter set that it is for
 
     def _chooser(self, name: str) -> Any:
         def choose(key: str) -> None:
@@ -82,6 +83,7 @@ class InputsSection(Section):
             return
         with self.panel.telling():
             self._sample_folder = self._background.new_folder(Path(slicer.app.temporaryPath))
+            self._sample_set = self.parameters.parameterNode.GetID()
             self._background.start(iter(()), sample.command(self._sample_folder))
             self.panel.say("Making a brain pair with a known deformation …", widgets.QUIET)
         self.panel.update()
@@ -91,7 +93,10 @@ class InputsSection(Section):
             self.panel.say(problem)
         elif self._sample_folder is not None and self.parameters is not None:
             with self.panel.telling():
-                sample.load(self._sample_folder, self.parameters)
+                there = slicer.mrmlScene.GetNodeByID(self._sample_set) is not None
+                sample.load(
+                    self._sample_folder, self.panel.parameters_of(self._sample_set) if there else self.parameters
+                )
                 self.panel.say("Sample data loaded. Click Register.", widgets.GOOD)
         self.panel.update()
 

@@ -10,6 +10,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import comparisons, deformations, views, widgets
 from RobustDIRLib.panel.section import Section
 
+_LAY_MILLISECONDS = 10
 _DRAWING = ("deformation", "deformationSpacing", "deformationInSlices", "deformationIn3D", "deformationColoured")
 
 
@@ -28,6 +29,9 @@ class LookSection(Section):
         self._flicker = qt.QTimer()
         self._flicker.setInterval(comparisons.FLICKER_MILLISECONDS)
         self._flicker.connect("timeout()", self.comparison.flick)
+        self._lay = qt.QTimer()
+        self._lay.setInterval(_LAY_MILLISECONDS)
+        self._lay.connect("timeout()", self._go_on)
 
     def choose_comparison(self, mode: str) -> None:
         """Lay fixed and warped volume over each other, in one of the ways of `comparisons.MODES`."""
@@ -49,6 +53,11 @@ class LookSection(Section):
             views.fit()
         for section in (self.ui.lookCollapsibleButton, self.ui.checkCollapsibleButton):
             section.collapsed = False
+
+    def _go_on(self) -> None:
+        """The rest of a checkerboard."""
+        if not self.comparison.go_on():
+            self._lay.stop()
 
     def parameters_changed(self) -> None:
         """Another set has other views."""
@@ -88,11 +97,12 @@ class LookSection(Section):
         same, self._shown = self._shown[:-1] == volumes, (*volumes, blend)
         try:
             if same:
-                self.comparison.blend(p.compare, fixed, p.warpedNode, blend)
+                self.comparison.blend(p.compare, blend)
             else:
                 self.comparison.show(*volumes, blend)
         except InputError as error:
             self._refuse("compare", comparisons.OFF, error)
+        self._lay.start()
         flickers = p.compare == comparisons.FLICKER
         (self._flicker.start if flickers else self._flicker.stop)()
 
@@ -147,9 +157,10 @@ class LookSection(Section):
     def scene_closes(self) -> None:
         """Nothing of the scene is to be remembered."""
         self._flicker.stop()
+        self._lay.stop()
+        self.comparison.forget()
         self._shown = self._drawn = ()
         self._linked = False
-        self.comparison.mode, self.comparison.before = comparisons.OFF, None
 
     def node_removed(self, node: Any) -> None:
         """A node that was shown is gone: show anew."""
@@ -159,3 +170,4 @@ class LookSection(Section):
     def close(self) -> None:
         """Nothing may flicker on."""
         self._flicker.stop()
+        self._lay.stop()

@@ -10,7 +10,7 @@ import qt
 import slicer
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import forecast, inputs, widgets
+from RobustDIRLib.panel import devices, forecast, inputs, widgets
 from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit
 from RobustDIRLib.panel.section import Section
 
@@ -25,12 +25,6 @@ ALIGNMENTS = {
     "rigid": "Rigid",
     "affine": "Affine",
 }
-DEVICES = {
-    "auto": "Automatic",
-    "cpu": "Processor (CPU)",
-    "cuda": "NVIDIA graphics card (CUDA)",
-    "mps": "Apple graphics (MPS)",
-}
 SPEED_SETTING = "RobustDIR/Speed"
 _POLL_MILLISECONDS = 100
 
@@ -43,9 +37,10 @@ class MethodSection(Section):
         self.model = widgets.Choice(self.ui.modelSelector, {}, self._chooser("model"))
         self.preset = widgets.Choice(self.ui.presetSelector, PRESETS, self._chooser("preset"))
         self.alignment = widgets.Choice(self.ui.alignmentSelector, ALIGNMENTS, self._chooser("alignment"))
-        self.device = widgets.Choice(self.ui.deviceSelector, DEVICES, self._chooser("device"))
+        self.device = widgets.Choice(self.ui.deviceSelector, devices.offered(), self._chooser("device"))
         self.ui.addModelButton.connect("clicked()", self.add_model)
         self._job: Job | None = None
+        self._set_id = ""  # of the parameter set that a model is added for
         self._timer = qt.QTimer()
         self._timer.setInterval(_POLL_MILLISECONDS)
         self._timer.connect("timeout()", self._poll_adding)
@@ -76,7 +71,8 @@ class MethodSection(Section):
         ready = self.panel.environment.state.ready
         hint = "Select two volumes to see how long it will take." if ready else ""
         sentence = self.outlook.sentence() if self.outlook else hint
-        widgets.set_text(self.ui.forecastLabel, sentence, widgets.QUIET)
+        absent = inputs.of_device(self.parameters)
+        widgets.set_text(self.ui.forecastLabel, absent or sentence, widgets.BAD if absent else widgets.QUIET)
 
     def _show_card(self, cards: dict[str, tuple[str, bool]]) -> None:
         wanted = self.parameters.model
@@ -133,6 +129,7 @@ class MethodSection(Section):
             return
         with self.panel.telling():
             self._job = Job(library_command("models", "add", str(path)))
+            self._set_id = self.parameters.parameterNode.GetID()
             self.panel.say(f"Checking {Path(path).name} …", widgets.QUIET)
             self._timer.start()
 
@@ -147,7 +144,8 @@ class MethodSection(Section):
         last = log[-1] if log else ""
         if polled.exit_code == 0:
             name = last.removeprefix("added ").partition(":")[0]
-            self.parameters.model = name
+            if slicer.mrmlScene.GetNodeByID(self._set_id) is not None:
+                self.panel.parameters_of(self._set_id).model = name
             self.panel.say(f"The model “{name}” was added.", widgets.GOOD)
         else:
             known = last.startswith("robustdir: ")

@@ -59,17 +59,26 @@ class Choice:
             self._chosen(self.keys[index])
 
 
-def fill_table(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Fill a table widget; numbers, which are in all columns but the first, stand right."""
+def fill_table(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]], tips: Mapping[str, str]) -> None:
+    """Fill a table widget; numbers, which are in all columns but the first, stand right.
+
+    Args:
+        table: The widget.
+        columns: Titles.
+        rows: Texts.
+        tips: What each column means, by its title.
+    """
     blocked = table.blockSignals(True)
     table.setRowCount(0)
     table.setColumnCount(len(columns))
     table.setHorizontalHeaderLabels(list(columns))
+    for c, title in enumerate(columns):
+        table.horizontalHeaderItem(c).setToolTip(tips[title])
     table.setRowCount(len(rows))
     for r, row in enumerate(rows):
         for c, text in enumerate(row):
             item = qt.QTableWidgetItem(text)
-            item.setToolTip(text)
+            item.setToolTip(f"{columns[c]}: {text}. {tips[columns[c]]}")
             if c:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             table.setItem(r, c, item)

@@ -56,7 +56,9 @@ def erase(node):
 
 
 CHANGES = {
-    "another moving volume": (lambda p, s: setattr(p, "movingVolume", clone(p.movingVolume, "phase 30")), "is another one"),
+    "another moving volume": (
+        lambda p, s: setattr(p, "movingVolume", clone(p.movingVolume, "phase 30")), "The moving volume is another one."
+    ),
     "no fixed volume": (lambda p, s: setattr(p, "fixedVolume", None), "The fixed volume is no longer selected."),
     "a voxel of the moving volume": (lambda p, s: edit_voxels(p.movingVolume), "The moving volume was edited."),
     "the fixed volume moved": (lambda p, s: shifted(p.fixedVolume, s), "The fixed volume was moved."),
@@ -73,7 +75,7 @@ CHANGES = {
     "the transform moved": (lambda p, s: shifted(p.transformNode, s), "The transform “control to planning” was moved."),
     "the warped volume edited": (lambda p, s: edit_voxels(p.warpedNode), "is not what the registration left."),
     "another warped volume": (
-        lambda p, s: setattr(p, "warpedNode", clone(p.movingVolume, "else")), "“else” is not what the registration left."
+        lambda p, s: setattr(p, "warpedNode", clone(p.movingVolume, "else")), "“else” is not what the"
     ),
 }  # fmt: skip
 

@@ -43,7 +43,7 @@ _PAIR = """
 import sys
 from pathlib import Path
 from RobustDIRLib.synthesis.files import SynthesisSettings, write_pairs
-from RobustDIRLib.synthesis.labels import LabelMapConfig
+from RobustDIRLib.synthesis.kinds import LabelMapConfig
 from RobustDIRLib.synthesis.pairs import PairConfig
 write_pairs(Path(sys.argv[1]), SynthesisSettings(LabelMapConfig(("medium",), 192), PairConfig(192)), 1, 0)
 """

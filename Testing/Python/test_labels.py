@@ -14,6 +14,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, write_image
+from RobustDIRLib.synthesis import kinds
 from RobustDIRLib.synthesis import labels as maps
 from RobustDIRLib.synthesis.bank import LabelBank, make_bank
 from RobustDIRLib.synthesis.random import generator
@@ -28,7 +29,7 @@ def _border_share(labels: torch.Tensor) -> float:
 
 def test_appendix_a_small_medium_large_come_from_grids_of_12_6_3_nodes() -> None:
     assert maps.SHAPE_NODES == {"small": 12, "medium": 6, "large": 3}
-    shares = [_border_share(maps.KINDS[kind](SHAPE, generator(1))) for kind in ("small", "medium", "large")]
+    shares = [_border_share(kinds.KINDS[kind](SHAPE, generator(1))) for kind in ("small", "medium", "large")]
     assert shares[0] > 1.3 * shares[1] > 1.3**2 * shares[2] > 0
 
 
@@ -81,12 +82,12 @@ def test_a_body_leaves_empty_corners_and_a_full_middle() -> None:
 
 
 @pytest.fixture
-def small_config() -> maps.LabelMapConfig:
-    return maps.LabelMapConfig(("medium", "rectangles"), side=20, labels=5, thin_probability=1.0, body_probability=0.5)
+def small_config() -> kinds.LabelMapConfig:
+    return kinds.LabelMapConfig(("medium", "rectangles"), side=20, labels=5, thin_probability=1.0, body_probability=0.5)
 
 
 def test_a_bank_is_made_once_can_be_continued_and_is_fixed_by_its_seed(
-    tmp_path: Path, small_config: maps.LabelMapConfig
+    tmp_path: Path, small_config: kinds.LabelMapConfig
 ) -> None:
     make_bank(tmp_path / "a", small_config, 3, 8)
     kept = (tmp_path / "a" / "labels_0000.npz").stat().st_mtime_ns
@@ -101,7 +102,7 @@ def test_a_bank_is_made_once_can_be_continued_and_is_fixed_by_its_seed(
     assert not any(torch.equal(a[i], c[i]) for i in range(3))
 
 
-def test_a_bank_refuses_other_settings_and_an_empty_folder(tmp_path: Path, small_config: maps.LabelMapConfig) -> None:
+def test_a_bank_refuses_other_settings_and_an_empty_folder(tmp_path: Path, small_config: kinds.LabelMapConfig) -> None:
     make_bank(tmp_path, small_config, 1, 8)
     with pytest.raises(InputError, match="other settings"):
         make_bank(tmp_path, small_config, 1, 9)
@@ -142,7 +143,7 @@ def test_labels_that_are_not_kept_become_background(tmp_path: Path) -> None:
 
 def test_organs_leave_room_without_edges_and_fill_some_of_it() -> None:
     def depths(kind: str) -> list[float]:
-        drawn = [maps.KINDS[kind]((60, 52, 56), generator(7, i)).numpy().astype(int) for i in range(8)]
+        drawn = [kinds.KINDS[kind]((60, 52, 56), generator(7, i)).numpy().astype(int) for i in range(8)]
         edges = [np.pad(np.diff(labels, axis=0) != 0, ((0, 1), (0, 0), (0, 0))) for labels in drawn]
         return [float(ndimage.distance_transform_edt(~e).max()) for e in edges]
 

@@ -22,7 +22,7 @@ from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.synthesis.bank import make_bank
 from RobustDIRLib.synthesis.files import SynthesisSettings
-from RobustDIRLib.synthesis.labels import LabelMapConfig
+from RobustDIRLib.synthesis.kinds import LabelMapConfig
 from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig, WideConfig
 from RobustDIRLib.training.data import SyntheticPairs, open_banks, training_batches

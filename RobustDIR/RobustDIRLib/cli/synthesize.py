@@ -25,6 +25,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--keep", type=_labels, metavar="LABELS", help="of those only these labels, such as 2-5,41 (default: all)"
     )
+    parser.add_argument(
+        "--motions",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="write displacements of breathing for chests, as FOLDER/motions.npz, from tables of matched points of two "
+        "breaths, rows x,y,z,x,y,z with z upwards",
+    )
     parser.add_argument("--seed", type=int, default=0, help="equal seeds and settings give equal files")
     parser.add_argument("--config", type=as_path, help="JSON object with any of `labels` and `pairs` settings")
     parser.add_argument("--side", type=int, help="voxels a side of maps and pairs (default 192)")
@@ -45,9 +53,12 @@ def run(args: argparse.Namespace) -> int:
     """Write what was asked for; returns 0."""
     from RobustDIRLib.synthesis.bank import import_bank, make_bank
     from RobustDIRLib.synthesis.files import read_settings, write_pairs
+    from RobustDIRLib.synthesis.motions import write_motions
 
     settings = read_settings(args.config, args.side, args.count)
-    if args.from_labels:
+    if args.motions:
+        write_motions(args.output / "motions.npz", args.motions)
+    elif args.from_labels:
         progress = _progress("label map")
         import_bank(args.output, args.from_labels, settings.labels.side, progress, keep=args.keep)
     elif args.bank:

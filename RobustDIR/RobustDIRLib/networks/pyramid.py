@@ -167,16 +167,20 @@ class CorrelationPyramid(nn.Module):
         """Peak memory of a pass, bytes a voxel of the images: that of the finest level, measured at 192^3."""
         return 25.0 + 8.5 * max(self.config.decoder[0], self.config.encoder[0])
 
-    def encode(self, images: Tensor, similarities: list[Any]) -> list[Tensor]:
+    def encode(self, images: Tensor, similarities: list[Any], taught: int | None = None) -> list[Tensor]:
         """Features of every level, from half resolution to the coarsest.
 
         Args:
             images: Shape `(B, 1, D, H, W)`.
             similarities: Their self-similarity at each level; see `similarities`.
+            taught: How many of the coarsest levels learn; all if not given. The finer ones, whose gradients would cost
+                the most and mean the least for levels so far from them, are left as they are.
         """
         features: list[Tensor] = []
-        for encode, similarity in zip(self.encoder, similarities, strict=True):
-            features.append(encode(F.leaky_relu(features[-1], SLOPE) if features else images, similarity))
+        first_taught = len(self.encoder) - (taught or len(self.encoder))
+        for level, (encode, similarity) in enumerate(zip(self.encoder, similarities, strict=True)):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and level >= first_taught):
+                features.append(encode(F.leaky_relu(features[-1], SLOPE) if features else images, similarity))
         return features
 
     def similarities(self, images: Tensor) -> list[Any]:
@@ -194,7 +198,7 @@ class CorrelationPyramid(nn.Module):
             moving: The same shape.
             count: Stop after this many levels; all if not given.
         """
-        features = self._features(torch.cat([fixed, moving]))
+        features = self._features(torch.cat([fixed, moving]), count)
         coarsest = features[-1][0].shape[2:]
         # The first half of the batch leads from the middle to fixed, the second to moving.
         halves = inverses = fixed.new_zeros((2 * len(fixed), 3, *coarsest), dtype=torch.float32)
@@ -210,14 +214,14 @@ class CorrelationPyramid(nn.Module):
             results.append(Deformation(*warping.compose(_swap(halves), inverses).chunk(2)))
         return results
 
-    def _features(self, images: Tensor) -> list[list[Tensor]]:
+    def _features(self, images: Tensor, taught: int | None = None) -> list[list[Tensor]]:
         """Features of every level: of the images, then of the mirrored copies that the level averages over."""
         counts = [1] * len(self.encoder) if self.training or not self.config.mirrors else self.config.mirrors
         features: list[list[Tensor]] = [[] for _ in counts]
         similarities = self.similarities(images)
         for number, axes in enumerate(MIRRORS[: max(counts)]):
             mirrored = [s if s is None else mirror_similarity(s, axes) for s in similarities]
-            levels = self.encode(mirror(images, axes), mirrored)
+            levels = self.encode(mirror(images, axes), mirrored, taught)
             for copies, count, level in zip(features, counts, levels, strict=True):
                 if number < count:
                     copies.append(level)

@@ -17,7 +17,8 @@ from torch import Tensor
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.labels import read_labels
-from RobustDIRLib.synthesis.labels import BACKGROUND, LabelMapConfig, sample_label_map
+from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
+from RobustDIRLib.synthesis.labels import BACKGROUND, SLIDING
 from RobustDIRLib.synthesis.random import generator
 
 _RECORD = "bank.json"
@@ -64,13 +65,13 @@ def scene_from_anatomy(labels: NDArray[np.integer], known: dict[int, int], side:
         known: Number of each label met so far; grows, so that all maps of a bank share their numbers.
         side: Least voxels a side; smaller maps are framed with background.
     Raises:
-        InputError: If there are more labels than a byte can hold.
+        InputError: If there are more labels than `SLIDING`.
     """
     for label in np.unique(labels):
         if label and int(label) not in known:
             known[int(label)] = len(known)
-    if len(known) > BACKGROUND:
-        raise InputError(f"the label maps have more than {BACKGROUND} different labels: merge some of them first")
+    if len(known) > SLIDING:
+        raise InputError(f"the label maps have more than {SLIDING} different labels: merge some of them first")
     scene = np.full(labels.shape, BACKGROUND, np.uint8)
     for label, number in known.items():
         scene[labels == label] = number
@@ -135,21 +136,17 @@ def _read_map(file: Path) -> Tensor:
 class LabelBank:
     """The label maps of one or more folders, held in memory as `uint8` (one byte a voxel).
 
+    A folder named several times counts as often, and is held once.
+
     Raises:
         InputError: If a folder holds no label maps.
     """
 
     def __init__(self, *folders: Path) -> None:
-        self.maps: list[Tensor] = []
-        self.files: list[Path] = []
-        for folder in folders:
-            files = sorted(Path(folder).glob("labels_*.npz"))
-            if not files:
-                raise InputError(
-                    f"{folder} holds no label maps: make a bank there first, by robustdir synthesize --bank"
-                )
-            self.maps += [_read_map(file) for file in files]
-            self.files += files
+        loaded = {folder: _read_maps(Path(folder)) for folder in dict.fromkeys(folders)}
+        content = [entry for folder in folders for entry in loaded[folder].items()]
+        self.files: list[Path] = [file for file, _ in content]
+        self.maps: list[Tensor] = [labels for _, labels in content]
 
     def check_sides(self, side: int) -> None:
         """Refuse maps that pairs of so many voxels a side cannot be cut from.
@@ -161,9 +158,15 @@ class LabelBank:
             if min(labels.shape) < side:
                 sides = " x ".join(map(str, labels.shape))
                 raise InputError(f"{file} has {sides} voxels, too few for pairs of {side} a side; make larger maps.")
-
     def __len__(self) -> int:
         return len(self.maps)
 
     def __getitem__(self, index: int) -> Tensor:
         return self.maps[index]
+
+
+def _read_maps(folder: Path) -> dict[Path, Tensor]:
+    files = sorted(folder.glob("labels_*.npz"))
+    if not files:
+        raise InputError(f"{folder} holds no label maps: make a bank there first, by robustdir synthesize --bank")
+    return {file: _read_map(file) for file in files}

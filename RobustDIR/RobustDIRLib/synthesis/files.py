@@ -20,7 +20,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField, write_displacement
 from RobustDIRLib.io.images import Image, write_image
-from RobustDIRLib.synthesis.labels import LabelMapConfig, sample_label_map
+from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.pairs import Pair, PairConfig, synthesize_pair
 from RobustDIRLib.synthesis.random import generator
 

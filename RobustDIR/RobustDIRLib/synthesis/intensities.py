@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from RobustDIRLib.synthesis.labels import BACKGROUND
 from RobustDIRLib.synthesis.random import chance, integer, smooth_noise, uniform, upsample
+from RobustDIRLib.synthesis.thorax import ct_values
 
 _VALUES = 256  # a value for every uint8 label
 _SAMPLES = 32_768  # voxels that percentiles are taken from
@@ -37,6 +38,7 @@ class IntensityConfig:
             merge and large parts show no edge (0 in the paper).
         dark_probability: How often means may fall to 0, so that tissue merges with an empty surrounding (0 in the
             paper).
+        chest_probability: How often a chest is painted as a CT shows it, both images alike.
     """
 
     contrast: str = "dynamic"
@@ -48,6 +50,7 @@ class IntensityConfig:
     texture_probability: float = 0.0
     palette_probability: float = 0.0
     dark_probability: float = 0.0
+    chest_probability: float = 0.0
 
     def __post_init__(self) -> None:
         if self.contrast not in ("static", "dynamic", "mixed"):
@@ -92,8 +95,18 @@ def _share_of_new_contrast(config: IntensityConfig, g: Generator) -> float:
     return uniform(0, 0.5, g) if draw < config.static_probability + config.blend_probability else 1.0
 
 
-def sample_contrasts(config: IntensityConfig, labels: int, g: Generator) -> tuple[Contrast, Contrast]:
+def _chest(g: Generator) -> Contrast:
+    mean, sigma = ct_values(_VALUES, g)
+    return Contrast(mean, sigma, torch.full((_VALUES,), uniform(0.0, 0.02, g)))
+
+
+def sample_contrasts(
+    config: IntensityConfig, labels: int, g: Generator, *, chest: bool = False
+) -> tuple[Contrast, Contrast]:
     """Draw the grey values of a fixed and a moving image; `labels` is the number of labels J."""
+    if chest and chance(config.chest_probability, g):
+        fixed = _chest(g)
+        return fixed, _blend(fixed, _chest(g), uniform(0, 0.1, g))
     fixed = _draw(config, g)
     moving = _blend(fixed, _draw(config, g), _share_of_new_contrast(config, g))
     if chance(config.flat_background_probability, g):

@@ -5,17 +5,17 @@ A label map is a `uint8` tensor `(D, H, W)`. Labels count from 0. `BACKGROUND` m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Generator, Tensor
 
 from RobustDIRLib import warping
-from RobustDIRLib.synthesis.random import chance, integer, smooth_noise, uniform
+from RobustDIRLib.synthesis.random import integer, smooth_noise, uniform
 
 LABELS = 26
 BACKGROUND = 255
+SLIDING = 192  # this label and those up to `BACKGROUND` slide along what has smaller ones
 SHAPE_NODES = {"small": 12, "medium": 6, "large": 3}
 
 
@@ -121,26 +121,7 @@ def cut_body(labels: Tensor, g: Generator) -> Tensor:
     return torch.where(outside, torch.tensor(BACKGROUND, dtype=torch.uint8), labels)
 
 
-@dataclass(frozen=True)
-class LabelMapConfig:
-    """A bank's label maps.
-
-    Attributes:
-        kinds: Kinds to take in turn: small, medium, large (random geometry), rectangles, spheres, varied, organs.
-        side: Voxels a side.
-        labels: Number of labels J.
-        thin_probability: How often tubes and sheets are drawn on top (0 in the paper).
-        body_probability: How often all outside one body is emptied (0 in the paper).
-    """
-
-    kinds: tuple[str, ...] = ("medium",)
-    side: int = 192
-    labels: int = LABELS
-    thin_probability: float = 0.0
-    body_probability: float = 0.0
-
-
-def _varied(shape: Sequence[int], g: Generator, *, labels: int = LABELS) -> Tensor:
+def varied(shape: Sequence[int], g: Generator, *, labels: int = LABELS) -> Tensor:
     """Random geometry with shapes of some 8 to 32 voxels, whatever the side."""
     cell = uniform(8, 32, g)
     return random_geometry(shape, g, nodes=max(3, round(min(shape) / cell)), labels=labels)
@@ -161,7 +142,7 @@ def organs(shape: Sequence[int], g: Generator, *, labels: int = LABELS) -> Tenso
             continue
         filled = result
         if filling == 1:
-            parts = _varied(shape, g, labels=labels - count)
+            parts = varied(shape, g, labels=labels - count)
             filled = parts + count
         else:
             for _ in range(integer(2, 4, g)):
@@ -170,36 +151,3 @@ def organs(shape: Sequence[int], g: Generator, *, labels: int = LABELS) -> Tenso
                 filled = draw_tubes(filled, g, nodes=nodes, radius=uniform(0.6, 2.2, g), label=label)
         result = torch.where(regions == region, filled, result)
     return result
-
-
-def _of_size(nodes: int) -> Callable[..., Tensor]:
-    return lambda shape, g, *, labels=LABELS: random_geometry(shape, g, nodes=nodes, labels=labels)
-
-
-KINDS: dict[str, Callable[..., Tensor]] = {
-    **{name: _of_size(nodes) for name, nodes in SHAPE_NODES.items()},
-    "rectangles": rectangles,
-    "spheres": spheres,
-    "varied": _varied,
-    "organs": organs,
-}
-
-
-def _draw_thin(labels: Tensor, config: LabelMapConfig, g: Generator) -> Tensor:
-    side = min(labels.shape)
-    for _ in range(integer(1, 3, g)):
-        nodes = max(3, round(side / uniform(6, 24, g)))
-        label = integer(0, config.labels - 1, g)
-        if chance(0.7, g):
-            labels = draw_tubes(labels, g, nodes=nodes, radius=uniform(0.8, 3.0, g), label=label)
-        else:
-            labels = draw_sheets(labels, g, nodes=nodes, thickness=uniform(1.0, 4.0, g), label=label)
-    return labels
-
-
-def sample_label_map(config: LabelMapConfig, index: int, g: Generator) -> Tensor:
-    """The label map of a given index in a bank; kinds take turns."""
-    labels = KINDS[config.kinds[index % len(config.kinds)]]((config.side,) * 3, g, labels=config.labels)
-    if chance(config.thin_probability, g):
-        labels = _draw_thin(labels, config, g)
-    return cut_body(labels, g) if chance(config.body_probability, g) else labels

@@ -21,6 +21,15 @@ from RobustDIRLib.synthesis.intensities import (
 )
 from RobustDIRLib.synthesis.labels import LABELS
 from RobustDIRLib.synthesis.random import chance, integer
+from RobustDIRLib.synthesis.sliding import (
+    Place,
+    SlidingConfig,
+    SlidingPair,
+    layers_of,
+    sample_breath,
+    soft_cavity,
+)
+from RobustDIRLib.synthesis.thorax import aerate, is_chest
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class PairConfig:
     Attributes:
         side: Voxels a side of the images; a random crop of the label map where that is larger.
         deformation: Random velocities.
+        sliding: How the contents of a cavity slide along its wall, where a label map has any.
         intensity: Grey values.
         corruption: Corruptions of each image.
         mirror: Whether label maps are mirrored and their axes exchanged at random.
@@ -38,6 +48,7 @@ class PairConfig:
 
     side: int = 192
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
+    sliding: SlidingConfig = field(default_factory=SlidingConfig)
     intensity: IntensityConfig = field(default_factory=IntensityConfig)
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
     mirror: bool = False
@@ -64,22 +75,49 @@ class Pair(NamedTuple):
     truth: Deformation
 
 
-def _crop(labels: Tensor, side: int, g: Generator) -> Tensor:
-    start = [integer(0, max(0, n - side), g) for n in labels.shape]
-    return labels[tuple(slice(s, s + side) for s in start)]
+def _place(labels: Tensor, config: PairConfig, g: Generator) -> tuple[Tensor, Place]:
+    """A random crop of a label map, turned if wanted."""
+    start = tuple(integer(0, max(0, n - config.side), g) for n in labels.shape)
+    flips: tuple[int, ...] = ()
+    order: tuple[int, ...] = (0, 1, 2)
+    if config.mirror:
+        flips = tuple(axis for axis in range(3) if chance(0.5, g))
+        order = tuple(torch.randperm(3, generator=g).tolist())
+    place = Place(start, tuple(labels.shape), flips, order)
+    return place.turn(labels[tuple(slice(s, s + config.side) for s in start)]), place
 
 
-def _mirror(labels: Tensor, g: Generator) -> Tensor:
-    axes = [axis for axis in range(3) if chance(0.5, g)]
-    order = torch.randperm(3, generator=g).tolist()
-    return labels.flip(axes).permute(order).contiguous()
+class _Warps(NamedTuple):
+    """Points of the scene that both images show, `(1, 3, D, H, W)`, the truth, and what is left of each's density."""
+
+    points: tuple[Tensor, Tensor]
+    truth: Deformation
+    densities: tuple[Tensor | None, Tensor | None] = (None, None)
+
+
+def _smooth_warps(shape: tuple[int, ...], config: PairConfig, g: Generator) -> _Warps:
+    fixed, moving = sample_velocities(shape, config.deformation, g, reduction=config.reduction)
+    *deformations, truth = apply_velocities(fixed, moving, config.deformation.squarings)
+    grid = warping.identity_grid(shape)
+    first, second = (grid + warping.resize_displacement(d, shape) for d in deformations)
+    return _Warps((first, second), truth)
+
+
+def _sliding_warps(scene: Tensor, place: Place, config: PairConfig, g: Generator) -> _Warps:
+    bodies = sample_velocities(scene.shape, config.deformation, g, reduction=config.reduction)
+    breath = sample_breath(scene, place, config.reduction, config.sliding, g)
+    layers = [layers_of(*way, config.deformation.squarings) for way in zip(bodies, breath, strict=True)]
+    pair = SlidingPair(layers[0], layers[1], soft_cavity(scene, config.reduction), config.reduction)
+    grid = warping.identity_grid(scene.shape)
+    first, second = (pair.scene_points(layer, grid) for layer in layers)
+    return _Warps((first, second), pair.truth(), (pair.density(layers[0], grid), pair.density(layers[1], grid)))
 
 
 def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Pair:
     """Deform one label map twice and turn both results into images.
 
     Args:
-        labels: Label map, shape `(D, H, W)`, `uint8`, sides at least `config.side`.
+        labels: Label map, shape `(D, H, W)`, `uint8`, sides at least `config.side`. Labels from `SLIDING` on slide.
         config: What to make.
         g: Source of all draws: the same state gives the same pair.
     Raises:
@@ -87,19 +125,17 @@ def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Pair:
     """
     if min(labels.shape) < config.side or config.side % config.reduction:
         raise ValueError(f"cannot cut {config.side} voxels at 1/{config.reduction} from a map of {tuple(labels.shape)}")
-    scene = _crop(labels, config.side, g)
-    scene = _mirror(scene, g) if config.mirror else scene
-    shape = tuple(scene.shape)
-    fixed, moving = sample_velocities(shape, config.deformation, g, reduction=config.reduction)
-    *deformations, truth = apply_velocities(fixed, moving, config.deformation.squarings)
-    contrasts = sample_contrasts(config.intensity, LABELS, g)
-    texture = sample_texture(shape, g) if any(c.texture.any() for c in contrasts) else None
+    scene, place = _place(labels, config, g)
+    chest = is_chest(scene)
+    warps = _sliding_warps(scene, place, config, g) if chest else _smooth_warps(tuple(scene.shape), config, g)
+    contrasts = sample_contrasts(config.intensity, LABELS, g, chest=chest)
+    texture = sample_texture(scene.shape, g) if any(c.texture.any() for c in contrasts) else None
     images, maps = [], []
-    for deformation, contrast in zip(deformations, contrasts, strict=True):
-        points = warping.identity_grid(shape) + warping.resize_displacement(deformation, shape)
+    for points, density, contrast in zip(warps.points, warps.densities, contrasts, strict=True):
         deformed = warping.sample(scene[None, None].float(), points, mode="nearest").to(torch.uint8)
         moved = None if texture is None else warping.sample(texture, points)
         image = apply_contrast(deformed[0, 0], contrast, g, moved)
+        image = image if density is None else aerate(image, deformed, density)
         images.append(corrupt(image, config.corruption, g))
         maps.append(deformed)
-    return Pair(images[0], images[1], maps[0], maps[1], truth)
+    return Pair(images[0], images[1], maps[0], maps[1], warps.truth)

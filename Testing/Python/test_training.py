@@ -295,8 +295,9 @@ def test_wide_steps_teach_the_coarsest_levels_alone(a_run: TrainingConfig) -> No
     before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
     trainer.learn(data[1, 24])
     changed = {name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])}
-    assert any(name.startswith("decoder.1.") for name in changed)
-    assert not any(name.startswith("decoder.0.") for name in changed)
+    for part in ("decoder", "encoder"):
+        assert any(name.startswith(f"{part}.1.") for name in changed)
+        assert not any(name.startswith(f"{part}.0.") for name in changed)
 
 
 def test_errors_of_wide_steps_are_told_apart(a_run: TrainingConfig, tmp_path: Path) -> None:

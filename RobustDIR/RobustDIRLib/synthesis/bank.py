@@ -158,6 +158,7 @@ class LabelBank:
             if min(labels.shape) < side:
                 sides = " x ".join(map(str, labels.shape))
                 raise InputError(f"{file} has {sides} voxels, too few for pairs of {side} a side; make larger maps.")
+
     def __len__(self) -> int:
         return len(self.maps)
 

@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--motions",
-        type=Path,
+        type=as_path,
         nargs="+",
         metavar="FILE",
         help="write displacements of breathing for chests, as FOLDER/motions.npz, from tables of matched points of two "

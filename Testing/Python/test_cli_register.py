@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -46,6 +47,25 @@ def pair(tmp_path_factory) -> Path:
     write_landmarks(folder / "outside.csv", Landmarks(np.full((4, 3), 700.0)))
     (folder / "broken.nii.gz").write_bytes(b"no image")
     return folder
+
+
+def test_what_readers_remark_is_kept_and_said_once(pair, tmp_path, capfd):
+    """A moving image that its header places twice."""
+    image = nib.load(pair / "fixed.nii.gz")
+    image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+    elsewhere = image.affine.copy()
+    elsewhere[0, 3] += 20
+    image.set_qform(image.affine, 1)
+    image.set_sform(elsewhere, 1)
+    nib.save(image, tmp_path / "twice.nii.gz")
+    assert (
+        main(["register", str(pair / "fixed.nii.gz"), str(tmp_path / "twice.nii.gz"), "-o", str(tmp_path / "run")]) == 0
+    )
+    warnings = json.loads((tmp_path / "run" / "run.json").read_text())["warnings"]
+    assert len([one for one in warnings if "places the volume twice" in one]) == 1
+    said = "".join(capfd.readouterr())
+    assert said.count("places the volume twice") == 1
+    assert "warning: " in said
 
 
 @pytest.fixture(autouse=True)

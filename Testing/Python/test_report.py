@@ -16,6 +16,7 @@ from report_cases import HOSTILE, NAMES, STRUCTURES, make_run, parsed, words
 from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
+from RobustDIRLib.io.images import Image, read_image, write_image
 from RobustDIRLib.report import layout
 from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import markdown, number, significant
@@ -347,6 +348,121 @@ def csv_of(folder, tmp_path):
     return (tmp_path / "out.csv").read_text(encoding="utf-8")
 
 
+def said_of(folder, tmp_path, *options):
+    """Exit code of the command, and the report it writes elsewhere."""
+    code = main(["report", str(folder), "-o", str(tmp_path / "r.json"), *options])
+    return code, json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+
+
+class TestFilesOfTheRun:
+    """Every file that a run wrote is known by its checksum."""
+
+    NAMES = ("transform.h5", "inverse.h5", "displacement.nii.gz", "warped.nii.gz", "jacobian.nii.gz")
+
+    def test_are_its_own(self, made, tmp_path):
+        code, content = said_of(made / "run", tmp_path)
+        assert code == 0
+        assert set(content["output_states"]) == {*self.NAMES, "warped_labels.nii.gz"}
+        assert set(content["output_states"].values()) == {"unchanged"}
+
+    @pytest.mark.parametrize("name", [*NAMES, "warped_labels.nii.gz"])
+    def test_another_in_its_place_is_said_left_out_and_ends_with_1(self, a_run, tmp_path, name):
+        (a_run / name).write_bytes(b"of another run")
+        code, content = said_of(a_run, tmp_path)
+        assert code == 1
+        (warning,) = [one for one in content["warnings"] if one.startswith(name)]
+        assert "not the file that this run wrote" in warning
+        assert content["output_states"][name] == "changed since"
+        assert ("changed since" in words(html_of(a_run, tmp_path))) is True
+
+    def test_a_readable_file_of_another_run_is_in_no_picture(self, a_run, made, tmp_path):
+        other = read_image(a_run / "warped.nii.gz")
+        write_image(a_run / "warped.nii.gz", Image(other.array[::-1].copy(), other.grid))
+        report, material = gather(a_run, DEFAULTS)
+        assert material.scene is None
+        assert report.run.strangers == ("warped.nii.gz",)
+
+    def test_label_maps_that_the_run_did_not_write_are_foreign_and_other_files_are_not_its_business(
+        self, a_run, tmp_path
+    ):
+        shutil.copy(a_run / "warped_labels.nii.gz", a_run / "warped_labels_2.nii.gz")
+        shutil.copy(a_run / "warped.nii.gz", a_run / "mine.nii.gz")
+        code, content = said_of(a_run, tmp_path)
+        assert code == 1
+        assert [one for one in content["warnings"] if "warped_labels_2" in one]
+        assert not [one for one in content["warnings"] if "mine" in one]
+        assert content["output_states"]["mine.nii.gz"] == "not of this run"
+
+    def test_one_that_is_gone_is_said(self, a_run, tmp_path):
+        (a_run / "jacobian.nii.gz").unlink()
+        code, content = said_of(a_run, tmp_path)
+        assert code == 0
+        assert [one for one in content["warnings"] if "jacobian.nii.gz" in one and "not in its folder" in one]
+
+    def test_a_run_that_kept_no_checksums_says_so(self, a_run, tmp_path):
+        record = record_of(a_run)
+        del record["outputs"]
+        (a_run / "run.json").write_text(json.dumps(record))
+        code, content = said_of(a_run, tmp_path)
+        assert code == 0
+        assert [one for one in content["warnings"] if "holds no checksums" in one]
+
+
+class TestKeptLimits:
+    """Limits are given once."""
+
+    def limit(self, content, name):
+        return next(one for one in content["judgements"] if one["name"] == name)
+
+    def test_stay_for_later_reports_and_add_up(self, a_run, tmp_path):
+        said_of(a_run, tmp_path, "--tolerance", "sdlogj=0.0001")
+        said_of(a_run, tmp_path, "--tolerance", "dice=0.99")
+        _, content = said_of(a_run, tmp_path)
+        assert self.limit(content, "sdlogj")["verdict"] == self.limit(content, "dice")["verdict"] == "outside tolerance"
+        _, content = said_of(a_run, tmp_path, "--tolerance", "dice=default", "--tolerance", "sdlogj=default")
+        assert content["tolerances"] == DEFAULTS.to_json()
+
+    def test_a_file_replaces_them_all(self, a_run, tmp_path):
+        said_of(a_run, tmp_path, "--tolerance", "sdlogj=0.0001")
+        (tmp_path / "limits.json").write_text('{"dice": 0.5}')
+        said_of(a_run, tmp_path, "--tolerances", str(tmp_path / "limits.json"))
+        _, content = said_of(a_run, tmp_path)
+        assert content["tolerances"] == DEFAULTS.to_json() | {"dice": 0.5}
+
+    def test_of_an_earlier_run_in_the_folder_do_not_count_and_it_is_said(self, a_run, tmp_path):
+        said_of(a_run, tmp_path, "--tolerance", "sdlogj=0.0001")
+        (a_run / "run.json").write_text((a_run / "run.json").read_text() + "\n")
+        _, content = said_of(a_run, tmp_path)
+        assert content["tolerances"] == DEFAULTS.to_json()
+        assert [one for one in content["warnings"] if "limits of an earlier run" in one]
+
+    def test_hold_in_the_report_that_bears_the_signature(self, a_run, tmp_path):
+        _, before = said_of(a_run, tmp_path, "--tolerance", "sdlogj=0.0001")
+        _, signed = said_of(a_run, tmp_path, "--reviewer", "A", "--decision", "accept")
+        assert signed["judgements"] == before["judgements"]
+        assert signed["reviews"][0]["limits"] == before["tolerances"]
+        assert words(html_of(a_run, tmp_path, None).find(".//table[@id='reviews']")).endswith("as above")
+
+    def test_that_change_after_the_signature_are_said_with_those_it_was_given_for(self, a_run, tmp_path):
+        said_of(a_run, tmp_path, "--tolerance", "sdlogj=0.0001", "--reviewer", "A", "--decision", "accept")
+        _, content = said_of(a_run, tmp_path, "--tolerance", "sdlogj=9", "--tolerance", "dice=off")
+        (warning,) = [one for one in content["warnings"] if "Limits have changed since the review by A" in one]
+        assert "dice 0.8, sdlogj 0.0001 then" in warning
+        page = html_of(a_run, tmp_path, None)
+        assert "as above, but dice 0.8, sdlogj 0.0001" in words(page.find(".//table[@id='reviews']"))
+        assert "limits then dice 0.8, sdlogj 0.0001" in csv_of(a_run, tmp_path)
+
+    def test_go_with_the_page_that_the_browser_signs(self, a_run, tmp_path):
+        said_of(a_run, tmp_path, "--tolerance", "sdlogj=0.0001")
+        data = json.loads(html_of(a_run, tmp_path, None).find(".//script[@id='review-data']").text)
+        assert data["limits"] == DEFAULTS.to_json() | {"sdlogj": 0.0001}
+
+    def test_that_are_damaged_are_refused_by_their_file(self, a_run, capsys):
+        (a_run / "tolerances.json").write_text("{}")
+        assert main(["report", str(a_run)]) == 2
+        assert "tolerances.json is no file of limits" in capsys.readouterr().err
+
+
 class TestTables:
     def test_json_holds_the_run_and_what_was_judged(self, made, tmp_path):
         write_pair_report(made / "run", tmp_path / "r.json", Tolerances({"tre_mean_mm": 0.001}))
@@ -387,7 +503,8 @@ class TestCommand:
         said = capsys.readouterr().out
         assert "✗ outside tolerance" in said
         assert "– not judged" in said
-        assert {p.name for p in a_run.iterdir()} - before == {"report.html", "report.json", "report.csv"}
+        written = {"report.html", "report.json", "report.csv", "tolerances.json"}
+        assert {p.name for p in a_run.iterdir()} - before == written
 
     def test_tolerances_come_from_a_file_and_are_beaten_by_options(self, a_run, tmp_path):
         (tmp_path / "limits.json").write_text('{"dice": 0.5, "tre_mean_mm": null}')
@@ -401,9 +518,12 @@ class TestCommand:
         [
             (["--tolerance", "dice=2"], "--tolerance: the limit 2.0 of dice cannot be"),
             (["--tolerances", "gone.json"], "gone.json does not exist"),
-            (["-o", "r.pdf"], "r.pdf cannot be written: a report goes into .html, .json, .csv"),
+            (
+                ["-o", "r.pdf", "--tolerance", "dice=0.9"],
+                "r.pdf cannot be written: a report goes into .html, .json, .csv",
+            ),
             (["-o", "nowhere/r.json"], "the folder nowhere does not exist"),
-            (["--reviewer", "A"], "--reviewer and --decision go together"),
+            (["--reviewer", "A", "--tolerance", "dice=0.9"], "--reviewer and --decision go together"),
             (["--comment", "fine"], "--comment and --date belong to a review"),
             (["--reviewer", " ", "--decision", "accept"], "a review needs the reviewer's name"),
             (["--reviewer", "A", "--decision", "accept", "--date", "1.2.2026"], "must be of the form YYYY-MM-DD"),

@@ -83,6 +83,8 @@ class TestFile:
             ({"date": "2026-13-01"}, "YYYY-MM-DD"),
             ({"date": "20260101"}, "YYYY-MM-DD"),
             ({"comment": 3}, "must be of type str"),
+            ({"limits": {"dice": 2}}, "the limit 2 of dice cannot be"),
+            ({"limits": [1]}, "must be a JSON object"),
         ],
     )
     def test_a_review_that_cannot_be_is_refused_by_its_number(self, tmp_path, change, message):
@@ -113,6 +115,7 @@ class TestCommand:
         data = parsed(page_of(a_run)).find(".//script[@id='review-data']").text
         content = json.loads(data)
         assert content.pop("run_sha256") == sha256(a_run / "run.json")
+        assert content.pop("limits") == DEFAULTS.to_json()
         assert content == as_json(read_reviews(a_run / "review.json"))
 
     def test_a_file_that_the_browser_saved_is_taken_in(self, a_run, tmp_path):

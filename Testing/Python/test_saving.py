@@ -6,6 +6,7 @@ import pytest
 
 from registration_cases import Standin, grid_about, picture
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
 from RobustDIRLib.io.images import Image, read_image
 from RobustDIRLib.io.labels import read_labels
@@ -42,6 +43,11 @@ class TestFiles:
         )
         for k, name in enumerate(("warped_labels.nii.gz", "warped_labels_2.nii.gz")):
             np.testing.assert_array_equal(read_labels(folder / name).array, result.warped_labels[k].array)
+
+    def test_record_knows_every_file_by_its_checksum(self, result, tmp_path):
+        folder = save(result, tmp_path / "run")
+        sums = json.loads((folder / "run.json").read_text())["outputs"]
+        assert sums == {name: sha256(folder / name) for name in names(folder) - {"run.json"}}
 
     def test_read_transforms_move_points_as_the_results_do(self, result, tmp_path):
         folder = save(result, tmp_path / "run")

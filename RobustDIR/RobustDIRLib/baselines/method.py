@@ -46,10 +46,12 @@ class Outcome:
     Attributes:
         transform: Fixed point to moving point, mm, LPS, everything in one: the moving image is resampled once.
         inverse: Moving point to fixed point, mm, LPS; None where the method gives none.
+        notes: Warnings of the registration, a sentence each.
     """
 
     transform: sitk.Transform
     inverse: sitk.Transform | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Method(Protocol):

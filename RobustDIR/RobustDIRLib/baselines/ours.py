@@ -26,7 +26,7 @@ class OwnModel:
         self._loaded()
 
     def register(self, pair: Pair, threads: int) -> Outcome:
-        """Transform and inverse of `register` with its default alignment."""
+        """Transform, inverse and warnings of `register` with its default alignment."""
         result = register(
             pair.fixed,
             pair.moving,
@@ -34,7 +34,7 @@ class OwnModel:
             options=RegistrationOptions(preset=pair.preset, device=self.device, threads=threads),
             extras=PairExtras(fixed_mask=pair.fixed_mask, moving_mask=pair.moving_mask),
         )
-        return Outcome(result.transform, result.inverse)
+        return Outcome(result.transform, result.inverse, result.warnings)
 
     def _loaded(self) -> LoadedModel:
         if self._model is None:

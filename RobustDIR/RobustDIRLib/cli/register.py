@@ -99,6 +99,7 @@ def _run(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
 
 def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     from RobustDIRLib.io.images import read_image
+    from RobustDIRLib.io.remarks import heard
     from RobustDIRLib.registration.register import register
     from RobustDIRLib.registration.saving import save
 
@@ -106,13 +107,15 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     options = _options(args)
     model = _model(args.model, options.device)
     progress("read")
-    fixed, moving = read_image(args.fixed), read_image(args.moving)
-    extras = _extras(args, fixed.grid, moving)
+    with heard() as remarks:
+        fixed, moving = read_image(args.fixed), read_image(args.moving)
+        extras = _extras(args, fixed.grid, moving)
     provenance = _provenance(args)
     reading = time.perf_counter() - begun
     progress("read", reading)
     result = register(fixed, moving, model, options=options, extras=extras, progress=progress)
-    result = replace(result, timings={"read": reading, **result.timings})
+    told = dict.fromkeys((*remarks, *result.warnings))
+    result = replace(result, timings={"read": reading, **result.timings}, warnings=tuple(told))
     progress("write")
     writing = time.perf_counter()
     folder = save(result, args.output, overwrite=args.overwrite, provenance=provenance)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from RobustDIRLib.evaluation.tolerances import Tolerances
+    from RobustDIRLib.report.review import Review
 
 _OF_PAIRS = ("tolerances", "tolerance", "reviewer", "decision", "comment", "date", "review", "shown")
 _EPILOG = """\
 Without -o, report.html goes into FOLDER, of a registration also report.json and report.csv. Tolerances are tre_mean_mm,
 tre_median_mm, tre_p95_mm, tre_max_mm, tre_near_percent (landmarks under 2 mm), mda_mm, hd95_mm, dice, folding_percent,
-sdlogj and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of the fixed image) or `off`. A review
-goes into review.json in FOLDER and into the report.
+sdlogj and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of the fixed image), `off` or `default`.
+They are kept in FOLDER as tolerances.json and hold for later reports and reviews until they are given anew. A review
+goes into review.json in FOLDER, with the limits it was made under, and into the report. Exit code 1: the report was
+made, and a file in FOLDER is not the one that the run wrote.
 """
 
 
@@ -58,14 +61,21 @@ def _report_cohort(args: argparse.Namespace) -> int:
 
 
 def _report_pair(args: argparse.Namespace) -> int:
+    from RobustDIRLib.io.checksums import sha256
     from RobustDIRLib.io.files import existing_file
+    from RobustDIRLib.report.review import add_reviews
+    from RobustDIRLib.report.run import record_file
     from RobustDIRLib.report.shown import read_shown
-    from RobustDIRLib.report.write import write_pair_report
+    from RobustDIRLib.report.write import planned_files, write_pair_report
 
-    tolerances = _tolerances(args)
-    _add_review(args)
+    planned_files(args.folder, args.output)
+    checksum = sha256(record_file(args.folder))
     shown = read_shown(existing_file(args.shown)) if args.shown else None
-    written = write_pair_report(args.folder, args.output, tolerances, shown)
+    tolerances, remarks = _tolerances(args)
+    reviews = _reviews(args, tolerances, checksum)
+    remarks += _keep_limits(args, tolerances)
+    add_reviews(Path(args.folder), reviews, checksum)
+    written = write_pair_report(args.folder, args.output, tolerances, shown, remarks)
     for sentence in written.report.warnings:
         print(f"warning: {sentence}")
     for one in written.report.judgements:
@@ -75,37 +85,50 @@ def _report_pair(args: argparse.Namespace) -> int:
     if written.lacking:
         print(f"note: {written.lacking}")
     print(f"report: {', '.join(map(str, written.files))}")
-    return 0
+    return int(bool(written.report.run.strangers))
 
 
-def _tolerances(args: argparse.Namespace) -> Tolerances:
+def _tolerances(args: argparse.Namespace) -> tuple[Tolerances, tuple[str, ...]]:
+    """The limits: those kept with the run, or of a file, with those that are given; and what is to be said of them."""
     from RobustDIRLib.configuration import read_json
-    from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
+    from RobustDIRLib.evaluation.tolerances import Tolerances
+    from RobustDIRLib.report.limits import kept_limits
 
-    given = Tolerances.from_json(read_json(Path(args.tolerances)), args.tolerances) if args.tolerances else DEFAULTS
-    return given.edited(args.tolerance)
+    if args.tolerances:
+        return Tolerances.from_json(read_json(Path(args.tolerances)), args.tolerances).edited(args.tolerance), ()
+    kept, remarks = kept_limits(args.folder)
+    return kept.edited(args.tolerance), remarks
 
 
-def _add_review(args: argparse.Namespace) -> None:
-    """Write the review into the run's folder."""
+def _keep_limits(args: argparse.Namespace, tolerances: Tolerances) -> tuple[str, ...]:
+    """Keep limits that were given for the reports that follow; gives what is to be said of it."""
     from RobustDIRLib.errors import InputError
-    from RobustDIRLib.io.checksums import sha256
+    from RobustDIRLib.report.limits import keep_limits
+
+    if args.tolerances or args.tolerance:
+        try:
+            keep_limits(args.folder, tolerances)
+        except InputError as error:  # the report can still be made, elsewhere
+            return (f"The limits were not kept for later reports: {error}",)
+    return ()
+
+
+def _reviews(args: argparse.Namespace, tolerances: Tolerances, checksum: str) -> list[Review]:
+    """The reviews that are to be added, with the limits that the one given here was made under."""
+    from RobustDIRLib.errors import InputError
     from RobustDIRLib.io.files import existing_file
-    from RobustDIRLib.report.review import Review, add_reviews, read_reviews
-    from RobustDIRLib.report.run import record_file
+    from RobustDIRLib.report.review import Review, read_reviews
 
     if bool(args.reviewer) != bool(args.decision):
         raise InputError("--reviewer and --decision go together: who decided, and what; give both.")
     if not args.reviewer and (args.comment or args.date):
         raise InputError("--comment and --date belong to a review; give --reviewer and --decision as well.")
-    if not (args.reviewer or args.review):
-        return
-    checksum = sha256(record_file(args.folder))
     reviews = list(read_reviews(existing_file(args.review))) if args.review else []
     if args.reviewer:
         day = args.date or date.today().isoformat()
         try:
-            reviews.append(Review(args.reviewer.strip(), day, args.decision, args.comment.strip(), checksum))
+            limits = tolerances.to_json()
+            reviews.append(Review(args.reviewer.strip(), day, args.decision, args.comment.strip(), checksum, limits))
         except ValueError as error:
             raise InputError(f"--reviewer, --date: {error}.") from error
-    add_reviews(Path(args.folder), reviews, checksum)
+    return reviews

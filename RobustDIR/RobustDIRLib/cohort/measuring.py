@@ -31,7 +31,7 @@ from RobustDIRLib.io.displacements import (
 )
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.registration.preprocessing import PERCENTILES, find_preset, intensity_window, prepare_mask
+from RobustDIRLib.registration.preprocessing import PERCENTILES, check_hounsfield, find_preset, intensity_window, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 
 VERSION = 2  # of the measures; results of another version are not mixed
@@ -101,6 +101,8 @@ class Gauge:
         """
         self.data, self.window = data, settings(preset)["ssim_window"]
         notes: list[str] = []
+        for name, image in (("fixed", data.fixed), ("moving", data.moving)):
+            check_hounsfield(image, name, find_preset(preset), notes.append)
         self.mask = prepare_mask(data.fixed_mask, data.fixed, "fixed", notes.append)
         moving_mask = prepare_mask(data.moving_mask, data.moving, "moving", notes.append)
         self.ranges = [_range(data.fixed, preset, self.mask), _range(data.moving, preset, moving_mask)]

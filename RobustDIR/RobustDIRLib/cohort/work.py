@@ -18,6 +18,7 @@ from RobustDIRLib.cohort.plan import MASKS, checksums, made_with, settings_of
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result, write_result
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.remarks import heard
 from RobustDIRLib.registration.record import versions
 
 _GIB = 2**30
@@ -99,6 +100,7 @@ class _Desk:
 
     def __init__(self, case: Case, settings: WorkSettings) -> None:
         self.case, self.settings = case, settings
+        self.remarks: list[str] = []  # of reading
         self._perturbed: tuple[Condition, CaseData] | None = None
 
     @cached_property
@@ -112,7 +114,8 @@ class _Desk:
         case = self.case
         if self.settings.masks == "ignore":
             case = replace(case, fixed_mask=None, moving_mask=None)
-        return case.load()
+        with heard() as self.remarks:
+            return case.load()
 
     @cached_property
     def gauge(self) -> measuring.Gauge:
@@ -165,7 +168,7 @@ class _Desk:
         reading = self.gauge.read(outcome, seen.fixed.grid)
         spent = {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gib": cost.peak_bytes / _GIB}
         values = {**reading.values, **{name: round(value, 4) for name, value in spent.items()}}
-        notes = [*reading.notes]
+        notes = [*self.remarks, *reading.notes, *outcome.notes]
         if condition == AS_THEY_ARE:
             notes += worst.keep_picture(self.settings.folder, key, self.settings.pictures, self.data, reading, values)
         return {
@@ -173,7 +176,7 @@ class _Desk:
             "undefined": reading.undefined,
             "landmarks": reading.landmarks,
             "labels": reading.labels,
-            "notes": tuple(notes),
+            "notes": tuple(dict.fromkeys(notes)),
         }
 
 

@@ -21,6 +21,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.run_figures import NEAR_MM, TRE_FIGURES, Figure
 
 VOXEL, OFF = "voxel", "off"  # limits in words: the largest voxel side of the fixed image; not judged
+DEFAULT = "default"  # on the command line
 
 
 class Verdict(str, Enum):
@@ -153,7 +154,7 @@ class Tolerances:
             raise InputError(f"{name}: {error}") from error
 
     def edited(self, settings: Iterable[str]) -> Tolerances:
-        """With settings as the command line takes them: `tre_max_mm=4`, `tre_mean_mm=voxel`, `dice=off`.
+        """With settings as the command line takes them: `tre_max_mm=4`, `tre_mean_mm=voxel`, `dice=off`, `dice=default`.
 
         Raises:
             InputError: For one that is not of this form, or cannot be.
@@ -163,7 +164,8 @@ class Tolerances:
             name, equals, text = (part.strip() for part in setting.partition("="))
             if not equals:
                 raise InputError(f"--tolerance {setting}: write NAME=LIMIT with NAME of {', '.join(_BY_NAME)}.")
-            changed[name] = _number_or_word(text)
+            known = _BY_NAME.get(name)
+            changed[name] = known.default if known and text == DEFAULT else _number_or_word(text)
         return Tolerances.from_json(changed, "--tolerance")
 
     def to_json(self) -> dict[str, float | str]:

@@ -73,7 +73,13 @@ def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None)
     structures = structures_of(reader, material.jacobian) if shown is None else shown.table()
     card, card_lost = model_card(run.record.get("model"))
     reviews, foreign = _reviews(run)
-    warnings = (*map(str, run.record.get("warnings") or ()), *reader.warnings, *card_lost, *foreign)
+    moved = tuple(
+        f"Limits have changed since the review by {one.reviewer} of {one.date} ({other} then): the verdicts shown are "
+        f"not those that were reviewed."
+        for one in reviews
+        if (other := one.other_limits(tolerances))
+    )
+    warnings = (*map(str, run.record.get("warnings") or ()), *reader.warnings, *card_lost, *foreign, *moved)
     report = PairReport(
         run=run,
         created=datetime.now().astimezone(),

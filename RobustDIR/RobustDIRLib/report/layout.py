@@ -15,7 +15,7 @@ from RobustDIRLib.report.gather import Material
 from RobustDIRLib.report.html import number, render
 from RobustDIRLib.report.landmark_figures import curve_picture, worst_picture
 from RobustDIRLib.report.pair import NOTICE, TIME_FORMAT, PairReport
-from RobustDIRLib.report.review import as_json
+from RobustDIRLib.report.review import Review, as_json
 from RobustDIRLib.report.structures import Structure
 
 MOST_LANDMARKS = 50  # in the table that is printed
@@ -50,7 +50,12 @@ def pair_html(report: PairReport, material: Material) -> str:
         "stages": (record.get("alignment") or {}).get("stages") or [],
         "versions": list((record.get("versions") or {}).items()),
         "command": record.get("command"),
-        "review_data": {**as_json(report.reviews), "run_sha256": report.run.sha256},
+        "reviewed_limits": [_reviewed_limits(report, one) for one in report.reviews],
+        "review_data": {
+            **as_json(report.reviews),
+            "run_sha256": report.run.sha256,
+            "limits": report.tolerances.to_json(),
+        },
     }
     return render("pair.html", content)
 
@@ -61,6 +66,14 @@ def _review_state(report: PairReport) -> str:
         return "not reviewed yet"
     last = report.reviews[-1]
     return f"{last.decided}, {last.date}"
+
+
+def _reviewed_limits(report: PairReport, review: Review) -> str:
+    """Which limits a reviewer had before the eyes."""
+    if review.limits is None:
+        return "not recorded"
+    other = review.other_limits(report.tolerances)
+    return f"as above, but {other}" if other else "as above"
 
 
 def _pictures(report: PairReport, material: Material) -> dict[str, list[Picture]]:

@@ -140,6 +140,7 @@ class PairReport:
                 for one in self.run.inputs
             ],
             "outputs": dict(self.run.outputs),
+            "output_states": dict(self.run.states),
             "model_card": self.card,
             "run": dict(self.run.record),
         }

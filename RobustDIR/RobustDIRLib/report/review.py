@@ -15,6 +15,7 @@ from typing import Any
 
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.files import PathLike, written_atomically
 
 FILE, FORMAT = "review.json", "robustdir-review-1"
@@ -31,8 +32,9 @@ class Review:
         decision: One of `DECISIONS`.
         comment: Any text.
         run_sha256: Checksum of the `run.json` that was reviewed.
+        limits: What the figures were held against, by name, all of them; None in reviews that did not keep it.
     Raises:
-        ValueError: If the name is empty, the date is none, or the decision is unknown.
+        ValueError: If the name is empty, the date is none, the decision is unknown, or a limit cannot be.
     """
 
     reviewer: str
@@ -40,6 +42,7 @@ class Review:
     decision: str
     comment: str
     run_sha256: str
+    limits: dict[str, float | str] | None = None
 
     def __post_init__(self) -> None:
         if not self.reviewer.strip():
@@ -48,11 +51,22 @@ class Review:
             raise ValueError(f"the decision must be {' or '.join(DECISIONS)}, not {self.decision!r}")
         if not _is_date(self.date):
             raise ValueError(f"the date must be of the form YYYY-MM-DD, not {self.date!r}")
+        if self.limits is not None:
+            object.__setattr__(self, "limits", Tolerances.from_json(self.limits, "the limits").to_json())
+
+    def other_limits(self, now: Tolerances) -> str:
+        """The limits that were others when it was written, for people: `sdlogj 0.5, dice off`; empty if none was."""
+        limits = self.limits or now.limits
+        return ", ".join(f"{name} {_said(limits[name])}" for name in limits if limits[name] != now.limits[name])
 
     @property
     def decided(self) -> str:
         """The decision, for people."""
         return DECISIONS[self.decision]
+
+
+def _said(limit: float | str) -> str:
+    return limit if isinstance(limit, str) else f"{limit:g}"
 
 
 def _is_date(text: str) -> bool:
@@ -93,7 +107,7 @@ def add_reviews(folder: Path, reviews: Iterable[Review], run_sha256: str) -> Non
         )
     path = folder / FILE
     present = read_reviews(path)
-    new = [one for one in dict.fromkeys(reviews) if one not in present]
+    new = [one for k, one in enumerate(reviews) if one not in (*present, *reviews[:k])]
     if new:
         text = json.dumps(as_json((*present, *new)), indent=2, ensure_ascii=False)
         with written_atomically(path) as temporary:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,9 @@ RECORD = "run.json"
 TRANSFORM, DISPLACEMENT = "transform.h5", "displacement.nii.gz"
 WARPED, JACOBIAN = "warped.nii.gz", "jacobian.nii.gz"
 UNCHANGED, CHANGED, MISSING = "unchanged", "changed since", "not found"
+FOREIGN, UNKNOWN = "not of this run", "not recorded"
 _OUTPUTS = ("*.h5", "*.nii.gz")
+_LABELS = "warped_labels*.nii.gz"  # those of an earlier run may lie beside this one's
 _MEASURES = ("folding_percent", "sdlogj", "inverse_residual_mm")
 _TITLES = {
     "fixed": "Fixed image",
@@ -67,7 +70,9 @@ class Run:
         sha256: Checksum of `run.json`: which run a review is of.
         written: When `run.json` was written, by the file system.
         inputs: Files it was made from; empty where the run did not record them.
-        outputs: Names and checksums of its other files.
+        outputs: Names and checksums of its other files as they are now.
+        states: By name, of these and of those that are gone: `UNCHANGED`, `CHANGED` or `MISSING` by the checksums that
+            the run recorded, `FOREIGN` where it recorded no such file, `UNKNOWN` where it recorded none at all.
         warnings: What the report cannot show, and why.
     """
 
@@ -77,7 +82,17 @@ class Run:
     written: datetime
     inputs: tuple[Input, ...]
     outputs: Mapping[str, str]
+    states: Mapping[str, str]
     warnings: tuple[str, ...]
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """Files that lie where the run's should, and are not those that it wrote."""
+        return tuple(
+            name
+            for name, state in self.states.items()
+            if state == CHANGED or (state == FOREIGN and fnmatch(name, _LABELS))
+        )
 
     @property
     def measures(self) -> Mapping[str, Any]:
@@ -104,7 +119,7 @@ def record_file(folder: PathLike) -> Path:
 
 
 def read_run(folder: PathLike) -> Run:
-    """Read a run's folder and compare every input with its checksum.
+    """Read a run's folder and compare every input, and every file that it wrote, with its checksum.
 
     Raises:
         InputError: If it is no folder of a run, or `run.json` is damaged.
@@ -116,7 +131,10 @@ def read_run(folder: PathLike) -> Run:
         raise InputError(f"{path} is not the record of a registration; register again with --overwrite.")
     inputs = tuple(_inputs(path, record.get("inputs") or {}))
     written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
-    return Run(folder, record, sha256(path), written, inputs, _outputs(folder), _warnings(inputs))
+    outputs = _outputs(folder)
+    states = _states(outputs, record.get("outputs"))
+    run = Run(folder, record, sha256(path), written, inputs, outputs, states, _warnings(inputs))
+    return replace(run, warnings=(*run.warnings, *_output_warnings(run)))
 
 
 def _inputs(path: Path, recorded: Mapping[str, Any]) -> Iterator[Input]:
@@ -137,6 +155,26 @@ def _state(path: Path, checksum: str) -> str:
 def _outputs(folder: Path) -> dict[str, str]:
     names = sorted(path.name for pattern in _OUTPUTS for path in folder.glob(pattern) if not path.name.startswith("."))
     return {name: sha256(folder / name) for name in names}
+
+
+def _states(outputs: Mapping[str, str], recorded: Any) -> dict[str, str]:
+    if not isinstance(recorded, Mapping):
+        return dict.fromkeys(outputs, UNKNOWN)
+    states = {
+        name: MISSING if name not in outputs else UNCHANGED if outputs[name] == checksum else CHANGED
+        for name, checksum in recorded.items()
+    }
+    return states | {name: FOREIGN for name in outputs if name not in recorded}
+
+
+def _output_warnings(run: Run) -> Iterator[str]:
+    if UNKNOWN in run.states.values():
+        yield f"{RECORD} holds no checksums of the run's files; whether they belong to it cannot be told."
+    for name in run.strangers:
+        yield f"{name} is not the file that this run wrote (its checksum differs); it is left out: register again."
+    for name, state in run.states.items():
+        if state == MISSING:
+            yield f"{name}, which this run wrote, is not in its folder any more; what needs it is left out."
 
 
 def _warnings(inputs: tuple[Input, ...]) -> tuple[str, ...]:
@@ -167,7 +205,9 @@ class Reader:
         return self._try(read, found.path) if found and found.state == UNCHANGED else None
 
     def output(self, read: Callable[[Path], T], name: str) -> T | None:
-        """A file of the run."""
+        """A file that the run wrote; None, without a further warning, if it is gone or another lies in its place."""
+        if name in self.run.strangers or self.run.states.get(name) == MISSING:
+            return None
         return self._try(read, self.run.folder / name)
 
     def _try(self, read: Callable[[Path], T], path: Path) -> T | None:

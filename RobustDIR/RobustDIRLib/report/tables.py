@@ -48,7 +48,8 @@ def rows(report: PairReport) -> Iterator[Row]:
         for name, value in one_map.values.items():
             yield ("maps", one_map.title, name, value, one_map.unit, "", "", "")
     for review in report.reviews:
-        note = f"{review.date}: {review.comment}" if review.comment else review.date
+        other = review.other_limits(report.tolerances)
+        note = ": ".join(part for part in (review.date, other and f"limits then {other}", review.comment) if part)
         yield ("reviews", review.reviewer, "decision", review.decided, "", "", "", note)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from RobustDIRLib.cohort.layout import PAIRS, SUMMARY
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
+from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.files import PathLike, check_extension, written_atomically
 from RobustDIRLib.report.cohort import read_cohort
 from RobustDIRLib.report.cohort_layout import cohort_html
 from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import check_extra
 from RobustDIRLib.report.layout import pair_html
+from RobustDIRLib.report.limits import kept_limits
 from RobustDIRLib.report.pair import PairReport
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.tables import as_csv, as_json
@@ -38,7 +39,11 @@ class Written:
 
 
 def write_pair_report(
-    folder: PathLike, output: PathLike | None = None, tolerances: Tolerances = DEFAULTS, shown: Shown | None = None
+    folder: PathLike,
+    output: PathLike | None = None,
+    tolerances: Tolerances | None = None,
+    shown: Shown | None = None,
+    remarks: tuple[str, ...] = (),
 ) -> Written:
     """Make the report of a run.
 
@@ -46,14 +51,18 @@ def write_pair_report(
         folder: Of `robustdir register`.
         output: A file that ends in one of `EXTENSIONS`; if not given, all three go into the run's folder, but for the
             HTML file where a package of the extra is missing.
-        tolerances: The limits.
+        tolerances: The limits; those kept in the folder if not given.
         shown: What 3D Slicer's panel showed, if the report is its own.
+        remarks: Further warnings.
     Raises:
         InputError: If it is no folder of a run, a file cannot be written, or an HTML file was named and a package of
             the extra is missing.
     """
-    files, lacking = _files(folder, output)
+    files, lacking = planned_files(folder, output)
+    if tolerances is None:
+        tolerances, remarks = kept_limits(folder)
     report, material = gather(folder, tolerances, shown)
+    report = replace(report, warnings=(*report.warnings, *remarks))
     for path in files:
         kind = path.suffix.lower()
         _write(
@@ -86,8 +95,12 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _files(folder: PathLike, output: PathLike | None) -> tuple[list[Path], str]:
-    """What to write, and why HTML is not among it; refuses before anything is computed."""
+def planned_files(folder: PathLike, output: PathLike | None) -> tuple[list[Path], str]:
+    """What is to be written of a run, and why HTML is not among it; refuses before anything is computed.
+
+    Raises:
+        InputError: If the file that is named is none of `EXTENSIONS`, or a package for it is missing.
+    """
     if output is not None:
         if check_extension(output, EXTENSIONS, "a report") == ".html":
             check_extra()

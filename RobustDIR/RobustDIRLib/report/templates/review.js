@@ -14,12 +14,14 @@
 
   function filledIn() {
     const chosen = document.querySelector("input[name='decision']:checked");
+    const { run_sha256, limits } = JSON.parse(store.textContent);
     return {
       reviewer: at("reviewer").value.trim(),
       date: at("date").value,
       decision: chosen ? chosen.value : "",
       comment: at("comment").value.trim(),
-      run_sha256: JSON.parse(store.textContent).run_sha256,
+      run_sha256,
+      limits,
     };
   }
 
@@ -33,7 +35,7 @@
   function addRow(review) {
     const row = document.createElement("tr");
     const decided = { accept: "accepted", reject: "rejected" }[review.decision];
-    for (const text of [review.reviewer, review.date, decided, review.comment]) {
+    for (const text of [review.reviewer, review.date, decided, "as above", review.comment]) {
       row.appendChild(document.createElement("td")).textContent = text;
     }
     at("reviews").tBodies[0].appendChild(row);

@@ -1,133 +1,96 @@
-"""Our own method beside its rivals on real scans that are not part of the project: one Markdown row a set and method.
+"""The README's table of rivals: every method on the same pairs, on one working grid, by `robustdir evaluate`.
 
-    python Testing/Benchmarks/rivals.py DATA --methods linear,generic,elastix-quick,convexadam --sets liver --threads 1
+    python Testing/Benchmarks/rivals.py DATA -o FOLDER --methods none,linear,generic,convexadam --sets liver,hippocampus
 
-DATA holds any of the folders liver_4dmri, mouse_brain and hippocampus, of which a few pairs are taken. Every
-registration runs in a process of its own, all alike. Where the machine does other work at the same time, look at the
-CPU seconds.
+DATA holds any of the folders liver_4dmri, mouse_brain and hippocampus. FOLDER keeps an evaluation a set: started again,
+the script goes on where it was, and methods can be added. Every registration runs in a process of its own, all alike.
+Where the machine does other work at the same time, look at the processor seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
+import statistics
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RobustDIR"))
 
-from RobustDIRLib.baselines.method import Pair, find_method, list_methods  # noqa: E402
-from RobustDIRLib.baselines.rivals import versions  # noqa: E402
-from RobustDIRLib.baselines.timing import Cost, measured  # noqa: E402
-from RobustDIRLib.errors import InputError  # noqa: E402
-from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, sdlogj, tre  # noqa: E402
-from RobustDIRLib.io.displacements import apply_to_points, sample_transform  # noqa: E402
-from RobustDIRLib.io.images import Image, read_image  # noqa: E402
-from RobustDIRLib.io.labels import read_labels  # noqa: E402
-from RobustDIRLib.io.landmarks import Landmarks, read_landmarks  # noqa: E402
-from RobustDIRLib.registration.transforms import jacobian, warp_labels  # noqa: E402
+from RobustDIRLib.cli import main as robustdir  # noqa: E402
 
 HEADER = """\
-| set | pairs | method | measure | mean | folding, % | SDlogJ | wall, s | CPU, s | peak memory, GiB |
-|---|---|---|---|---|---|---|---|---|---|"""
+| set | method | pairs | measure | mean | folding, % | SDlogJ | processor s a pair | peak memory, GiB |
+|---|---|---|---|---|---|---|---|---|"""
 
 
-@dataclass(frozen=True)
-class Case:
-    """A pair and the truth about it: landmarks, or label maps, of the fixed and of the moving image."""
-
-    pair: Pair
-    landmarks: tuple[Landmarks, Landmarks] | None = None
-    labels: tuple[Image, Image] | None = None
-
-
-def liver(data: Path) -> list[Case]:
-    """Exhale is fixed, one phase is moving; expert landmarks in the liver."""
-    folder, names = data / "liver_4dmri" / "subject19", ("exhale", "cyc_1_6")
-    images = [read_image(folder / f"{name}.nii.gz") for name in names]
-    fixed, moving = (read_landmarks(folder / f"{name}_liver_landmarks.csv") for name in names)
-    return [Case(Pair(*images), landmarks=(fixed, moving))]
+def _liver_case(subject: str, phase: str) -> dict[str, str]:
+    case = {"name": f"{subject}-{phase}", "subject": subject}
+    for role, name in (("fixed", "exhale"), ("moving", phase)):
+        case[role] = f"{subject}/{name}.nii.gz"
+        case[f"{role}_landmarks"] = f"{subject}/{name}_liver_landmarks.csv"
+    return case
 
 
-def _labelled(folder: Path, pairs: int) -> list[Case]:
-    files = sorted((folder / "imagesTr").glob("*.nii.gz"))[: 2 * pairs]
-    images, labels = [read_image(f) for f in files], [read_labels(folder / "labelsTr" / f.name) for f in files]
-    return [Case(Pair(*images[k : k + 2]), labels=(labels[k], labels[k + 1])) for k in range(0, len(files) - 1, 2)]
+_LIVERS = (("subject18", "cyc_3_10"), ("subject19", "cyc_1_6"), ("subject19", "cyc_1_9"))
+# As `robustdir-dataset.json` has them, but for the folder: of a breathing liver exhale is fixed, expert landmarks;
+# of labelled scans the neighbours by name.
+_SCANS = {"image": "imagesTr/{subject}.nii.gz", "labels": "labelsTr/{subject}.nii.gz"}
+SETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "liver": ("liver_4dmri", {"cases": [_liver_case(*one) for one in _LIVERS]}),
+    "mouse": ("mouse_brain", {"scans": _SCANS, "pairing": "neighbours", "limit": 8}),
+    "hippocampus": ("hippocampus", {"scans": _SCANS, "pairing": "neighbours", "limit": 20}),
+}
 
 
-def mouse(data: Path) -> list[Case]:
-    """The first neighbours by name; 37 labels."""
-    return _labelled(data / "mouse_brain", 1)
+def evaluate(name: str, data: Path, output: Path, options: list[str]) -> Path:
+    """Evaluate a set; gives the folder of the evaluation."""
+    folder, settings = SETS[name]
+    home = output / name
+    home.mkdir(parents=True, exist_ok=True)
+    described = home / "robustdir-dataset.json"
+    described.write_text(json.dumps({"folder": str((data / folder).absolute()), "name": name, **settings}))
+    robustdir(["evaluate", str(described), "-o", str(home / "evaluation"), "--worst", "0", *options])
+    return home / "evaluation"
 
 
-def hippocampus(data: Path) -> list[Case]:
-    """The first two pairs of neighbours by name; two labels."""
-    return _labelled(data / "hippocampus", 2)
+def rows(name: str, folder: Path) -> Iterator[str]:
+    """A line a method: means over pairs, the highest peak."""
+    with (folder / "pairs.csv").open(encoding="utf-8", newline="") as file:
+        results = list(csv.DictReader(file))
+    for method in dict.fromkeys(row["method"] for row in results):
+        mine = [row for row in results if row["method"] == method and row["status"] == "done"]
+        measure = "tre_mean_mm" if any(row["tre_mean_mm"] for row in mine) else "dice"
+        cells = [_mean(mine, measure, 3), _mean(mine, "folding_percent", 3), _mean(mine, "sdlogj", 2)]
+        peak = max((float(row["peak_gib"]) for row in mine), default=float("nan"))
+        words = "TRE, mm" if measure == "tre_mean_mm" else "Dice"
+        yield "| " + " | ".join([name, method, str(len(mine)), words, *cells, _mean(mine, "cpu_s", 1), f"{peak:.2f} |"])
 
 
-SETS: dict[str, Callable[[Path], list[Case]]] = {"liver": liver, "mouse": mouse, "hippocampus": hippocampus}
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What came of one pair: TRE in mm, or Dice; regularity; cost."""
-
-    value: float
-    folding: float
-    sdlogj: float
-    cost: Cost
-
-
-def run(case: Case, method: str, threads: int) -> Figures:
-    """One pair by one method."""
-    outcome, cost = measured(find_method(method), case.pair, threads)
-    field = sample_transform(outcome.transform, case.pair.fixed.grid)
-    determinant = jacobian(field).array
-    if case.landmarks:
-        fixed, moving = case.landmarks
-        value = float(np.mean(tre(apply_to_points(outcome.transform, fixed.points), moving.points)))
-    else:
-        assert case.labels
-        warped = warp_labels(case.labels[1], field).array
-        dice = dice_per_label(case.labels[0].array, warped)
-        value = float(np.mean([m.value for m in dice.values() if m.value is not None]))
-    return Figures(value, folding_percent(determinant), sdlogj(determinant), cost)
-
-
-def row(name: str, cases: list[Case], method: str, threads: int) -> str:
-    """A line of the table: means over pairs, the highest peak."""
-    found = [run(case, method, threads) for case in cases]
-    value, folding, spread, wall, cpu = np.mean(
-        [(f.value, f.folding, f.sdlogj, f.cost.wall_s, f.cost.cpu_s) for f in found], axis=0
-    )
-    peak = max(f.cost.peak_bytes for f in found) / 2**30
-    measure = "TRE, mm" if cases[0].landmarks else "Dice"
-    return (
-        f"| {name} | {len(cases)} | {method} | {measure} | {value:.3f} | {folding:.3f} | {spread:.2f} "
-        f"| {wall:.1f} | {cpu:.1f} | {peak:.2f} |"
-    )
+def _mean(results: Iterable[dict[str, str]], measure: str, digits: int) -> str:
+    values = [float(row[measure]) for row in results if row[measure]]
+    return f"{statistics.fmean(values):.{digits}f}" if values else ""
 
 
 def main() -> None:
-    """Print the table, row by row."""
+    """Evaluate the sets that are there, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--methods", default=",".join(list_methods()))
+    parser.add_argument("-o", "--output", type=Path, default=Path("rivals"))
+    parser.add_argument("--methods", default="none,linear,generic,convexadam,demons")
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--spacing", default="automatic")
+    parser.add_argument("--threads", default="1")
     options = parser.parse_args()
-    print(f"{', '.join(f'{name} {number}' for name, number in versions().items())}; {options.threads} threads\n")
-    print(HEADER)
+    words = ["--methods", options.methods, "--spacing", options.spacing, "--threads", options.threads]
+    lines = []
     for name in options.sets.split(","):
-        cases = SETS[name](options.data)
-        for method in options.methods.split(","):
-            try:
-                print(row(name, cases, method, options.threads), flush=True)
-            except InputError as error:
-                print(f"| {name} | {len(cases)} | {method} | {error} | | | | | | |", flush=True)
+        if (options.data / SETS[name][0]).is_dir():
+            lines += rows(name, evaluate(name, options.data, options.output, words))
+    print(HEADER, *lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`robustdir evaluate`: what it prints, how it ends, and that its command repeats it. On a real data set's folders."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -160,6 +161,8 @@ class TestRefusals:
             (["--perturb", "fog"], "--perturb fog"),
             (["--perturb-images", "all"], "--perturb-images all"),
             (["--kind", "nonesuch"], "--kind nonesuch"),
+            (["--masks", "inside"], "--masks inside"),
+            (["--spacing", "coarse"], "--spacing coarse"),
         ],
     )
     def test_options(self, evaluating, tmp_path, words, message):
@@ -243,6 +246,73 @@ def test_paths_in_the_command_are_absolute(tmp_path, monkeypatch):
     words = shlex.split(repeating_command(arguments, paths=("dataset", "output")))
     assert str(Path(tmp_path, "data")) in words
     assert str(Path(tmp_path, "out")) in words
+
+
+class TestCommandThatRepeats:
+    """Run from another folder into another one it gives the same figures."""
+
+    OPTIONS = (
+        ("--kind", "folders"),
+        ("--split", "training"),
+        ("--limit", "1"),
+        ("--perturb", "inversion=0.5,1"),
+        ("--perturb", "low-dose=5"),
+        ("--perturb-images", "moving"),
+        ("--masks", "ignore"),
+        ("--spacing", "3.5"),
+        ("--seed", "7"),
+        ("--worst", "0"),
+        ("--jobs", "2"),
+        ("--threads", "3"),
+        ("--device", "cpu"),
+    )
+
+    def test_every_option_is_in_it(self, dataset, tmp_path):
+        given = [word for option in self.OPTIONS for word in option]
+        arguments = command_arguments(str(dataset), "-o", str(tmp_path / "out"), "--methods", "still,good", *given)
+        words = shlex.split(command._command(arguments))
+        again = command_arguments(*words[2:])
+        assert all(getattr(again, name) == value for name, value in vars(arguments).items() if name != "_options")
+
+    def test_no_option_was_forgotten_here(self):
+        """A new option has to be repeated, or to be named here."""
+        known = {name.removeprefix("--").replace("-", "_") for name, _ in self.OPTIONS}
+        names = {name for name in vars(command_arguments("data", "-o", "x")) if not name.startswith("_")}
+        assert names - known == {"dataset", "output", "aggregate", "methods", "redo"}
+
+    def test_figures_are_the_same(self, evaluating, tmp_path, monkeypatch, capsys):
+        evaluating("--perturb", "low-dose=5", "--seed", "3", "--limit", "1", "--spacing", "3.5", methods="still,fair")
+        words = shlex.split(json.loads((tmp_path / "out" / "evaluation.json").read_text())["command"])
+        words[words.index("--output") + 1] = str(tmp_path / "again")
+        monkeypatch.chdir("/")
+        assert main(words[1:]) == 0
+        first, second = (
+            {path.relative_to(tmp_path / name): json.loads(path.read_text())["result"] for path in results}
+            for name in ("out", "again")
+            for results in [sorted((tmp_path / name / "results").rglob("*.json"))]
+        )
+        assert len(first) == 4
+        for path, result in first.items():
+            other = second[Path("again") / path.relative_to("out")] if path not in second else second[path]
+            for name in ("values", "made_with", "threads", "spacing_mm", "landmarks", "labels"):
+                assert result[name] == other[name]
+
+    def test_a_model_is_found_from_any_folder(self, tmp_path, monkeypatch):
+        (tmp_path / "mine.pt").write_bytes(b"a model")
+        monkeypatch.chdir(tmp_path)
+        words = shlex.split(command._command(command_arguments("data", "-o", "out", "--methods", "none, mine.pt")))
+        assert words[words.index("--methods") + 1] == f"none,{tmp_path / 'mine.pt'}"
+
+    def test_a_folder_that_is_called_as_a_method_is_none(self, tmp_path, monkeypatch):
+        (tmp_path / "linear").mkdir()
+        monkeypatch.chdir(tmp_path)
+        words = shlex.split(command._command(command_arguments("data", "-o", "out", "--methods", "linear")))
+        assert words[words.index("--methods") + 1] == "linear"
+
+    def test_threads_that_were_not_given_are_those_that_were_taken(self, monkeypatch):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+        words = shlex.split(command._command(command_arguments("data", "-o", "out", "--jobs", "2")))
+        assert words[words.index("--threads") + 1] == "3"
 
 
 def command_arguments(*words: str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import SimpleITK as sitk
 import cohort_cases as cases
 from registration_cases import picture
 from RobustDIRLib.baselines.method import Outcome
-from RobustDIRLib.cohort import measuring
+from RobustDIRLib.cohort import conditions, measuring
+from RobustDIRLib.cohort.results import Condition
 from RobustDIRLib.datasets.cases import CaseData
+from RobustDIRLib.evaluation.similarity import ssim
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.labels import LabelMap
+from RobustDIRLib.registration.preprocessing import find_preset, intensity_window
 
 SHIFT = cases.shift_of(0)
 
@@ -76,3 +80,41 @@ class TestNames:
         assert {row.name for row in plain.labels} == {""}
         assert any("paired by name" in note for note in named.notes)
         assert not any("paired by name" in note for note in plain.notes)
+
+
+class TestWindowOfSsim:
+    @pytest.mark.parametrize(("preset", "side"), [("generic", 11), ("brain-mri", 11), ("lung-ct", 21)])
+    def test_is_the_papers(self, preset, side):
+        """Section 2.4.2: 21 voxels for the lung, 11 elsewhere."""
+        data = pair_of()
+        if preset == "lung-ct":
+            data = CaseData(*(in_unit(image, 1200, -1000) for image in (data.fixed, data.moving)))
+        gauge = measuring.Gauge(data, preset)
+        reading = gauge.read(Outcome(sitk.TranslationTransform(3, tuple(map(float, SHIFT)))))
+        a, b = (
+            np.clip((image.array - low) / (high - low), 0, 1).astype(np.float32)
+            for image, (low, high) in zip((data.fixed, reading.warped), gauge.ranges, strict=True)
+        )
+        found = {n: ssim(a, b, None, window=n, limits=(0.0, 1.0)).value for n in (11, 21)}
+        assert reading.values["ssim"] == pytest.approx(found[side], abs=1e-5)
+        assert abs(found[11] - found[21]) > 1e-3
+        assert measuring.settings(preset)["ssim_window"] == side
+
+
+class TestPerturbations:
+    @pytest.mark.parametrize("preset", ["generic", "brain-mri", "lung-ct"])
+    def test_use_the_window_of_the_network(self, preset):
+        """Seven of ten voxels are empty, as about a brain without its skull: percentiles of all would be others."""
+        image = pair_of().fixed
+        tissue = image.array > np.quantile(image.array, 0.7)
+        image = replace(image, array=np.where(tissue, 100 * image.array, 0).astype(np.float32))
+        low, high = intensity_window(image, find_preset(preset))
+        if preset != "lung-ct":
+            assert low > np.percentile(image.array, 0.5) + 1
+        case = cases.case_of(Path("case0"))
+        how = conditions.Perturbations()
+        found = conditions.perturbed(
+            CaseData(image, image), Condition("inversion", 1.0), how, replace(case, preset=preset)
+        )
+        expected = low + high - np.clip(image.array, low, high)
+        np.testing.assert_allclose(found.fixed.array, expected, atol=1e-3 * (high - low))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import shutil
 from dataclasses import replace
@@ -13,8 +14,10 @@ import cohort_cases as cases
 from RobustDIRLib.baselines.starts import Linear
 from RobustDIRLib.cohort import run as running
 from RobustDIRLib.cohort.conditions import Perturbations
-from RobustDIRLib.cohort.results import Condition, Key
+from RobustDIRLib.cohort.results import Condition, Key, read_result, write_result
 from RobustDIRLib.cohort.run import Request, evaluate
+from RobustDIRLib.cohort.terms import Terms
+from RobustDIRLib.datasets.cases import Case
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
 from RobustDIRLib.io.images import Image, read_image, write_image
@@ -379,14 +382,14 @@ class TestMasks:
         return pairs
 
     def evaluated(self, dataset, folder, masks):
-        evaluate(Request(dataset, ("watching",), limit=1, masks=masks, worst=0), folder, cases.Ear())
+        evaluate(Request(dataset, ("watching",), limit=1, terms=Terms(masks), worst=0), folder, cases.Ear())
         (row,) = csv.DictReader((folder / "pairs.csv").open(encoding="utf-8", newline=""))
         return row
 
     def test_are_for_methods_and_measures_for_measures_alone_or_for_nothing(self, seen, dataset, tmp_path):
         rows = {what: self.evaluated(dataset, tmp_path / what, what) for what in ("use", "measure", "ignore")}
         given = [(pair.fixed_mask is not None, pair.moving_mask is not None) for pair in seen]
-        assert Request(dataset, ("still",)).masks == "measure"
+        assert Request(dataset, ("still",)).terms.masks == "measure"
         assert given == [(True, True), (False, False), (False, False)]
         assert rows["use"]["ncc"] == rows["measure"]["ncc"] != rows["ignore"]["ncc"]
 
@@ -396,9 +399,80 @@ class TestMasks:
             self.evaluated(dataset, tmp_path / "out", "measure")
         assert len(seen) == 1
 
-    def test_for_something_else_are_refused(self, dataset):
-        with pytest.raises(InputError, match="--masks inside: choose one of measure, use, ignore"):
-            Request(dataset, ("still",), masks="inside")
+
+class TestSpacing:
+    """Every method is given one working grid, and it is said which."""
+
+    @pytest.fixture
+    def seen(self, monkeypatch):
+        pairs = {}
+
+        class Watching(cases.Still):
+            def register(self, pair, threads):
+                pairs.setdefault(self.name, []).append(pair.spacing)
+                return super().register(pair, threads)
+
+        for name in ("a", "b"):
+            monkeypatch.setitem(cases.METHODS, name, Watching(name))
+        return pairs
+
+    @pytest.mark.parametrize(
+        ("spacing", "expected"),
+        [("automatic", 0.75 * 4.1), ("native", (5.3 * 4.1 * 6.1) ** (1 / 3)), ("2.50", 2.5)],
+    )
+    def test_is_the_same_for_all_and_stands_in_the_tables(self, seen, evaluating, table, tmp_path, spacing, expected):
+        evaluating("a", "b", terms=Terms(spacing=spacing), limit=2)
+        assert seen["a"] == seen["b"] == pytest.approx([expected] * 2, rel=1e-4)
+        assert [float(row["spacing_mm"]) for row in table("pairs.csv")] == pytest.approx([expected] * 4, rel=1e-4)
+        words = Terms(spacing=spacing).words
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert summary["terms"] == {"masks": "measure", "spacing": Terms(spacing=spacing).spacing, "words": words}
+        assert all(words in one["caption"] for one in summary["tables"])
+        for kind in ("md", "tex"):
+            assert words in (tmp_path / "out" / "tables" / f"accuracy.{kind}").read_text()
+
+    def test_of_another_kind_does_not_mix(self, evaluating):
+        evaluating("still", limit=1)
+        with pytest.raises(InputError, match=r"--spacing automatic, which do not compare with those of --spacing 3;"):
+            evaluating("still", limit=1, terms=Terms(spacing="3"))
+
+    def test_results_made_before_there_were_terms_are_not_mixed_in(self, evaluating, tmp_path):
+        """Those of an earlier version, in which methods had grids of their own."""
+        evaluating("still", limit=1)
+        result = read_result(Key("case0", "still").path(tmp_path / "out"))
+        made = {name: value for name, value in result.made_with.items() if name != "spacing"}
+        write_result(tmp_path / "out", replace(result, made_with=made))
+        with pytest.raises(InputError, match="spacing: nothing -> automatic"):
+            evaluating("still", limit=1)
+
+
+class TestWarnings:
+    def test_of_reading_of_the_method_and_of_the_values_go_with_the_result(self, evaluating, monkeypatch, table):
+        class Warning_(cases.Still):
+            def register(self, pair, threads):
+                return replace(super().register(pair, threads), notes=("the method warns.",))
+
+        def opened(*args):
+            dataset = cases.open_dataset(*args)
+            return replace(dataset, cases=tuple(replace(one, preset="lung-ct") for one in dataset.cases))
+
+        def load(case):
+            logging.getLogger("RobustDIRLib.io.nifti").warning("the reader warns.")
+            return loading(case)
+
+        loading = Case.load
+        monkeypatch.setattr(Case, "load", load)
+        monkeypatch.setattr(running, "open_dataset", opened)
+        monkeypatch.setitem(cases.METHODS, "warning", Warning_("warning"))
+        _, ear = evaluating("warning", "still", limit=1)
+        rows = {row["method"]: row["notes"] for row in table("pairs.csv")}
+        assert "the method warns." in rows["warning"]
+        assert "the method warns." not in rows["still"]
+        for notes in rows.values():
+            assert "the reader warns." in notes
+            assert "the fixed image does not look like CT in Hounsfield units" in notes
+            assert "the moving image does not look like CT in Hounsfield units" in notes
+        assert [one for one in ear.said if "Hounsfield" in one]
 
 
 class TestPerturbations:
@@ -500,9 +574,9 @@ class TestRanks:
         with pytest.raises(InputError, match=f"RANK {rank} and WORLD_SIZE {world}"):
             evaluating("still")
 
-    def test_processors_are_shared_among_jobs_and_ranks(self, monkeypatch, dataset):
+    def test_processors_are_shared_among_jobs_and_ranks(self, monkeypatch):
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
         monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-        assert running._threads(Request(dataset, (), jobs=3)) == 2
-        assert running._threads(Request(dataset, (), jobs=30)) == 1
-        assert running._threads(Request(dataset, (), jobs=3, threads=5)) == 5
+        assert running.threads_of(3, None) == 2
+        assert running.threads_of(30, None) == 1
+        assert running.threads_of(3, 5) == 5

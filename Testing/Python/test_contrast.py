@@ -3,7 +3,7 @@ import pytest
 
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.perturbations.contrast import add_bias_field, invert, percentile_window, scaled, shift_window
+from RobustDIRLib.perturbations.contrast import add_bias_field, invert, scaled, shift_window
 from RobustDIRLib.registration.preprocessing import PRESETS, normalise
 
 WINDOW = (-1000.0, 200.0)
@@ -77,19 +77,3 @@ def test_bias_field_multiplies_what_is_above_the_windows_low_end(a_ct):
     inside = a_ct.array > -1000
     np.testing.assert_array_equal(shaded[~inside], a_ct.array[~inside])
     np.testing.assert_allclose(shaded[inside] + 1000, ((a_ct.array + 1000) * field)[inside], rtol=1e-4, atol=1e-2)
-
-
-# Window
-
-
-def test_percentiles_pass_over_outliers():
-    array = np.random.default_rng(0).uniform(10, 20, (30, 30, 30))
-    array[0, 0, :3] = -1e6, 1e6, 1e6
-    low, high = percentile_window(array)
-    assert low == pytest.approx(10.05, abs=0.02) and high == pytest.approx(19.95, abs=0.02)
-
-
-def test_a_nearly_empty_image_still_has_a_window():
-    array = np.zeros((30, 30, 30))
-    array[3, 4, 5] = 7
-    assert percentile_window(array) == (0.0, 7.0)

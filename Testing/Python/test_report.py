@@ -335,7 +335,7 @@ def test_undefined_figures_show_their_reason(tmp_path):
     text = words(html_of(run, tmp_path))
     assert "no paired landmarks were given" in text
     assert "no pair of label maps was given" in text
-    assert "4 undefined" in text
+    assert "Accuracy was not measured" in text
     rows = list(csv.DictReader(io.StringIO(csv_of(run, tmp_path))))
     assert {row["note"] for row in rows if row["verdict"] == "undefined"} == {
         "no paired landmarks were given",
@@ -525,7 +525,7 @@ class TestCommand:
             (["-o", "nowhere/r.json"], "the folder nowhere does not exist"),
             (["--reviewer", "A", "--tolerance", "dice=0.9"], "--reviewer and --decision go together"),
             (["--comment", "fine"], "--comment and --date belong to a review"),
-            (["--reviewer", " ", "--decision", "accept"], "a review needs the reviewer's name"),
+            (["--reviewer", " ", "--decision", "accept"], "--reviewer is empty"),
             (["--reviewer", "A", "--decision", "accept", "--date", "1.2.2026"], "must be of the form YYYY-MM-DD"),
             (["--review", "gone.json"], "gone.json does not exist"),
         ],

@@ -15,13 +15,15 @@ from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import compose_transforms
 from RobustDIRLib.io.images import Image, resample
-from RobustDIRLib.registration.alignment import Linear, align
+from RobustDIRLib.registration.alignment import Linear, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_image
 from RobustDIRLib.registration.preprocessing import (
     Preset,
+    automatic_spacing,
+    budget_spacing,
+    check_hounsfield,
     find_preset,
     inside,
-    native_spacing,
     normalise,
     prepare_mask,
     to_working_grid,
@@ -51,6 +53,7 @@ class Aligned:
         fixed: In [-1, 1] on its original grid, whole.
         moving: The same.
         linear: Fixed point to moving point, mm, LPS.
+        notes: Warnings, a sentence each.
     """
 
     pair: Pair
@@ -60,15 +63,16 @@ class Aligned:
     fixed: Image
     moving: Image
     linear: Linear
+    notes: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
-        """Working grid in the fixed image's frame: at the preset's spacing, or that of the images themselves."""
+        """Working grid in the fixed image's frame: that on which our networks work, too."""
         return working_grid(self.fixed.grid, replace(self.preset, spacing=self._spacing))
 
     @property
     def _spacing(self) -> float:
-        return self.preset.spacing or native_spacing(self.fixed.grid)
+        return self.pair.spacing or self.preset.spacing or automatic_spacing(self.fixed.grid)
 
     def on_fixed_grid(self) -> tuple[Image, Image]:
         """Both images on the working grid, the moving one linearly aligned; background outside the masks."""
@@ -79,7 +83,7 @@ class Aligned:
     def in_own_frames(self) -> Frames:
         """Both images each in its frame at the working spacing; the masks are for the metric."""
         # A moving image that covers far more space than the fixed one must not cost more than our own would take.
-        own = replace(self.preset, spacing=max(self._spacing, native_spacing(self.moving.grid)))
+        own = replace(self.preset, spacing=max(self._spacing, budget_spacing(self.moving.grid)))
         fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, own)
         return Frames(
             to_working_grid(self.fixed, fixed_grid),
@@ -97,28 +101,28 @@ class Aligned:
         """
         linear = self.linear.transform
         back = None if inverse is None else compose_transforms(inverse, linear.GetInverse())
-        return Outcome(compose_transforms(linear, deformable), back)
+        return Outcome(compose_transforms(linear, deformable), back, self.notes)
 
 
 def aligned(pair: Pair, threads: int) -> Aligned:
-    """Normalise a pair and align it linearly, as `robustdir register` does with its defaults.
+    """Normalise a pair and align it linearly, as `robustdir register` does with its defaults: masks say where the
+    alignment looks, percentiles are those of the whole images.
 
     Raises:
         InputError: If the preset is unknown, an image is constant or not finite, or a mask does not overlap its image.
     """
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     preset = find_preset(pair.preset)
-    check_image(pair.fixed, "fixed")
-    check_image(pair.moving, "moving")
-    fixed_mask = prepare_mask(pair.fixed_mask, pair.fixed, "fixed", _silent)
-    moving_mask = prepare_mask(pair.moving_mask, pair.moving, "moving", _silent)
-    fixed, moving = normalise(pair.fixed, preset, fixed_mask), normalise(pair.moving, preset, moving_mask)
-    linear = align(inside(fixed, fixed_mask), inside(moving, moving_mask)).linear
-    return Aligned(pair, preset, fixed_mask, moving_mask, fixed, moving, linear)
-
-
-def _silent(sentence: str) -> None:
-    """A word of warning that nobody is there to read."""
+    notes: list[str] = []
+    for name, image in (("fixed", pair.fixed), ("moving", pair.moving)):
+        check_image(image, name)
+        check_hounsfield(image, name, preset, notes.append)
+    fixed_mask = prepare_mask(pair.fixed_mask, pair.fixed, "fixed", notes.append)
+    moving_mask = prepare_mask(pair.moving_mask, pair.moving, "moving", notes.append)
+    fixed, moving = normalise(pair.fixed, preset), normalise(pair.moving, preset)
+    found = align(inside(fixed, fixed_mask), inside(moving, moving_mask))
+    warn_of_little_overlap(found, notes.append)
+    return Aligned(pair, preset, fixed_mask, moving_mask, fixed, moving, found.linear, tuple(notes))
 
 
 def _mask_on(mask: Image | None, grid: Grid) -> Image | None:

@@ -30,6 +30,7 @@ class Pair:
         fixed_mask: Where to look in the fixed image, above 0 inside; any grid.
         moving_mask: The same for the moving image.
         preset: Name of one of `preprocessing.PRESETS`.
+        spacing: Side of a working voxel, mm, for every method alike; None takes what `robustdir register` would.
     """
 
     fixed: Image
@@ -37,6 +38,7 @@ class Pair:
     fixed_mask: Image | None = None
     moving_mask: Image | None = None
     preset: str = "generic"
+    spacing: float | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,11 @@ class OwnModel:
         self.name, self.path, self.device = name, path, device
         self._model: LoadedModel | None = None
 
+    @property
+    def title(self) -> str:
+        """What tables call it: a model's name, or that of its file."""
+        return Path(self.name).name
+
     def prepare(self) -> None:
         """Load the weights.
 
@@ -31,7 +36,7 @@ class OwnModel:
             pair.fixed,
             pair.moving,
             self._loaded(),
-            options=RegistrationOptions(preset=pair.preset, device=self.device, threads=threads),
+            options=RegistrationOptions(preset=pair.preset, device=self.device, threads=threads, spacing=pair.spacing),
             extras=PairExtras(fixed_mask=pair.fixed_mask, moving_mask=pair.moving_mask),
         )
         return Outcome(result.transform, result.inverse, result.warnings)

@@ -35,5 +35,6 @@ class Linear:
 
     def register(self, pair: Pair, threads: int) -> Outcome:
         """The alignment of `robustdir register` with its default `--alignment automatic`, and its inverse."""
-        transform = aligned(pair, threads).linear.transform
-        return Outcome(transform, transform.GetInverse())
+        start = aligned(pair, threads)
+        transform = start.linear.transform
+        return Outcome(transform, transform.GetInverse(), start.notes)

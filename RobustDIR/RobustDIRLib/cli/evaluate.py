@@ -65,6 +65,11 @@ def _add_what(group: Any) -> None:
         help="what the data set's masks are for: measure (default; similarity is measured inside, methods see whole "
         "images), use (methods get them, too) or ignore",
     )  # fmt: skip
+    group.add_argument(
+        "--spacing", default="automatic", metavar="WHAT",
+        help="side of a working voxel, the same for every method: automatic (default; as `robustdir register` has it), "
+        "native (of the images themselves), or mm",
+    )  # fmt: skip
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of random perturbations (default: 0)")
     group.add_argument(
         "--worst", type=int, default=3, metavar="N", help="keep pictures of each method's N worst cases (default: 3)"
@@ -119,6 +124,7 @@ def _request(args: argparse.Namespace) -> Request:
     """The request, checked before anything is opened."""
     from RobustDIRLib.cohort.conditions import Perturbations
     from RobustDIRLib.cohort.run import Request
+    from RobustDIRLib.cohort.terms import Terms
     from RobustDIRLib.errors import InputError
 
     if not args.dataset:
@@ -129,18 +135,33 @@ def _request(args: argparse.Namespace) -> Request:
         value = getattr(args, name)
         if value is not None and value < least:
             raise InputError(f"--{name} {value}: give a whole number of at least {least}.")
-    methods = tuple(name.strip() for name in args.methods.split(",") if name.strip())
+    methods = _methods(args)
     if not methods:
         raise InputError("--methods: give at least one, for instance none,generic.")
     how = {
-        name: getattr(args, name)
-        for name in ("kind", "split", "limit", "masks", "device", "jobs", "threads", "worst", "redo")
+        name: getattr(args, name) for name in ("kind", "split", "limit", "device", "jobs", "threads", "worst", "redo")
     }
-    command = repeating_command(args, paths=("dataset", "output"))
+    command = _command(args)
     return Request(
         Path(args.dataset), methods, perturb=tuple(args.perturb), command=command,
-        perturbations=Perturbations(args.perturb_images, args.seed), **how,
+        perturbations=Perturbations(args.perturb_images, args.seed), terms=Terms(args.masks, args.spacing), **how,
     )  # fmt: skip
+
+
+def _methods(args: argparse.Namespace) -> tuple[str, ...]:
+    """Methods by their names; files of models by their absolute paths, so that they are found from any folder."""
+    from RobustDIRLib.baselines.method import list_methods
+
+    names, known = [name.strip() for name in args.methods.split(",") if name.strip()], list_methods()
+    return tuple(str(Path(name).absolute()) if name not in known and Path(name).is_file() else name for name in names)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The command that repeats the evaluation, with the threads that were taken: figures repeat for equal numbers."""
+    from RobustDIRLib.cohort.run import threads_of
+
+    taken = {**vars(args), "threads": threads_of(args.jobs, args.threads)}
+    return repeating_command(argparse.Namespace(**taken), paths=("dataset", "output"))
 
 
 def _conclude(summary: Summary, folder: Path) -> int:

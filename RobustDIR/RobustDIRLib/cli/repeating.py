@@ -48,10 +48,9 @@ def repeating_command(args: argparse.Namespace, paths: Collection[str]) -> str:
 
 def _model_words(name: str) -> str:
     """A model as a command in any folder names it: by its name, or the absolute path of its file."""
-    from RobustDIRLib.model_store import list_models
+    from RobustDIRLib.baselines.method import list_methods
 
-    known = {entry.name for entry in list_models()}
-    return name if name in known or not os.path.exists(name) else str(Path(name).absolute())
+    return name if name in list_methods() or not os.path.isfile(name) else str(Path(name).absolute())
 
 
 def _several(value: Any) -> list[Any]:

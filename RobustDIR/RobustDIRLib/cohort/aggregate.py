@@ -91,6 +91,7 @@ def _planned(plan: Evaluation) -> dict[str, Any]:
         },
         "methods": [{"name": m.name, "title": m.title, "settings": m.settings} for m in plan.methods],
         "conditions": [{"perturbation": c.perturbation, "strength": c.strength} for c in plan.conditions],
+        "terms": {"masks": plan.terms.masks, "spacing": plan.terms.spacing, "words": plan.terms.words},
     }
 
 

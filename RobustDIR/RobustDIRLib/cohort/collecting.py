@@ -187,6 +187,7 @@ def _pair_cells(row: Row, result: Result | None) -> dict[str, Any]:
         "landmarks": len(result.landmarks.names) if result.landmarks else 0,
         "labels": sum("dice" in label.values for label in result.labels),
         "threads": result.threads,
+        "spacing_mm": result.spacing_mm,
         "undefined": in_groups(result.undefined),
         "notes": _SEPARATOR.join(result.notes),
     }

@@ -11,6 +11,7 @@ from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.perturbations.catalogue import check_perturbation, find_perturbation, perturb
+from RobustDIRLib.registration.preprocessing import find_preset, intensity_window
 
 WHICH = ("both", "fixed", "moving")
 
@@ -58,7 +59,8 @@ def parse_conditions(texts: Iterable[str], presets: Iterable[str] = ()) -> tuple
     conditions = tuple(dict.fromkeys(condition for text in texts for condition in _parsed(text)))
     for condition in conditions:
         for preset in sorted(set(presets)):
-            check_perturbation(condition.perturbation, condition.strength or 0.0, preset)
+            hounsfield = find_preset(preset).window is not None
+            check_perturbation(condition.perturbation, condition.strength or 0.0, hounsfield=hounsfield)
     return conditions
 
 
@@ -79,13 +81,13 @@ def perturbed(data: CaseData, condition: Condition, how: Perturbations, case: Ca
         data: As it was read.
         condition: Not the unperturbed one.
         how: Which images, and the seed.
-        case: Its name settles what is random, its preset the window of intensities.
+        case: Its name settles what is random, its preset the window of intensities, which is the network's.
     Raises:
         InputError: If the images cannot be perturbed so.
     """
-    kind, strength = condition.perturbation, condition.strength or 0.0
+    kind, strength, preset = condition.perturbation, condition.strength or 0.0, find_preset(case.preset)
     images = {
-        role: perturb(image, kind, strength, _seed(how, condition, case.name, role), case.preset)
+        role: perturb(image, kind, strength, _seed(how, condition, case.name, role), intensity_window(image, preset))
         if how.images in ("both", role)
         else image
         for role, image in (("fixed", data.fixed), ("moving", data.moving))

@@ -28,6 +28,7 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
 - `dataset`: `name`, `path`, `kind`, `split`, `cases`, `subjects` (the last two are numbers).
 - `methods`: list of `name`, `title`, `settings` (plain values; of our own with the model's name and SHA-256), in order.
 - `conditions`: list of `perturbation`, `strength`; the unperturbed first.
+- `terms`: `masks`, `spacing`, and both in `words`: what every method was given alike.
 - `counts`: `planned`, `done`, `failed`, `missing` results.
 - `failures`: list of `case`, `method`, `perturbation`, `strength`, `reason`.
 - `primary`: the measure that ranks cases: `tre_mean_mm`, else `dice`, else `nmi`; null if nothing is done.
@@ -102,6 +103,7 @@ PAIR_COLUMNS = (
     "labels",  # how many both maps hold
     *(column for measure in MEASURES for column in (measure.before, measure.name) if column),
     "threads",
+    "spacing_mm",  # side of a working voxel, the same for every method
     "undefined",  # `measure: reason; measure: reason`
     "notes",  # sentences, ` | ` between them
 )

@@ -31,7 +31,13 @@ from RobustDIRLib.io.displacements import (
 )
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.registration.preprocessing import PERCENTILES, check_hounsfield, find_preset, intensity_window, prepare_mask
+from RobustDIRLib.registration.preprocessing import (
+    PERCENTILES,
+    check_hounsfield,
+    find_preset,
+    intensity_window,
+    prepare_mask,
+)
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 
 VERSION = 2  # of the measures; results of another version are not mixed

@@ -14,15 +14,14 @@ from RobustDIRLib import __version__
 from RobustDIRLib.baselines.method import Method
 from RobustDIRLib.cohort.layout import EVALUATION
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result
+from RobustDIRLib.cohort.terms import Terms
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import written_atomically
 
-FORMAT = "robustdir-evaluation-1"
-# What the masks of a data set are for: similarity is measured inside; methods get them, too; nothing.
-MASKS = ("measure", "use", "ignore")
+FORMAT = "robustdir-evaluation-2"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Evaluation:
         cases: In the order of the data set.
         methods: In the order in which they were first asked for.
         conditions: The unperturbed one first.
-        masks: What the data set's masks are for, one of `MASKS`.
+        terms: What every method is given alike.
         worst: How many worst cases a method has its pictures of.
         command: How to repeat it.
         notes: Of the data set.
@@ -72,7 +71,7 @@ class Evaluation:
     cases: tuple[CaseEntry, ...]
     methods: tuple[MethodEntry, ...]
     conditions: tuple[Condition, ...] = (AS_THEY_ARE,)
-    masks: str = MASKS[0]
+    terms: Terms = Terms()
     worst: int = 3
     command: str = ""
     notes: tuple[str, ...] = ()
@@ -146,7 +145,7 @@ def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluati
     """An evaluation added to what its folder remembers: same data set, further methods and conditions.
 
     Raises:
-        InputError: If the folder belongs to another data set, or masks are for something else in it.
+        InputError: If the folder belongs to another data set, or methods were given something else in it.
     """
     if before is None:
         return now
@@ -159,11 +158,13 @@ def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluati
             f"{folder} holds the evaluation of {before.dataset.name} ({before.dataset.path}), not of "
             f"{now.dataset.name}; give another folder."
         )
-    if before.masks != now.masks:
-        raise InputError(
-            f"{folder} holds results made with --masks {before.masks}, which do not compare with those of --masks "
-            f"{now.masks}; give another folder."
-        )
+    for name in ("masks", "spacing"):
+        old, new = (getattr(one.terms, name) for one in (before, now))
+        if old != new:
+            raise InputError(
+                f"{folder} holds results made with --{name} {old}, which do not compare with those of --{name} {new}; "
+                f"give another folder."
+            )
     newer = {method.name: method for method in now.methods}
     methods = [newer.pop(method.name, method) for method in before.methods]
     conditions = dict.fromkeys((AS_THEY_ARE, *before.conditions, *now.conditions))
@@ -210,7 +211,7 @@ def made_with(
     perturbation: Mapping[str, Any],
     measures: Mapping[str, Any],
     files: Mapping[str, str],
-    masks: str = MASKS[0],
+    terms: Terms = Terms(),  # noqa: B008
 ) -> dict[str, Any]:
     """What a result is made with, as it is kept beside it and compared.
 
@@ -220,7 +221,7 @@ def made_with(
         perturbation: Of the condition.
         measures: Settings of the measures.
         files: Checksums of the case's files, by what they are.
-        masks: One of `MASKS`; it makes no difference to a case without.
+        terms: What every method is given; masks make no difference to a case without.
     """
     masked = case.fixed_mask is not None or case.moving_mask is not None
     return {
@@ -230,7 +231,8 @@ def made_with(
         "method": dict(method),
         "perturbation": dict(perturbation),
         "measures": dict(measures),
-        **({"masks": masks} if masked else {}),
+        "spacing": terms.spacing,
+        **({"masks": terms.masks} if masked else {}),
     }
 
 

@@ -117,6 +117,7 @@ class Result:
         undefined: Reasons of those left out, by the measure's name.
         landmarks: If the case has any.
         labels: Of both label maps.
+        spacing_mm: Side of a working voxel that the method was given.
         notes: Sentences that a reader should see.
         threads: With which the method ran.
         seconds: All that the result took, reading and measuring included.
@@ -133,6 +134,7 @@ class Result:
     undefined: dict[str, str] = field(default_factory=dict)
     landmarks: LandmarkTable | None = None
     labels: tuple[LabelRow, ...] = ()
+    spacing_mm: float = 0.0
     notes: tuple[str, ...] = ()
     threads: int = 1
     seconds: float = 0.0

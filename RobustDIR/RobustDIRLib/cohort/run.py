@@ -19,7 +19,6 @@ from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
 from RobustDIRLib.cohort.plan import (
-    MASKS,
     Evaluation,
     checksums,
     made_with,
@@ -40,6 +39,7 @@ from RobustDIRLib.cohort.results import (
     look,
     write_result,
 )
+from RobustDIRLib.cohort.terms import Terms
 from RobustDIRLib.cohort.work import Ended, Task, WorkSettings
 from RobustDIRLib.cohort.workers import Event, Lost, work_through
 from RobustDIRLib.datasets.cases import Case, Dataset
@@ -64,14 +64,12 @@ class Request:
         device: Where networks run.
         perturb: As `conditions.parse_conditions` takes them.
         perturbations: How images are perturbed.
-        masks: What the data set's masks are for, one of `plan.MASKS`.
+        terms: What every method is given alike.
         jobs: Processes at once.
         threads: Of each; None shares the processors out.
         worst: How many worst cases a method has its pictures of.
         redo: Make results anew that were made with other settings.
         command: How to repeat it.
-    Raises:
-        InputError: If masks are for something else.
     """
 
     dataset: Path
@@ -82,16 +80,12 @@ class Request:
     device: str = "auto"
     perturb: tuple[str, ...] = ()
     perturbations: Perturbations = field(default_factory=Perturbations)
-    masks: str = MASKS[0]
+    terms: Terms = field(default_factory=Terms)
     jobs: int = 1
     threads: int | None = None
     worst: int = 3
     redo: bool = False
     command: str = ""
-
-    def __post_init__(self) -> None:
-        if self.masks not in MASKS:
-            raise InputError(f"--masks {self.masks}: choose one of {', '.join(MASKS)}.")
 
 
 class Listener(Protocol):
@@ -144,7 +138,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         request.split,
         methods,
         conditions=conditions,
-        masks=request.masks,
+        terms=request.terms,
         worst=request.worst,
         command=request.command,
     )
@@ -157,7 +151,14 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         tasks = survey.tasks(dataset.cases[rank.rank :: rank.world], listener)
         write_evaluation(folder, plan)
         spread = request.device in ("auto", "cuda")  # cuda:1 means that one
-        settings = WorkSettings(folder, _threads(request), request.worst, request.perturbations, request.masks, spread)
+        settings = WorkSettings(
+            folder,
+            threads_of(request.jobs, request.threads),
+            request.worst,
+            request.perturbations,
+            request.terms,
+            spread,
+        )
         listener.start([key for task in tasks for key in task.places()], survey.kept, request.jobs)
         work_through(tasks, request.jobs, settings, scratch, _Secretary(settings, listener).take)
         return _finish(folder, plan, _wanted(dataset, methods, conditions), rank, listener)
@@ -182,13 +183,13 @@ def _sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _threads(request: Request) -> int:
-    """As asked for, or the processors shared out among the processes of this machine."""
-    if request.threads is not None:
-        return request.threads
+def threads_of(jobs: int, threads: int | None) -> int:
+    """Threads of each of some jobs: as asked for, or the processors of this machine shared out among its processes."""
+    if threads is not None:
+        return threads
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, processors // (request.jobs * beside))
+    return max(1, processors // (jobs * beside))
 
 
 def _wanted(dataset: Dataset, methods: Sequence[Method], conditions: Sequence[Condition]) -> list[Key]:
@@ -253,7 +254,7 @@ class _Survey:
             return found
         setting = self.request.perturbations.settings(condition)
         measures = measuring.settings(case.preset)
-        now = made_with(case, self.settings[method.name], setting, measures, sums, self.request.masks)
+        now = made_with(case, self.settings[method.name], setting, measures, sums, self.request.terms)
         changes = differences(found.result.made_with, now)
         return Found(State.OTHER, found.result, "; ".join(changes)) if changes else found
 
@@ -274,8 +275,8 @@ class _Secretary:
     def _failed(self, lost: Lost) -> Ended:
         key, case, method = lost.task.places()[0], lost.task.case, lost.task.wanted[0][0]
         setting = self.settings.perturbations.settings(key.condition)
-        measures, masks = measuring.settings(case.preset), self.settings.masks
-        made = made_with(case, settings_of(method), setting, measures, {}, masks)
+        measures, terms = measuring.settings(case.preset), self.settings.terms
+        made = made_with(case, settings_of(method), setting, measures, {}, terms)
         result = Result(key, case.subject, made, reason=lost.why, threads=self.settings.threads, versions=versions())
         write_result(self.settings.folder, result)
         return Ended(key, 0.0, lost.why, {})

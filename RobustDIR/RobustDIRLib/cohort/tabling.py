@@ -31,15 +31,19 @@ def write_tables(folder: Path, plan: Evaluation, collection: Collection) -> tupl
     """
     (folder / TABLES).mkdir(exist_ok=True)
     done = collection.done()
-    accuracy = _table(plan, {"": done}, TESTED)
+    accuracy, grid = _table(plan, {"": done}, TESTED), plan.terms.words
     tables = {
-        "accuracy": (accuracy, "Accuracy and regularity", "The images as they are."),
+        "accuracy": (accuracy, "Accuracy and regularity", f"The images as they are. {grid}"),
         "cost": (
             _table(plan, {"": done}, COST),
             "Cost",
-            "Of the registration alone; each ran in a process of its own.",
+            f"Of the registration alone; each ran in a process of its own. {grid}",
         ),
-        "robustness": (_robustness(plan, collection), "Robustness", "A block for each perturbation and strength."),
+        "robustness": (
+            _robustness(plan, collection),
+            "Robustness",
+            f"A block for each perturbation and strength. {grid}",
+        ),
     }
     entries = [entry for name, content in tables.items() for entry in _written(folder, name, *content)]
     wanted = {Path(entry["file"]).name for entry in entries}
@@ -81,7 +85,8 @@ def _table(plan: Evaluation, blocks: dict[str, list[Row]], measures: Sequence[st
     if not columns:
         return None
     records = {title: list(_records(rows, measures)) for title, rows in blocks.items() if rows}
-    style = TableStyle(titles={method.name: method.title for method in plan.methods})
+    titles = {method.name: method.title for method in plan.methods}
+    style = TableStyle(titles=titles, remark=plan.terms.words)
     return make_table(records, columns, methods=[method.name for method in plan.methods], style=style)
 
 

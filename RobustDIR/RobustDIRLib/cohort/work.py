@@ -14,8 +14,9 @@ from RobustDIRLib.baselines import rivals
 from RobustDIRLib.baselines.method import Method, Pair
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.cohort import conditions, measuring, worst
-from RobustDIRLib.cohort.plan import MASKS, checksums, made_with, settings_of
+from RobustDIRLib.cohort.plan import checksums, made_with, settings_of
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result, write_result
+from RobustDIRLib.cohort.terms import Terms
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.remarks import heard
@@ -33,7 +34,7 @@ class WorkSettings:
         threads: Of each registration and of measuring it.
         pictures: How many worst cases a method has its pictures of; 0 draws none.
         perturbations: How images are perturbed.
-        masks: What the cases' masks are for, one of `plan.MASKS`.
+        terms: What every method is given alike.
         spread_gpus: Whether each process keeps to one of several GPUs, in turn.
     """
 
@@ -41,7 +42,7 @@ class WorkSettings:
     threads: int = 1
     pictures: int = 3
     perturbations: conditions.Perturbations = conditions.Perturbations()
-    masks: str = MASKS[0]
+    terms: Terms = Terms()
     spread_gpus: bool = False
 
 
@@ -112,7 +113,7 @@ class _Desk:
     def data(self) -> CaseData:
         """Images and truth; no masks if they are to be ignored."""
         case = self.case
-        if self.settings.masks == "ignore":
+        if self.settings.terms.masks == "ignore":
             case = replace(case, fixed_mask=None, moving_mask=None)
         with heard() as self.remarks:
             return case.load()
@@ -152,7 +153,7 @@ class _Desk:
             sums, stamps = {}, {}
         setting = self.settings.perturbations.settings(condition)
         measures = measuring.settings(self.case.preset)
-        made = made_with(self.case, settings_of(method), setting, measures, sums, self.settings.masks)
+        made = made_with(self.case, settings_of(method), setting, measures, sums, self.settings.terms)
         return {
             "made_with": made,
             "stamps": stamps,
@@ -162,8 +163,10 @@ class _Desk:
 
     def _measured(self, method: Method, condition: Condition, key: Key) -> dict[str, Any]:
         seen = self.images(condition)
-        masks = (seen.fixed_mask, seen.moving_mask) if self.settings.masks == "use" else (None, None)
-        pair = Pair(seen.fixed, seen.moving, *masks, self.case.preset)
+        terms, preset = self.settings.terms, self.case.preset
+        masks = (seen.fixed_mask, seen.moving_mask) if terms.masks == "use" else (None, None)
+        spacing = terms.working_spacing(seen.fixed.grid, preset)
+        pair = Pair(seen.fixed, seen.moving, *masks, preset, spacing)
         outcome, cost = measured(method, pair, self.settings.threads)
         reading = self.gauge.read(outcome, seen.fixed.grid)
         spent = {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gib": cost.peak_bytes / _GIB}
@@ -176,6 +179,7 @@ class _Desk:
             "undefined": reading.undefined,
             "landmarks": reading.landmarks,
             "labels": reading.labels,
+            "spacing_mm": round(spacing, 6),
             "notes": tuple(dict.fromkeys(notes)),
         }
 

@@ -93,9 +93,17 @@ class Listing:
         files = {image: files_of(self.root.folder, image, self._entries.get(image)) for p in pairs for image in p}
         drop_unpublished(self.root, files, split)
         name = str(self.content.get("name", self.root.folder.name)).lower()
-        preset = self.settings.preset or next((p for part, p in _PRESETS.items() if part in name), "generic")
+        preset = self.settings.preset or self._by_name(name)
         made = [make_case(self.root, files[fixed], files[moving], preset) for fixed, moving in pairs]
         return [case for case in made if case]
+
+    def _by_name(self, name: str) -> str:
+        """The preset that a data set's name stands for, which is said: a name does not make values Hounsfield units."""
+        preset = next((p for part, p in _PRESETS.items() if part in name), "generic")
+        sentence = f"the preset {preset} was chosen by the data set's name; its settings can name another."
+        if preset != "generic" and sentence not in self.root.notes:
+            self.root.notes.append(sentence)
+        return preset
 
     def pairs(self, split: str) -> list[Pair]:
         """Pairs listed for a split; those of validation and test do not count as training."""

@@ -61,6 +61,7 @@ class TableStyle:
             given, stars mark the best method and those that do not differ significantly from it, provided that some
             method does.
         titles: Of methods, for people; their names if not given.
+        remark: What stands below the table before all else.
     Raises:
         ValueError: If `figures` is another word.
     """
@@ -68,6 +69,7 @@ class TableStyle:
     figures: str = MEDIAN_IQR
     reference: str | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
+    remark: str = ""
 
     def __post_init__(self) -> None:
         if self.figures not in (MEDIAN_IQR, MEAN_SD):
@@ -139,6 +141,7 @@ class Table:
         """What the figures, the marks and the tests are, and what was left out, a sentence each."""
         figures = "median (interquartile range)" if self.style.figures == MEDIAN_IQR else "mean ± standard deviation"
         return [
+            *([self.style.remark] if self.style.remark else []),
             f"Figures are {figures} over subjects{self._pooled_titles()}.",
             "Bold: best.",
             self._meaning_of_star(),

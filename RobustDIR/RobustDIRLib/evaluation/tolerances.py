@@ -154,7 +154,7 @@ class Tolerances:
             raise InputError(f"{name}: {error}") from error
 
     def edited(self, settings: Iterable[str]) -> Tolerances:
-        """With settings as the command line takes them: `tre_max_mm=4`, `tre_mean_mm=voxel`, `dice=off`, `dice=default`.
+        """With settings as the command line has them: `tre_max_mm=4`, `tre_mean_mm=voxel`, `dice=off`, `dice=default`.
 
         Raises:
             InputError: For one that is not of this form, or cannot be.

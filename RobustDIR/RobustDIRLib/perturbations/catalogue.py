@@ -22,12 +22,9 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.perturbations.contrast import Window, add_bias_field, invert, percentile_window, shift_window
+from RobustDIRLib.perturbations.contrast import Window, add_bias_field, invert, shift_window
 from RobustDIRLib.perturbations.extent import crop, lose_resolution, thicken_slices
 from RobustDIRLib.perturbations.noise import add_noise
-
-# Intensities that become -1 and 1, of presets with fixed ones; percentiles of each image for the others.
-WINDOWS: dict[str, Window | None] = {"lung-ct": (-1000.0, 200.0), "generic": None, "brain-mri": None}
 
 Apply = Callable[[Image, float, np.random.Generator, Window], Image]
 
@@ -85,12 +82,15 @@ def find_perturbation(kind: str) -> Perturbation:
     return PERTURBATIONS[kind]
 
 
-def check_perturbation(kind: str, strength: float, preset: str) -> Perturbation:
-    """The perturbation of a name, once its strength and the preset are known to be fit for it.
+def check_perturbation(kind: str, strength: float, *, hounsfield: bool = True) -> Perturbation:
+    """The perturbation of a name, once it is known to be fit for its strength and for the images.
 
+    Args:
+        kind: One of `PERTURBATIONS`.
+        strength: How much, in the perturbation's unit.
+        hounsfield: Whether the images are in HU.
     Raises:
-        InputError: If there is none of that name, the strength is out of its range or the preset unknown, or the preset
-            has no HU where it needs them.
+        InputError: If there is none of that name, the strength is out of its range, or it needs HU.
     """
     perturbation = find_perturbation(kind)
     low, high = perturbation.range
@@ -99,29 +99,26 @@ def check_perturbation(kind: str, strength: float, preset: str) -> Perturbation:
             f"--perturb {kind}: a strength of {strength:g} ({perturbation.unit}) is out of its range; give one from "
             f"{low:g} to {high:g}."
         )
-    if preset not in WINDOWS:
-        raise InputError(f"there is no preset {preset}; choose one of {', '.join(WINDOWS)}.")
-    if perturbation.hounsfield and WINDOWS[preset] is None:
+    if perturbation.hounsfield and not hounsfield:
         raise InputError(f"--perturb {kind} is for CT in HU; choose the preset lung-ct, or another perturbation.")
     return perturbation
 
 
-def perturb(image: Image, kind: str, strength: float, seed: int | Sequence[int], preset: str = "generic") -> Image:
+def perturb(image: Image, kind: str, strength: float, seed: int | Sequence[int], window: Window) -> Image:
     """The image made harder.
 
     Args:
-        image: Any image; in HU with the preset `lung-ct`.
+        image: Any image.
         kind: One of `PERTURBATIONS`.
         strength: How much, in the perturbation's unit; 0 gives the image as it is.
         seed: Of what is random; give each image its own, or the noise of two images is the same.
-        preset: Of the registration, whose window some perturbations use.
+        window: Intensities of the image that become -1 and 1 for the network.
     Returns:
         Float32, on the image's grid, or on a part of it for `crop`.
     Raises:
         InputError: As in `check_perturbation`, or if the image is not fit for it.
     """
-    perturbation = check_perturbation(kind, strength, preset)
+    perturbation = check_perturbation(kind, strength)
     if strength == 0:
         return image
-    window = WINDOWS[preset] or percentile_window(image.array)
     return perturbation.apply(image, strength, np.random.default_rng(seed), window)

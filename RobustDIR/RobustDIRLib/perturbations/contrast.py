@@ -12,16 +12,7 @@ from RobustDIRLib.io.images import Image
 
 Window = tuple[float, float]  # intensities that preprocessing takes to -1 and 1
 
-PERCENTILES = (0.5, 99.5)
-_SAMPLES = 4_000_000
 _COEFFICIENTS = 6
-
-
-def percentile_window(array: NDArray[np.floating]) -> Window:
-    """The window of an image whose intensities have no fixed scale: `PERCENTILES` of a regular subset."""
-    values = array.reshape(-1)[:: max(1, array.size // _SAMPLES)]
-    low, high = np.percentile(values, PERCENTILES)
-    return (float(low), float(high)) if high > low else (float(values.min()), float(values.max()))
 
 
 def scaled(array: NDArray[np.floating], window: Window) -> NDArray[np.float32]:

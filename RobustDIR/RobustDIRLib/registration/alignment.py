@@ -20,7 +20,7 @@ from scipy import ndimage
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, to_sitk
-from RobustDIRLib.registration.preprocessing import to_working_grid
+from RobustDIRLib.registration.preprocessing import Warn, to_working_grid
 
 Array = NDArray[np.float64]
 
@@ -31,6 +31,7 @@ _BINS = 32
 _GAIN = 0.01
 _VOLUME_CHANGE = (0.5, 2.0)
 _KEPT_OVERLAP = 0.5
+_LITTLE_OVERLAP = 0.3
 _LEVELS = ((2, 1.0), (1, 0.0))
 _ITERATIONS = 100
 _SAMPLES = 20_000
@@ -122,6 +123,15 @@ def overlap(fixed: Grid, moving: Grid, linear: Linear = IDENTITY) -> float:
     shared = float(moving.contains(linear(points)).mean()) * _volume(fixed)
     moving_volume = _volume(moving) / abs(np.linalg.det(linear.matrix))
     return min(shared / min(_volume(fixed), moving_volume), 1.0)
+
+
+def warn_of_little_overlap(alignment: LinearAlignment, warn: Warn) -> None:
+    """Warn if the images share little space after linear alignment."""
+    if alignment.overlap < _LITTLE_OVERLAP:
+        warn(
+            f"the images share only {100 * alignment.overlap:.0f} % of the smaller one's volume after linear "
+            f"alignment; look at the result before you use it."
+        )
 
 
 def _lattice(grid: Grid, side: int = 24) -> Array:

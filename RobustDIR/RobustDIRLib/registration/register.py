@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import SimpleITK as sitk
@@ -19,7 +19,7 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.registration import devices, measures
-from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind
+from RobustDIRLib.registration.alignment import SEED, align, check_kind, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image
 from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import pairing_hints
@@ -36,8 +36,6 @@ from RobustDIRLib.registration.preprocessing import (
 from RobustDIRLib.registration.record import model_record, versions
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
-
-_LITTLE_OVERLAP = 0.3
 
 
 class Network(Protocol):
@@ -117,6 +115,7 @@ def register(
     """
     options, extras, journal = options or RegistrationOptions(), extras or PairExtras(), _Journal(progress)
     preset, device = find_preset(options.preset), devices.find_device(options.device)
+    preset = replace(preset, spacing=options.spacing or preset.spacing)
     check_kind(options.alignment)
     network = getattr(model, "network", model)
     for name, image in (("fixed", fixed), ("moving", moving)):
@@ -166,7 +165,7 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
     with journal.stage("align"):
         looked_at = inside(scaled_fixed, fixed_mask), inside(scaled_moving, moving_mask)
         alignment = align(*looked_at, setting.alignment)
-        _warn_of_little_overlap(alignment, journal.warn)
+        warn_of_little_overlap(alignment, journal.warn)
         shown = looked_at if setting.blank_outside else (scaled_fixed, scaled_moving)
         del scaled_fixed, scaled_moving, looked_at
         pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
@@ -192,14 +191,6 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
         "measures": figures,
         "alignment": alignment,
     }
-
-
-def _warn_of_little_overlap(alignment: LinearAlignment, warn: Warn) -> None:
-    if alignment.overlap < _LITTLE_OVERLAP:
-        warn(
-            f"the images share only {100 * alignment.overlap:.0f} % of the smaller one's volume after linear "
-            f"alignment; look at the result before you use it."
-        )
 
 
 def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) -> None:

@@ -27,6 +27,7 @@ class RegistrationOptions:
         threads: Of torch and SimpleITK; None leaves them as they are. Results repeat for equal numbers of threads.
         memory_limit: Bytes of main memory to keep to; None for what is free.
         blank_outside: Whether the network, too, sees nothing outside the masks, and percentiles are taken inside.
+        spacing: Side of a working voxel, mm; None for the preset's.
     """
 
     preset: str = "generic"
@@ -35,6 +36,7 @@ class RegistrationOptions:
     threads: int | None = None
     memory_limit: int | None = None
     blank_outside: bool = False
+    spacing: float | None = None
 
 
 @dataclass(frozen=True)

@@ -587,3 +587,30 @@ def test_several_series_are_listed(tmp_path):
     message = refusal(tmp_path)
     assert re.search(r"1\.2\.3 \(CT Chest, 10 slices\)", message)
     assert re.search(r"1\.2\.9 \(CT Chest, 8 slices\)", message)
+
+
+def test_slices_of_several_people_in_one_series_are_refused(tmp_path):
+    for keyword in ("PatientID", "FrameOfReferenceUID", "StudyInstanceUID"):
+        write_slices(tmp_path / keyword, stored(), each=lambda k, keyword=keyword: {keyword: f"1.{k // 5}"})
+        assert f"2 different {keyword}s" in refusal(tmp_path / keyword)
+
+
+def test_stacks_beside_each_other_are_named(tmp_path):
+    """Two stacks in one file, the second half a slice on and to the side."""
+    data = enhanced(
+        np.concatenate([stored(1), stored(2)]),
+        [place(k % 10 + 0.4 * (k // 10), AXES) + 40 * AXES[:, 0] * (k // 10) for k in range(20)],
+        AXES,
+        own=lambda k: {"FrameContentSequence": items(StackID="left" if k < 10 else "right")},
+    )
+    assert "StackID (left: 10 slices; right: 10 slices)" in refusal(save(data, tmp_path / "a.dcm"))
+
+
+def test_slices_without_pixels_or_packed_are_refused_with_the_cure(tmp_path):
+    write_slices(tmp_path, stored())
+    data = (tmp_path / "95.dcm").read_bytes()
+    (tmp_path / "95.dcm").write_bytes(data[: data.rindex(b"\xe0\x7f\x10\x00")])
+    assert "its pixels are missing" in refusal(tmp_path)
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "a.dcm.gz").write_bytes(b"\x1f\x8b")
+    assert "unpack" in refusal(tmp_path / "packed")

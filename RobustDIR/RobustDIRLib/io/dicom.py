@@ -93,6 +93,8 @@ def _nothing_in(folder: Path, headers: dict[Path, Dataset]) -> str:
     if holding:
         listed = ", ".join(holding[:10]) + (", ..." if len(holding) > 10 else "")
         return f"{folder} holds no DICOM images itself; give the folder in it that holds the series ({listed})."
+    if any(path.suffix.lower() in (".gz", ".zip", ".tar", ".tgz", ".bz2", ".7z") for path in _files(folder)):
+        return f"{folder} holds no DICOM images but packed files; unpack them first."
     kinds = sorted({named(header) for header in headers.values()})
     beside = f", only {', '.join(kinds)}" if kinds else ""
     return f"{folder} holds no DICOM images{beside}; give the folder in which the slices themselves lie."
@@ -106,6 +108,7 @@ def _only_series(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Datas
     series: dict[str, dict[Path, Dataset]] = {}
     for path, header in headers.items():
         series.setdefault(str(header.get("SeriesInstanceUID") or "without a UID"), {})[path] = header
+    _refuse_mixed(folder, series)
     if len(series) > 1:
         listed = "; ".join(
             f"{uid} ({named(next(iter(files.values())))}, {sum(map(frame_count, files.values()))} slices)"
@@ -113,6 +116,18 @@ def _only_series(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Datas
         ) + ("; ..." if len(series) > _LISTED else "")
         raise InputError(f"{folder} holds {len(series)} DICOM series, give the wanted one its own folder: {listed}.")
     return next(iter(series.values()))
+
+
+def _refuse_mixed(folder: Path, series: dict[str, dict[Path, Dataset]]) -> None:
+    """Refuses slices of several people, studies or frames of reference that bear the identity of one series."""
+    for uid, headers in series.items():
+        for keyword in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
+            values = {str(header.get(keyword) or "") for header in headers.values()}
+            if len(values) > 1:
+                raise InputError(
+                    f"{folder} holds slices of {len(values)} different {keyword}s in one series ({uid}); give each "
+                    "volume its own folder."
+                )
 
 
 def _without_copies(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Dataset]:

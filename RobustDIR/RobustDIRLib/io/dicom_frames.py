@@ -10,7 +10,17 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
-from RobustDIRLib.io.dicom_headers import Dataset, frame_count, half_digit, holds_pixels, item, number, numbers
+from RobustDIRLib.io.dicom_headers import (
+    SECONDARY_CAPTURE,
+    Dataset,
+    frame_count,
+    half_digit,
+    holds_pixels,
+    item,
+    kind_of,
+    number,
+    numbers,
+)
 
 # What may tell volumes at one place apart: keyword, and the sequence of the functional groups that holds it, if any.
 _TELLING = (
@@ -48,6 +58,7 @@ _TELLING = (
     ("PhaseVector", None),
     ("DetectorVector", None),
 )
+_EVEN = 0.9  # the least gap of slices of one volume, as a share of the largest
 _GATES = ("TimeSlotVector", "EnergyWindowVector", "PhaseVector", "DetectorVector")
 
 
@@ -156,10 +167,14 @@ class _Plane:
         found = numbers(self._holder(sequence, keyword), keyword)
         if found.size != count:
             raise InputError(
-                f"{self.path} does not say {what} ({keyword} is missing or damaged): it is no volume but a picture; "
-                "give the original series, or export it as a volume (NIfTI, NRRD)."
+                f"{self.path} does not say {what} ({keyword} is missing or damaged){self._picture()}; give the "
+                "original series, or export it as a volume (NIfTI, NRRD)."
             )
         return found
+
+    def _picture(self) -> str:
+        captured = kind_of(self.header).startswith(SECONDARY_CAPTURE)
+        return ", as it is a picture (secondary capture), no volume" if captured else ""
 
     def position(self) -> Array:
         """Centre of the first pixel, mm, LPS."""
@@ -239,17 +254,24 @@ def _reconstructed_offsets(path: Path, header: Dataset, count: int) -> Array:
 
 
 def what_differs(frames: list[Frame], places: Array) -> str:
-    """What tells volumes at one place apart, for a message: the element and its values; empty if none does.
+    """What tells volumes in one series apart, for a message: the element and its values; empty if none does.
 
     Args:
         frames: All frames.
-        places: Of each the place along the normal, in whole numbers that are equal at one place.
+        places: Of each the place along the normal, mm.
     """
     for keyword, sequence in _TELLING:
         values = [frame.telling(keyword, sequence) for frame in frames]
-        if len(set(values)) > 1 and len(set(zip(values, places.tolist(), strict=True))) == len(frames):
+        groups = [places[[v == value for v in values]] for value in dict.fromkeys(values)]
+        if len(groups) > 1 and all(map(_is_even, groups)):
             return f"they differ in {keyword} ({_counted(values)})"
     return ""
+
+
+def _is_even(places: Array) -> bool:
+    """Whether slices make a volume of their own: several, all at one distance from the next."""
+    gaps = np.diff(np.sort(places))
+    return len(gaps) > 0 and bool(gaps.min() > _EVEN * gaps.max())
 
 
 def _counted(values: list[Any]) -> str:

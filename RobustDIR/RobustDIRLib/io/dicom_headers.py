@@ -20,6 +20,7 @@ Dataset = pydicom.Dataset
 EXTENSIONS = (".dcm", ".dicom", ".ima")
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 CONTOURS = "1.2.840.10008.5.1.4.1.1.481.3"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DIRECTORY = "1.2.840.10008.1.3.10"
 # What pydicom raises on damaged files and on elements that are not what their type says.
 DICOM_ERRORS = (

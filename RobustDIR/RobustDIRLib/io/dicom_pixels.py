@@ -124,6 +124,8 @@ def stored_pixels(path: Path) -> NDArray[Any]:
         InputError: If the file is cut short, in colours, or compressed in a way that cannot be read.
     """
     data = read_whole(path)
+    if not any(name in data for name in ("PixelData", *_FLOATS)):
+        raise InputError(f"{path} is cut short: its pixels are missing; copy or export it again.")
     shape = frame_count(data), int(data.Rows), int(data.Columns)
     if kind_of(data) not in SEGMENTATIONS:  # whose palette colours their segments and says nothing of values
         _refuse_colours(path, data)

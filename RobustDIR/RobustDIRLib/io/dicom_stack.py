@@ -126,13 +126,10 @@ def _refuse_unlike(where: Path, frames: list[Frame]) -> None:
 
 def _check_places(where: Path, frames: list[Frame], places: Array) -> None:
     """Checks that slices are evenly spaced along their normal, places `(N,)` in mm in the order of the frames."""
-    order = np.argsort(places)
-    gaps = np.diff(places[order])
+    gaps = np.diff(np.sort(places))
     doubled = int((gaps < max(_SAME_PLACE, _SAME_SHARE * gaps.mean())).sum())
     if doubled:
-        shelf = np.empty(len(places))
-        shelf[order] = np.cumsum([0, *(gaps >= max(_SAME_PLACE, _SAME_SHARE * gaps.mean()))])
-        told = what_differs(frames, shelf) or "several time points or echoes?"
+        told = what_differs(frames, places) or "several time points or echoes?"
         raise InputError(
             f"{where} has {doubled} DICOM slices at the place of another one, {told}; give each volume its own "
             "folder or file."
@@ -140,6 +137,9 @@ def _check_places(where: Path, frames: list[Frame], places: Array) -> None:
     usual = float(np.median(gaps))
     off = np.abs(gaps / usual - 1)
     if off.max() > _REFUSED + 2 * frames[0].rounding[1] / usual:
+        told = what_differs(frames, places)
+        if told:
+            raise InputError(f"{where} holds several volumes, {told}; give each volume its own folder or file.")
         raise InputError(
             f"{where} has slices missing or irregularly spaced: usually {usual:.3f} mm apart, at "
             f"{(off > _REFUSED).sum()} places not, as far as {gaps[off.argmax()]:.3f} mm; export the whole series or "

@@ -121,7 +121,7 @@ def _whole(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         if odd:
             raise InputError(
                 f"{path} is no label map: {odd} of {array.size} voxels are not whole numbers; give labels that were "
-                "resampled by nearest neighbour, or the image as an image."
+                "resampled by nearest neighbour, or the image where an image is asked for."
             )
         array = whole
     limits = np.iinfo(np.int32)

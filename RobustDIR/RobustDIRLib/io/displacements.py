@@ -27,9 +27,10 @@ from RobustDIRLib.io.files import (
     check_extension,
     extension,
     quiet_itk,
+    regular_file,
+    silent_libraries,
     written_atomically,
 )
-from RobustDIRLib.io.formats import regular_file
 from RobustDIRLib.io.header import placed_grid
 from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_matrix, tell
 
@@ -139,7 +140,7 @@ def read_transform(path: PathLike) -> sitk.Transform:
     path = regular_file(path)
     if extension(path) in _FIELD_IMAGES:
         return to_sitk_transform(read_displacement(path))
-    with quiet_itk():
+    with quiet_itk(), silent_libraries():
         try:
             transform = sitk.ReadTransform(str(path))
         except RuntimeError as error:

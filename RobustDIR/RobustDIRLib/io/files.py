@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,18 @@ def existing_file(path: PathLike) -> Path:
         raise InputError(f"{path} may not be read; ask for permission to read it or copy it elsewhere.")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); export or copy it again.")
+    return path
+
+
+def regular_file(path: PathLike) -> Path:
+    """The path, once it is known to lead to a file on a disk, which can be read more than once.
+
+    Raises:
+        InputError: If it does not, or the file is empty or may not be read.
+    """
+    path = existing_file(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InputError(f"{path} is no file on a disk but a pipe or device; give an image file.")
     return path
 
 
@@ -155,3 +168,20 @@ def quiet_itk() -> Iterator[None]:
         yield
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Keeps libraries in C from printing: HDF5 tells of every damaged file on stderr, and cannot be told not to."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no such stream, as in a program with windows alone
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

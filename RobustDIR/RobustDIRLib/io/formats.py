@@ -7,14 +7,13 @@ and of the formats that ITK knows, some hold no voxel size, no orientation, or o
 from __future__ import annotations
 
 import os
-import stat
 import zlib
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import metaimage, nifti, nrrd
-from RobustDIRLib.io.files import PathLike, existing_file, extension
-from RobustDIRLib.io.payload import unpacked
+from RobustDIRLib.io.files import extension, regular_file
+from RobustDIRLib.io.payload import is_packed, unpacked
 
 NIFTI, NRRD, META, MGH, MINC = "NIfTI", "NRRD", "MetaImage", "MGH", "MINC"
 _READ = "NIfTI, NRRD or MetaImage"
@@ -76,19 +75,9 @@ def format_of(path: Path) -> str:
     named = next((one for one, ends in _EXTENSIONS.items() if _end(path) in ends), None)
     if named is not None and named != kind:
         raise InputError(f"{path} is named as {named} and holds {kind}; rename it to {_EXTENSIONS[kind][0]}.")
+    if kind in (NRRD, META, MINC) and is_packed(path):
+        raise InputError(f"{path} is {kind} packed by gzip as a whole; unpack it first.")
     return kind
-
-
-def regular_file(path: PathLike) -> Path:
-    """The path, once it is known to lead to a file on a disk, which can be read more than once.
-
-    Raises:
-        InputError: If it does not, or the file is empty or may not be read.
-    """
-    path = existing_file(path)
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise InputError(f"{path} is no file on a disk but a pipe or device; give an image file.")
-    return path
 
 
 def _end(path: Path) -> str:

@@ -19,8 +19,8 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, rectangular
 from RobustDIRLib.io import dicom, metaimage, nifti, nrrd
 from RobustDIRLib.io.background import filled
-from RobustDIRLib.io.files import PathLike, check_extension, extension, quiet_itk, written_atomically
-from RobustDIRLib.io.formats import META, MGH, MINC, NIFTI, NRRD, format_of, regular_file
+from RobustDIRLib.io.files import PathLike, check_extension, extension, quiet_itk, regular_file, written_atomically
+from RobustDIRLib.io.formats import META, MGH, MINC, NIFTI, NRRD, format_of
 from RobustDIRLib.io.header import Header, grid_of, scalar_volume
 from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
 

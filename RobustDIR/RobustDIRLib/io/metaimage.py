@@ -16,7 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.header import Header, check_sides
 from RobustDIRLib.io.nrrd import numbered_files
-from RobustDIRLib.io.payload import Payload
+from RobustDIRLib.io.payload import Payload, surplus
 
 _LONGEST_HEADER = 1 << 22
 _DTYPES = {
@@ -56,7 +56,7 @@ def read_header(path: Path) -> Header:
     sides = (channels, *sides) if first else sides
     payload = _payload(path, fields, math.prod(sides), offset)
     matrix, notes = _placement(path, fields, int(dimensions))
-    return Header(sides, (first, first + 1, first + 2), matrix, payload, notes=notes)
+    return Header(sides, (first, first + 1, first + 2), matrix, payload, notes=(*notes, *surplus(path, payload)))
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
@@ -106,8 +106,8 @@ def _placement(path: Path, fields: dict[str, str], dimensions: int) -> tuple[Arr
             f"{path} has a {turned} whose axes are not of length 1 ({listed}), so that its voxel size can be read in "
             "two ways; correct its header."
         )
-    lacking = turned not in fields
-    note = f"{path} does not say how the patient lies (it has no {turned}); taken as LPS; check the alignment."
+    lacking = [one for one, names in ((turned, _DIRECTIONS), ("Offset", _ORIGINS)) if not set(names) & set(fields)]
+    note = f"{path} does not say how the patient lies (it has no {', no '.join(lacking)}); check the alignment."
     return np.column_stack([axes / lengths * spacing, origin[:3]]), (note,) if lacking else ()
 
 

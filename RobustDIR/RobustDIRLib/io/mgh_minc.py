@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.header import Header, check_sides
-from RobustDIRLib.io.payload import Payload, check_room, enough_memory, unpacked
+from RobustDIRLib.io.payload import Payload, check_room, enough_memory, is_packed, unpacked
 
 _VOXELS_AT = 284  # byte at which FreeSurfer's voxels begin
 _HDF = b"\x89HDF"
@@ -31,9 +31,8 @@ def read_mgh_header(path: Path) -> Header:
         InputError: If it is damaged or of an unknown type.
     """
     try:
-        with unpacked(path) as stream, path.open("rb") as begin:
+        with unpacked(path) as stream:
             header = MGHHeader(stream.read(_VOXELS_AT), check=False)
-            packed = begin.read(2) == b"\x1f\x8b"
         sides, dtype = tuple(int(n) for n in header["dims"]), np.dtype(header.get_data_dtype())
     except _PROBLEMS as error:
         raise InputError(f"{path} is damaged, cut short or no FreeSurfer volume; copy or export it again.") from error
@@ -45,6 +44,7 @@ def read_mgh_header(path: Path) -> Header:
     notes: tuple[str, ...] = ()
     if int(header["goodRASFlag"]) != 1:
         notes = (f"{path} does not say how the patient lies; taken as FreeSurfer does, coronal; check the alignment.",)
+    packed = is_packed(path)
     payload = Payload((path,), dtype, math.prod(sides), _VOXELS_AT, "gzip" if packed else "raw", whole=packed)
     matrix = swap_lps_ras(header.get_affine()[:3].T).T
     return Header(sides, (0, 1, 2), matrix, payload, notes=notes)

@@ -18,9 +18,9 @@ from nibabel.spatialimages import HeaderDataError
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, rectangular, swap_lps_ras
-from RobustDIRLib.io.files import existing_file, extension
+from RobustDIRLib.io.files import extension, regular_file
 from RobustDIRLib.io.header import Header, check_sides
-from RobustDIRLib.io.payload import Payload, unpacked
+from RobustDIRLib.io.payload import Payload, is_packed, surplus, unpacked
 
 EXTENSIONS = (".nii", ".nii.gz")
 _SINGLE, _PAIR = (b"n+1", b"n+2"), (b"ni1", b"ni2")
@@ -67,12 +67,13 @@ def read_header(path: Path) -> Header:
     check_sides(path, sides)
     dtype = _dtype(path, raw)
     offset = _offset(path, raw, single=body == head)
-    packed = _is_packed(body)
+    packed = is_packed(body)
     payload = Payload((body,), dtype, math.prod(sides), offset, "gzip" if packed else "raw", whole=packed)
     slope, intercept, notes = _scaling(path, raw)
     matrix, more = _placement(path, raw, sides)
     intent = int(raw["intent_code"])
-    return Header(sides, (0, 1, 2), matrix, payload, slope, intercept, (*notes, *more), intent)
+    notes = (*notes, *more, *surplus(path, payload))
+    return Header(sides, (0, 1, 2), matrix, payload, slope, intercept, notes, intent)
 
 
 def _files(path: Path) -> tuple[Path, Path]:
@@ -88,7 +89,7 @@ def _files(path: Path) -> tuple[Path, Path]:
     partner = next((candidate for candidate in there if candidate.exists()), None)
     if partner is None:
         raise InputError(f"{path} needs {stem + other} beside it, which is not there; copy both files of the pair.")
-    existing_file(partner)
+    regular_file(partner)
     return (path, partner) if end.startswith(".hdr") else (partner, path)
 
 
@@ -103,11 +104,6 @@ def _raw_header(path: Path, head: Path) -> Any:
         return kind(data[: kind.sizeof_hdr], check=False)
     except (OSError, EOFError, ValueError, KeyError, HeaderDataError, zlib.error) as error:
         raise InputError(f"{path} is damaged, cut short or no NIfTI file; copy or export it again.") from error
-
-
-def _is_packed(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
 
 
 def _dtype(path: Path, raw: Any) -> np.dtype[Any]:
@@ -193,8 +189,10 @@ def _chosen(path: Path, raw: Any, spacing: Array, sides: tuple[int, ...]) -> tup
     if sform is None or qform is None:
         return chosen, ()
     apart = _apart(sform, qform, sides)
-    if not apart > _APART * spacing.min():
+    if apart <= _APART * spacing.min():
         return chosen, ()
+    if not math.isfinite(apart):
+        return chosen, (f"{path} has an sform that is not finite; placed by its qform; check the alignment.",)
     note = f"{path} places the volume twice, sform and qform lie up to {apart:.1f} mm apart; read as ITK and Slicer do."
     return chosen, (note,)
 

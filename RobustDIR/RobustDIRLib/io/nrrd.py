@@ -15,10 +15,11 @@ import numpy as np
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.header import Header, check_sides
-from RobustDIRLib.io.payload import Payload
+from RobustDIRLib.io.payload import Payload, surplus
 
 MAGIC = b"NRRD00"
 _LONGEST_HEADER = 1 << 24
+_MOST_FILES = 1 << 16
 
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -61,7 +62,14 @@ def read_header(path: Path) -> Header:
         )
     _refuse_modelling(path, keys)
     spatial, matrix, notes = _placement(path, fields, sides)
-    return Header(sides, spatial, matrix, _payload(path, fields, sides, offset), notes=notes)
+    payload = _payload(path, fields, sides, offset)
+    header = Header(sides, spatial, matrix, payload, notes=(*notes, *surplus(path, payload)))
+    if header.values == 3 and _SPACES.get(fields.get("space", "lps").lower()) not in ((1, 1, 1), None):
+        raise InputError(
+            f"{path} holds vectors in the space '{fields['space']}', whose signs programs read in two ways; save it in "
+            "'left-posterior-superior'."
+        )
+    return header
 
 
 def read_keys(path: Path) -> dict[str, str]:
@@ -236,8 +244,11 @@ def numbered_files(path: Path, pattern: str, words: list[str]) -> tuple[Path, ..
     """
     try:
         first, last, step = (int(word) for word in words)
-        return tuple(path.parent / (pattern % k) for k in range(first, last + (1 if step > 0 else -1), step))
-    except (ValueError, TypeError) as error:
+        numbers = range(first, last + (1 if step > 0 else -1), step)
+        if not 0 < len(numbers) <= _MOST_FILES:
+            raise ValueError("as many files as no volume has")
+        return tuple(path.parent / (pattern % k) for k in numbers)
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path} names its data files in a way that is not read here; save it as one file.") from error
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import existing_file
+from RobustDIRLib.io.files import regular_file
 from RobustDIRLib.io.free_memory import available_memory
 
 # DEFLATE makes at most this many bytes of one: a header that asks for more than the file can hold is refused unread.
@@ -69,7 +69,7 @@ def read_payload(path: Path, payload: Payload) -> NDArray[Any]:
     """
     each = _each(path, payload)
     for file in payload.files:
-        check_length(path, existing_file(file), payload, each)
+        check_length(path, regular_file(file), payload, each)
     check_room(path, payload.nbytes + 4 * payload.count)
     with enough_memory(path):
         if payload.packing == "text":
@@ -98,6 +98,17 @@ def check_length(path: Path, file: Path, payload: Payload, each: int) -> None:
     most = {"raw": there, "gzip": there * _DEFLATE, "zlib": there * _DEFLATE, "text": there * payload.dtype.itemsize}
     if file.is_file() and most.get(payload.packing, needed) < needed:
         raise cut_short(path, there, needed if payload.packing == "raw" else None)
+
+
+def surplus(path: Path, payload: Payload) -> tuple[str, ...]:
+    """A sentence if a file that is not packed goes on after its last voxel: its header may tell of too few."""
+    if payload.packing != "raw" or payload.offset is None:
+        return ()
+    needed = payload.nbytes // len(payload.files) + payload.offset
+    extra = max((file.stat().st_size - needed for file in payload.files if file.is_file()), default=0)
+    if extra <= 0:
+        return ()
+    return (f"{path} goes on for {extra} bytes after the last voxel that its header tells of; check its size.",)
 
 
 def cut_short(path: Path, there: int, needed: int | None) -> InputError:
@@ -131,11 +142,15 @@ def enough_memory(path: Path) -> Iterator[None]:
         ) from error
 
 
-def unpacked(file: Path) -> IO[bytes]:
-    """A file opened to be read, through gzip if its first bytes say so, whatever its name."""
+def is_packed(file: Path) -> bool:
+    """Whether a file is packed by gzip, by its first bytes, whatever its name."""
     with file.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(file) if packed else file.open("rb")  # type: ignore[return-value]
+        return stream.read(2) == b"\x1f\x8b"
+
+
+def unpacked(file: Path) -> IO[bytes]:
+    """A file opened to be read, through gzip if it is packed."""
+    return gzip.open(file) if is_packed(file) else file.open("rb")  # type: ignore[return-value]
 
 
 def _fill(path: Path, file: Path, payload: Payload, part: memoryview) -> None:

@@ -47,6 +47,9 @@ def _add_method(group: Any) -> None:
     )
     group.add_argument("--threads", type=int, metavar="N", help="threads to use; results repeat for equal numbers")
     group.add_argument("--memory-limit", type=float, metavar="GIB", help="memory to keep to (default: what is free)")
+    group.add_argument(
+        "--fill-nan", type=float, metavar="VALUE", help="what NaN becomes (default: smallest value, outside alone)"
+    )
 
 
 def _add_extras(group: Any) -> None:
@@ -108,7 +111,7 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     model = _model(args.model, options.device)
     progress("read")
     with heard() as remarks:
-        fixed, moving = read_image(args.fixed), read_image(args.moving)
+        fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
         extras = _extras(args, fixed.grid, moving)
     provenance = _provenance(args)
     reading = time.perf_counter() - begun
@@ -204,7 +207,9 @@ def _provenance(args: argparse.Namespace) -> dict[str, Any]:
     inputs: dict[str, Any] = {name: identity(getattr(args, name)) for name in ("fixed", "moving")}
     inputs.update({name: identity(getattr(args, name)) for name in _PATHS if getattr(args, name)})
     inputs.update({name: [identity(path) for path in getattr(args, name)] for name in _LISTS if getattr(args, name)})
-    return {"command": repeating_command(args, paths=("fixed", "moving", "output", *_PATHS, *_LISTS)), "inputs": inputs}
+    command = repeating_command(args, paths=("fixed", "moving", "output", *_PATHS, *_LISTS))
+    filled = {} if args.fill_nan is None else {"fill_nan": args.fill_nan}
+    return {"command": command, "inputs": inputs, **filled}
 
 
 def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None:

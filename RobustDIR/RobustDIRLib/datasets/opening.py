@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from RobustDIRLib.datasets import brains, dirlab, folders, learn2reg
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.problems import Problems, Root
 from RobustDIRLib.datasets.settings import FILE_NAME, Settings, read_settings
+from RobustDIRLib.datasets.sources import ImageFile
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.files import PathLike
@@ -81,7 +83,7 @@ def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -
     problems = Problems()
     root = Root(folder, problems, links=settings.links)
     cases = problems.attempt(lambda: KINDS[name].cases(root, settings)) or []
-    cases = cases[: settings.limit]
+    cases = [_filling(case, settings.fill_nan) for case in cases[: settings.limit]]
     _check(cases, problems)
     if not cases and not problems.found:
         problems.add(
@@ -90,6 +92,16 @@ def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -
         )
     problems.raise_any(str(path))
     return Dataset(settings.name or root.folder.name, root.folder, tuple(cases), name, tuple(root.notes))
+
+
+def _filling(case: Case, value: float | None) -> Case:
+    """The case, NaN voxels of its images in files filled with a value if one is set."""
+    if value is None:
+        return case
+    images = {"fixed": case.fixed, "moving": case.moving}
+    files = {role: source for role, source in images.items() if isinstance(source, ImageFile)}
+    changes: dict[str, Any] = {role: replace(source, fill_nan=value) for role, source in files.items()}
+    return replace(case, **changes)
 
 
 def _settings(path: Path) -> tuple[Settings, Path]:

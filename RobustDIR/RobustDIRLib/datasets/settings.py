@@ -88,6 +88,7 @@ class Settings:
         per_site: At most so many scans of a hospital, the first ones, for kinds that have hospitals (26 in section
             2.3.3).
         links: Whether links may lead out of the folder.
+        fill_nan: What NaN voxels of images become; by default the smallest value, where they are the outside alone.
     """
 
     folder: str | None = None
@@ -103,6 +104,7 @@ class Settings:
     limit: int | None = None
     per_site: int | None = None
     links: bool = False
+    fill_nan: float | None = None
 
     def __post_init__(self) -> None:
         presets = [self.preset, *(case.preset for case in self.cases or ())]

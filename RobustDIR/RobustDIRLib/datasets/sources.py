@@ -52,9 +52,15 @@ class LandmarkSource(Protocol):
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image in a file, or a folder with one DICOM series."""
+    """An image in a file, or a folder with one DICOM series.
+
+    Attributes:
+        path: The file or folder.
+        fill_nan: What NaN voxels become; see `io.images.read_image`.
+    """
 
     path: Path
+    fill_nan: float | None = None
 
     def grid(self) -> Grid:
         """From the header alone where the format has one; else from the whole file, which then is checked as well."""
@@ -62,7 +68,7 @@ class ImageFile:
 
     def read(self) -> Image:
         """The image as float32; see `io.images.read_image` for what is refused."""
-        return read_image(self.path)
+        return read_image(self.path, fill_nan=self.fill_nan)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,11 @@ def filled(
     Returns:
         The array, and a sentence if anything was filled.
     Raises:
-        InputError: If no value was given and NaN voxels lie inside the image, or there are no others.
+        InputError: If no value was given and NaN voxels lie inside the image, there are no others, or the value is not
+            finite.
     """
+    if value is not None and not np.isfinite(value):
+        raise InputError(f"`fill_nan` is {value:g}; give a finite number.")
     missing = np.isnan(array)
     count = int(np.count_nonzero(missing))
     if not count:
@@ -33,8 +36,8 @@ def filled(
         inside = count - int(np.count_nonzero(reaching_the_border(missing)))
         if inside:
             raise InputError(
-                f"{name} has {count} of {array.size} voxels that are NaN, {inside} of them inside the image; say what "
-                "they are to be filled with, or replace them by a number."
+                f"{name} has {count} of {array.size} voxels that are NaN, {inside} of them inside the image; give "
+                "`fill_nan` the value that they should have, or replace them by a number."
             )
         value = float(np.nanmin(array))
     array[missing] = value

@@ -26,6 +26,7 @@ _DTYPES = {
 }  # fmt: skip
 _ORIGINS = ("Offset", "Position", "Origin")
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
+_ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 _UNIT = 1e-3  # by which a cosine's axis may be longer or shorter than 1, by rounding
 
 
@@ -114,7 +115,7 @@ def _placement(path: Path, fields: dict[str, str], dimensions: int) -> tuple[Arr
 def _only(path: Path, fields: dict[str, str], names: tuple[str, ...]) -> str:
     """The one of several names for the same thing that the file uses; the first if none."""
     used = [name for name in names if name in fields]
-    if len({fields[name] for name in used}) > 1:
+    if len({fields[name].lower() for name in used}) > 1:
         raise InputError(f"{path} gives {' and '.join(used)}, which differ and mean the same; correct its header.")
     return used[0] if used else names[0]
 
@@ -123,7 +124,7 @@ def _payload(path: Path, fields: dict[str, str], count: int, offset: int) -> Pay
     kind = fields.get("ElementType", "").removesuffix("_ARRAY")
     if kind not in _DTYPES:
         raise InputError(f"{path} has voxels of the type '{kind}'; save it as integers or float.")
-    big = _yes(fields, "BinaryDataByteOrderMSB") or _yes(fields, "ElementByteOrderMSB")
+    big = _yes(fields, _only(path, fields, _ORDERS))
     files = _data_files(path, fields)
     start: int | None = 0 if files else offset
     skip = int(_numbers(path, fields, "HeaderSize", 1, "0", whole=True)[0])

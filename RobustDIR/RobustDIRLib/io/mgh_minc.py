@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,11 @@ from RobustDIRLib.io.payload import Payload, check_room, enough_memory, is_packe
 
 _VOXELS_AT = 284  # byte at which FreeSurfer's voxels begin
 _HDF = b"\x89HDF"
-_PROBLEMS = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, KeyError, AttributeError)
+# What nibabel and the reader of NetCDF below it raise on damaged files; neither has an exception of its own for them.
+_PROBLEMS = (
+    ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
+    ArithmeticError, AssertionError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 def read_mgh_header(path: Path) -> Header:
@@ -54,7 +60,7 @@ def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
     """A MINC volume, its real values; of its header, what is needed for the grid.
 
     Returns:
-        Header, and voxels of shape `(z, y, x, ...)` as `Header.array` gives them.
+        Header, and voxels of shape `(z, y, x)`.
     Raises:
         InputError: If it is damaged or too large, or is MINC 2 and the package h5py is missing.
     """
@@ -64,14 +70,17 @@ def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
         raise InputError(f"{path} is MINC 2, which needs the package h5py; install it, or export it as NIfTI.")
     try:
         image: Any = (nib.Minc2Image if second else nib.Minc1Image).from_filename(path)
-        sides = tuple(int(n) for n in image.shape)
+        sides = tuple(int(n) for n in reversed(image.shape))
         check_sides(path, sides)
+        if len(sides) > 3:
+            raise InputError(f"{path} is {len(sides)}D; give a single 3D volume, one time point for instance.")
         check_room(path, 16 * math.prod(sides))
         with enough_memory(path):
             array = np.asanyarray(image.dataobj, dtype=np.float64)
+    except InputError:
+        raise
     except _PROBLEMS as error:
         raise InputError(f"{path} is damaged, cut short or no MINC file; copy or export it as NIfTI.") from error
-    matrix = swap_lps_ras(np.asarray(image.affine)[:3].T).T
-    payload = Payload((path,), array.dtype, array.size)
-    header = Header(sides, (0, 1, 2), matrix, payload)
-    return header, array.transpose(2, 1, 0, *range(3, array.ndim))
+    # In the file the first axis is the slowest; nibabel's matrix takes indices in the order of the file.
+    matrix = swap_lps_ras(np.asarray(image.affine)[:3, [2, 1, 0, 3]].T).T
+    return Header(sides, (0, 1, 2), matrix, Payload((path,), array.dtype, array.size)), array

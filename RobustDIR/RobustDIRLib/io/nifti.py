@@ -248,4 +248,5 @@ def _check_scales(path: Path, sform: Array, spacing: Array, sides: tuple[int, ..
 def _apart(one: Array, other: Array, sides: tuple[int, ...]) -> float:
     """How far apart two matrices place a corner of the volume at most, in their unit."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in sides[:3]], indexing="ij"), dtype=np.float64).reshape(3, -1)
-    return float(np.linalg.norm((one - other) @ np.vstack([corners, np.ones(8)]), axis=0).max())
+    with np.errstate(invalid="ignore"):
+        return float(np.linalg.norm((one - other) @ np.vstack([corners, np.ones(8)]), axis=0).max())

@@ -28,6 +28,7 @@ _LONGEST_NUMBER = 32  # letters of a number written out, with the space behind i
 _CHUNK = 1 << 20
 _FORGIVEN = 1 << 24  # bytes of padding after the last voxel
 _GIB = 2**30
+# An InputError is a ValueError, too.
 _DAMAGED = (OSError, EOFError, zlib.error, ValueError)
 
 
@@ -165,6 +166,8 @@ def _fill(path: Path, file: Path, payload: Payload, part: memoryview) -> None:
                 raise cut_short(path, got, len(part))
             if payload.packing != "raw":
                 _drain(path, stream)
+    except InputError:
+        raise
     except _DAMAGED as error:
         raise InputError(f"{path} is damaged or cut short; copy or export it again.") from error
 

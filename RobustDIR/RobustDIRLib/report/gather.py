@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,8 @@ def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None)
 
 
 def _material(reader: Reader, shown: Shown | None) -> Material:
-    fixed, moving = reader.input(read_image, "fixed"), reader.input(read_image, "moving")
+    read = partial(read_image, fill_nan=reader.run.record.get("fill_nan"))
+    fixed, moving = reader.input(read, "fixed"), reader.input(read, "moving")
     jacobian, warped = reader.output(_read_map, JACOBIAN), reader.output(read_image, WARPED)
     points = _landmarks(reader, fixed, moving) if fixed and moving else None
     points = points if shown is None else shown.points

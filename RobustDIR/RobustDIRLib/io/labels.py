@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io import dicom, dicom_segments, nifti, seg_nrrd
-from RobustDIRLib.io.files import PathLike
-from RobustDIRLib.io.formats import NIFTI, format_of, regular_file
+from RobustDIRLib.io.files import PathLike, regular_file
+from RobustDIRLib.io.formats import NIFTI, format_of
 from RobustDIRLib.io.images import Image, read_scalar, read_vectors, values_per_voxel
 from RobustDIRLib.io.segments import Segments
 

@@ -28,6 +28,8 @@ ALLOWED = {
     "perturbations": FOUNDATION | {"configuration", "io"},
     "evaluation": CORE | {"io"},
     "training": CORE | {"io", "networks", "synthesis", "evaluation", "model_store"},
+    "finetuning": CORE
+    | {"io", "datasets", "networks", "synthesis", "evaluation", "model_store", "training", "registration"},
     "model_store": CORE | {"io", "networks"},
     "registration": CORE | {"io", "networks", "evaluation", "model_store"},
     "baselines": CORE | {"io", "evaluation", "registration", "model_store"},

@@ -16,7 +16,18 @@ from types import ModuleType
 from RobustDIRLib import __version__
 from RobustDIRLib.errors import InputError
 
-COMMANDS = ("register", "report", "demo", "models", "doctor", "dataset", "evaluate", "synthesize", "pretrain")
+COMMANDS = (
+    "register",
+    "report",
+    "demo",
+    "models",
+    "doctor",
+    "dataset",
+    "evaluate",
+    "synthesize",
+    "pretrain",
+    "finetune",
+)
 _MAY_BE_EMPTY = ("comment",)
 _POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run")
 _OTHERWISE_NAMED = {"moving_labels": "labels"}

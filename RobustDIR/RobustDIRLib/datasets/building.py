@@ -54,6 +54,7 @@ def pair(fixed: Scan, moving: Scan, preset: str, name: str | None = None, subjec
         moving_landmarks=moving.landmarks,
         fixed_labels=fixed.labels,
         moving_labels=moving.labels,
+        fixed_subject="" if subject else fixed.subject,
     )
 
 

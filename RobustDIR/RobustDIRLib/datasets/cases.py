@@ -56,6 +56,7 @@ class Case:
         moving_landmarks: The same places in the moving image.
         fixed_labels: Label map of the fixed image.
         moving_labels: Label map of the moving image.
+        fixed_subject: Whose scan the fixed image is, where it is another person's; empty if it is the same one's.
     """
 
     name: str
@@ -69,6 +70,12 @@ class Case:
     moving_landmarks: LandmarkSource | None = None
     fixed_labels: LabelFile | None = None
     moving_labels: LabelFile | None = None
+    fixed_subject: str = ""
+
+    @property
+    def subjects(self) -> tuple[str, str]:
+        """Whose the fixed and the moving image are."""
+        return self.fixed_subject or self.subject, self.subject
 
     def files(self) -> dict[str, Path]:
         """The files of the case by what they are (`"fixed"`, `"moving_landmarks"`, ...), those it has."""

@@ -83,7 +83,8 @@ def make_case(root: Root, fixed: Listed, moving: Listed, preset: str) -> Case | 
     if not {"fixed", "moving"} <= set(sources):
         return None
     names = [_stem(held["image"]) for held in (fixed, moving)]
-    return Case(safe_name("-".join(names)), _subject(names[1]), preset, **sources)
+    whose = [_subject(name) for name in names]
+    return Case(safe_name("-".join(names)), whose[1], preset, **sources, fixed_subject=whose[0])
 
 
 def _points_in_order(held: Listed) -> list[str]:

@@ -53,6 +53,15 @@ class Linear:
         """Moving points `(..., 3)` of fixed points, mm, LPS."""
         return np.asarray(points @ self.matrix.T + self.offset)
 
+    def inverse(self) -> Linear:
+        """Moving points to fixed points."""
+        matrix = np.asarray(np.linalg.inv(self.matrix))
+        return Linear(matrix, -matrix @ self.offset)
+
+    def after(self, first: Linear) -> Linear:
+        """`point -> self(first(point))`."""
+        return Linear(self.matrix @ first.matrix, self.matrix @ first.offset + self.offset)
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -1,0 +1,190 @@
+"""`robustdir finetune DATASET -o FOLDER`: adapt a network to one's own data, or teach one from scratch on it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from RobustDIRLib.finetuning.config import FinetuneConfig
+
+_DESCRIPTION = """\
+Fine-tune a model on the pairs of DATASET: by Dice where the images have label maps, without supervision where not. The
+best epoch's model is FOLDER/weights.pt; `robustdir models add` makes it one of your own, and
+`robustdir register --model FOLDER/weights.pt` uses it at once.
+"""
+_EPILOG = """\
+A file named `stop` in FOLDER, Ctrl-C or SIGTERM ends the run after the step, with a checkpoint; while a file named
+`pause` is there it waits. --resume goes on from the checkpoint. On several GPUs or machines:
+`torchrun --nproc-per-node N -m RobustDIRLib finetune ...`.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "finetune", help="adapt a network to your own data", description=_DESCRIPTION, epilog=_EPILOG
+    )
+    parser.add_argument("dataset", metavar="DATASET", nargs="?", help="folder of a data set, or robustdir-dataset.json")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder of the run")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON file with settings; options go before it")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    what = parser.add_argument_group("what")
+    what.add_argument("--model", metavar="MODEL", help="model or checkpoint to start from (default: generic)")
+    what.add_argument("--from-scratch", action="store_true", help="start from random weights instead")
+    what.add_argument("--preset", help="of the registration (default: the data set's)")
+    what.add_argument("--split", type=Path, metavar="FILE", help="JSON file with subjects: train, validation, test")
+    what.add_argument("--limit", type=int, metavar="N", help="learn from N of the training subjects only")
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--loss", metavar="TERM=W,...",
+        help="terms and weights: dice, nmi, local_ncc, mind, landmarks, gradient (default: dice where there are "
+        "labels, else local_ncc; gradient 0.75)",
+    )  # fmt: skip
+    how.add_argument("--epochs", type=int, metavar="N", help="at most (default: 300); ends earlier once it converged")
+    how.add_argument("--pairs-per-epoch", type=int, metavar="N", help="default: one a training scan, or all listed")
+    how.add_argument("--learning-rate", type=float, metavar="R", help="default: 0.0001")
+    how.add_argument("--augment", action="store_true", help="contrast and noise as in the paper, flips, small affines")
+    how.add_argument("--freeze", metavar="NAME,...", help="parts of the network that stay as they are, such as encoder")
+    how.add_argument("--threads", type=int, metavar="N", help="of the network")
+    how.add_argument("--seed", type=int, metavar="N", help="of every draw (default: 0)")
+    how.add_argument("--progress", choices=("text", "json"), default="text", help="lines to read, or JSON lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fine-tune, printing records; returns 0, or 128 and the signal's number if one ended it before its time."""
+    from RobustDIRLib.finetuning.loop import finetune
+
+    config = _config(args)
+    screen = _json_line if args.progress == "json" else _Lines()
+    record: dict[str, Any] = {}
+    for record in finetune(config, args.output, resume=args.resume):
+        screen(record)
+    if record.get("kind") == "end":
+        _conclude(config, args.output, args.progress)
+    signal = record.get("signal", 0)
+    return 128 + signal if signal else 0
+
+
+def _config(args: argparse.Namespace) -> FinetuneConfig:
+    """Settings of the file or, on resuming, of the run, and the options given on top."""
+    from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.finetuning.config import FinetuneConfig
+    from RobustDIRLib.finetuning.loop import RUN
+
+    file = args.config or (args.output / RUN if args.resume else None)
+    settings = read_json(file) if file else {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{file} holds no settings by name; give a JSON file as a run's folder has it.")
+    settings.update(_given(args))
+    if not settings.get("dataset"):
+        raise InputError("finetune needs a data set: name its folder.")
+    return from_dict(FinetuneConfig, settings, str(file or "the command"))
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """Settings by the options that were given."""
+    from RobustDIRLib.configuration import read_json
+    from RobustDIRLib.errors import InputError
+
+    if args.from_scratch and args.model:
+        raise InputError("--from-scratch and --model exclude each other; give one.")
+    plain = {
+        "dataset": str(Path(args.dataset).absolute()) if args.dataset else None,
+        "initial": _model(args.model) if args.model else None,
+        "preset": args.preset,
+        "epochs": args.epochs,
+        "pairs_per_epoch": args.pairs_per_epoch,
+        "threads": args.threads,
+        "seed": args.seed,
+    }
+    given: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
+    if args.from_scratch:
+        given["initial"] = None
+    if args.freeze:
+        given["freeze"] = args.freeze.split(",")
+    if args.loss:
+        given["loss"] = _loss(args.loss)
+    if args.learning_rate is not None:
+        given["optimizer"] = {"learning_rate": args.learning_rate, "clip": 1.0, "average": 0.0}
+    if args.augment:
+        given["augmentation"] = {"contrast": 0.5, "noise": 0.5, "flip": 0.5, "affine": 0.5}
+    if args.split or args.limit is not None:
+        parts = read_json(args.split) if args.split else {}
+        given["split"] = {**parts, **({} if args.limit is None else {"limit": args.limit})}
+    return given
+
+
+def _model(name: str) -> str:
+    """A file by its whole path, so that the run can be resumed from anywhere; names as they are."""
+    return str(Path(name).absolute()) if Path(name).exists() else name
+
+
+def _loss(text: str) -> dict[str, float]:
+    from RobustDIRLib.errors import InputError
+
+    weights = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            weights[name.strip()] = float(value or 1)
+        except ValueError as error:
+            raise InputError(f"--loss {part}: give a term and its weight, such as dice=1.") from error
+    return weights
+
+
+def _json_line(record: dict[str, Any]) -> None:
+    print(json.dumps(record), flush=True)
+
+
+class _Lines:
+    """A line an epoch for people, with what is being done in between."""
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """Tell of a record."""
+        text = getattr(self, f"_{record['kind']}", lambda _: "")(record)
+        if text:
+            print(text, flush=True)
+
+    def _start(self, r: dict[str, Any]) -> str:
+        going_on = f", going on from step {r['step']}" if r["step"] else ""
+        return (
+            f"{r['train_subjects']} subjects to learn from, {r['validation_subjects']} for validation, "
+            f"{r['test_subjects']} for testing; {r['pairs_per_epoch']} pairs an epoch{going_on}"
+        )
+
+    def _epoch(self, r: dict[str, Any]) -> str:
+        figures = [("Dice", "dice", ".4f"), ("TRE mm", "tre_mm", ".3f"), ("loss", "loss", ".4f")]
+        shown = ", ".join(f"{title} {r[name]:{form}}" for title, name, form in figures if name in r)
+        name = f"epoch {r['epoch']}" if r["epoch"] else "before"
+        return f"{name:<10}{shown}{'  (best so far)' if r['best'] and r['epoch'] else ''}"
+
+    def _pause(self, r: dict[str, Any]) -> str:
+        return "paused: remove the file `pause` to go on"
+
+    def _stop(self, r: dict[str, Any]) -> str:
+        return f"stopped after step {r['step']}; --resume goes on from there"
+
+    def _end(self, r: dict[str, Any]) -> str:
+        return f"converged at epoch {r['converged']}" if r["converged"] else f"ended after epoch {r['epoch']}"
+
+
+def _conclude(config: FinetuneConfig, folder: Path, progress: str) -> None:
+    """What was gained and lost."""
+    import torch
+
+    from RobustDIRLib.finetuning.summary import summarise, table
+    from RobustDIRLib.io.lock import Rank
+    from RobustDIRLib.training.processes import Process
+
+    if Rank.here().rank:
+        return
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    summary = summarise(config, folder, Process(0, 1, device))
+    if progress == "json":
+        _json_line({"kind": "summary", **summary})
+    else:
+        print(f"{summary['pairs']} test pairs\n{table(summary)}\nmodel: {folder / 'weights.pt'}")

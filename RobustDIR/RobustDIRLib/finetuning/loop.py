@@ -1,0 +1,355 @@
+"""The fine-tuning loop: `finetune(config, folder)` yields a record for every event, as a dictionary for JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.augmentation import augment
+from RobustDIRLib.finetuning.config import FinetuneConfig, LossWeights
+from RobustDIRLib.finetuning.convergence import converged_at
+from RobustDIRLib.finetuning.losses import pair_loss
+from RobustDIRLib.finetuning.pairs import TrainingPair
+from RobustDIRLib.finetuning.run import describe_split, effective_judge, open_material, start_network
+from RobustDIRLib.finetuning.validation import Loss, mean_measures, validate
+from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.lock import Rank, locked
+from RobustDIRLib.model_store import save_model
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.precision import autocast
+from RobustDIRLib.synthesis.random import generator
+from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
+from RobustDIRLib.training.diary import Diary
+from RobustDIRLib.training.learner import Learner
+from RobustDIRLib.training.processes import Process, joined_processes
+from RobustDIRLib.training.stopping import StopRequest
+
+Record = dict[str, Any]
+MODEL, RUN, SPLIT, RECORDS, FAILED = "weights.pt", "run.json", "split.json", "records.jsonl", "failed_pair.pt"
+# Settings that may differ when a run goes on: they change how long and how fast, not what is learnt at a step.
+MAY_CHANGE = frozenset({"epochs", "threads", "log_every", "checkpoint_every", "cache_mib", "convergence", "test_pairs"})
+
+
+class _Objective(nn.Module):
+    """Network and loss in one module, so that DistributedDataParallel sees one forward pass."""
+
+    def __init__(self, network: nn.Module, weights: LossWeights, both: bool, precision: str) -> None:
+        super().__init__()
+        self.network, self.weights, self.both, self.precision = network, weights, both, precision
+
+    def forward(self, pairs: list[tuple[TrainingPair, torch.Generator]]) -> Tensor:
+        losses = []
+        for pair, g in pairs:
+            with autocast(self.precision, pair.fixed.device):
+                deformation = self.network(pair.fixed, pair.moving)
+            deformation = Deformation(*(u.float() for u in deformation))
+            losses.append(pair_loss(deformation, pair, self.weights, g, self.both))
+        return torch.stack(losses).mean()
+
+
+class Tuner:
+    """State of a run: what learns, on what, and how it has gone."""
+
+    def __init__(self, config: FinetuneConfig, process: Process, state: dict[str, Any] | None = None) -> None:
+        torch.manual_seed(config.seed)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        network = start_network(config).to(process.device)
+        self.config, self.process = config, process
+        self.material = open_material(config, network, (state or {}).get("checksums"))
+        self.learner = Learner(network, config.optimizer, config.precision, process.device)
+        self.judge = effective_judge(self.material)
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, float] = {}
+        self.objective = process.share(
+            _Objective(network, self.material.loss, config.both_directions, config.precision)
+        )
+        if state:
+            self.learner.restore(state)
+            self.history, self.best = state["history"], state["best"]
+
+    @property
+    def network(self) -> nn.Module:
+        """What learns."""
+        return self.learner.network
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch, by all processes together."""
+        return math.ceil(len(self.material.epoch(1)) / (self.config.batch * self.process.world))
+
+    def state(self) -> dict[str, Any]:
+        """All that going on needs."""
+        more = {"history": self.history, "best": self.best, "checksums": self.material.maker.store.checksums}
+        return {"finetune": to_dict(self.config), **self.learner.state(), **more}
+
+    def batch(self, epoch: int, step: int) -> list[tuple[TrainingPair, torch.Generator]]:
+        """This process's pairs of a step of an epoch, and what draws for each; they depend on seed and step alone."""
+        keys, size = self.material.epoch(epoch), self.config.batch
+        first = (step * self.process.world + self.process.rank) * size
+        chosen = []
+        for index in range(first, first + size):
+            g = generator(self.config.seed, 2, epoch, index)
+            pair = self.material.maker.make(keys[index % len(keys)], g, self.config.augmentation)
+            chosen.append((augment(pair, self.config.augmentation, g).to(self.process.device), g))
+        return chosen
+
+    def learn(self, pairs: list[tuple[TrainingPair, torch.Generator]], steps: int, folder: Path) -> float:
+        """One optimiser step; returns the loss.
+
+        Raises:
+            InputError: If the loss is not finite: nothing is learnt from such a pair, which is kept in the folder.
+        """
+        loss = self.objective(pairs)
+        value = float(loss.detach())
+        if self.process.any(not math.isfinite(value)):
+            _keep_failed([pair for pair, _ in pairs], folder)
+            names = "; ".join(pair.name for pair, _ in pairs)
+            raise InputError(
+                f"the loss of {names} is {value} at step {self.learner.step + 1}; nothing was learnt from it, and it "
+                f"is kept in {folder / FAILED}: look at the images, lower the learning rate, and resume."
+            )
+        self.learner.descend(loss, steps)
+        return value
+
+    def validate(self, pairs: list[TrainingPair]) -> dict[str, float]:
+        """Mean measures of the validation pairs, by the averaged weights where there are such."""
+        network = self.network.eval()
+        with self.learner.average.used_by(network):
+            found = validate(network, pairs, self.fixed_loss(), self.config.precision, self.process.device)
+        network.train()
+        return mean_measures(found)
+
+    def fixed_loss(self) -> Loss:
+        """The loss with the same draws for every pair, for judging."""
+        weights, both = self.material.loss, self.config.both_directions
+        return lambda deformation, pair: pair_loss(deformation, pair, weights, generator(0), both)
+
+    def take(self, measures: dict[str, float]) -> bool:
+        """Keep an epoch's measures; whether it is the best so far."""
+        self.history.append(measures)
+        value = quality(measures, self.judge)
+        if value is None or (self.best and value <= self.best["quality"]):
+            return False
+        self.best = {"quality": value, "epoch": len(self.history) - 1, **measures}
+        return True
+
+    @property
+    def converged(self) -> int | None:
+        """The epoch at which the paper's rule was met, or None; the state before the first epoch does not count."""
+        values = [quality(measures, self.judge) for measures in self.history[1:]]
+        known = [value for value in values if value is not None]
+        return converged_at(known, self.config.convergence)
+
+
+def quality(measures: dict[str, float], judge: str) -> float | None:
+    """What is to be as large as possible: Dice, or minus the TRE or the loss."""
+    name, sign = {"dice": ("dice", 1.0), "tre": ("tre_mm", -1.0), "loss": ("loss", -1.0)}[judge]
+    return sign * measures[name] if name in measures else None
+
+
+def finetune(config: FinetuneConfig, folder: Path, *, resume: bool = False) -> Iterator[Record]:
+    """Fine-tune a network on a data set, or teach one from scratch on it.
+
+    Writes `run.json` (the configuration), `split.json` (subjects of each part), `checkpoint.pt` (to resume) and
+    `weights.pt` (the best epoch's model file) and `records.jsonl` (what is yielded, a JSON line each). A file named `stop` there, SIGTERM or SIGINT ends the run after the
+    step, with a checkpoint; while a file named `pause` is there it waits.
+
+    Args:
+        config: The run.
+        folder: Where it lies; made if needed.
+        resume: Go on from the folder's checkpoint: what follows is what an unbroken run would have done.
+    Yields:
+        Records of kind `start`, `step`, `epoch`, `checkpoint`, `pause`, `stop` or `end`.
+    Raises:
+        InputError: If the folder holds a run and `resume` is false, settings differ on resuming, the data cannot teach,
+            a loss is not finite, or another process of the run has ended.
+    """
+    with locked(folder, Rank.here()):
+        state = _earlier(config, folder, resume)
+        with joined_processes() as process, StopRequest(folder / "stop") as stop:
+            tuner = Tuner(config, process, state)
+            if process.leads:
+                _write_json(folder / RUN, to_dict(config))
+                _write_json(folder / SPLIT, describe_split(tuner.material))
+            diary = Diary(folder / RECORDS, tuner.learner.step) if process.leads else None
+            for record in _guarded(tuner, folder, stop):
+                if diary:
+                    diary.add(record)
+                    yield record
+
+
+def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, Any] | None:
+    """The checkpoint to go on from, once the settings are known to be those of the run."""
+    path = folder / NAME
+    if not resume:
+        if path.exists():
+            raise InputError(f"{folder} already holds a run: resume it, or name another folder")
+        return None
+    state = load_checkpoint(path)
+    before, now = state.get("finetune"), to_dict(config)
+    if not isinstance(before, dict):
+        raise InputError(f"{path} is the checkpoint of another kind of run: use another folder")
+    changed = sorted(k for k in now if k not in MAY_CHANGE and before.get(k) != now[k])
+    if changed:
+        shown = "; ".join(f"{k} was {json.dumps(before.get(k))} and is {json.dumps(now[k])}" for k in changed)
+        raise InputError(f"{folder}: a resumed run must keep its settings, and {shown}: use another folder")
+    return state
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with written_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
+    """The run's records; if another process of it dies, a checkpoint and a sentence."""
+    try:
+        yield from _epochs(tuner, folder, stop)
+    except RuntimeError as error:  # what torch raises when a process of the group is gone
+        if tuner.process.world == 1:
+            raise
+        if tuner.process.leads:
+            save_checkpoint(folder / NAME, tuner.state())
+        raise InputError(
+            f"another process of the run in {folder} has ended (the end of its own output says why); resume the run."
+        ) from error
+
+
+def _epochs(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
+    config, process, learner = tuner.config, tuner.process, tuner.learner
+    held = _validation_pairs(tuner) if process.leads else []
+    per_epoch = tuner.steps_per_epoch
+    steps = per_epoch * config.epochs
+    yield _start_record(tuner, steps, len(held))
+    if not tuner.history and process.leads:
+        yield _close_epoch(tuner, folder, 0, held, math.nan)
+    losses: list[float] = []
+    ended = "stop" if stop else "end" if _over(tuner, steps) else ""
+    while not ended:
+        epoch, index = learner.step // per_epoch + 1, learner.step % per_epoch
+        begun = time.perf_counter()
+        losses.append(tuner.learn(tuner.batch(epoch, index), steps, folder))
+        if learner.step % config.log_every == 0:
+            yield _step_record(tuner, steps, epoch, losses[-config.log_every :], time.perf_counter() - begun)
+        last = index + 1 == per_epoch
+        if last and process.leads:
+            yield _close_epoch(tuner, folder, epoch, held, sum(losses) / len(losses))
+        if last:
+            losses = []
+        yield from _pause(folder, stop, learner.step)
+        halted = process.any(bool(stop))
+        ended = "stop" if halted else "end" if last and process.any(_over(tuner, steps)) else ""
+        due = config.checkpoint_every and learner.step % config.checkpoint_every == 0
+        if process.leads and (last or ended or due):
+            save_checkpoint(folder / NAME, tuner.state())
+            yield {"kind": "checkpoint", "step": learner.step, "file": str(folder / NAME)}
+    signalled = {"signal": stop.signal} if ended == "stop" and stop.signal else {}
+    yield {
+        "kind": ended,
+        "step": learner.step,
+        "epoch": learner.step // per_epoch,
+        "converged": tuner.converged,
+        **signalled,
+    }
+
+
+def _over(tuner: Tuner, steps: int) -> bool:
+    """Whether the run has come to its end: by its length, or as it converged."""
+    converged = tuner.config.convergence.stop and tuner.converged is not None
+    return tuner.learner.step >= steps or converged
+
+
+def _validation_pairs(tuner: Tuner) -> list[TrainingPair]:
+    """The fixed pairs, cut to the same boxes each time where they are too large."""
+    keys = tuner.material.fixed_pairs("validation", tuner.config.validation_pairs)
+    return [tuner.material.maker.make(key, generator(0, index)) for index, key in enumerate(keys)]
+
+
+def _start_record(tuner: Tuner, steps: int, validation_pairs: int) -> Record:
+    counts = {f"{name}_subjects": len(part.subjects) for name, part in tuner.material.parts.items()}
+    learning = sum(p.numel() for p in tuner.learner.parameters)
+    return {
+        "kind": "start",
+        "step": tuner.learner.step,
+        "steps": steps,
+        "epochs": tuner.config.epochs,
+        "pairs_per_epoch": len(tuner.material.epoch(1)),
+        "validation_pairs": validation_pairs,
+        "parameters": sum(p.numel() for p in tuner.network.parameters()),
+        "learning_parameters": learning,
+        "judge": tuner.judge,
+        "loss": to_dict(tuner.material.loss),
+        **counts,
+    }
+
+
+def _step_record(tuner: Tuner, steps: int, epoch: int, losses: list[float], seconds: float) -> Record:
+    return {
+        "kind": "step",
+        "step": tuner.learner.step,
+        "steps": steps,
+        "epoch": epoch,
+        "loss": sum(losses) / len(losses),
+        "learning_rate": tuner.learner.optimizer.param_groups[0]["lr"],
+        "seconds_per_step": seconds,
+        "skipped": tuner.learner.skipped,
+    }
+
+
+def _close_epoch(tuner: Tuner, folder: Path, epoch: int, held: list[TrainingPair], loss: float) -> Record:
+    """Validate, keep the weights if they are the best, and tell; epoch 0 is the start."""
+    measures = tuner.validate(held)
+    best = tuner.take(measures) or not held
+    if best:
+        save_best(tuner, folder, epoch)
+    return {
+        "kind": "epoch",
+        "epoch": epoch,
+        "step": tuner.learner.step,
+        **({} if math.isnan(loss) else {"training_loss": loss}),
+        **measures,
+        "best": best,
+        "converged": tuner.converged,
+    }
+
+
+def save_best(tuner: Tuner, folder: Path, epoch: int) -> None:
+    """Write the model file of this epoch."""
+    config = tuner.config
+    card = {
+        "name": folder.name,
+        "started_from": config.initial or "random weights",
+        "fine_tuned_on": tuner.material.dataset.name,
+        "training_subjects": len(tuner.material.parts["train"].subjects),
+        "epoch": epoch,
+        "steps": tuner.learner.step,
+        "validation": tuner.history[-1:],
+        "config": to_dict(config),
+    }
+    with tuner.learner.average.used_by(tuner.network):
+        save_model(folder / MODEL, tuner.network, card)
+
+
+def _pause(folder: Path, stop: StopRequest, step: int) -> Iterator[Record]:
+    """Wait for as long as the pause file is there and nobody asks to stop."""
+    pause = folder / "pause"
+    if pause.exists() and not stop:
+        yield {"kind": "pause", "step": step}
+        while pause.exists() and not stop:
+            time.sleep(0.2)
+
+
+def _keep_failed(pairs: list[TrainingPair], folder: Path) -> None:
+    kept = [{k: v for k, v in vars(pair).items() if v is not None} for pair in pairs]
+    with written_atomically(folder / FAILED) as temporary:
+        torch.save(kept, temporary)

@@ -1,0 +1,243 @@
+"""Pairs to learn from: two scans aligned as `register` aligns them, on one working grid, as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from RobustDIRLib.datasets.building import Scan
+from RobustDIRLib.datasets.cases import Case
+from RobustDIRLib.finetuning.config import AugmentationConfig
+from RobustDIRLib.finetuning.scans import PreparedScan, ScanStore
+from RobustDIRLib.finetuning.split import Part, scans_of_case
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.registration.alignment import Linear, align
+from RobustDIRLib.registration.preprocessing import Preset, find_preset, to_working_grid, working_grid
+from RobustDIRLib.synthesis.random import chance, generator, integer, uniform
+
+_SMALLEST_BOX = 32  # voxels a side of a cut pair: less holds nothing that the coarsest levels could learn
+
+
+@dataclass(frozen=True)
+class PairKey:
+    """Which two scans, and how they are registered.
+
+    Attributes:
+        name: For messages.
+        fixed: Scan that stays.
+        moving: Scan that is warped.
+        preset: Of the registration.
+        listed: Whether the data set pairs them, so that landmarks and alignment are theirs alone.
+    """
+
+    name: str
+    fixed: Scan
+    moving: Scan
+    preset: str
+    listed: bool
+
+
+@dataclass(frozen=True)
+class TrainingPair:
+    """A pair on its working grid.
+
+    Attributes:
+        name: For messages.
+        fixed, moving: Images, shape `(1, 1, D, H, W)`, in [-1, 1].
+        fixed_labels, moving_labels: Their label maps, the same shape, int32, background 0; None without.
+        fixed_points: Landmarks, shape `(N, 3)`, voxels of the working grid, z, y, x; None without.
+        moving_points: Where they lie in the moving image as it was resampled, likewise.
+        to_mm: Takes a step in voxels of the working grid, components z, y, x, to one in the moving image's space, mm,
+            components x, y, z, through the linear alignment; shape `(3, 3)`.
+    """
+
+    name: str
+    fixed: Tensor
+    moving: Tensor
+    fixed_labels: Tensor | None
+    moving_labels: Tensor | None
+    fixed_points: Tensor | None
+    moving_points: Tensor | None
+    to_mm: Tensor
+
+    def to(self, device: torch.device) -> TrainingPair:
+        """The pair with every tensor on a device."""
+        moved: dict[str, Any] = {
+            k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)
+        }
+        return replace(self, **moved)
+
+
+class PairMaker:
+    """Makes pairs of scans.
+
+    Scans of two people that no data set pairs are aligned through a third: each once to a common reference, so that
+    a hundred scans need a hundred alignments, not ten thousand.
+    """
+
+    def __init__(self, store: ScanStore, alignment: str, most_voxels: int = 0, reference: Scan | None = None) -> None:
+        """See `FinetuneConfig` for `alignment` and `most_voxels` (0: whole pairs)."""
+        self.store, self.alignment, self.most_voxels, self.reference = store, alignment, most_voxels, reference
+        self._linear: dict[tuple[str, str, str], Linear] = {}
+
+    def make(
+        self, key: PairKey, g: Generator | None = None, augmentation: AugmentationConfig | None = None
+    ) -> TrainingPair:
+        """The pair; cut to a random box where it has too many voxels, its alignment disturbed where asked.
+
+        Args:
+            key: What to make.
+            g: Source of the draws of box and disturbance; whole and undisturbed pairs if not given.
+            augmentation: The disturbance; none if not given.
+        """
+        preset = find_preset(key.preset)
+        fixed, moving = (self.store.get(scan, preset) for scan in (key.fixed, key.moving))
+        linear = self._aligned(key, preset)
+        grid = working_grid(fixed.image.grid, preset)
+        if g is not None and augmentation is not None and chance(augmentation.affine, g):
+            linear = _disturbed(linear, grid, augmentation, g)
+        if g is not None and self.most_voxels:
+            grid = _box(grid, self.most_voxels, g)
+        return _pair(key, fixed, moving, linear, grid)
+
+    def _aligned(self, key: PairKey, preset: Preset) -> Linear:
+        """Fixed points to moving points, mm, LPS."""
+        if key.listed or self.reference is None:
+            return self._direct(key.fixed, key.moving, preset)
+        to_fixed, to_moving = (self._direct(self.reference, scan, preset) for scan in (key.fixed, key.moving))
+        return to_moving.after(to_fixed.inverse())
+
+    def _direct(self, fixed: Scan, moving: Scan, preset: Preset) -> Linear:
+        key = fixed.name, moving.name, preset.name
+        if key not in self._linear:
+            images = [self.store.get(scan, preset).image for scan in (fixed, moving)]
+            self._linear[key] = align(images[0], images[1], self.alignment).linear
+        return self._linear[key]
+
+
+def _pair(key: PairKey, fixed: PreparedScan, moving: PreparedScan, linear: Linear, grid: Grid) -> TrainingPair:
+    images = to_working_grid(fixed.image, grid), to_working_grid(moving.image, grid, linear.transform)
+    fixed_labels, moving_labels = _labels(fixed.labels, grid, None), _labels(moving.labels, grid, linear)
+    fixed_points, moving_points = _points(fixed, moving, linear, grid) if key.listed else (None, None)
+    fixed_image, moving_image = (torch.tensor(image.array, dtype=torch.float32)[None, None] for image in images)
+    return TrainingPair(
+        key.name,
+        fixed_image,
+        moving_image,
+        fixed_labels if moving_labels is not None else None,
+        moving_labels if fixed_labels is not None else None,
+        fixed_points,
+        moving_points,
+        torch.tensor(linear.matrix @ grid.array_to_mm, dtype=torch.float32),
+    )
+
+
+def _labels(labels: Image | None, grid: Grid, linear: Linear | None) -> Tensor | None:
+    if labels is None:
+        return None
+    there = resample(labels, grid, None if linear is None else linear.transform, nearest=True, outside=0)
+    return torch.from_numpy(there.array.astype(np.int32))[None, None]
+
+
+def _points(
+    fixed: PreparedScan, moving: PreparedScan, linear: Linear, grid: Grid
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Landmarks that lie on the working grid, as voxels of it; moving ones seen through the linear alignment."""
+    if fixed.landmarks is None or moving.landmarks is None:
+        return None, None
+    inside = grid.contains(fixed.landmarks.points)
+    if not inside.any():
+        return None, None
+    here = grid.voxels_from_points(fixed.landmarks.points[inside])
+    there = grid.voxels_from_points(linear.inverse()(moving.landmarks.points[inside]))
+    return torch.tensor(here, dtype=torch.float32), torch.tensor(there, dtype=torch.float32)
+
+
+def _box(grid: Grid, most_voxels: int, g: Generator) -> Grid:
+    """A random box of a grid that holds no more voxels than allowed, of the grid's own proportions where it can."""
+    shape = np.array(grid.shape)
+    if shape.prod() <= most_voxels:
+        return grid
+    sides = np.maximum(np.floor(shape * (most_voxels / shape.prod()) ** (1 / 3)).astype(int), _SMALLEST_BOX)
+    sides = np.minimum(sides, shape)
+    start = [integer(0, int(n - s), g) for n, s in zip(shape, sides, strict=True)]
+    after = [int(s + b - n) for n, s, b in zip(shape, sides, start, strict=True)]
+    return grid.padded((-start[0], -start[1], -start[2]), (after[0], after[1], after[2]))
+
+
+def _disturbed(linear: Linear, grid: Grid, config: AugmentationConfig, g: Generator) -> Linear:
+    """The alignment after a small random affine about the fixed image's centre."""
+    angles = np.radians([uniform(-config.rotation, config.rotation, g) for _ in range(3)])
+    matrix = _rotation(angles) @ np.diag([1 + uniform(-config.scale, config.scale, g) for _ in range(3)])
+    shift = np.array([uniform(-config.shift, config.shift, g) for _ in range(3)])
+    centre = grid.points_from_voxels((np.array(grid.shape) - 1) / 2)
+    return linear.after(Linear(matrix, centre - matrix @ centre + shift))
+
+
+def _rotation(angles: np.ndarray) -> np.ndarray:
+    """About x, then y, then z."""
+    product = np.eye(3)
+    for axis, angle in enumerate(angles):
+        i, j = [k for k in range(3) if k != axis]
+        turn = np.eye(3)
+        turn[i, i] = turn[j, j] = np.cos(angle)
+        turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
+        product = turn @ product
+    return product
+
+
+def two_people(cases: Sequence[Case]) -> bool:
+    """Whether every case pairs two people, so that any two scans make a pair."""
+    return bool(cases) and all(fixed != moving for fixed, moving in (case.subjects for case in cases))
+
+
+def listed_pairs(cases: Sequence[Case], preset: str | None) -> list[PairKey]:
+    """The pairs that a data set lists."""
+    return [PairKey(case.name, *scans_of_case(case), preset or case.preset, True) for case in cases]
+
+
+def random_pairs(part: Part, preset: str, count: int, g: Generator) -> list[PairKey]:
+    """Pairs of two people each, in random order: every scan is the moving one equally often (section 2.3.3).
+
+    Args:
+        part: Whose scans; of two people at least.
+        preset: Of the registration.
+        count: How many.
+        g: Source of the draws.
+    """
+    scans, pairs = part.scans, list[PairKey]()
+    while len(pairs) < count:
+        for index in torch.randperm(len(scans), generator=g).tolist()[: count - len(pairs)]:
+            moving = scans[index]
+            others = [scan for scan in scans if scan.subject != moving.subject]
+            fixed = others[integer(0, len(others) - 1, g)]
+            pairs.append(PairKey(f"{fixed.image.path.name} and {moving.image.path.name}", fixed, moving, preset, False))
+    return pairs
+
+
+def epoch_pairs(
+    part: Part, listed: Sequence[PairKey], random: bool, preset: str, count: int, seeds: tuple[int, ...]
+) -> list[PairKey]:
+    """The pairs of an epoch in their order: they depend on the seeds alone.
+
+    Args:
+        part: Whose scans.
+        listed: The data set's own pairs of them.
+        random: Whether pairs are drawn rather than taken as listed.
+        preset: Of random pairs.
+        count: How many; 0 for one a scan (random) or all (listed).
+        seeds: Of the run and the epoch.
+    """
+    g = generator(*seeds)
+    if random:
+        return random_pairs(part, preset, count or len(part.scans), g)
+    order: list[int] = []
+    while len(order) < (count or len(listed)):
+        order += torch.randperm(len(listed), generator=g).tolist()
+    return [listed[i] for i in order[: count or len(listed)]]

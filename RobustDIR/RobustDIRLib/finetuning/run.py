@@ -1,0 +1,185 @@
+"""What a fine-tuning run works on: data, pairs, network and loss, made from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from RobustDIRLib.datasets.cases import Dataset
+from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.config import SPLITS, FinetuneConfig, LossWeights
+from RobustDIRLib.finetuning.losses import resolve_terms
+from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, epoch_pairs, listed_pairs, two_people
+from RobustDIRLib.finetuning.scans import ScanStore
+from RobustDIRLib.finetuning.split import Part, split_dataset
+from RobustDIRLib.model_store import find_model, load_model
+from RobustDIRLib.networks.build import build_network, network_config
+from RobustDIRLib.registration.memory import available_memory
+from RobustDIRLib.training.checkpoints import NAME, load_checkpoint
+
+_MIB = 2**20
+# Learning keeps what a pass computes for the way back: measured peak over that of a pass alone.
+_LEARNING_FACTOR = 5.0
+_SHARE_OF_MEMORY = 0.6
+
+
+def start_network(config: FinetuneConfig) -> nn.Module:
+    """The network that a run starts from: a model's or a checkpoint's, or of random (Kaiming) weights.
+
+    Raises:
+        InputError: If the model is unknown or damaged, or `freeze` names no parameter, or all.
+    """
+    if config.initial is None:
+        architecture = config.network or network_config(load_model("generic").network)
+        network = build_network(architecture)
+    elif config.initial.endswith(NAME):
+        state = load_checkpoint(Path(config.initial))
+        network = build_network(state["network"])
+        network.load_state_dict(state["average"])
+    else:
+        network = load_model(find_model(config.initial)).network
+    _freeze(network, config.freeze)
+    return network
+
+
+def _freeze(network: nn.Module, beginnings: tuple[str, ...]) -> None:
+    for beginning in beginnings:
+        held = [p for name, p in network.named_parameters() if f"{name}.".startswith(f"{beginning}.")]
+        if not held:
+            known = ", ".join(name for name, _ in network.named_children())
+            raise InputError(f"freeze: the network has no parameters called {beginning}; its parts are {known}.")
+        for parameter in held:
+            parameter.requires_grad_(False)
+    if beginnings and not any(p.requires_grad for p in network.parameters()):
+        raise InputError("freeze: nothing of the network is left to learn; freeze less.")
+
+
+@dataclass
+class Material:
+    """The data of a run, opened; nothing of the images is read before it is asked for.
+
+    Attributes:
+        config: Of the run.
+        dataset: Opened.
+        parts: By what they are for.
+        loss: Its weights, with automatic terms chosen.
+        random: Whether pairs are drawn.
+        maker: Makes pairs.
+    """
+
+    config: FinetuneConfig
+    dataset: Dataset
+    parts: dict[str, Part]
+    loss: LossWeights
+    random: bool
+    maker: PairMaker
+
+    @property
+    def preset(self) -> str:
+        """Of random pairs: the run's, or that of the data set's first case."""
+        return self.config.preset or self.dataset.cases[0].preset
+
+    @cached_property
+    def listed(self) -> list[PairKey]:
+        """The training part's own pairs."""
+        return listed_pairs(self.parts["train"].cases, self.config.preset)
+
+    def epoch(self, number: int) -> list[PairKey]:
+        """The pairs of an epoch (from 1), in their order."""
+        count, seeds = self.config.pairs_per_epoch, (self.config.seed, 1, number)
+        return epoch_pairs(self.parts["train"], self.listed, self.random, self.preset, count, seeds)
+
+    def fixed_pairs(self, part: str, most: int) -> list[PairKey]:
+        """The pairs on which a part is judged, the same in every run: the listed ones, or each scan with the next."""
+        held = self.parts[part]
+        pairs = listed_pairs(held.cases, self.config.preset)
+        if self.random:
+            scans = held.scans
+            couples = zip(scans, scans[1:] + scans[:1], strict=True) if len(scans) > 1 else ()
+            # Aligned directly, as a registration aligns them.
+            pairs = [
+                PairKey(f"{a.image.path.name} and {b.image.path.name}", a, b, self.preset, True)
+                for a, b in couples
+                if a.subject != b.subject
+            ]
+        return pairs[:most] if most else pairs
+
+
+def open_material(config: FinetuneConfig, network: nn.Module, checksums: dict[str, str] | None = None) -> Material:
+    """The data of a run.
+
+    Args:
+        config: Of the run.
+        network: That will learn: its size says how large pairs may be.
+        checksums: Of files as an earlier stretch of the run read them.
+    Raises:
+        InputError: If the data set cannot be opened or split, or lacks what the loss or the judge needs.
+    """
+    dataset = open_dataset(config.dataset, config.kind, config.part)
+    parts = split_dataset(dataset, config.split)
+    random = config.pairing == "random" or (config.pairing == "auto" and two_people(dataset.cases))
+    labelled = all(scan.labels is not None for scan in parts["train"].scans)
+    loss = resolve_terms(config.loss, labelled)
+    store = ScanStore(config.cache_mib * _MIB, checksums)
+    voxels = config.most_voxels or _bearable_voxels(network)
+    reference = parts["train"].scans[0] if random else None
+    material = Material(config, dataset, parts, loss, random, PairMaker(store, config.alignment, voxels, reference))
+    _check(material)
+    return material
+
+
+def _bearable_voxels(network: nn.Module) -> int:
+    """Working voxels of a pair that main memory bears while learning; 0 if that is unknown."""
+    free, price = available_memory(), getattr(network, "bytes_per_voxel", None)
+    return int(_SHARE_OF_MEMORY * free / (_LEARNING_FACTOR * price)) if free and price else 0
+
+
+def _check(material: Material) -> None:
+    """Refuse, before any time is spent, what cannot teach."""
+    dataset, train, loss = material.dataset, material.parts["train"], material.loss
+    if material.random and len({scan.subject for scan in train.scans}) < 2:
+        raise InputError(f"{dataset.folder}: one subject alone makes no pair of two people; list more for train.")
+    if not material.random and not material.listed:
+        raise InputError(f"{dataset.folder}: the subjects of train make no pair of the data set; list others.")
+    pairs = material.listed
+    if loss.dice and not any(scan.labels for scan in train.scans):
+        raise InputError(f"{dataset.folder} has no label maps for the Dice loss; use local_ncc, nmi or mind instead.")
+    if loss.landmarks and (material.random or not any(p.fixed.landmarks and p.moving.landmarks for p in pairs)):
+        raise InputError(f"{dataset.folder} has no paired landmarks to learn from; leave the landmark loss out.")
+    _check_judge(material)
+
+
+def _check_judge(material: Material) -> None:
+    held = material.fixed_pairs("validation", 1)
+    if not held:
+        return
+    judge, pair = material.config.judge, held[0]
+    has_labels = pair.fixed.labels is not None and pair.moving.labels is not None
+    has_landmarks = pair.fixed.landmarks is not None and pair.moving.landmarks is not None
+    if (judge == "dice" and not has_labels) or (judge == "tre" and not has_landmarks):
+        missing = "label maps" if judge == "dice" else "landmarks"
+        raise InputError(f"judge {judge}: {pair.name} of the part validation has no {missing}; choose another judge.")
+
+
+def effective_judge(material: Material) -> str:
+    """`dice`, `tre` or `loss`: what chooses the best epoch."""
+    if material.config.judge != "auto":
+        return material.config.judge
+    held = material.fixed_pairs("validation", 1)
+    labelled = bool(held) and held[0].fixed.labels is not None and held[0].moving.labels is not None
+    return "dice" if labelled else "loss"
+
+
+def describe_split(material: Material) -> dict[str, Any]:
+    """The subjects of every part, for the run's folder."""
+    return {name: list(material.parts[name].subjects) for name in SPLITS}
+
+
+def without_augmentation(config: FinetuneConfig) -> FinetuneConfig:
+    """The same run on images as they are."""
+    return replace(config, augmentation=type(config.augmentation)())

@@ -1,0 +1,129 @@
+"""Cases of a data set by what they are for, by subject, with a check that nobody is on two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from RobustDIRLib.datasets.building import Scan
+from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.config import SPLITS, SplitConfig
+from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.synthesis.random import generator
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a data set is for one purpose.
+
+    Attributes:
+        subjects: Whose scans, in the order in which they were listed or drawn.
+        cases: The data set's own pairs of these subjects alone.
+        scans: All their scans, each once.
+    """
+
+    subjects: tuple[str, ...]
+    cases: tuple[Case, ...]
+    scans: tuple[Scan, ...]
+
+
+def split_dataset(dataset: Dataset, config: SplitConfig) -> dict[str, Part]:
+    """The parts `train`, `validation` and `test` of a data set.
+
+    Raises:
+        InputError: If a listed subject is not in the data set or on two sides, one image is there under the names of
+            subjects on two sides, or nobody is left to learn from.
+    """
+    scans = scans_of(dataset.cases)
+    subjects = list(dict.fromkeys(scan.subject for scan in scans))
+    chosen = _listed(dataset, subjects, config) if config.listed else _drawn(subjects, config)
+    if config.limit:
+        order = torch.randperm(len(chosen["train"]), generator=generator(config.seed, 1)).tolist()
+        chosen["train"] = [chosen["train"][i] for i in order[: config.limit]]
+    if not chosen["train"]:
+        raise InputError(f"{dataset.folder}: nobody is left to learn from; give the part train more subjects.")
+    _refuse_shared_images(scans, chosen)
+    return {name: _part(dataset.cases, scans, chosen[name]) for name in SPLITS}
+
+
+def scans_of(cases: Iterable[Case]) -> tuple[Scan, ...]:
+    """Every scan that cases pair, once each, in their order."""
+    scans: dict[str, Scan] = {}
+    for case in cases:
+        for scan in scans_of_case(case):
+            scans.setdefault(scan.name, scan)
+    return tuple(scans.values())
+
+
+def scans_of_case(case: Case) -> tuple[Scan, Scan]:
+    """The fixed and the moving scan of a case, each called by its image's path."""
+    fixed, moving = case.subjects
+    return _scan(case, "fixed", fixed), _scan(case, "moving", moving)
+
+
+def _scan(case: Case, role: str, subject: str) -> Scan:
+    image = getattr(case, role)
+    held = [getattr(case, f"{role}_{what}") for what in ("mask", "landmarks", "labels")]
+    return Scan(str(image.path), subject, image, *held)
+
+
+def _listed(dataset: Dataset, subjects: Sequence[str], config: SplitConfig) -> dict[str, list[str]]:
+    chosen = {name: list(dict.fromkeys(getattr(config, name))) for name in SPLITS}
+    unknown = sorted({s for part in chosen.values() for s in part} - set(subjects))
+    if unknown:
+        raise InputError(
+            f"split: {dataset.folder} has no subject {', '.join(unknown[:5])}; `robustdir dataset check` lists them."
+        )
+    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        if both := sorted(set(chosen[first]) & set(chosen[second])):
+            raise InputError(f"split: {both[0]} is in {first} and in {second}; leave each subject in one part.")
+    return chosen
+
+
+def _drawn(subjects: Sequence[str], config: SplitConfig) -> dict[str, list[str]]:
+    """Subjects by the shares: at least one for each part whose share is not 0, as long as there are enough."""
+    order = torch.randperm(len(subjects), generator=generator(config.seed, 0)).tolist()
+    drawn = [subjects[i] for i in order]
+    counts = [int(round(share * len(drawn))) for share in config.shares[1:]]
+    counts = [max(n, 1) if share > 0 else 0 for n, share in zip(counts, config.shares[1:], strict=True)]
+    validation, test = (n if len(drawn) > 2 else 0 for n in counts)
+    rest = len(drawn) - validation - test
+    wanted = rest if sum(config.shares) > 1 - 1e-9 else int(round(config.shares[0] * len(drawn)))
+    taught = max(min(rest, wanted), 1)
+    ends = (taught, taught + validation, taught + validation + test)
+    return {"train": drawn[: ends[0]], "validation": drawn[ends[0] : ends[1]], "test": drawn[ends[1] : ends[2]]}
+
+
+def _refuse_shared_images(scans: Sequence[Scan], chosen: Mapping[str, Sequence[str]]) -> None:
+    """Two files of one content are one scan, whatever their names: it must not be on two sides.
+
+    Only files of one size are compared by their checksums, so that large data sets open quickly.
+    """
+    side = {subject: name for name, subjects in chosen.items() for subject in subjects}
+    sizes: dict[int, list[Scan]] = {}
+    for scan in scans:
+        if scan.subject in side and scan.image.path.is_file():
+            sizes.setdefault(scan.image.path.stat().st_size, []).append(scan)
+    for alike in sizes.values():
+        if len({side[scan.subject] for scan in alike}) < 2:
+            continue
+        seen: dict[str, Scan] = {}
+        for scan in alike:
+            first = seen.setdefault(sha256(scan.image.path), scan)
+            if side[first.subject] != side[scan.subject]:
+                raise InputError(
+                    f"split: {first.image.path} and {scan.image.path} are the same scan, one in "
+                    f"{side[first.subject]} and one in {side[scan.subject]}; put both subjects into one part."
+                )
+
+
+def _part(cases: Sequence[Case], scans: Sequence[Scan], subjects: Sequence[str]) -> Part:
+    here = set(subjects)
+    return Part(
+        tuple(subjects),
+        tuple(case for case in cases if here.issuperset(case.subjects)),
+        tuple(scan for scan in scans if scan.subject in here),
+    )

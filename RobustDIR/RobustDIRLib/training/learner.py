@@ -1,0 +1,87 @@
+"""What learns: a network, its optimiser, the average of its weights, and how often it has stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.networks.build import network_config
+from RobustDIRLib.networks.precision import uses_fp16
+from RobustDIRLib.training.average import WeightAverage
+from RobustDIRLib.training.config import OptimizerConfig
+
+
+def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
+    """Rate of step `step` (from 0): linear warm-up, constant, linear decay at the end."""
+    rise = min(1.0, (step + 1) / max(config.warmup, 1))
+    left = min(1.0, (steps - step) / max(config.decay_steps, 1))
+    return config.learning_rate * rise * (config.final_share + (1 - config.final_share) * left)
+
+
+class Learner:
+    """The state of a run that a checkpoint holds, and one step down the gradient."""
+
+    def __init__(self, network: nn.Module, config: OptimizerConfig, precision: str, device: torch.device) -> None:
+        """Parameters that need no gradient stay as they are.
+
+        Args:
+            network: On the device.
+            config: Of the optimiser.
+            precision: One of `training.config.PRECISIONS`.
+            device: Where the network computes.
+        """
+        self.network, self.config, self.device = network, config, device
+        self.step = self.skipped = 0
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, config.learning_rate, weight_decay=config.weight_decay)
+        self.average = WeightAverage(network, config.average)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=uses_fp16(precision, device))
+
+    def descend(self, loss: Tensor, steps: int) -> None:
+        """One optimiser step of a run of so many; one whose gradient is not finite is left out and counted."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, steps, self.config)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip or float("inf"))
+        # A single bad pair must not destroy hours of learning.
+        if torch.isfinite(norm):
+            self.scaler.step(self.optimizer)
+            self.average.update(self.network)
+        else:
+            self.skipped += 1
+        self.scaler.update()
+        self.step += 1
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
+        return {
+            "network": network_config(self.network),
+            "step": self.step,
+            "skipped": self.skipped,
+            "weights": self.network.state_dict(),
+            "average": self.average.weights,
+            "average_updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint's state.
+
+        Raises:
+            InputError: If the checkpoint is of another network.
+        """
+        if state["network"] != network_config(self.network):
+            raise InputError("the run's checkpoint holds another network than its configuration: use another folder")
+        self.network.load_state_dict(state["weights"])
+        self.average.weights = {k: v.to(self.device) for k, v in state["average"].items()}
+        self.average.updates = state["average_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.step, self.skipped = state["step"], state["skipped"]

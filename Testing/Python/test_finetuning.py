@@ -1,0 +1,320 @@
+"""Fine-tuning runs: they learn, resume exactly, survive what users do to them, and say what was gained and lost."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from finetuning_cases import NETWORK, a_config, decathlon, paired
+from RobustDIRLib.cli import main
+from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.config import FinetuneConfig
+from RobustDIRLib.finetuning.loop import Tuner, finetune
+from RobustDIRLib.finetuning.run import start_network
+from RobustDIRLib.model_store import load_model, save_model
+from RobustDIRLib.networks.build import build_network
+from RobustDIRLib.training.checkpoints import load_checkpoint
+from RobustDIRLib.training.processes import Process
+
+LIBRARY = Path(__file__).parents[2] / "RobustDIR"
+CPU = Process(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def organs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return decathlon(tmp_path_factory.mktemp("organs"))
+
+
+@pytest.fixture(scope="module")
+def breaths(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return paired(tmp_path_factory.mktemp("breaths"))
+
+
+def _of(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [record for record in records if record["kind"] == kind]
+
+
+def test_a_run_learns_and_keeps_its_best_epoch(organs: Path, tmp_path: Path) -> None:
+    optimizer, loss = {"learning_rate": 3e-3, "average": 0.0}, {"dice": 1.0, "gradient": 0.05}
+    config = a_config(organs, epochs=8, pairs_per_epoch=6, optimizer=optimizer, loss=loss)
+    records = list(finetune(config, tmp_path / "run"))
+    epochs = _of(records, "epoch")
+    assert [record["epoch"] for record in epochs] == list(range(9))
+    best = max(epochs, key=lambda record: record["dice"])
+    assert best["dice"] > epochs[0]["dice"] + 0.01
+    card = load_model(tmp_path / "run" / "weights.pt").card
+    assert card["epoch"] == best["epoch"] and card["fine_tuned_on"] == "organs"
+
+
+def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path) -> None:
+    augmentation = {"contrast": 0.5, "noise": 0.5, "flip": 0.5, "affine": 0.5}
+    config = a_config(organs, epochs=3, checkpoint_every=2, augmentation=augmentation)
+    whole = list(finetune(config, tmp_path / "whole"))
+    for record in finetune(config, tmp_path / "broken"):
+        if record["kind"] == "checkpoint" and record["step"] == 4:
+            break  # as if killed within the second epoch
+    rest = list(finetune(config, tmp_path / "broken", resume=True))
+    assert _of(rest, "start")[0]["step"] == 4
+    a, b = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "broken"))
+    assert a["history"] == b["history"] and a["best"] == b["best"]
+    for key, value in a["weights"].items():
+        assert torch.equal(b["weights"][key], value)
+    assert [r["loss"] for r in _of(whole, "step")][4:] == [r["loss"] for r in _of(rest, "step")]
+
+
+def _start(config: FinetuneConfig, folder: Path, *more: str) -> subprocess.Popen[str]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    file = folder.with_suffix(".json")
+    file.write_text(json.dumps(to_dict(config)))
+    command = [sys.executable, "-m", "RobustDIRLib", "finetune", "--config", str(file), "-o", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, "--progress", "json", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def _next(process: subprocess.Popen[str], kind: str) -> dict[str, Any]:
+    assert process.stdout
+    for line in process.stdout:
+        record = json.loads(line)
+        if record["kind"] == kind:
+            return dict(record)
+    raise AssertionError(f"no {kind}: {process.stderr.read() if process.stderr else ''}")
+
+
+def test_kill_9_then_resume_gives_the_weights_of_an_unbroken_run(organs: Path, tmp_path: Path) -> None:
+    config = a_config(organs, epochs=4, checkpoint_every=1)
+    process = _start(config, tmp_path / "killed")
+    for _ in range(5):
+        _next(process, "step")
+    process.kill()
+    process.wait()
+    process.communicate()
+    list(finetune(config, tmp_path / "killed", resume=True))
+    list(finetune(config, tmp_path / "whole"))
+    a, b = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "killed"))
+    for key, value in a["weights"].items():
+        torch.testing.assert_close(b["weights"][key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_signal_stops_after_the_step_with_a_checkpoint_and_says_so(organs: Path, tmp_path: Path) -> None:
+    process = _start(a_config(organs, epochs=10_000, convergence={"stop": False}), tmp_path / "run")
+    _next(process, "step")
+    process.send_signal(signal.SIGTERM)
+    stopped = _next(process, "stop")
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == stopped["step"]
+
+
+def test_a_pause_waits_and_a_stop_file_ends_it(organs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "pause").touch()
+    run = finetune(a_config(organs), folder)
+    seen = [next(run)]
+    while seen[-1]["kind"] != "pause":
+        seen.append(next(run))
+    (folder / "stop").touch()
+    rest = list(run)
+    assert rest[-1]["kind"] == "stop" and rest[-1]["step"] == seen[-1]["step"] == 1
+
+
+def test_changed_settings_are_refused_by_name_and_longer_runs_are_not(organs: Path, tmp_path: Path) -> None:
+    list(finetune(a_config(organs, epochs=1), tmp_path / "run"))
+    with pytest.raises(InputError, match=r"seed was 0 and is 7"):
+        list(finetune(a_config(organs, epochs=1, seed=7), tmp_path / "run", resume=True))
+    longer = list(finetune(a_config(organs, epochs=2), tmp_path / "run", resume=True))
+    assert longer[-1]["kind"] == "end" and longer[-1]["epoch"] == 2
+    with pytest.raises(InputError, match="already holds a run"):
+        list(finetune(a_config(organs), tmp_path / "run"))
+
+
+def test_a_loss_that_is_not_finite_teaches_nothing_and_names_the_pair(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import RobustDIRLib.finetuning.loop as loop
+
+    real, calls = loop.pair_loss, []
+
+    def broken(deformation, pair, *rest):
+        calls.append(pair.name)
+        value = real(deformation, pair, *rest)
+        return value * math.nan if len(calls) > 4 and torch.is_grad_enabled() else value
+
+    monkeypatch.setattr(loop, "pair_loss", broken)
+    run = finetune(a_config(organs, epochs=50, checkpoint_every=1), tmp_path / "run")
+    with pytest.raises(InputError, match=r"organ_00\d.nii.gz and organ_00\d.nii.gz is nan at step"):
+        list(run)
+    weights = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["weights"]
+    assert all(torch.isfinite(value).all() for value in weights.values())
+    (kept,) = torch.load(tmp_path / "run" / "failed_pair.pt", weights_only=True)
+    assert kept["name"] == calls[-1] and kept["fixed"].dim() == 5
+
+
+def test_frozen_parts_stay_and_the_others_learn(organs: Path, tmp_path: Path) -> None:
+    config = a_config(organs, epochs=1, freeze=["encoder", "decoder.1"])
+    before = {k: v.clone() for k, v in Tuner(config, CPU).network.state_dict().items()}
+    list(finetune(config, tmp_path / "run"))
+    after = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["weights"]
+    frozen = {k for k in before if k.startswith(("encoder.", "decoder.1."))}
+    assert all(torch.equal(before[k], after[k]) for k in frozen)
+    assert any(not torch.equal(before[k], after[k]) for k in set(before) - frozen)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [{"kind": "unet", "channels": 4}, {"kind": "cascade", "channels": [3, 4]}, NETWORK],
+    ids=["unet", "cascade", "pyramid"],
+)
+def test_every_kind_of_network_learns_on_the_same_pairs(organs: Path, tmp_path: Path, network: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    initial = tmp_path / "start.pt"
+    save_model(initial, build_network(network), {})
+    config = a_config(organs, initial=str(initial), network=None, epochs=1, batch=2)
+    records = list(finetune(config, tmp_path / "run"))
+    assert records[-1]["kind"] == "end"
+    start, end = (n.state_dict() for n in (start_network(config), load_model(tmp_path / "run" / "weights.pt").network))
+    trained = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["weights"]
+    assert start.keys() == end.keys() and any(not torch.equal(start[k], trained[k]) for k in start)
+
+
+@pytest.mark.parametrize("loss", ["nmi", "local_ncc", "mind", "landmarks"])
+def test_every_term_brings_landmarks_closer_where_it_can(breaths: Path, tmp_path: Path, loss: str) -> None:
+    """Landmarks judge alone; only the last term has seen them."""
+    config = a_config(
+        breaths, loss={loss: 1.0, "gradient": 0.02}, judge="tre", epochs=10, optimizer={"learning_rate": 3e-3}
+    )
+    epochs = _of(list(finetune(config, tmp_path / "run")), "epoch")
+    assert min(e["loss"] for e in epochs[1:]) < epochs[0]["loss"]
+    assert min(e["training_loss"] for e in epochs[1:]) <= epochs[1]["training_loss"]
+
+
+def test_unlabelled_data_are_learnt_without_supervision_and_landmarks_left_for_testing(breaths: Path) -> None:
+    tuner = Tuner(a_config(breaths), CPU)
+    assert tuner.judge == "loss" and tuner.material.loss.local_ncc == 1.0 and tuner.material.loss.dice == 0
+    assert not tuner.material.random
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"loss": {"landmarks": 1.0}}, "no paired landmarks"),
+        ({"judge": "tre"}, "has no landmarks"),
+        ({"split": {"train": ["organ_001"]}}, "one subject alone"),
+        ({"freeze": ["decoder.9"]}, "no parameters called decoder.9"),
+        ({"freeze": ["encoder", "decoder"]}, "nothing of the network is left"),
+        ({"initial": "nobody", "network": None}, "nobody"),
+    ],
+)
+def test_what_cannot_teach_is_refused_before_time_is_spent(
+    organs: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        list(finetune(a_config(organs, **changes), tmp_path / "run"))
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_labels_for_dice_must_be_there(breaths: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no label maps for the Dice loss"):
+        list(finetune(a_config(breaths, loss={"dice": 1.0}), tmp_path / "run"))
+
+
+_RANK = """
+import sys, torch, json
+from pathlib import Path
+from RobustDIRLib.configuration import from_dict
+from RobustDIRLib.finetuning.config import FinetuneConfig
+from RobustDIRLib.finetuning.loop import Tuner
+from RobustDIRLib.training.processes import joined_processes
+config = from_dict(FinetuneConfig, json.loads(Path(sys.argv[1]).read_text()))
+with joined_processes() as process:
+    tuner = Tuner(config, process)
+    tuner.learn(tuner.batch(1, 0), 10, Path("."))
+    if process.leads:
+        torch.save({n: p.grad for n, p in tuner.network.named_parameters()}, sys.argv[2])
+    del tuner
+"""
+
+
+def _under_torchrun(arguments: list[str], world: int, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
+    )
+
+
+def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(organs: Path, tmp_path: Path) -> None:
+    (tmp_path / "rank.py").write_text(_RANK)
+    gradients = []
+    for world, batch in ((1, 2), (2, 1)):
+        file = tmp_path / f"{world}.json"
+        file.write_text(json.dumps(to_dict(a_config(organs, batch=batch, optimizer={"clip": 0.0}))))
+        process = _under_torchrun(["rank.py", str(file), f"{world}.pt"], world, tmp_path)
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+        gradients.append(torch.load(tmp_path / f"{world}.pt"))
+    assert any(value.abs().max() > 1e-6 for value in gradients[0].values())
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], value, rtol=1e-4, atol=1e-7)
+
+
+def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path, capsys) -> None:
+    start = tmp_path / "start.pt"
+    torch.manual_seed(0)
+    save_model(start, build_network(NETWORK), {})
+    split = tmp_path / "split.json"
+    split.write_text(
+        json.dumps({"train": ["organ_000", "organ_001", "organ_002"], "validation": ["organ_003", "organ_004"],
+                    "test": ["organ_005"]})
+    )  # fmt: skip
+    code = main(
+        ["finetune", str(organs), "-o", str(tmp_path / "run"), "--model", str(start), "--split", str(split),
+         "--epochs", "1", "--threads", "1", "--loss", "dice=1,gradient=0.5", "--learning-rate", "0.001"]
+    )  # fmt: skip
+    told = capsys.readouterr().out
+    assert code == 0
+    assert "3 subjects to learn from, 2 for validation, 1 for testing" in told
+    assert "| Error on synthetic pairs, voxels |" in told and "| fine-tuned |" in told
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert set(summary["after"]) >= {"synthetic_error"}
+    written = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert written["loss"]["gradient"] == 0.5 and written["loss"]["dice"] == 1.0
+    assert json.loads((tmp_path / "run" / "split.json").read_text())["test"] == ["organ_005"]
+
+
+def test_opening_two_thousand_listed_pairs_reads_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the list."""
+    folder = decathlon(tmp_path / "set", people=3)
+    content = json.loads((folder / "dataset.json").read_text())
+    names = []
+    for number in range(300):
+        for kind in ("imagesTr", "labelsTr"):
+            (folder / kind / f"copy_{number:04d}.nii.gz").symlink_to(folder / kind / "organ_000.nii.gz")
+        names.append({"image": f"./imagesTr/copy_{number:04d}.nii.gz", "label": f"./labelsTr/copy_{number:04d}.nii.gz"})
+    (folder / "dataset.json").write_text(json.dumps({**content, "training": content["training"] + names}))
+    begun = time.perf_counter()
+    reads: list[Path] = []
+    import RobustDIRLib.datasets.sources as sources
+
+    monkeypatch.setattr(sources, "read_image", lambda path: reads.append(path))
+    config = a_config(folder, split={"shares": [1, 0, 0]})
+    tuner = Tuner(config, CPU)
+    assert len(tuner.material.epoch(1)) >= 300 and not reads
+    assert time.perf_counter() - begun < 60

@@ -54,7 +54,7 @@ def test_a_run_learns_and_keeps_its_best_epoch(organs: Path, tmp_path: Path) -> 
     best = max(epochs, key=lambda record: record["dice"])
     assert best["dice"] > epochs[0]["dice"] + 0.01
     card = load_model(tmp_path / "run" / "weights.pt").card
-    assert card["epoch"] == best["epoch"] and card["fine_tuned_on"] == "organs"
+    assert card["epoch"] == best["epoch"] and card["fine_tuned_on"] == organs.name
 
 
 def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path) -> None:

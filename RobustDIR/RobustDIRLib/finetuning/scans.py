@@ -101,7 +101,7 @@ def _stamp(path: Path) -> Stamp:
 
 def _prepared(scan: Scan, preset: Preset) -> PreparedScan:
     image = scan.image.read()
-    labels = scan.labels.read() if scan.labels else None
+    labels: Image | None = scan.labels.read() if scan.labels else None
     if labels is not None:
         labels = _narrow(labels)
     landmarks = scan.landmarks.read(image.grid) if scan.landmarks else None

@@ -230,6 +230,13 @@ def test_what_cannot_teach_is_refused_before_time_is_spent(
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
+def test_a_folder_that_holds_a_model_is_left_as_it_is(organs: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds weights.pt, which the run would write over"):
+        list(finetune(a_config(organs), tmp_path))
+    assert (tmp_path / "weights.pt").read_text() == "mine"
+
+
 def test_labels_for_dice_must_be_there(breaths: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no label maps for the Dice loss"):
         list(finetune(a_config(breaths, loss={"dice": 1.0}), tmp_path / "run"))

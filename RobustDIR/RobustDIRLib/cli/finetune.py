@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from RobustDIRLib.cli import as_path
+
 if TYPE_CHECKING:
     from RobustDIRLib.finetuning.config import FinetuneConfig
 
@@ -28,14 +30,14 @@ def add_parser(subparsers: Any) -> None:
         "finetune", help="adapt a network to your own data", description=_DESCRIPTION, epilog=_EPILOG
     )
     parser.add_argument("dataset", metavar="DATASET", nargs="?", help="folder of a data set, or robustdir-dataset.json")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="folder of the run")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON file with settings; options go before it")
+    parser.add_argument("-o", "--output", type=as_path, required=True, metavar="FOLDER", help="folder of the run")
+    parser.add_argument("--config", type=as_path, metavar="FILE", help="JSON file with settings; options go before it")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
     what = parser.add_argument_group("what")
     what.add_argument("--model", metavar="MODEL", help="model or checkpoint to start from (default: generic)")
     what.add_argument("--from-scratch", action="store_true", help="start from random weights instead")
     what.add_argument("--preset", help="of the registration (default: the data set's)")
-    what.add_argument("--split", type=Path, metavar="FILE", help="JSON file with subjects: train, validation, test")
+    what.add_argument("--split", type=as_path, metavar="FILE", help="JSON file with subjects: train, validation, test")
     what.add_argument("--limit", type=int, metavar="N", help="learn from N of the training subjects only")
     how = parser.add_argument_group("how")
     how.add_argument(
@@ -55,9 +57,18 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fine-tune, printing records; returns 0, or 128 and the signal's number if one ended it before its time."""
-    from RobustDIRLib.finetuning.loop import finetune
+    from RobustDIRLib.finetuning.loop import MODEL, RECORDS, RUN, finetune
+    from RobustDIRLib.io.files import refuse_inputs
+    from RobustDIRLib.training.checkpoints import NAME
 
     config = _config(args)
+    if not args.resume:
+        inputs = [
+            config.dataset,
+            *([config.initial] if config.initial else []),
+            *filter(None, (args.config, args.split)),
+        ]
+        refuse_inputs([args.output / name for name in (RUN, NAME, MODEL, RECORDS)], inputs)
     screen = _json_line if args.progress == "json" else _Lines()
     record: dict[str, Any] = {}
     for record in finetune(config, args.output, resume=args.resume):

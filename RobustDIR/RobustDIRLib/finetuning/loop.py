@@ -194,6 +194,8 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
     if not resume:
         if path.exists():
             raise InputError(f"{folder} already holds a run: resume it, or name another folder")
+        if taken := [name for name in (MODEL, RECORDS) if (folder / name).exists()]:
+            raise InputError(f"{folder} holds {', '.join(taken)}, which the run would write over: name another folder")
         return None
     state = load_checkpoint(path)
     before, now = state.get("finetune"), to_dict(config)

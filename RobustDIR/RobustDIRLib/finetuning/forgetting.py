@@ -11,7 +11,7 @@ from torch import nn
 
 from RobustDIRLib.synthesis.deformations import DeformationConfig
 from RobustDIRLib.synthesis.intensities import CorruptionConfig, IntensityConfig
-from RobustDIRLib.synthesis.labels import LabelMapConfig, sample_label_map
+from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.pairs import Pair, PairConfig, synthesize_pair
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.validation import validate

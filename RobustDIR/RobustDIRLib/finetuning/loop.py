@@ -160,9 +160,10 @@ def quality(measures: dict[str, float], judge: str) -> float | None:
 def finetune(config: FinetuneConfig, folder: Path, *, resume: bool = False) -> Iterator[Record]:
     """Fine-tune a network on a data set, or teach one from scratch on it.
 
-    Writes `run.json` (the configuration), `split.json` (subjects of each part), `checkpoint.pt` (to resume) and
-    `weights.pt` (the best epoch's model file) and `records.jsonl` (what is yielded, a JSON line each). A file named `stop` there, SIGTERM or SIGINT ends the run after the
-    step, with a checkpoint; while a file named `pause` is there it waits.
+    Writes `run.json` (the configuration), `split.json` (subjects of each part), `checkpoint.pt` (to resume),
+    `weights.pt` (the best epoch's model file) and `records.jsonl` (what is yielded, a JSON line each). A file named
+    `stop` there, SIGTERM or SIGINT ends the run after the step, with a checkpoint; while a file named `pause` is there
+    it waits.
 
     Args:
         config: The run.

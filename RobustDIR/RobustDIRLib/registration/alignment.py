@@ -1,8 +1,9 @@
 """Linear pre-alignment: the affine transform from fixed points to moving points that the network starts from.
 
-Stages run on coarse copies of the normalised images: a start (as the headers say, or shifted by centres), then rigid,
-then affine, by Mattes mutual information, which bears different contrasts. A stage is judged outside its optimiser, all
-by one normalised mutual information over one fixed sampling, and dropped if it does not improve it.
+Stages run on coarse copies of the normalised images: a start (as the headers say, shifted by centres, or turned, where
+the images lie so: `orientation`), then rigid, then affine, by Mattes mutual information, which bears different
+contrasts. A stage is judged outside its optimiser, all by one normalised mutual information over one fixed sampling,
+and dropped if it does not improve it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,7 +21,9 @@ from scipy import ndimage
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, to_sitk
-from RobustDIRLib.registration.preprocessing import Warn, to_working_grid
+from RobustDIRLib.registration.orientation import at_spacing, find_orientation, foreground
+from RobustDIRLib.registration.poses import volume
+from RobustDIRLib.registration.preprocessing import Warn
 
 Array = NDArray[np.float64]
 
@@ -119,7 +122,7 @@ def align(fixed: Image, moving: Image, kind: str = "automatic") -> LinearAlignme
     pair = _CoarsePair(fixed, moving)
     if kind == "centre":
         return _report(kind, pair, *_timed_start(pair, {"centre of mass": _shift_of_mass(pair)}))
-    current, stages = _timed_start(pair, _starts(pair))
+    current, stages = _turned_start(pair, *_timed_start(pair, _starts(pair)), rigid=kind == "rigid")
     for name in ("rigid", "affine")[: 1 if kind == "rigid" else 2]:
         current, stage = _try_stage(pair, name, current, _GAIN if kind == "automatic" else 0.0)
         stages.append(stage)
@@ -129,9 +132,9 @@ def align(fixed: Image, moving: Image, kind: str = "automatic") -> LinearAlignme
 def overlap(fixed: Grid, moving: Grid, linear: Linear = IDENTITY) -> float:
     """Share of the smaller image's volume, 0 to 1, that both images cover under a linear transform."""
     points = fixed.points_from_voxels(_lattice(fixed))
-    shared = float(moving.contains(linear(points)).mean()) * _volume(fixed)
-    moving_volume = _volume(moving) / abs(np.linalg.det(linear.matrix))
-    return min(shared / min(_volume(fixed), moving_volume), 1.0)
+    shared = float(moving.contains(linear(points)).mean()) * volume(fixed)
+    moving_volume = volume(moving) / abs(np.linalg.det(linear.matrix))
+    return min(shared / min(volume(fixed), moving_volume), 1.0)
 
 
 def warn_of_little_overlap(alignment: LinearAlignment, warn: Warn) -> None:
@@ -147,10 +150,6 @@ def _lattice(grid: Grid, side: int = 24) -> Array:
     """Voxel coordinates `(N, 3)` that fill a grid evenly, whatever its voxels."""
     axes = [(np.arange(side) + 0.5) / side * n - 0.5 for n in grid.shape]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-
-
-def _volume(grid: Grid) -> float:
-    return float(np.prod(grid.shape, dtype=np.float64) * np.prod(grid.spacing))
 
 
 def _centre(grid: Grid) -> Array:
@@ -174,8 +173,8 @@ class _CoarsePair:
     def __init__(self, fixed: Image, moving: Image) -> None:
         spacing = max(_coarse_spacing(fixed.grid), _coarse_spacing(moving.grid))
         self.spacing = spacing
-        self.fixed = _coarse(fixed, spacing)
-        self.moving = _coarse(moving, spacing)
+        self.fixed = at_spacing(fixed, spacing)
+        self.moving = at_spacing(moving, spacing)
         self.points = self.fixed.grid.points_from_voxels(np.moveaxis(np.indices(self.fixed.array.shape), 0, -1))
 
     def metric(self, linear: Linear) -> float:
@@ -194,13 +193,7 @@ class _CoarsePair:
 
 def _coarse_spacing(grid: Grid) -> float:
     """Side of a cubic voxel, mm, at which the grid holds `_COARSE_VOXELS`, or its own voxels' if those are fewer."""
-    return float((_volume(grid) / min(_COARSE_VOXELS, int(np.prod(grid.shape, dtype=np.int64)))) ** (1 / 3))
-
-
-def _coarse(image: Image, spacing: float) -> Image:
-    extent = np.array(image.grid.shape) * np.array(image.grid.spacing[::-1])
-    z, y, x = (int(n) for n in np.maximum(np.rint(extent / spacing), 4))
-    return to_working_grid(image, image.grid.resized((z, y, x)))
+    return float((volume(grid) / min(_COARSE_VOXELS, int(np.prod(grid.shape, dtype=np.int64)))) ** (1 / 3))
 
 
 def _normalised_mutual_information(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
@@ -217,9 +210,7 @@ def _entropy(probabilities: Array) -> float:
 
 def centre_of_mass(image: Image) -> Array:
     """Centre, mm, LPS, of the foreground: voxels above Otsu's threshold, all of equal weight, whatever the contrast."""
-    threshold = sitk.OtsuThreshold(to_sitk(image), 0, 1, 128)
-    voxels = np.argwhere(sitk.GetArrayViewFromImage(threshold))
-    return image.grid.points_from_voxels(voxels.mean(0)) if len(voxels) else _centre(image.grid)
+    return foreground(image).centre
 
 
 def _shift(offset: Array) -> Linear:
@@ -251,6 +242,20 @@ def _timed_start(pair: _CoarsePair, starts: dict[str, Linear]) -> tuple[Linear, 
     return starts[best], stages
 
 
+def _turned_start(pair: _CoarsePair, start: Linear, stages: list[Stage], rigid: bool) -> tuple[Linear, list[Stage]]:
+    """The start, or one turned against it if the images lie so."""
+    begun = time.perf_counter()
+    offsets = [np.zeros(3), start.offset, _shift_of_mass(pair).offset]
+    found = find_orientation(pair.fixed, pair.moving, offsets, rigid)
+    if found is None:
+        reason = "the images match best without being turned"
+        return start, [*stages, Stage("orientation", pair.metric(start), False, reason, time.perf_counter() - begun)]
+    linear = Linear(found.matrix, found.offset)
+    reason = f"turned by {found.degrees:.0f} degrees the score is {found.score:.3f}, not {found.unturned:.3f}"
+    stages = [replace(stage, kept=False, reason="not turned") for stage in stages]
+    return linear, [*stages, Stage("orientation", pair.metric(linear), True, reason, time.perf_counter() - begun)]
+
+
 def _try_stage(pair: _CoarsePair, name: str, start: Linear, gain: float) -> tuple[Linear, Stage]:
     """Run one stage; what is kept of it, and the report."""
     begun = time.perf_counter()
@@ -269,7 +274,7 @@ def _objection(pair: _CoarsePair, start: Linear, found: Linear | None) -> str:
     """Why a result cannot be right whatever its metric, or nothing."""
     if found is None:
         return "the optimiser failed"
-    determinant = float(np.linalg.det(found.matrix))
+    determinant = float(np.linalg.det(found.matrix) / np.linalg.det(start.matrix))
     if not _VOLUME_CHANGE[0] <= determinant <= _VOLUME_CHANGE[1]:
         return f"volume would change by a factor of {determinant:.2f}"
     if pair.overlap(found) < _KEPT_OVERLAP * pair.overlap(start):

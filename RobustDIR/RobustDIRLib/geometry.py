@@ -147,6 +147,7 @@ class Grid:
         return bool(np.abs(apart).max() <= tolerance)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite then is refused
 def rectangular(shape: tuple[int, int, int], matrix: ArrayLike) -> tuple[Grid, float]:
     """The grid that a file or a node means whose axes are at right angles but for rounding: one rule for all of them.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
@@ -59,7 +60,7 @@ class Header:
             InputError: If they are cut short, damaged, or do not fit into memory.
         """
         numbers = read_payload(path, self.payload)
-        with enough_memory(path):
+        with enough_memory(path), np.errstate(over="ignore", invalid="ignore"):
             numbers = apply_read_scaling(numbers, self.slope, self.intercept)
         last = len(self.sides) - 1
         order = [last - axis for axis in reversed(self.spatial)]

@@ -14,6 +14,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.freesurfer.mghformat import MGHHeader
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
@@ -26,10 +27,11 @@ _HDF = b"\x89HDF"
 # What nibabel and the reader of NetCDF below it raise on damaged files; neither has an exception of its own for them.
 _PROBLEMS = (
     ImageFileError, HeaderDataError, OSError, EOFError, ValueError, TypeError, LookupError, AttributeError,
-    ArithmeticError, AssertionError, struct.error, zlib.error,
+    ArithmeticError, AssertionError, WrapStructError, struct.error, zlib.error,
 )  # fmt: skip
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite then is refused
 def read_mgh_header(path: Path) -> Header:
     """The header of a FreeSurfer volume.
 
@@ -56,6 +58,7 @@ def read_mgh_header(path: Path) -> Header:
     return Header(sides, (0, 1, 2), matrix, payload, notes=notes)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
     """A MINC volume, its real values; of its header, what is needed for the grid.
 

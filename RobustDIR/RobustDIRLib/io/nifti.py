@@ -51,6 +51,7 @@ def _size(data: bytes) -> int:
     return next((n for n in (348, 540) if data[:4] in (n.to_bytes(4, "little"), n.to_bytes(4, "big"))), 0)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite then is refused
 def read_header(path: Path) -> Header:
     """The header of a NIfTI file, single or a pair of `.hdr` and `.img`, packed or not.
 
@@ -248,5 +249,4 @@ def _check_scales(path: Path, sform: Array, spacing: Array, sides: tuple[int, ..
 def _apart(one: Array, other: Array, sides: tuple[int, ...]) -> float:
     """How far apart two matrices place a corner of the volume at most, in their unit."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in sides[:3]], indexing="ij"), dtype=np.float64).reshape(3, -1)
-    with np.errstate(invalid="ignore"):
-        return float(np.linalg.norm((one - other) @ np.vstack([corners, np.ones(8)]), axis=0).max())
+    return float(np.linalg.norm((one - other) @ np.vstack([corners, np.ones(8)]), axis=0).max())

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -12,6 +15,8 @@ from dataset_cases import (
     write_scan,
 )
 from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.datasets.settings import FILE_NAME
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import read_image
 
 
@@ -231,3 +236,73 @@ def test_a_link_out_of_the_folder_is_followed_only_if_allowed(by_case, tmp_path_
     problems(by_case, "is a link out of", count=1)
     write_json(by_case / "robustdir-dataset.json", {"links": True})
     assert open_dataset(by_case).cases[1].load().moving.grid.close_to(GRID)
+
+
+# Hidden files, and stars beside placeholders
+
+APPLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
+
+
+def litter(folder):
+    """What macOS leaves beside every file, and in every folder; and a snapshot of the whole."""
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        (path.parent / f"._{path.name}").write_bytes(APPLE)
+    for place in [folder, *[path for path in folder.rglob("*") if path.is_dir()]]:
+        (place / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    for hidden in (".snapshot", "__MACOSX"):
+        shutil.copytree(folder, folder / hidden, ignore=shutil.ignore_patterns(".snapshot", "__MACOSX"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scans": {"image": "images/{scan}.nii.gz"}},
+        {"scans": {"image": "*/{scan}.nii.gz"}},
+        {"scans": {"image": "images/{scan}*"}},
+        {"scans": {"image": "images/*{scan}.nii.gz"}},
+    ],
+    ids=["folder", "star folder", "star end", "star beside a letter"],
+)
+def test_hidden_files_are_no_scans(tmp_path, settings):
+    for name in ("a", "b"):
+        write_scan(tmp_path / "images" / f"{name}.nii.gz")
+    litter(tmp_path)
+    if "{scan}*" in settings["scans"]["image"]:
+        with pytest.raises(InputError, match="leaves open"):
+            plain(tmp_path, settings)
+    else:
+        assert names(plain(tmp_path, settings)) == ["a-b"]
+
+
+def test_hidden_files_are_no_cases_by_convention(by_case):
+    before = names(open_dataset(by_case))
+    litter(by_case)
+    assert names(open_dataset(by_case)) == before
+
+
+def plain(folder, settings):
+    (folder / FILE_NAME).write_text(json.dumps(settings))
+    return open_dataset(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "scans"),
+    [
+        ("old_sub{}.nii.gz", "*{scan}.nii.gz", None),
+        ("sub{}_old.nii.gz", "{scan}*.nii.gz", None),
+        ("old_sub{}.nii.gz", "*_{scan}.nii.gz", "sub1-sub2"),
+        ("a_b_sub{}.nii.gz", "*_{scan}.nii.gz", None),
+        ("sub{}_old/image.nii.gz", "{scan}*/image.nii.gz", None),
+        ("sub{}_old/image.nii.gz", "{scan}_*/image.nii.gz", "sub1-sub2"),
+        ("site/sub{}.nii.gz", "*/{scan}.nii.gz", "sub1-sub2"),
+    ],
+)
+def test_a_star_leaves_a_name_whole_or_is_refused(tmp_path, name, pattern, scans):
+    for k in (1, 2):
+        write_scan(tmp_path / name.format(k))
+    settings = {"scans": {"image": pattern}}
+    if scans is None:
+        with pytest.raises(InputError, match=r"leaves open whether \{scan\}"):
+            plain(tmp_path, settings)
+    else:
+        assert names(plain(tmp_path, settings)) == [scans]

@@ -1,8 +1,13 @@
+import sys
+from types import SimpleNamespace
+
 import numpy as np
+import psutil
 import pytest
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io import free_memory
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid, forecast
 from RobustDIRLib.registration.preprocessing import PRESETS, working_grid
 
@@ -54,3 +59,17 @@ def test_network_on_a_gpu_is_counted_against_the_gpus_memory():
 def test_free_memory_is_known_here_and_plausible():
     free = available_memory()
     assert free is None or 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize(("container", "least"), [(None, 7 * 2**30), (2**30, 2**30), (2**40, 7 * 2**30)])
+def test_free_memory_is_the_least_of_machine_and_container(monkeypatch, container, least):
+    """On every system alike: psutil knows what is free on Windows and macOS too."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=7 * 2**30))
+    monkeypatch.setattr(free_memory, "_cgroup_available", lambda: container)
+    assert available_memory() == least
+
+
+def test_without_psutil_the_container_alone_is_known(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.setattr(free_memory, "_cgroup_available", lambda: None)
+    assert available_memory() is None

@@ -323,3 +323,38 @@ def test_landmarks_in_another_order_give_a_hint(fixed, moving, extras):
     given = replace(extras, moving_landmarks=turned)
     result = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=given)
     assert any("another order of the rows" in sentence for sentence in result.warnings)
+
+
+def test_the_callers_network_is_as_it_was(fixed, moving):
+    """Its modes part by part, its gradients, its weights; and what the process is set to."""
+    torch.manual_seed(1)
+    network = build_network({"kind": "unet", "channels": 4})
+    network.train()
+    network.encoder[0].eval()
+    network.head[0].requires_grad_(False)
+    next(network.parameters()).grad = torch.ones_like(next(network.parameters()))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    modes = [module.training for module in network.modules()]
+    wants = [(p.requires_grad, None if p.grad is None else p.grad.clone()) for p in network.parameters()]
+    generator = torch.random.get_rng_state()
+    register(fixed, moving, network, options=RegistrationOptions(alignment="none", device="cpu", threads=1))
+    assert [module.training for module in network.modules()] == modes
+    for parameter, (wanted, grad) in zip(network.parameters(), wants, strict=True):
+        assert parameter.requires_grad is wanted
+        assert (parameter.grad is None) == (grad is None)
+        assert not parameter.is_inference()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), generator)
+    assert torch.is_grad_enabled()
+
+
+def test_a_network_that_fails_is_left_as_it_was(fixed, moving):
+    class Failing(torch.nn.Module):
+        def forward(self, fixed, moving):
+            assert not self.training
+            raise RuntimeError("a bug")
+
+    network = Failing().train()
+    with pytest.raises(RuntimeError, match="a bug"):
+        register(fixed, moving, network, options=AS_THEY_LIE)
+    assert network.training

@@ -5,7 +5,6 @@ One result is held at a time; kept of each are its measures, and of its landmark
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,6 +20,7 @@ from RobustDIRLib.cohort.layout import LABEL_COLUMNS, LABELS, LANDMARK_COLUMNS, 
 from RobustDIRLib.cohort.overlaps import in_groups
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Found, Key, Result, State, differences, look
+from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.io.files import written_atomically
 
 _SEPARATOR = " | "
@@ -164,9 +164,26 @@ class _Tables:
 @contextmanager
 def _table(path: Path, columns: Iterable[str]) -> Iterator[Any]:
     with written_atomically(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, tuple(columns), lineterminator="\n")
-        writer.writeheader()
-        yield writer
+        table = _Table(CellWriter(file), tuple(columns))
+        table.header()
+        yield table
+
+
+class _Table:
+    """Rows by the names of their columns; those of no name are empty."""
+
+    def __init__(self, writer: CellWriter, columns: tuple[str, ...]) -> None:
+        self._writer, self._columns = writer, columns
+
+    def header(self) -> None:
+        self._writer.writerow(self._columns)
+
+    def writerow(self, cells: Mapping[str, Any]) -> None:
+        self._writer.writerow([cells.get(name, "") for name in self._columns])
+
+    def writerows(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for cells in rows:
+            self.writerow(cells)
 
 
 def _head(row: Row) -> dict[str, Any]:

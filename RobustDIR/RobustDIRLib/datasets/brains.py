@@ -22,7 +22,7 @@ from pathlib import Path
 
 from RobustDIRLib.datasets.building import Scan, pair, pairs_of, safe_name
 from RobustDIRLib.datasets.cases import Case
-from RobustDIRLib.datasets.problems import Root
+from RobustDIRLib.datasets.problems import Root, is_hidden
 from RobustDIRLib.datasets.settings import Settings
 from RobustDIRLib.datasets.sources import ImageFile, LabelFile
 from RobustDIRLib.errors import InputError
@@ -93,7 +93,11 @@ def _scans(root: Root, names: re.Pattern[str]) -> Scans:
     scans: Scans = {}
     for path in sorted(root.folder.rglob("*")):
         match = names.fullmatch(path.name)
-        if not match or not root.path(path.relative_to(root.folder).as_posix(), needed_by="scan"):
+        if (
+            not match
+            or is_hidden(path.relative_to(root.folder))
+            or not root.path(path.relative_to(root.folder).as_posix(), needed_by="scan")
+        ):
             continue
         what = "labels" if match["labels"] else "mask" if match["mask"] else "image"
         held = scans.setdefault((match["subject"], match["contrast"]), _Held(match["site"]))

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from RobustDIRLib.datasets.cases import Case
-from RobustDIRLib.datasets.problems import Root
+from RobustDIRLib.datasets.problems import Root, is_hidden
 from RobustDIRLib.datasets.settings import Settings
 from RobustDIRLib.datasets.sources import LandmarkFile, RawVolume
 from RobustDIRLib.geometry import Grid
@@ -141,7 +141,8 @@ def _found(root: Root, names: re.Pattern[str]) -> Found:
     found: Found = {}
     for path in sorted(root.folder.rglob("*")):
         match = names.fullmatch(path.name)
-        if not match or not path.is_file() or not root.path(path.relative_to(root.folder).as_posix(), needed_by="scan"):
+        place = path.relative_to(root.folder)
+        if not match or is_hidden(place) or not path.is_file() or not root.path(place.as_posix(), needed_by="scan"):
             continue
         key = int(match[1]), match[2].lower()
         if key in found:

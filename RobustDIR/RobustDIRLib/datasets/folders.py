@@ -18,7 +18,7 @@ from typing import Any
 
 from RobustDIRLib.datasets.building import Scan, pair, pairs_of, safe_name
 from RobustDIRLib.datasets.cases import ROLES, Case
-from RobustDIRLib.datasets.problems import Root
+from RobustDIRLib.datasets.problems import Root, is_hidden
 from RobustDIRLib.datasets.settings import CaseEntry, PairPattern, ScanPattern, Settings
 from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
 from RobustDIRLib.errors import InputError
@@ -117,27 +117,49 @@ def _check_placeholders(patterns: dict[str, str], leading: str) -> None:
 
 
 def _fitting(root: Root, pattern: str) -> list[tuple[str, Names]]:
-    """Files and folders that a pattern fits, by name, each with what its placeholders stand for."""
-    parts = re.split(r"(\{\w+\}|\*)", pattern.removeprefix("./"))
+    """Files and folders that a pattern fits, by name, each with what its placeholders stand for.
+
+    Raises:
+        InputError: If a star leaves open what a placeholder stands for.
+    """
+    shortest, longest = (_expression(pattern, *ways) for ways in (("+?", "*"), ("+", "*?")))
+    candidates = (path.relative_to(root.folder).as_posix() for path in _globbed(root, _PLACEHOLDER.sub("*", pattern)))
+    found = []
+    for name in sorted(candidates):
+        match, other = shortest.fullmatch(name), longest.fullmatch(name)
+        if match is None or other is None:
+            continue
+        if "*" in pattern and match.groupdict() != other.groupdict():
+            key = next(key for key, text in match.groupdict().items() if text != other[key])
+            raise InputError(
+                f'the pattern "{pattern}" leaves open whether {{{key}}} in {name} is "{match[key]}" or "{other[key]}"; '
+                f"write what stands between it and the *, or leave the * out."
+            )
+        found.append((name, match.groupdict()))
+    return found
+
+
+def _expression(pattern: str, placeholder: str, star: str) -> re.Pattern[str]:
+    """A pattern as an expression; how placeholders and stars repeat says which of them takes as much as it can."""
     seen: set[str] = set()
     wanted = ""
-    for part in parts:
-        placeholder = _PLACEHOLDER.fullmatch(part)
-        if placeholder:
-            wanted += f"(?P={placeholder[1]})" if placeholder[1] in seen else f"(?P<{placeholder[1]}>[^/]+?)"
-            seen.add(placeholder[1])
+    for part in re.split(r"(\{\w+\}|\*)", pattern.removeprefix("./")):
+        if name := _PLACEHOLDER.fullmatch(part):
+            wanted += f"(?P={name[1]})" if name[1] in seen else f"(?P<{name[1]}>[^/]{placeholder})"
+            seen.add(name[1])
         else:
-            wanted += "[^/]*" if part == "*" else re.escape(part)
-    expression = re.compile(wanted)
-    candidates = (path.relative_to(root.folder).as_posix() for path in _globbed(root, _PLACEHOLDER.sub("*", pattern)))
-    found = ((name, expression.fullmatch(name)) for name in sorted(candidates))
-    return [(name, match.groupdict()) for name, match in found if match]
+            wanted += f"[^/]{star}" if part == "*" else re.escape(part)
+    return re.compile(wanted)
 
 
 def _globbed(root: Root, pattern: str) -> list[Path]:
+    """What fits; hidden files, as the `._NAME` that macOS leaves beside NAME, only if the pattern asks for them."""
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise InputError(f'the pattern "{pattern}" leads out of {root.folder}; name files of that folder alone.')
-    return sorted(root.folder.glob(pattern.removeprefix("./").replace("[", "[[]")))
+    one_star = re.sub(r"\*+", "*", pattern)  # two would be folders of any depth
+    found = sorted(root.folder.glob(one_star.removeprefix("./").replace("[", "[[]")))
+    wants_hidden = any(part.startswith(".") for part in Path(pattern).parts)
+    return [path for path in found if wants_hidden or not is_hidden(path.relative_to(root.folder))]
 
 
 def _filled(root: Root, pattern: str, names: Names) -> str:
@@ -156,7 +178,7 @@ def _filled(root: Root, pattern: str, names: Names) -> str:
 
 def _case_folders(folder: Path) -> list[Path]:
     """Folders that hold an image called fixed or moving."""
-    folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
+    folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not is_hidden(Path(entry.name))]
     return [entry for entry in folders if {"fixed", "moving"} & set(_role_entries(entry))]
 
 
@@ -184,7 +206,7 @@ def _by_role(root: Root) -> list[CaseEntry]:
     held: dict[str, Entries] = {}
     for role, place in _role_folders(root.folder).items():
         for entry in sorted(place.iterdir()):
-            if not entry.name.startswith("."):
+            if not is_hidden(Path(entry.name)):
                 held.setdefault(_stem(entry.name), {}).setdefault(role, []).append(entry)
     return [_convention(root, name, entries, f"ROLE/{name}") for name, entries in sorted(held.items())]
 

@@ -54,6 +54,14 @@ class Problems:
         raise InputError("\n".join([f"{what} has {count}, and is not used:", *lines]))
 
 
+def is_hidden(path: Path) -> bool:
+    """Whether a path, relative to a data set's folder, is of no file of the set: hidden, or in a hidden folder.
+
+    Systems leave such files beside every image (`._NAME`, `.DS_Store`, `__MACOSX`), and copies of whole trees.
+    """
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
 class Root:
     """The folder of a data set, and the only way from the names in its lists to paths.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable
 from typing import Any
 
 from RobustDIRLib.evaluation.tables import Block, Cell, Column, Table
+from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.io.files import PathLike, check_extension, written_atomically
 
 EXTENSIONS = (".md", ".csv", ".tex")
@@ -75,7 +75,7 @@ def as_latex(table: Table) -> str:
 def as_csv(table: Table) -> str:
     """A row for each block, method and metric, with all figures in full; empty where undefined."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CellWriter(text)
     writer.writerow(_CSV_HEADER)
     for block in table.blocks:
         for method in block.comparison.methods:

@@ -25,6 +25,7 @@ from RobustDIRLib.io import nifti
 from RobustDIRLib.io.files import (
     PathLike,
     check_extension,
+    check_room,
     extension,
     quiet_itk,
     regular_file,
@@ -36,6 +37,7 @@ from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_m
 
 FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TRANSFORM_EXTENSIONS = (".h5", ".tfm")
+_DOUBLE = 8
 _FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
@@ -126,7 +128,16 @@ def write_transform(path: PathLike, transform: sitk.Transform) -> None:
     """
     check_extension(path, TRANSFORM_EXTENSIONS, "a transform")
     with written_atomically(path) as temporary, quiet_itk():
+        # A full disk is said in many lines by HDF5, and ends the process in the end.
+        check_room(temporary, _DOUBLE * _number_of_parameters(transform) if extension(path) == ".h5" else 0)
         sitk.WriteTransform(transform, str(temporary))
+
+
+def _number_of_parameters(transform: sitk.Transform) -> int:
+    if transform.GetTransformEnum() != sitk.sitkComposite:
+        return int(transform.GetNumberOfParameters())
+    parts = sitk.CompositeTransform(transform)
+    return sum(_number_of_parameters(parts.GetNthTransform(k)) for k in range(parts.GetNumberOfTransforms()))
 
 
 def read_transform(path: PathLike) -> sitk.Transform:

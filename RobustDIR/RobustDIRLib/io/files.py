@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 PathLike = str | os.PathLike[str]
 
 _LONGEST_TEXT = 1 << 28
+# Writing to an open file names none; NumPy has no number for a write that ended early.
+_DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
+_SHORT_WRITE = "requested and"
+_ITK, _TORCH = ("SimpleITK", "itk::"), ("PytorchStreamWriter", "inline_container")
 _DOUBLE_EXTENSIONS = (".nii.gz", ".mrk.json")
 
 
@@ -120,12 +131,38 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror or error}); choose another folder.") from error
-    except RuntimeError as error:  # SimpleITK's writers know no other exception
-        raise InputError(f"{path} cannot be written ({last_line(error)}); choose another folder or format.") from error
+    except (OSError, RuntimeError) as error:
+        if (reason := reason_not_written(error, temporary)) is None:
+            raise
+        raise InputError(f"{path} cannot be written ({reason}); choose another folder or format.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def reason_not_written(error: OSError | RuntimeError, temporary: Path) -> str | None:
+    """Why a file could not be written, or None for what is another failure: of reading another file, or of ours."""
+    if isinstance(error, OSError):
+        named = {os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, (str, os.PathLike))}
+        ours = any(Path(name).name.startswith(temporary.name.split(".nii")[0]) for name in named)
+        of_the_disk = not named and (error.errno in _DISK_ERRORS or _SHORT_WRITE in str(error))
+        return error.strerror or str(error) if ours or of_the_disk else None
+    # SimpleITK's and torch's writers know no other exception; torch's says nothing that tells why.
+    if any(words in str(error) for words in _TORCH):
+        return "the disk is full, or the file larger than the system allows"
+    return last_line(error) if any(words in str(error) for words in _ITK) else None
+
+
+def check_room(path: Path, size: int) -> None:
+    """Whether a file of at least so many bytes can be written, before a library tries and fails in its own way.
+
+    Raises:
+        OSError: If the disk, or what the system allows of a file (`ulimit -f`), is too small.
+    """
+    if shutil.disk_usage(path.parent).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    if resource is not None and 0 <= resource.getrlimit(resource.RLIMIT_FSIZE)[0] < size:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
 
 
 def refuse_inputs(outputs: Iterable[PathLike], inputs: Iterable[PathLike]) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 
 def available_memory() -> int | None:
-    """Bytes of main memory free for this process, or None where the system does not say."""
-    figures = [n for n in (_linux_available(), _cgroup_available(), _sysconf_available()) if n is not None]
+    """Bytes of main memory free for this process, or None where nothing says."""
+    figures = [n for n in (_system_available(), _cgroup_available()) if n is not None]
     return min(figures, default=None)
 
 
-def _linux_available(path: str = "/proc/meminfo") -> int | None:
+def _system_available() -> int | None:
+    """What the machine has free, on Linux, Windows and macOS; None where psutil is lacking, as in a new Slicer."""
     try:
-        lines = Path(path).read_text(encoding="ascii").splitlines()
-    except OSError:
+        import psutil
+    except ImportError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    return int(psutil.virtual_memory().available)
 
 
 def _cgroup_available(folder: str = "/sys/fs/cgroup") -> int | None:
@@ -29,13 +29,3 @@ def _cgroup_available(folder: str = "/sys/fs/cgroup") -> int | None:
     except (OSError, ValueError):
         return None
     return max(limit - used + int(stat.get("inactive_file", 0)), 0)
-
-
-def _sysconf_available() -> int | None:
-    """Free pages where the system counts them but has no /proc (BSD); None on macOS and Windows."""
-    if Path("/proc/meminfo").exists():
-        return None
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None

@@ -5,7 +5,9 @@ What is read is checked here once, so that the rest of the library meets finite 
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,15 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, rectangular
 from RobustDIRLib.io import dicom, metaimage, nifti, nrrd
 from RobustDIRLib.io.background import filled
-from RobustDIRLib.io.files import PathLike, check_extension, extension, quiet_itk, regular_file, written_atomically
+from RobustDIRLib.io.files import (
+    PathLike,
+    check_extension,
+    check_room,
+    extension,
+    quiet_itk,
+    regular_file,
+    written_atomically,
+)
 from RobustDIRLib.io.formats import META, MGH, MINC, NIFTI, NRRD, format_of
 from RobustDIRLib.io.header import Header, grid_of, scalar_volume
 from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
@@ -105,14 +115,23 @@ def write_image(path: PathLike, image: Image) -> None:
         if extension(path) == ".nii.gz":
             _write_gzipped(temporary, to_sitk(image))
         else:
-            compressed = extension(path) != ".nii"
-            sitk.WriteImage(to_sitk(image), str(temporary), useCompression=compressed, compressionLevel=1)
+            _write(temporary, to_sitk(image))
+
+
+def _write(path: Path, itk_image: sitk.Image) -> None:
+    """Write by ITK, whose writer of NIfTI says nothing when the disk takes only part of a file."""
+    compressed = extension(path) != ".nii"
+    size = 0 if compressed else itk_image.GetNumberOfPixels() * itk_image.GetSizeOfPixelComponent()
+    check_room(path, size)
+    sitk.WriteImage(itk_image, str(path), useCompression=compressed, compressionLevel=1)
+    if path.stat().st_size < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _write_gzipped(path: Path, itk_image: sitk.Image) -> None:
     plain = path.with_suffix("")
     try:
-        sitk.WriteImage(itk_image, str(plain))
+        _write(plain, itk_image)
         path.write_bytes(nifti.gzipped(plain.read_bytes()))
     finally:
         plain.unlink(missing_ok=True)

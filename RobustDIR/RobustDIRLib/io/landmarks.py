@@ -18,7 +18,6 @@ every landmark's z to the wrong side.
 
 from __future__ import annotations
 
-import csv
 import io
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.io.files import PathLike, check_extension, extension, read_text, written_atomically
 from RobustDIRLib.io.slicer_points import fcsv_from_points, json_from_points, points_from_fcsv, points_from_json
 from RobustDIRLib.io.text_points import points_from_csv, points_from_text
@@ -114,7 +114,7 @@ def write_landmarks(path: PathLike, landmarks: Landmarks) -> None:
 
 def _csv(points: Array, names: tuple[str, ...]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CellWriter(text)
     writer.writerow(["x", "y", "z", "name"])
     writer.writerows([*map(repr, point), name] for point, name in zip(points.tolist(), names, strict=True))
     return text.getvalue()

@@ -14,6 +14,7 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
+from RobustDIRLib.io.csv_cells import from_cell
 from RobustDIRLib.io.files import PathLike
 
 Points = tuple[list[list[float]], list[str]]  # points in mm, LPS, and their names, empty where there are none
@@ -141,7 +142,7 @@ def points_from_csv(path: PathLike, text: str) -> Points:
     points = _coordinates(path, [(number, [row[column] for column in columns]) for number, row in rows], delimiter)
     _refuse_undefined(path, header, rows)
     named = next((header.index(column) for column in _NAME_COLUMNS if column in header), None)
-    return _in_lps(points, _FRAME_OF[axes]), [] if named is None else [row[named] for _, row in rows]
+    return _in_lps(points, _FRAME_OF[axes]), [] if named is None else [from_cell(row[named]) for _, row in rows]
 
 
 def _axes(path: PathLike, header: list[str]) -> str:

@@ -5,7 +5,6 @@ No Qt and no MRML: points and records in, rows out.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,12 +148,13 @@ def write_csv(
     Raises:
         InputError: If the file cannot be written.
     """
+    from RobustDIRLib.io.csv_cells import CellWriter
     from RobustDIRLib.io.files import written_atomically
 
     if path.suffix.lower() != ".csv":
         raise InputError(f"{path} cannot be written: figures go into .csv; give it such a name.")
     with written_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
+        writer = CellWriter(file, ending="\r\n")
         writer.writerow(["measure", "unit", "value", "limit", "verdict", "note"])
         for each in judgements:
             value = "" if each.figure.value is None else repr(each.figure.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import SimpleITK as sitk
 import torch
@@ -47,6 +48,28 @@ def find_device(name: str) -> torch.device:
 def free_device_memory(device: torch.device) -> int | None:
     """Free bytes of a device's own memory; None where it has none of its own or does not say."""
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+@contextmanager
+def lent(network: Any, device: torch.device) -> Iterator[None]:
+    """A network on a device and in evaluation mode; afterwards where it was, each part in the mode it was in.
+
+    Args:
+        network: A module; any other function stays as it is.
+        device: Where it shall be.
+    """
+    if not isinstance(network, torch.nn.Module):
+        yield
+        return
+    modes = {module: module.training for module in network.modules()}
+    before = next((tensor.device for tensor in (*network.parameters(), *network.buffers())), device)
+    try:
+        network.to(device).eval()
+        yield
+    finally:
+        network.to(before)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 @contextmanager

@@ -210,10 +210,8 @@ def run_network(network: Any, fixed: Image, moving: Image, device: torch.device)
     Raises:
         InputError: If what it gives is not of the images' shape or not finite.
     """
-    if isinstance(network, torch.nn.Module):
-        network.to(device).eval()
     # Accelerators are fast enough in single precision.
-    with autocast("auto" if device.type == "cpu" else "fp32", device):
+    with devices.lent(network, device), autocast("auto" if device.type == "cpu" else "fp32", device):
         displacement, inverse = network(_tensor(fixed, device), _tensor(moving, device))
     displacement, inverse = displacement.float().cpu(), inverse.float().cpu()
     for field in (displacement, inverse):

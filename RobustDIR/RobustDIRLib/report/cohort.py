@@ -13,6 +13,7 @@ from RobustDIRLib.cohort.layout import EVALUATION, LABELS, LANDMARKS, PAIRS, SUM
 from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.csv_cells import from_cell
 from RobustDIRLib.io.files import PathLike, read_text
 
 _KEYS = {
@@ -112,7 +113,8 @@ def _cases(folder: Path, summary: Mapping[str, Any], warnings: list[str]) -> tup
     if not measure:
         return ()
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(folder / PAIRS), newline="")))
+        table = csv.DictReader(io.StringIO(read_text(folder / PAIRS), newline=""))
+        rows = [{name: from_cell(text or "") for name, text in row.items()} for row in table]
         return _by_case([row for row in rows if row["perturbation"] == UNPERTURBED], measure)
     except InputError as error:
         warnings.append(str(error))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.report.pair import PairReport
 
 COLUMNS = ("table", "item", "quantity", "value", "unit", "limit", "verdict", "note")
@@ -22,7 +22,7 @@ def as_json(report: PairReport) -> str:
 def as_csv(report: PairReport) -> str:
     """The CSV file's text: a row a value, with `COLUMNS`; what is undefined has no value and a note that says why."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CellWriter(text)
     writer.writerow(COLUMNS)
     writer.writerows(rows(report))
     return text.getvalue()

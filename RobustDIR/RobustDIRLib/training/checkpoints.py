@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.archives import check_archive
+from RobustDIRLib.io.files import reason_not_written
 
 FORMAT = "robustdir-checkpoint-1"
 NAME = "checkpoint.pt"
@@ -21,13 +23,23 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
     To a temporary name in the same folder, flushed to disk, then renamed. The name is always the same, so that a run
     that is killed often leaves one half-written file at most.
+
+    Raises:
+        InputError: If it cannot be written; the one before stays.
     """
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        if (reason := reason_not_written(error, temporary)) is None:
+            raise
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written ({reason}); free some space and resume.") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What is installed, what is missing, and who may install what."""
 
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
 
 import pytest
 
+import panel_cases as cases
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import environment
 from RobustDIRLib.panel.environment import Requirement, State
@@ -44,6 +46,15 @@ def test_requirements_are_those_of_the_package():
 def test_optional_requirements_stand_in_the_package_too(words):
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert all(f'"{word}"' in text for word in words)
+
+
+def test_the_folder_of_wheels_is_filled_with_what_can_be_used():
+    """README downloads both files: together they hold all that the strip can name."""
+    lines = environment.REQUIREMENTS.with_name("requirements-optional.txt").read_text(encoding="utf-8").splitlines()
+    words = {each for wanted in environment.OPTIONAL.values() for each in wanted}
+    assert {r.words for r in environment.requirements(lines)} == words
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "-r RobustDIR/RobustDIRLib/requirements.txt -r RobustDIR/RobustDIRLib/requirements-optional.txt" in text
 
 
 def test_no_requirement_is_pinned():
@@ -140,3 +151,115 @@ def test_failures_of_installers_are_one_sentence():
     assert environment.installed(fails) == "Installing failed (no matching distribution); see the log."
     assert environment.installed(declines) == "Nothing was installed."
     assert environment.installed(lambda: None) is None
+
+
+def test_a_user_who_says_no_is_told_no_failure(monkeypatch):
+    """Slicer's installer, our own question, a folder of wheels and the PyTorch extension alike."""
+    slicer = Installer(monkeypatch, packaging=True)
+
+    def declined(*_, **__):
+        raise RuntimeError("User declined installation of nibabel")
+
+    slicer_packaging = sys.modules["slicer.packaging"]
+    monkeypatch.setattr(slicer_packaging, "pip_ensure", declined)
+    assert environment.installed(lambda: environment.ensure(["nibabel"])) == environment.DECLINED
+    monkeypatch.setattr(slicer_packaging, "pip_ensure", lambda *_, **__: 1 / 0)
+    assert "Installing failed" in environment.installed(lambda: environment.ensure(["nibabel"]))
+    assert not slicer.installed
+    Installer(monkeypatch, packaging=False, agrees=False)
+    assert environment.installed(lambda: environment.ensure(["nibabel"])) == environment.DECLINED
+    module = types.ModuleType("PyTorchUtils")
+    module.PyTorchUtilsLogic = lambda: types.SimpleNamespace(installTorch=lambda **_: None)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
+    torch = State((TORCH,), (), True)
+    assert environment.installed(lambda: environment.install(torch)) == environment.DECLINED
+
+
+def test_what_reports_and_sample_data_need_is_told_and_comes_from_the_folder(monkeypatch, tmp_path):
+    lacking = {"markdown_it", "nilearn"}
+    real = environment._is_there
+    monkeypatch.setattr(environment, "_is_there", lambda module: module not in lacking and real(module))
+    state = environment.examine()
+    assert state.ready
+    assert state.sentence() == (
+        "Ready to register. For HTML reports and sample data, markdown-it-py, nilearn can be added."
+    )
+    slicer = Installer(monkeypatch, packaging=False)
+    (tmp_path / "nilearn-1-py3-none-any.whl").touch()
+    environment.install(state, tmp_path)
+    assert slicer.installed[0][-2:] == ["markdown-it-py>=3", "nilearn>=0.10.3"]
+
+
+@pytest.mark.parametrize(("version", "old"), [((5, 8), True), ((4, 11), True), ((5, 10), False), ((6, 0), False)])
+def test_a_slicer_that_is_too_old_is_a_sentence(version, old):
+    said = environment.too_old(*version)
+    assert bool(said) is old
+    assert not old or said.startswith("RobustDIR needs 3D Slicer 5.10 or later, and this is")
+
+
+_ONLY = """
+import re, sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+def canonical(name): return re.sub("[-_.]+", "-", name).lower()
+def closure(names):
+    found, left = set(), [canonical(name) for name in names]
+    while left:
+        name = left.pop()
+        if name in found: continue
+        found.add(name)
+        try: needed = requires(name) or []
+        except PackageNotFoundError: continue
+        left += [canonical(re.match("[A-Za-z0-9_.-]+", each)[0]) for each in needed if "extra ==" not in each]
+    return found
+allowed = closure(sys.argv.pop(1).split(","))
+known = packages_distributions()
+class Listed:
+    # finds what the path holds, but for packages that are not listed: those are as if they were not there
+    def __init__(self, finder): self._finder = finder
+    def __getattr__(self, name): return getattr(self._finder, name)
+    def find_spec(self, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top in known and top != "RobustDIRLib" and not {canonical(each) for each in known[top]} & allowed:
+            return None
+        return self._finder.find_spec(name, path, target)
+sys.meta_path[:] = [Listed(each) if getattr(each, "__name__", "") == "PathFinder" else each for each in sys.meta_path]
+from RobustDIRLib.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def only(packages, *words):
+    """Runs `robustdir` where nothing is installed but these packages and what they need themselves."""
+    names = ",".join(each.name for each in packages)
+    return subprocess.run([sys.executable, "-c", _ONLY, names, *map(str, words)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def a_run(tmp_path_factory):
+    """Folder of a registration, made with what a registration needs and nothing more."""
+    from registration_cases import picture
+    from RobustDIRLib.io.images import write_image
+
+    folder = tmp_path_factory.mktemp("only")
+    for side, grid in (("fixed", cases.FIXED_GRID), ("moving", cases.MOVING_GRID)):
+        write_image(folder / f"{side}.nii.gz", picture(grid, lambda p: p - cases.CENTRE))
+    files = [folder / f"{side}.nii.gz" for side in ("fixed", "moving")]
+    done = only(environment.requirements(), "register", *files, "-o", folder / "run", "--alignment", "none")
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_an_html_report_needs_nothing_that_is_not_listed(a_run, tmp_path):
+    wanted = [*environment.requirements(), *environment.requirements(environment.REPORT_REQUIREMENTS)]
+    done = only(wanted, "report", a_run, "-o", tmp_path / "report.html")
+    assert done.returncode == 0, done.stderr
+    fewer = [each for each in wanted if each.name != "markdown-it-py"]
+    done = only(fewer, "report", a_run, "-o", tmp_path / "another.html")
+    assert done.returncode == 2  # the block does block
+    assert "markdown-it-py" in done.stderr
+
+
+def test_sample_data_need_nothing_that_is_not_listed(tmp_path):
+    wanted = [*environment.requirements(), *environment.requirements(environment.SAMPLE_REQUIREMENTS)]
+    done = only(wanted, "demo", "--pair-only", "--output", tmp_path / "pair")
+    assert done.returncode == 0, done.stderr

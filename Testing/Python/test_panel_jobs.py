@@ -1,13 +1,17 @@
 """Processes that the panel starts: heard without waiting, and ended with all they started."""
 
+import ast
 import os
 import signal
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.panel import jobs
 from RobustDIRLib.panel.jobs import GRACE_SECONDS, Job, library_command, reason_of_exit
 
 
@@ -180,3 +184,17 @@ def test_a_full_disk_is_told_by_its_own_sentence_whatever_the_process_made_of_it
     log = ["    #001: errno = 28, error message = 'No space left on device'", "    minor: Write failed", said]
     assert reason_of_exit(2, log, said).startswith("The disk of the run folder is full")
     assert reason_of_exit(2, log[1:], said) == said
+
+
+def test_no_console_flashes_up_on_windows(monkeypatch):
+    """Every process of the panel is started without a window, also the one that ends a tree."""
+    calls = []
+    for path in sorted(Path(jobs.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.run", "subprocess.Popen"):
+                calls.append((path.name, {word.arg for word in node.keywords}))
+    assert calls
+    assert all(words & {"creationflags", None} for _, words in calls), calls  # None: **_own_group()
+    monkeypatch.setattr(jobs, "_NO_WINDOW", 0x08000000)
+    monkeypatch.setattr(jobs, "os", SimpleNamespace(name="nt"))
+    assert jobs._own_group()["creationflags"] & 0x08000000

@@ -330,3 +330,43 @@ def test_a_field_that_bends_holds_the_same_after_loading(a_panel, desktop, scene
     np.testing.assert_allclose(after, before, atol=1e-4)
     reason = "The transform “control to planning” is not what the registration left."
     assert sections.standing.reasons == (reason,)  # the mask and the volumes are what they were
+
+
+def test_a_slicer_that_is_too_old_says_so_and_offers_nothing(open_panel, desktop, monkeypatch):
+    import slicer
+
+    from RobustDIRLib.errors import InputError
+
+    monkeypatch.setattr(slicer.app, "minorVersion", 8)
+    panel = open_panel("RobustDIR")
+    assert panel.ui.environmentLabel.text.startswith("RobustDIR needs 3D Slicer 5.10 or later, and this is 5.8")
+    assert not any(getattr(panel.ui, name).enabled for name in ("registerButton", "fixedSelector", "compareSelector"))
+    slicer.mrmlScene.Clear(0)
+    panel.widget.enter()
+    with pytest.raises(InputError, match="needs 3D Slicer 5.10"):
+        panel.module.RobustDIRLogic().register(None)
+
+
+def test_the_self_test_empties_the_scene_first(a_panel, scene):
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "of the user")
+    test = a_panel.module.RobustDIRTest()
+    test.setUp()
+    assert scene.GetFirstNodeByName("of the user") is None
+
+
+def test_devices_that_are_not_here_are_not_offered(a_panel, desktop, monkeypatch):
+    from RobustDIRLib.panel import devices, inputs
+
+    monkeypatch.setattr(devices, "_has_card", lambda: False)
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    assert set(devices.offered()) == {"auto", "cpu"}
+    monkeypatch.setattr(devices, "_has_card", lambda: True)
+    monkeypatch.setattr(devices, "version", lambda _: "2.6.0+cu124")
+    assert set(devices.offered()) == {"auto", "cpu", "cuda"}
+    monkeypatch.setattr(devices, "version", lambda _: "2.6.0+cpu")
+    assert set(devices.offered()) == {"auto", "cpu"}
+    p = a_panel.widget.panel.parameters
+    p.device = "mps"
+    cases.settle(desktop)
+    assert a_panel.ui.forecastLabel.text.startswith("The device “Apple graphics (MPS)” is not here")
+    assert inputs.of_device(p)

@@ -56,8 +56,9 @@ class Structure:
     @property
     def title(self) -> str:
         """What it is called, with its number where it has one."""
-        number = f"label {self.label}" if isinstance(self.label, int) else self.label
-        return f"{self.name} ({number})" if self.name else number[:1].upper() + number[1:]
+        if isinstance(self.label, str):
+            return self.label
+        return f"{self.name} (label {self.label})" if self.name else f"Label {self.label}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -1,12 +1,13 @@
 """What a user of the Slicer module waits for, as Markdown rows: opening the panel, a run, the views.
 
-    python Testing/Benchmarks/panel.py [--side 192] [--stand-in]
+    python Testing/Benchmarks/panel.py [--side 192] [--stand-in] [--sliders-only]
 
 On the bench of Testing/SlicerHeadless, software rendering. The run is a real one, in its process, of a pair with masks
 (one a surface), landmarks and ten structures; `--stand-in` answers in place of that process, which leaves the panel's
 own share. A timer of 5 ms in the event loop tells how long the panel kept the application waiting; what it did itself
 is told apart, since other programs keep the event loop waiting, too. A toggle's time runs from the change in the
-panel until all three slice views have been drawn anew. "Computed" is the time that this process's processors worked.
+panel until all three slice views have been drawn anew; a slider's likewise, on 512 x 512 x 200 voxels. "Computed" is the
+time that this process's processors worked.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ HEADER = """\
 HEAVY = {"torch", "SimpleITK", "nibabel", "skimage", "scipy"}
 STRUCTURES = 10
 REPEATS = 5
+LARGE = (200, 512, 512)
 TOGGLES = {
     "grid": {"deformation": "grid"},
     "arrows": {"deformation": "glyph"},
@@ -189,6 +191,46 @@ def measure_views(panel: Any, side: int) -> None:
     tell("grid, another spacing", [change(parameters, {"deformationSpacing": each}) for each in spacings])
 
 
+def measure_sliders(panel: Any) -> None:
+    """The sliders of the Look section on a large pair: from a new value until the views show it."""
+    import slicer
+
+    from RobustDIRLib import mrml
+    from RobustDIRLib.geometry import Grid
+    from RobustDIRLib.panel import views
+
+    slicer.mrmlScene.Clear(0)
+    draw()
+    parameters, (_, warped, jacobian, transform) = panel.widget.panel.parameters, results(96)
+    z, y, x = LARGE
+    large = Grid(LARGE, (0.7, 0.7, 1.5), (-0.35 * x, -0.35 * y, -0.75 * z))
+    for name, node in (("fixedVolume", jacobian), ("warpedNode", warped)):
+        voxels = mrml.volume_from_node(node).array
+        voxels = zoom(voxels, [n / m for n, m in zip(LARGE, voxels.shape, strict=True)], order=1)
+        array = (1000 * voxels / np.abs(voxels).max()).astype(np.int16)
+        setattr(parameters, name, mrml.volume_to_node(mrml.Volume(array, large), name))
+    parameters.transformNode = transform
+    views.show(parameters.fixedVolume)
+    views.fit()
+    draw()
+    for mode in ("blend", "checkerboard"):
+        change(parameters, {"compare": mode})
+        tell(f"{mode}, slider", [slide(panel, "blend", 10.0 + 7 * k) for k in range(2 * REPEATS)])
+    change(parameters, {"compare": "off", "deformation": "grid"})
+    tell("grid, slider of its spacing", [slide(panel, "deformationSpacing", 12.0 + 3 * k) for k in range(REPEATS)])
+
+
+def slide(panel: Any, name: str, value: float) -> Moment:
+    """How long the panel takes for a slider's new value, and the views to show it."""
+    setattr(panel.widget.panel.parameters, name, value)
+
+    def act() -> None:
+        panel.widget.panel.update()
+        draw()
+
+    return timed(act)
+
+
 def results(side: int) -> tuple[Any, ...]:
     """Nodes of a pair of volumes, a Jacobian map, and a smooth transform of up to 8 mm."""
     from RobustDIRLib import mrml
@@ -231,6 +273,7 @@ def main() -> int:
     """
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--side", type=int, default=192, help="voxels along each side of volumes and transform")
+    arguments.add_argument("--sliders-only", action="store_true", help="nothing but the sliders")
     arguments.add_argument("--stand-in", action="store_true", help="answer in place of the registering process")
     given = arguments.parse_args()
     reason = availability.why_no_desktop() or availability.why_no_rendering()
@@ -243,8 +286,10 @@ def main() -> int:
         from RobustDIRLib.panel import runs
 
         runs.library_command = lambda *words: [sys.executable, str(STAND_IN), "well", *words]
-    measure_run(panel, given.side)
-    measure_views(panel, given.side)
+    if not given.sliders_only:
+        measure_run(panel, given.side)
+        measure_views(panel, given.side)
+    measure_sliders(panel)
     panel.close()
     return 0
 

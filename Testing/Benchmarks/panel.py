@@ -6,8 +6,8 @@ On the bench of Testing/SlicerHeadless, software rendering. The run is a real on
 (one a surface), landmarks and ten structures; `--stand-in` answers in place of that process, which leaves the panel's
 own share. A timer of 5 ms in the event loop tells how long the panel kept the application waiting; what it did itself
 is told apart, since other programs keep the event loop waiting, too. A toggle's time runs from the change in the
-panel until all three slice views have been drawn anew; a slider's likewise, on 512 x 512 x 200 voxels. "Computed" is the
-time that this process's processors worked.
+panel until all three slice views have been drawn anew; a slider's likewise, on 512 x 512 x 200 voxels. "Computed" is
+the time that this process's processors worked.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ ALLOWED = {
     "evaluation": CORE | {"io"},
     "training": CORE | {"io", "networks", "synthesis", "evaluation", "model_store"},
     "finetuning": CORE
-    | {"io", "datasets", "networks", "synthesis", "evaluation", "model_store", "training", "registration"},
+    | {"io", "datasets", "networks", "synthesis", "evaluation", "model_store", "training", "registration", "baselines"},
     "model_store": CORE | {"io", "networks"},
     "registration": CORE | {"io", "networks", "evaluation", "model_store"},
     "baselines": CORE | {"io", "evaluation", "registration", "model_store"},

@@ -27,6 +27,7 @@ COMMANDS = (
     "synthesize",
     "pretrain",
     "finetune",
+    "deformation_model",
 )
 _MAY_BE_EMPTY = ("comment",)
 _POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run")
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser(modules).parse_args(argv)
     try:
         _refuse_empty(args)
-        return int(modules[args.command].run(args))
+        return int(modules[args.command.replace("-", "_")].run(args))
     except InputError as error:
         return _say(in_options(str(error), args), EXIT_BAD_INPUT)
     except OSError as error:  # a full disk, a folder taken away: the system's own words name the file

@@ -107,6 +107,29 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
+class VirtualConfig:
+    """Virtual subjects: pairs made of one training scan by known deformations (section 2.3.4).
+
+    Attributes:
+        probability: How often a pair is a virtual one (0.5 in the paper); 0 for never.
+        model: File of a statistical deformation model (`robustdir deformation-model build`).
+        motions: File of real breathing (`robustdir synthesize --motions`), for chest CT, instead of a model.
+        strength: Range of the coefficients' bound c of Eq. 4, in standard deviations of the model's components.
+    """
+
+    probability: float = 0.0
+    model: str | None = None
+    motions: str | None = None
+    strength: tuple[float, float] = (1.2, 1.7)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.probability <= 1 or not 0 <= self.strength[0] <= self.strength[1]:
+            raise ValueError("probability lies from 0 to 1, and strength holds a lower and an upper bound")
+        if self.probability and (self.model is None) == (self.motions is None):
+            raise ValueError("virtual subjects need a model or motions: name one of the two")
+
+
+@dataclass(frozen=True)
 class ConvergenceConfig:
     """The paper's rule (section 2.2.3): the running average of the validation measure hardly changes any more.
 
@@ -150,6 +173,7 @@ class FinetuneConfig:
             else the loss, so that landmarks can stay for testing).
         both_directions: Whether the loss is the mean of fixed to moving and moving to fixed, which every network gives.
         augmentation: What is done to pairs.
+        virtual: Pairs made of one scan.
         optimizer: Its settings; 1e-4 and Adam in the paper (section 2.2.3).
         convergence: When to stop.
         epochs: At most; 300 in the paper (section 3.2).
@@ -179,6 +203,7 @@ class FinetuneConfig:
     judge: str = "auto"
     both_directions: bool = True
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    virtual: VirtualConfig = field(default_factory=VirtualConfig)
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(clip=1.0, average=0.0))
     convergence: ConvergenceConfig = field(default_factory=ConvergenceConfig)
     epochs: int = 300

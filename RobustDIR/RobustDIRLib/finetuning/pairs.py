@@ -17,7 +17,7 @@ from RobustDIRLib.finetuning.scans import PreparedScan, ScanStore
 from RobustDIRLib.finetuning.split import Part, scans_of_case
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
-from RobustDIRLib.registration.alignment import Linear, align
+from RobustDIRLib.registration.alignment import IDENTITY, Linear, align
 from RobustDIRLib.registration.preprocessing import Preset, find_preset, to_working_grid, working_grid
 from RobustDIRLib.synthesis.random import chance, generator, integer, uniform
 
@@ -105,6 +105,14 @@ class PairMaker:
         if g is not None and self.most_voxels:
             grid = _box(grid, self.most_voxels, g)
         return _pair(key, fixed, moving, linear, grid)
+
+    def of_itself(self, scan: Scan, preset: str, g: Generator) -> tuple[TrainingPair, Grid]:
+        """A scan paired with itself, cut as other pairs are, and its grid: what virtual subjects are made of."""
+        held = self.store.get(scan, find_preset(preset))
+        grid = working_grid(held.image.grid, find_preset(preset))
+        grid = _box(grid, self.most_voxels, g) if self.most_voxels else grid
+        key = PairKey(scan.image.path.name, scan, scan, preset, False)
+        return _pair(key, held, held, IDENTITY, grid), grid
 
     def _aligned(self, key: PairKey, preset: Preset) -> Linear:
         """Fixed points to moving points, mm, LPS."""

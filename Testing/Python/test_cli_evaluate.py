@@ -321,3 +321,21 @@ def command_arguments(*words: str):
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
     return parser.parse_args(["evaluate", *words])
+
+
+@pytest.mark.parametrize("name", ["pairs.csv", "landmarks.csv", "tables"])
+def test_files_of_others_are_not_written_over(evaluating, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    code, _, err = evaluating()
+    assert code == 2
+    assert f"holds {name} of no evaluation" in err
+    assert (tmp_path / "out" / name).read_text() == "mine"
+
+
+def test_an_evaluation_in_two_goes_is_repeated_by_both(evaluating, tmp_path):
+    evaluating(methods="still")
+    evaluating(methods="good")
+    evaluating(methods="good")
+    recorded = json.loads((tmp_path / "out" / "evaluation.json").read_text())["command"].splitlines()
+    assert [shlex.split(line)[shlex.split(line).index("--methods") + 1] for line in recorded] == ["still", "good"]

@@ -1,3 +1,4 @@
+import argparse
 import json
 import os
 import shlex
@@ -13,11 +14,14 @@ import pytest
 from registration_cases import Standin, grid_about, picture
 from RobustDIRLib import model_store
 from RobustDIRLib.cli import main
+from RobustDIRLib.cli import register as register_command
+from RobustDIRLib.cli.repeating import repeating_command
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import read_transform
 from RobustDIRLib.io.images import Image, read_image, write_image
 from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
+from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.registration.alignment import KINDS
 from RobustDIRLib.registration.preprocessing import PRESETS
 
@@ -224,3 +228,123 @@ def test_help_imports_nothing_heavy():
     library = str(Path(model_store.__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": library}, capture_output=True)
     assert done.returncode == 0
+
+
+class TestInputsAndOutputs:
+    """A run never replaces what it reads, by whatever name, and of two into one folder one is refused."""
+
+    def check(self, command, capsys, out, given, *words, **images):
+        before = sha256(given)
+        assert command("--overwrite", "--alignment", "none", *words, **images) == 2
+        assert "which is read" in capsys.readouterr().err
+        assert sha256(given) == before
+
+    @pytest.mark.parametrize("way", ["itself", "link in the folder", "link to the folder", "hard link"])
+    @pytest.mark.parametrize("role", ["fixed", "moving", "--labels", "--fixed-mask"])
+    def test_an_input_in_the_folder_under_a_results_name(self, command, pair, tmp_path, capsys, role, way):
+        out = tmp_path / "run"
+        out.mkdir()
+        source = {"fixed": "fixed.nii.gz", "--fixed-mask": "fixed_mask.nrrd"}.get(role, "moving.mha")
+        image = read_image(pair / source)
+        inside = out / ("warped_labels.nii.gz" if role == "--labels" else "warped.nii.gz")
+        elsewhere = tmp_path / "elsewhere.nii.gz"
+        array = image.array if role in ("fixed", "moving") else (image.array > 0.5).astype(np.uint8)
+        write_image(elsewhere if "link" in way and way != "link to the folder" else inside, Image(array, image.grid))
+        given = inside
+        if way == "link in the folder":
+            inside.symlink_to(elsewhere)
+            given = elsewhere
+        elif way == "hard link":
+            os.link(elsewhere, inside)
+            given = elsewhere
+        elif way == "link to the folder":
+            (tmp_path / "way").symlink_to(out)
+            given = tmp_path / "way" / inside.name
+        if role.startswith("--"):
+            self.check(command, capsys, out, inside, role, str(given))
+        else:
+            self.check(command, capsys, out, inside, **{role: given})
+
+    def test_a_model_among_the_results(self, command, tmp_path, capsys):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "transform.h5").write_bytes(b"weights")
+        self.check(command, capsys, tmp_path, tmp_path / "run" / "transform.h5", "--model",
+                   str(tmp_path / "run" / "transform.h5"))  # fmt: skip
+
+    def test_inputs_beside_the_results_stay(self, pair, tmp_path):
+        """The folder above the inputs, or theirs, is as good as any, as long as no name is taken twice."""
+        for name in ("fixed.nii.gz", "moving.mha"):
+            (tmp_path / name).write_bytes((pair / name).read_bytes())
+        before = [sha256(tmp_path / name) for name in ("fixed.nii.gz", "moving.mha")]
+        words = ["register", str(tmp_path / "fixed.nii.gz"), str(tmp_path / "moving.mha"), "--alignment", "none"]
+        for _ in range(2):
+            assert main([*words, "-o", str(tmp_path), "--overwrite"]) == 0
+        assert [sha256(tmp_path / name) for name in ("fixed.nii.gz", "moving.mha")] == before
+
+    @pytest.mark.parametrize("name", ["", " "])
+    def test_an_empty_name_is_no_folder(self, pair, tmp_path, monkeypatch, capsys, name):
+        monkeypatch.chdir(tmp_path)
+        assert main(["register", str(pair / "fixed.nii.gz"), str(pair / "moving.mha"), "-o", name]) == 2
+        assert capsys.readouterr().err == "robustdir: --output is empty; give it a value or leave it out.\n"
+        assert not os.listdir(tmp_path)
+
+    @pytest.mark.parametrize("words", [["pretrain", "x.json"], ["synthesize"], ["demo"], ["evaluate", "x"]])
+    def test_nor_for_any_other_command(self, tmp_path, monkeypatch, capsys, words):
+        monkeypatch.chdir(tmp_path)
+        assert main([*words, "-o", ""]) == 2
+        assert "--output is empty" in capsys.readouterr().err
+        assert not os.listdir(tmp_path)
+
+    def test_a_second_run_into_the_folder_is_refused_at_once(self, command, tmp_path, capsys):
+        with locked(tmp_path / "run", Rank.alone()):
+            for words in ([], ["--overwrite"]):
+                assert command("--alignment", "none", *words) == 2
+                assert "another run is at work in this folder" in capsys.readouterr().err
+        assert not os.listdir(tmp_path)
+        assert command("--alignment", "none") == 0
+        assert ".running" not in os.listdir(tmp_path / "run")
+
+
+def test_every_option_is_in_the_recorded_command(command, pair, tmp_path, monkeypatch):
+    """From a folder where none of the relative names leads anywhere; a file called as a model is no model."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "generic").write_text("no model")
+    odd = "with blank, 'quote' and ü.csv"
+    (pair / odd).write_bytes((pair / "fixed.csv").read_bytes())
+    relative = [os.path.relpath(pair / name) for name in ("fixed_mask.nrrd", "moving_mask.nrrd", odd, "moving.csv")]
+    masks = ["--fixed-mask", relative[0], "--moving-mask", relative[1], "--blank-outside"]
+    points = ["--fixed-landmarks", relative[2], "--moving-landmarks", relative[3]]
+    assert command("--threads", "1", "--alignment", "none", "--preset", "brain-mri", *masks, *points) == 0
+    first = contents_without_labels(tmp_path / "run")
+    recorded = json.loads((tmp_path / "run" / "run.json").read_text())["command"]
+    words = shlex.split(recorded)[1:]
+    assert "--blank-outside" in words
+    assert words[words.index("--model") + 1] == "generic"
+    words[words.index("--output") + 1] = str(tmp_path / "again")
+    monkeypatch.chdir("/")
+    assert main(words) == 0
+    assert contents_without_labels(tmp_path / "again") == first
+
+
+def contents_without_labels(folder: Path) -> list[str]:
+    return [sha256(folder / name) for name in ("warped.nii.gz", "displacement.nii.gz", "jacobian.nii.gz")]
+
+
+def test_no_option_that_matters_is_left_out_of_the_recorded_command(monkeypatch):
+    """Whatever options there will be: each is spelt out, once it is given another value than its default."""
+    parser = argparse.ArgumentParser()
+    register_command.add_parser(parser.add_subparsers())
+    actions = parser.parse_args(["register", "a", "b", "-o", "c"])._options[1]
+    given, flags = [], []
+    for action in actions:
+        if not action.option_strings or action.dest in ("output", "overwrite"):
+            continue
+        flag = max(action.option_strings, key=len)
+        flags.append(flag)
+        value = action.choices[-1] if action.choices else "7"
+        given += [flag] if action.nargs == 0 else [flag, str(value)]
+    args = parser.parse_args(["register", "a", "b", "-o", "c", *given])
+    words = shlex.split(repeating_command(args, paths=("fixed", "moving", "output")))
+    assert set(flags) <= set(words)
+    assert {"--blank-outside", "--threads", "--memory-limit", "--labels"} <= set(flags)
+    assert parser.parse_args(words[1:]).threads == 7

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -496,6 +497,16 @@ class TestTables:
 
 
 class TestCommand:
+    def test_a_report_replaces_neither_the_record_nor_an_input(self, a_run, tmp_path, capsys):
+        inputs = json.loads((a_run / "run.json").read_text())["inputs"]
+        for path in (a_run / "run.json", Path(inputs["fixed_landmarks"]["path"])):
+            before = path.read_bytes()
+            (tmp_path / f"link{path.suffix}").symlink_to(path)
+            for named in (path, tmp_path / f"link{path.suffix}"):
+                assert main(["report", str(a_run), "-o", str(named)]) == 2
+                assert "which is read" in capsys.readouterr().err
+            assert path.read_bytes() == before
+
     def test_writes_all_three_and_sums_up(self, a_run, capsys, monkeypatch):
         monkeypatch.setattr(layout, "_pictures", lambda *_: {"images": [], "transform": [], "landmarks": []})
         before = {path.name for path in a_run.iterdir()}

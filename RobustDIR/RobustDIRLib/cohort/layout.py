@@ -50,6 +50,7 @@ from dataclasses import dataclass
 EVALUATION, RESULTS, CANDIDATES = "evaluation.json", "results", "candidates"
 PAIRS, LANDMARKS, LABELS, SUMMARY = "pairs.csv", "landmarks.csv", "labels.csv", "summary.json"
 TABLES, FIGURES, WORST = "tables", "figures", "worst"
+WRITTEN = (EVALUATION, RESULTS, CANDIDATES, PAIRS, LANDMARKS, LABELS, SUMMARY, TABLES, FIGURES, WORST)
 UNPERTURBED = "none"
 SUMMARY_FORMAT = "robustdir-cohort-1"
 

@@ -62,7 +62,7 @@ class Evaluation:
         conditions: The unperturbed one first.
         terms: What every method is given alike.
         worst: How many worst cases a method has its pictures of.
-        command: How to repeat it.
+        command: How to repeat it; a line for each go, if there were several with other methods or conditions.
         notes: Of the data set.
         format: Of the file.
     """
@@ -168,7 +168,9 @@ def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluati
     newer = {method.name: method for method in now.methods}
     methods = [newer.pop(method.name, method) for method in before.methods]
     conditions = dict.fromkeys((AS_THEY_ARE, *before.conditions, *now.conditions))
-    return replace(now, methods=(*methods, *newer.values()), conditions=tuple(conditions))
+    # What an evaluation was made by in several goes is repeated by all of them.
+    commands = "\n".join(dict.fromkeys([*before.command.splitlines(), *now.command.splitlines()]))
+    return replace(now, command=commands, methods=(*methods, *newer.values()), conditions=tuple(conditions))
 
 
 def title_of(method: Method) -> str:

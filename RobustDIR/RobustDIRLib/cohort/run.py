@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from RobustDIRLib.baselines.method import Method, find_method
+from RobustDIRLib.baselines.ours import OwnModel
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
+from RobustDIRLib.cohort.layout import WRITTEN
 from RobustDIRLib.cohort.plan import (
     Evaluation,
     checksums,
@@ -45,6 +47,7 @@ from RobustDIRLib.cohort.workers import Event, Lost, work_through
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import refuse_inputs
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.registration.record import versions
 
@@ -146,7 +149,9 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
     with locked(folder, rank) as scratch:
         if rank.world == 1:  # of several, another may be writing this very moment
             _sweep(folder)
-        plan = merged(read_evaluation(folder), plan, folder)
+        earlier = read_evaluation(folder)
+        _refuse_foreign(folder, earlier is None and rank.world == 1, dataset, methods)
+        plan = merged(earlier, plan, folder)
         survey = _Survey(folder, request, methods, conditions)
         tasks = survey.tasks(dataset.cases[rank.rank :: rank.world], listener)
         write_evaluation(folder, plan)
@@ -174,6 +179,19 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--output {folder} cannot be made ({error.strerror}); give another folder.") from error
+
+
+def _refuse_foreign(folder: Path, new: bool, dataset: Dataset, methods: Sequence[Method]) -> None:
+    """Refuse to write over what is read, or over files of others that are called as an evaluation's are.
+
+    Raises:
+        InputError: Names what lies there.
+    """
+    places = [folder / name for name in WRITTEN]
+    models = [method.path for method in methods if isinstance(method, OwnModel)]
+    refuse_inputs(places, [*models, *(path for case in dataset.cases for path in case.files().values())])
+    if new and (found := [place.name for place in places if place.exists()]):
+        raise InputError(f"`output` {folder} holds {', '.join(found)} of no evaluation; give another folder.")
 
 
 def _sweep(folder: Path) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from RobustDIRLib.cohort.layout import PAIRS, SUMMARY
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Tolerances
-from RobustDIRLib.io.files import PathLike, check_extension, written_atomically
+from RobustDIRLib.io.files import PathLike, check_extension, refuse_inputs, written_atomically
 from RobustDIRLib.report.cohort import read_cohort
 from RobustDIRLib.report.cohort_layout import cohort_html
 from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import check_extra
 from RobustDIRLib.report.layout import pair_html
+from RobustDIRLib.report.limits import FILE as LIMITS
 from RobustDIRLib.report.limits import kept_limits
 from RobustDIRLib.report.pair import PairReport
+from RobustDIRLib.report.review import FILE as REVIEWS
+from RobustDIRLib.report.run import RECORD, read_run
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.tables import as_csv, as_json
 
@@ -61,6 +65,7 @@ def write_pair_report(
     files, lacking = planned_files(folder, output)
     if tolerances is None:
         tolerances, remarks = kept_limits(folder)
+    _refuse_own_files(Path(folder), files)
     report, material = gather(folder, tolerances, shown)
     report = replace(report, warnings=(*report.warnings, *remarks))
     for path in files:
@@ -69,6 +74,16 @@ def write_pair_report(
             path, pair_html(report, material) if kind == ".html" else {".json": as_json, ".csv": as_csv}[kind](report)
         )
     return Written(report, tuple(files), lacking)
+
+
+def _refuse_own_files(folder: Path, files: Iterable[Path]) -> None:
+    """Refuse to write over what the run read, or what its folder keeps of it.
+
+    Raises:
+        InputError: Names the file.
+    """
+    kept = [folder / name for name in (RECORD, REVIEWS, LIMITS)]
+    refuse_inputs(files, [*kept, *(one.path for one in read_run(folder).inputs if one.path.is_file())])
 
 
 def write_cohort_report(folder: PathLike, output: PathLike | None = None) -> Path:

@@ -53,6 +53,14 @@ def pair(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("blank", [False, True])
+def test_blank_outside_reaches_the_registration(pair, tmp_path, blank):
+    words = ["register", str(pair / "fixed.nii.gz"), str(pair / "moving.mha"), "-o", str(tmp_path / "run")]
+    words += ["--fixed-mask", str(pair / "fixed_mask.nrrd"), "--moving-mask", str(pair / "moving_mask.nrrd")]
+    assert main([*words, *(["--blank-outside"] if blank else [])]) == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["blank_outside"] is blank
+
+
 def test_what_readers_remark_is_kept_and_said_once(pair, tmp_path, capfd):
     """A moving image that its header places twice."""
     image = nib.load(pair / "fixed.nii.gz")

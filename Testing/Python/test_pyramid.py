@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from network_cases import points_through
 from RobustDIRLib import warping
 from RobustDIRLib.networks.mirrors import MIRRORS, mirror, mirror_displacement
 from RobustDIRLib.networks.pyramid import CorrelationPyramid, PyramidConfig
@@ -209,3 +211,57 @@ def test_levels_of_unequal_number_are_refused() -> None:
 def test_a_number_of_copies_that_makes_no_group_is_refused() -> None:
     with pytest.raises(ValueError, match="1, 2, 4 or 8"):
         PyramidConfig(mirrors=(1, 3, 4, 4))
+
+
+class TestRefining:
+    """One step of a level: each half goes on from where the step leads, and its inverse comes back the other way."""
+
+    SHAPE = (21, 25, 23)
+
+    def field(self, seed: int, size: float) -> torch.Tensor:
+        """A smooth displacement of two images, voxels; no two of its parts commute."""
+        coarse = torch.randn((2, 3, 5, 5, 5), generator=_generator(seed))
+        smooth = torch.nn.functional.interpolate(coarse, size=self.SHAPE, mode="trilinear", align_corners=True)
+        return size * smooth / smooth.abs().max()
+
+    def refined(self):
+        """Halves before, the steps of both, and what `_refine` makes of them."""
+        velocity = self.field(8, 2.0)[:1]
+
+        class Knowing(torch.nn.Module):
+            def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+                return 2 * velocity
+
+        network = CorrelationPyramid(PyramidConfig((4,), (4,), (1,), (1,)))
+        network.decoder[0] = Knowing()
+        halves = warping.integrate_velocity(self.field(9, 3.0))
+        inverses = warping.invert(halves)
+        features = [torch.randn((2, 4, *self.SHAPE), generator=_generator(1))]
+        after, back = network._refine(0, features, halves, inverses)
+        steps = warping.integrate_velocity(torch.cat([-velocity, velocity]), network.config.squarings)
+        return halves, inverses, steps, after, back
+
+    def through(self, first: torch.Tensor, then: torch.Tensor, image: int) -> np.ndarray:
+        """Inner voxels, where composing is exact, moved by one displacement after the other, `(3, N)`."""
+        points = np.random.default_rng(0).integers(6, np.array(self.SHAPE) - 6, (200, 3)).T.astype(float)
+        return points_through(then[image][None], points_through(first[image][None], points))
+
+    @torch.no_grad()
+    @pytest.mark.parametrize("image", [0, 1])
+    def test_the_step_comes_before_the_half(self, image) -> None:
+        halves, _, steps, after, _ = self.refined()
+        still = torch.zeros_like(halves)
+        found = self.through(still, after, image)
+        right, wrong = self.through(steps, halves, image), self.through(halves, steps, image)
+        assert np.abs(right - wrong).mean() > 0.03
+        np.testing.assert_allclose(found, right, atol=1e-3)
+
+    @torch.no_grad()
+    @pytest.mark.parametrize("image", [0, 1])
+    def test_the_inverse_undoes_the_half_first_and_then_the_step(self, image) -> None:
+        _, inverses, steps, _, back = self.refined()
+        undone = steps.flip(0)  # both steps are each other's inverse
+        found = self.through(torch.zeros_like(back), back, image)
+        right, wrong = self.through(inverses, undone, image), self.through(undone, inverses, image)
+        assert np.abs(right - wrong).mean() > 0.03
+        np.testing.assert_allclose(found, right, atol=1e-3)

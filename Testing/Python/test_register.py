@@ -188,6 +188,28 @@ class TestMasks:
         assert (seen[1][0][0, 0].numpy()[outside] == -1).all()
         assert (seen[1][1] == -1).float().mean() > 0.2
 
+    def test_blanking_hides_what_is_bright_outside_from_the_network(self, fixed, moving):
+        """Masks that cut the body in two: what is not seen is no darker than the rest."""
+        seen = []
+
+        class Looking(Standin):
+            def __call__(self, fixed, moving):
+                seen.append((fixed, moving))
+                return super().__call__(fixed, moving)
+
+        masks = [np.zeros(image.grid.shape, np.uint8) for image in (fixed, moving)]
+        for mask in masks:
+            mask[:, :, : mask.shape[2] // 2] = 1
+        extras = PairExtras(*(Image(mask, image.grid) for mask, image in zip(masks, (fixed, moving), strict=True)))
+        for blank in (False, True):
+            register(fixed, moving, Looking(), options=replace(AS_THEY_LIE, blank_outside=blank), extras=extras)
+        half = seen[0][0].shape[-1] // 2 + 2
+        for whole, blanked in zip(*seen, strict=True):
+            assert (whole > -1).float().mean() > 0.3
+            assert (blanked == -1).float().mean() > (whole == -1).float().mean() + 0.2
+        assert (seen[0][0][..., half:] > -0.5).any()
+        assert (seen[1][0][..., half:] == -1).all()
+
     def test_empty_mask_is_refused(self, fixed, moving):
         empty = Image(np.zeros(fixed.grid.shape, np.uint8), fixed.grid)
         with pytest.raises(InputError, match="`fixed_mask`: the mask is empty"):

@@ -88,6 +88,24 @@ def test_training_on_one_pair_learns_it(a_run: TrainingConfig) -> None:
     assert sum(errors[-10:]) < 0.8 * sum(errors[:10])
 
 
+def test_every_step_goes_into_the_average(a_run: TrainingConfig) -> None:
+    """Reckoned anew from the weights after each step: `w <- d w + (1 - d) weights`, d from 1/11 up to `average`."""
+    trainer = Trainer(replace(a_run, steps=10_000), Process(0, 1, torch.device("cpu")))
+    pair = SyntheticPairs(open_banks(a_run), a_run.pairs, 5)[0, a_run.pairs.side]
+    expected = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    start = {name: value.clone() for name, value in expected.items()}
+    for step in range(1, 5):
+        trainer.learn(pair)
+        decay = min(0.9, step / (step + 10))
+        for name, value in trainer.network.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * value
+    for name, value in trainer.average.weights.items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-7)
+    weights = trainer.network.state_dict()
+    assert any(not torch.equal(value, start[name]) for name, value in trainer.average.weights.items())
+    assert any(not torch.equal(value, weights[name]) for name, value in trainer.average.weights.items())
+
+
 def test_the_model_file_is_the_average_and_registers(a_run: TrainingConfig, tmp_path: Path) -> None:
     list(train(a_run, tmp_path / "run"))
     model = load_model(tmp_path / "run" / "weights.pt")

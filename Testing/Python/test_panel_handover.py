@@ -21,7 +21,7 @@ MOVING = grid_about(CENTRE + [3, -1, -4], (32, 36, 30), (2.6, 3.1, 3.7), (-10, 2
 @pytest.fixture(scope="module")
 def result():
     images = picture(FIXED, lambda p: p - CENTRE), picture(MOVING, lambda p: (p - CENTRE) * 1.02 - [2, 1, 3])
-    return register(*images, Standin(), options=RegistrationOptions(alignment="affine"))
+    return register(*images, Standin(), options=RegistrationOptions(alignment="affine", quality="fast"))
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from RobustDIRLib.io.images import Image
 from RobustDIRLib.model_store import find_model, list_models
 
 STARTS = ("none", "linear")
+QUALITIES = ("fast", "balanced", "best")  # of `register`; named here since loading them would load torch
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,15 @@ class Method(Protocol):
 
 
 def list_methods() -> list[str]:
-    """Names of all methods: the starts, our own models, the rivals."""
+    """Names of all methods: the starts, our own models at every quality, the rivals.
+
+    A model's own name is `register` with its default quality; `NAME-fast` and `NAME-best` are the others.
+    """
     from RobustDIRLib.baselines.rivals import RIVALS
 
-    return [*STARTS, *(entry.name for entry in list_models()), *RIVALS]
+    models = [entry.name for entry in list_models()]
+    others = [f"{name}-{quality}" for name in models for quality in QUALITIES if f"{name}-{quality}" not in models]
+    return [*STARTS, *models, *others, *RIVALS]
 
 
 def find_method(name: str, device: str = "auto") -> Method:
@@ -111,6 +117,10 @@ def find_method(name: str, device: str = "auto") -> Method:
         )
     from RobustDIRLib.baselines.ours import OwnModel
 
+    model, _, quality = name.rpartition("-")
+    models = [entry.name for entry in list_models()]
+    if name not in models and model in models and quality in QUALITIES:
+        return OwnModel(name, find_model(model), device, quality)
     return OwnModel(name, find_model(name), device)
 
 

@@ -11,10 +11,18 @@ from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 
 
 class OwnModel:
-    """A model of ours, run as `robustdir register` runs it."""
+    """A model of ours, run as `robustdir register` runs it.
 
-    def __init__(self, name: str, path: Path, device: str = "auto") -> None:
+    Args:
+        name: As asked for.
+        path: Of the model's file.
+        device: Where the network runs.
+        quality: One of `refinement.settings.QUALITIES`; the default of `register` if None.
+    """
+
+    def __init__(self, name: str, path: Path, device: str = "auto", quality: str | None = None) -> None:
         self.name, self.path, self.device = name, path, device
+        self.quality = quality or RegistrationOptions.quality
         self._model: LoadedModel | None = None
 
     @property
@@ -36,7 +44,13 @@ class OwnModel:
             pair.fixed,
             pair.moving,
             self._loaded(),
-            options=RegistrationOptions(preset=pair.preset, device=self.device, threads=threads, spacing=pair.spacing),
+            options=RegistrationOptions(
+                preset=pair.preset,
+                device=self.device,
+                threads=threads,
+                spacing=pair.spacing,
+                quality=self.quality,
+            ),
             extras=PairExtras(fixed_mask=pair.fixed_mask, moving_mask=pair.moving_mask),
         )
         return Outcome(result.transform, result.inverse, result.warnings)
@@ -47,4 +61,4 @@ class OwnModel:
         return self._model
 
     def __getstate__(self) -> dict[str, object]:
-        return {"name": self.name, "path": self.path, "device": self.device, "_model": None}
+        return {**self.__dict__, "_model": None}

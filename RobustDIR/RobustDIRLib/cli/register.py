@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal
+from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
     _add_method(parser.add_argument_group("how"))
     _add_extras(parser.add_argument_group("what goes with the images"))
     _add_machine(parser.add_argument_group("for programs that run this command"))
-    remember_options(parser, unlike=("progress", "stop_file", "hand_over"))
+    remember_options(parser, unlike=("progress", "stop_file", "keep_file", "hand_over"))
 
 
 def _add_method(group: Any) -> None:
@@ -45,6 +45,13 @@ def _add_method(group: Any) -> None:
     group.add_argument(
         "--alignment", default="automatic", help="linear part: automatic (default), none, centre, rigid or affine"
     )
+    group.add_argument(
+        "--quality", default="balanced", help="fast (network alone), balanced (default: refined on the pair) or best"
+    )
+    group.add_argument(
+        "--refine", action=argparse.BooleanOptionalAction, help="refine the network's result (default: as --quality)"
+    )
+    group.add_argument("--refine-seconds", type=float, metavar="S", help="time at most for the refinement")
     group.add_argument("--threads", type=int, metavar="N", help="threads to use; results repeat for equal numbers")
     group.add_argument("--memory-limit", type=float, metavar="GIB", help="memory to keep to (default: what is free)")
     group.add_argument(
@@ -71,6 +78,7 @@ def _add_extras(group: Any) -> None:
 def _add_machine(group: Any) -> None:
     group.add_argument("--progress", choices=KINDS, default="text", help="json: one JSON object a line")
     group.add_argument("--stop-file", metavar="FILE", help="with --progress json: end early once it is there")
+    group.add_argument("--keep-file", metavar="FILE", help="end the refinement and keep its result once it is there")
     group.add_argument("--hand-over", metavar="FOLDER", help="write the results there too, as plain files (3D Slicer)")
 
 
@@ -116,7 +124,8 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     provenance = _provenance(args)
     reading = time.perf_counter() - begun
     progress("read", reading)
-    result = register(fixed, moving, model, options=options, extras=extras, progress=progress)
+    with keeping(args.keep_file, progress) as enough:
+        result = register(fixed, moving, model, options=options, extras=extras, progress=progress, enough=enough)
     told = dict.fromkeys((*remarks, *result.warnings))
     result = replace(result, timings={"read": reading, **result.timings}, warnings=tuple(told))
     progress("write")
@@ -147,8 +156,11 @@ def _options(args: argparse.Namespace) -> RegistrationOptions:
     from RobustDIRLib.registration.alignment import check_kind
     from RobustDIRLib.registration.devices import find_device
     from RobustDIRLib.registration.preprocessing import find_preset
+    from RobustDIRLib.registration.refinement.settings import check_seconds, find_quality
     from RobustDIRLib.registration.result import RegistrationOptions
 
+    find_quality(args.quality)
+    check_seconds(args.refine_seconds)
     find_preset(args.preset)
     check_kind(args.alignment)
     limit = args.memory_limit
@@ -163,6 +175,9 @@ def _options(args: argparse.Namespace) -> RegistrationOptions:
         threads=args.threads,
         memory_limit=None if limit is None else int(min(limit, 2**20) * _GIB),
         blank_outside=args.blank_outside,
+        quality=args.quality,
+        refine=args.refine,
+        refine_seconds=args.refine_seconds,
     )
 
 
@@ -222,6 +237,7 @@ def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None
     size = " x ".join(str(n) for n in result.working_grid.size)
     spacing = " x ".join(f"{s:.3g}" for s in result.working_grid.spacing)
     print(f"network    on {size} voxels of {spacing} mm")
+    print(f"refined    {_refined(result.record.get('refinement'))}")
     if measures.landmarks:
         figures = measures.landmarks.summary()
         print(
@@ -236,3 +252,14 @@ def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None
     print(f"folding    {measures.folding_percent:.4f} % of voxels, SDlogJ {measures.sdlogj:.3f}")
     print(f"inverse    off by {residual['mean']:.3f} mm on average, {residual['p95']:.3f} at the 95th percentile")
     print(f"done       in {seconds:.1f} s; files in {folder}")
+
+
+def _refined(record: Any) -> str:
+    """What the refinement did, in a few words."""
+    if record is None:
+        return "not asked for"
+    if record["ended"] == "unlike":
+        return "not: the contrasts are too unlike"
+    kept = sum(level["kept"] for level in record["levels"])
+    ended = {"asked": "; ended when asked to", "budget": "; ended by --refine-seconds"}.get(record["ended"], "")
+    return f"{kept} of {len(record['levels'])} levels kept{ended}"

@@ -39,6 +39,9 @@ def repeating_command(args: argparse.Namespace, paths: Collection[str]) -> str:
     words = ["robustdir", command]
     for action in options:
         value = getattr(args, action.dest)
+        if isinstance(action, argparse.BooleanOptionalAction) and value is not None:
+            words.append(action.option_strings[0 if value else 1])
+            continue
         if action.dest == "overwrite" or value is None or value is False:
             continue
         words += _words(action, [_text(one, action.dest, paths) for one in _several(value)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -34,6 +34,8 @@ from RobustDIRLib.registration.preprocessing import (
     to_working_grid,
 )
 from RobustDIRLib.registration.record import model_record, versions
+from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, refine, tensor
+from RobustDIRLib.registration.refinement.settings import Level, check_seconds, chosen_levels
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
 
@@ -62,6 +64,8 @@ class _Setting:
     grid: Grid
     device: torch.device
     blank_outside: bool
+    levels: tuple[Level, ...]
+    patience: Patience
 
 
 class _Journal:
@@ -87,6 +91,12 @@ class _Journal:
         if self.progress:
             self.progress(name, self.timings[name])
 
+    def level(self, number: int, count: int) -> None:
+        """Tell of a level of the refinement, to whoever wants to hear of it."""
+        tell = getattr(self.progress, "level", None)
+        if tell is not None:
+            tell(number, count)
+
 
 def register(
     fixed: Image,
@@ -96,6 +106,7 @@ def register(
     options: RegistrationOptions | None = None,
     extras: PairExtras | None = None,
     progress: Progress | None = None,
+    enough: Callable[[], bool] = bool,
 ) -> RegistrationResult:
     """Register a moving image to a fixed one.
 
@@ -105,10 +116,13 @@ def register(
         model: A loaded model (`model_store.load_model`), or a bare `Network`.
         options: Preset, alignment, device, threads, memory; the defaults if not given.
         extras: Masks, landmarks and label maps, if there are any.
-        progress: Told of every stage.
+        progress: Told of every stage, and, if it has a method `level`, of every level of the refinement: its number
+            from 1, and how many there are.
+        enough: Asked often while refining; once it says so, the best result so far is kept and the rest goes on.
     Returns:
         Transforms fixed to moving and back, displacement, warped image and labels, Jacobian, measures. The same input
-        on the same machine with as many threads gives the same output, bit by bit.
+        on the same machine with as many threads gives the same output, bit by bit,
+        unless a budget of seconds or `enough` ends the refinement.
     Raises:
         InputError: If an option is unknown, the extras do not fit, the images cannot overlap (`alignment="none"`),
             there is not enough memory, or the network fails.
@@ -117,6 +131,8 @@ def register(
     preset, device = find_preset(options.preset), devices.find_device(options.device)
     preset = replace(preset, spacing=options.spacing or preset.spacing)
     check_kind(options.alignment)
+    levels = chosen_levels(options.quality, options.refine)
+    check_seconds(options.refine_seconds)
     network = getattr(model, "network", model)
     for name, image in (("fixed", fixed), ("moving", moving)):
         check_image(image, name)
@@ -124,8 +140,9 @@ def register(
     extras = check_extras(extras, fixed, moving, journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, _budget(options, network, device), journal.warn)
+        patience = Patience(options.refine_seconds, enough, journal.level)
         try:
-            setting = _Setting(options.alignment, preset, extras, grid, device, options.blank_outside)
+            setting = _Setting(options.alignment, preset, extras, grid, device, options.blank_outside, levels, patience)
             result = _run(fixed, moving, network, setting, journal)
         except (MemoryError, RuntimeError) as error:
             if not devices.ran_out_of_memory(error):
@@ -136,6 +153,7 @@ def register(
             ) from error
     record = {
         **asdict(options),
+        "refinement": result.pop("refinement"),
         "device": str(device),
         "threads": threads,
         "seeds": {"alignment": SEED},
@@ -171,8 +189,16 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
         pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
         del shown
     with journal.stage("network"):
-        composed = ComposedTransform(alignment.linear, run_network(network, *pair, setting.device), grid)
-        del pair
+        deformation = run_network(network, *pair, setting.device)
+    refinement = None
+    if setting.levels:
+        with journal.stage("refine"):
+            masks = _working_masks(fixed_mask, moving_mask, grid, alignment)
+            refinement = _refine(pair, masks, deformation, setting)
+            _warn_of_refinement(refinement, journal.warn)
+            deformation = refinement.deformation
+    composed = ComposedTransform(alignment.linear, deformation, grid)
+    del pair
     with journal.stage("resample"):
         displacement = composed.field(fixed.grid)
         warped = warp_image(moving, displacement)
@@ -190,7 +216,36 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
         "jacobian": determinant,
         "measures": figures,
         "alignment": alignment,
+        "refinement": None if refinement is None else refinement.record,
     }
+
+
+def _working_masks(
+    fixed: Image | None, moving: Image | None, grid: Grid, alignment: LinearAlignment
+) -> tuple[Tensor | None, Tensor | None]:
+    """Masks on the working grid, the moving one after the linear alignment; 0 to 1."""
+    masks = zip((fixed, moving), (None, alignment.transform), strict=True)
+    return tuple(  # type: ignore[return-value]
+        None
+        if m is None
+        else tensor(resample(replace(m, array=(m.array > 0).astype("float32")), grid, t, outside=0).array)
+        for m, t in masks
+    )
+
+
+def _refine(
+    pair: tuple[Image, Image], masks: tuple[Tensor | None, Tensor | None], deformation: Deformation, setting: _Setting
+) -> Refinement:
+    fixed, moving = (tensor(image.array) for image in pair)
+    working = WorkingPair(fixed, moving, setting.grid.spacing[::-1], *masks)
+    return refine(working, deformation, setting.levels, setting.patience)
+
+
+def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
+    if refinement.record["ended"] == "unlike":
+        warn(
+            "the images' contrasts are too unlike for refinement, which would harm; the network's own result was kept."
+        )
 
 
 def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) -> None:

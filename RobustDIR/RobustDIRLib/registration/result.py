@@ -28,6 +28,9 @@ class RegistrationOptions:
         memory_limit: Bytes of main memory to keep to; None for what is free.
         blank_outside: Whether the network, too, sees nothing outside the masks, and percentiles are taken inside.
         spacing: Side of a working voxel, mm; None for the preset's.
+        quality: One of `refinement.settings.QUALITIES`.
+        refine: Whether the network's result is refined on the pair itself; None as the quality has it.
+        refine_seconds: Wall time at most for the refinement; None for as long as it helps.
     """
 
     preset: str = "generic"
@@ -37,6 +40,9 @@ class RegistrationOptions:
     memory_limit: int | None = None
     blank_outside: bool = False
     spacing: float | None = None
+    quality: str = "balanced"
+    refine: bool | None = None
+    refine_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,170 @@
+"""Refinement of one pair: from a network's result to what the images themselves say, coarse to fine.
+
+Each level moves the middle between both images by `exp` of a stationary velocity, which cannot fold, and is kept only
+if the images' self-similarity, which it does not optimise, agrees better afterwards. Fixed and moving image are treated
+alike in everything, so that exchanging them gives the inverse.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from RobustDIRLib import warping
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.registration.refinement.judge import Judge
+from RobustDIRLib.registration.refinement.middle import Halves, half_shape, warp_to
+from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
+from RobustDIRLib.registration.refinement.settings import Level
+
+ALIKE = 0.35  # agreement of local correlations, of either sign, from which correlation is a measure of alignment
+_GAIN = 0.002
+_SHARES = (1.0, 0.5)
+_SMALLEST_SIDE = 6
+
+
+@dataclass(frozen=True)
+class WorkingPair:
+    """What is refined; tensors `(1, 1, D, H, W)` on the working grid, in main memory.
+
+    Attributes:
+        fixed: In [-1, 1].
+        moving: In [-1, 1], after the linear alignment.
+        spacing: Sides of a voxel, mm, z, y, x.
+        fixed_mask: 0 to 1, how much a place of the fixed image counts; everything alike if None.
+        moving_mask: Likewise.
+    """
+
+    fixed: Tensor
+    moving: Tensor
+    spacing: tuple[float, ...]
+    fixed_mask: Tensor | None = None
+    moving_mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When to end early, with the best result so far.
+
+    Attributes:
+        seconds: Of wall time for all levels; None for as long as it takes.
+        enough: Asked often; true ends the refinement.
+        level: Told of every level as it begins: its number from 1, and how many there are.
+    """
+
+    seconds: float | None = None
+    enough: Callable[[], bool] = bool
+    level: Callable[[int, int], None] = lambda number, count: None
+
+
+@dataclass
+class _Clock:
+    patience: Patience
+    begun: float = field(default_factory=time.perf_counter)
+    ended: str | None = None
+
+    def __call__(self) -> bool:
+        """Whether to end, and why."""
+        if self.ended is None:
+            over = self.patience.seconds is not None and time.perf_counter() - self.begun > self.patience.seconds
+            self.ended = "asked" if self.patience.enough() else "budget" if over else None
+        return self.ended is not None
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What came of it.
+
+    Attributes:
+        deformation: On the working grid; the network's own where nothing was kept.
+        record: What was done, ready for JSON: `similarity`, `agreement`, `unlikeness`, `levels`, `ended`.
+        seconds: Of wall time.
+    """
+
+    deformation: Deformation
+    record: dict[str, Any]
+    seconds: float
+
+
+def refine(
+    pair: WorkingPair, deformation: Deformation, levels: Sequence[Level], patience: Patience | None = None
+) -> Refinement:
+    """Refine a deformation.
+
+    Args:
+        pair: Images and masks.
+        deformation: Displacement and inverse on the working grid, voxels, `(1, 3, D, H, W)`.
+        levels: Coarse to fine.
+        patience: When to end early.
+    Returns:
+        The deformation after the levels that helped. With unlike contrasts, whose local correlations have no common
+        sign, nothing is done, since no measure tried made such pairs better.
+    """
+    clock = _Clock(patience or Patience())
+    start = halves = Halves.of(deformation)
+    weight = _weight(pair, halves)
+    images = (pair.fixed, pair.moving)
+    judge = Judge(images, weight)
+    agreement = judge.agreement(halves)
+    record: dict[str, Any] = {"similarity": "local correlation", "agreement": agreement, "levels": []}
+    if abs(agreement) < ALIKE:
+        record["similarity"] = "none"
+        return Refinement(deformation, {**record, "ended": "unlike"}, time.perf_counter() - clock.begun)
+    unlikeness = record["unlikeness"] = judge.unlikeness(halves)
+    levels = [level for level in levels if min(pair.fixed.shape[2:]) >= _SMALLEST_SIDE * level.factor]
+    for number, level in enumerate(levels, 1):
+        if clock():
+            break
+        clock.patience.level(number, len(levels))
+        begun = time.perf_counter()
+        problem = LevelProblem(images, pair.spacing, halves, level, weight)
+        coefficients, steps = optimise(problem, clock)
+        found, after, reason = _verdict(problem, coefficients, judge, unlikeness)
+        record["levels"].append(
+            {
+                "factor": level.factor,
+                "steps": steps,
+                "unlikeness_before": unlikeness,
+                "unlikeness_after": after,
+                "kept": not reason,
+                "reason": reason or "the images agree better",
+                "seconds": round(time.perf_counter() - begun, 3),
+            }
+        )
+        if not reason:
+            halves, unlikeness = found, after
+    result = deformation if halves is start else halves.settled().whole()
+    return Refinement(result, {**record, "ended": clock.ended}, time.perf_counter() - clock.begun)
+
+
+def _verdict(problem: LevelProblem, coefficients: Tensor, judge: Judge, before: float) -> tuple[Halves, float, str]:
+    """The halves after a level, their unlikeness, and why they are not kept, or nothing."""
+    found, folds = problem.halves, problem.halves.folds()
+    for share in _SHARES:
+        found = problem.moved(share * coefficients).settled()
+        if found.folds() <= folds:
+            break
+    else:
+        return problem.halves, before, "it would fold"
+    after = judge.unlikeness(found)
+    return found, after, "" if after < before * (1 - _GAIN) else "the images do not agree better"
+
+
+def _weight(pair: WorkingPair, halves: Halves) -> Tensor | None:
+    """Of both masks, in the middle, at half resolution."""
+    shape, weight = half_shape(pair.fixed.shape[2:]), None
+    for mask, half in zip((pair.fixed_mask, pair.moving_mask), halves.out, strict=True):
+        if mask is not None:
+            moved = warp_to(warping.resize(mask, shape), half)[None, None]
+            weight = moved if weight is None else weight * moved
+    return weight
+
+
+def tensor(array: Any) -> Tensor:
+    """An image's array as `(1, 1, D, H, W)`."""
+    return torch.tensor(array, dtype=torch.float32)[None, None]

@@ -1,0 +1,89 @@
+"""How much is refined: levels, and the qualities a user chooses from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from RobustDIRLib.errors import InputError
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the refinement.
+
+    Attributes:
+        factor: Working voxels along a side of one of the level's voxels.
+        distance: Between control points, working voxels.
+        steps: Of the optimiser, at most.
+        rate: Largest change of a step, working voxels; it falls to a fifth towards the end.
+        refresh: Steps between two warpings of the images; between them they are taken for linear in the displacement.
+        lattices: How many of the eight sub-lattices of voxels stand for all, other ones after each warping.
+        stiffness: Weight of the velocity's mean squared gradient against the mean squared local correlation.
+    """
+
+    factor: int
+    distance: float
+    steps: int
+    rate: float
+    refresh: int
+    lattices: int
+    stiffness: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a word on the command line stands for.
+
+    Attributes:
+        summary: One line for the help text.
+        levels: Of the refinement, coarse to fine; none leaves the network's result as it is.
+    """
+
+    summary: str
+    levels: tuple[Level, ...]
+
+
+_MIDDLE = Level(factor=2, distance=5, steps=40, rate=0.25, refresh=4, lattices=8, stiffness=0.25)
+_FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2, stiffness=0.25)
+
+QUALITIES = {
+    "fast": Quality("the network alone", ()),
+    "balanced": Quality("and refinement to full resolution", (_MIDDLE, _FINE)),
+    "best": Quality("and more of it", (_MIDDLE, _FINE)),
+}
+
+
+def find_quality(name: str) -> Quality:
+    """The quality of a name.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name not in QUALITIES:
+        raise InputError(f"`quality` {name}: there is no such quality; choose one of {', '.join(QUALITIES)}.")
+    return QUALITIES[name]
+
+
+def chosen_levels(quality: str, refine: bool | None) -> tuple[Level, ...]:
+    """Levels of the refinement.
+
+    Args:
+        quality: Name of one of `QUALITIES`.
+        refine: True refines at a quality that otherwise would not, False never does; None as the quality has it.
+    Raises:
+        InputError: If there is no such quality.
+    """
+    levels = find_quality(quality).levels
+    if refine is None:
+        return levels
+    return (levels or QUALITIES["balanced"].levels) if refine else ()
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Refuse a budget that is none.
+
+    Raises:
+        InputError: If it is not above 0.
+    """
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"`refine_seconds` {seconds:g}: give a number of seconds above 0, or do not refine.")

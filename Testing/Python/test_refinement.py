@@ -1,0 +1,212 @@
+import dataclasses
+
+import pytest
+import torch
+
+from refinement_cases import SPACING, error, known_pair, smooth_velocity, standing_still, texture
+from RobustDIRLib import warping
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.registration.refinement import refine as refine_file
+from RobustDIRLib.registration.refinement.correlation import PARITIES
+from RobustDIRLib.registration.refinement.middle import Halves, warp_to
+from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
+from RobustDIRLib.registration.refinement.refine import Patience, WorkingPair, refine
+from RobustDIRLib.registration.refinement.settings import QUALITIES, check_seconds, chosen_levels
+
+LEVELS = QUALITIES["balanced"].levels
+
+
+def refined(fixed, moving, start=None, levels=LEVELS, patience=None, spacing=SPACING, **masks):
+    pair = WorkingPair(fixed, moving, spacing, **masks)
+    return refine(pair, start or standing_still(fixed.shape[2:]), levels, patience)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return known_pair()
+
+
+@pytest.fixture(scope="module")
+def result(pair):
+    return refined(pair.fixed, pair.moving)
+
+
+class TestFindsTheTruth:
+    def test_error_falls_far_below_the_start(self, pair, result):
+        before, after = (error(u, pair.truth) for u in (torch.zeros_like(pair.truth), result.deformation.displacement))
+        assert before > 0.7
+        assert after < 0.2 * before
+
+    @pytest.mark.parametrize("axis", range(3))
+    def test_each_axis_apart(self, axis):
+        velocity = smooth_velocity()
+        velocity[:, [k for k in range(3) if k != axis]] = 0
+        pair = known_pair(velocity=velocity)
+        found = refined(pair.fixed, pair.moving, levels=LEVELS[:1]).deformation.displacement
+        before, after = (error(u, pair.truth) for u in (torch.zeros_like(found), found))
+        assert after < 0.45 * before
+        across = found[:, [k for k in range(3) if k != axis]]
+        assert float(across[..., 5:-5, 5:-5, 5:-5].abs().mean()) < 0.3 * before
+
+    def test_goes_on_from_a_start(self, pair):
+        half = Deformation(*(warping.integrate_velocity(s * smooth_velocity()) for s in (0.5, -0.5)))
+        found = refined(pair.fixed, pair.moving, start=half).deformation.displacement
+        assert error(found, pair.truth) < 0.5 * error(half.displacement, pair.truth)
+
+    def test_every_level_says_what_it_did(self, result):
+        assert result.record["similarity"] == "local correlation"
+        assert [level["factor"] for level in result.record["levels"]] == [2, 1]
+        for level in result.record["levels"]:
+            assert level["kept"] == (level["unlikeness_after"] < level["unlikeness_before"] * 0.998)
+            assert level["steps"] > 0
+
+
+class TestGeometry:
+    def test_nothing_folds_even_where_nothing_fits(self):
+        """Images that have nothing to do with each other, forced past the choice of the similarity."""
+        fixed, moving = texture(seed=3), texture(seed=4)
+        halves = Halves.of(standing_still())
+        problem = LevelProblem((fixed, moving), SPACING, halves, dataclasses.replace(LEVELS[0], stiffness=0.0))
+        coefficients, _ = optimise(problem, bool)
+        moved = problem.moved(coefficients)
+        assert float(coefficients.abs().max()) > 1
+        assert moved.folds() == 0
+
+    def test_exchanged_images_give_the_inverse(self, pair, result):
+        swapped = refined(pair.moving, pair.fixed).deformation
+        torch.testing.assert_close(swapped.displacement, result.deformation.inverse, rtol=0, atol=1e-4)
+        torch.testing.assert_close(swapped.inverse, result.deformation.displacement, rtol=0, atol=1e-4)
+
+    def test_the_inverse_brings_back(self, result):
+        residual = warping.compose(result.deformation.inverse, result.deformation.displacement)
+        assert float(residual[..., 4:-4, 4:-4, 4:-4].norm(dim=1).mean()) < 0.05
+
+    def test_halves_make_the_whole(self):
+        start = Deformation(*(warping.integrate_velocity(s * smooth_velocity()) for s in (1.0, -1.0)))
+        whole = Halves.of(start).whole()
+        for found, given in zip(whole, start, strict=True):
+            assert error(found, given, 4) < 0.08
+
+    @pytest.mark.parametrize("spacing", [(4.0, 1.0, 1.0), (1.0, 1.0, 3.0)])
+    def test_unequal_voxels(self, pair, spacing):
+        found = refined(pair.fixed, pair.moving, spacing=spacing, levels=LEVELS[:1])
+        assert error(found.deformation.displacement, pair.truth) < 0.8 * error(torch.zeros_like(pair.truth), pair.truth)
+        assert Halves.of(found.deformation).folds() == 0
+
+    def test_flat_images_are_left_alone(self):
+        """A side too short for a level leaves that level out."""
+        pair = known_pair((8, 40, 37))
+        result = refined(pair.fixed, pair.moving)
+        assert [level["factor"] for level in result.record["levels"]] == [1]
+
+    @pytest.mark.parametrize("coarse", [(7, 9, 8), (15, 19, 17), (13, 17, 16)])
+    def test_warp_to_is_warp_by_the_resized_displacement(self, coarse):
+        shape = (13, 17, 16)
+        image, u = texture(shape), 0.3 * smooth_velocity(coarse)
+        expected = warping.warp(image, warping.resize_displacement(u, shape))[0, 0]
+        assert float((warp_to(image, u[0]) - expected).abs().mean()) < (1e-5 if coarse[0] < 14 else 0.02)
+
+
+class TestGradient:
+    @pytest.mark.parametrize("level", LEVELS, ids=lambda level: f"factor {level.factor}")
+    def test_of_the_similarity_is_that_of_finite_differences(self, pair, level):
+        """Through images warped anew, along a smooth direction, where linear interpolation is smooth enough."""
+        level = dataclasses.replace(level, lattices=8)
+        problem = LevelProblem((pair.fixed, pair.moving), SPACING, Halves.of(standing_still()), level)
+        zero = problem.grid.zeros()
+        _, gradient = problem.similarity_gradient(problem.lattices(zero, PARITIES), zero)
+        direction = gradient / gradient.norm()
+        step = 0.15 / float(direction.abs().max())
+        losses = [
+            problem.similarity_gradient(problem.lattices(s * step * direction, PARITIES), zero)[0] for s in (1, -1)
+        ]
+        slope = (losses[0] - losses[1]) / (2 * step)
+        assert slope == pytest.approx(float(gradient.norm()), rel=0.15)
+
+
+class TestJudgement:
+    def test_unlike_contrasts_are_left_to_the_network(self, pair):
+        start = Deformation(*(warping.integrate_velocity(s * smooth_velocity(seed=8)) for s in (0.2, -0.2)))
+        result = refined(texture(seed=7), pair.moving, start=start)
+        assert result.record["ended"] == "unlike"
+        assert result.deformation is start
+
+    def test_a_negative_is_as_good(self, pair):
+        found = refined(-0.7 * pair.fixed, pair.moving)
+        assert found.record["agreement"] < -0.5
+        assert error(found.deformation.displacement, pair.truth) < 0.4 * error(torch.zeros_like(pair.truth), pair.truth)
+
+    def test_a_level_that_does_not_help_is_dropped(self, pair, monkeypatch):
+        monkeypatch.setattr(refine_file.Judge, "unlikeness", lambda self, halves: 0.02)
+        start = standing_still()
+        result = refined(pair.fixed, pair.moving, start=start)
+        assert [level["kept"] for level in result.record["levels"]] == [False, False]
+        assert result.deformation is start
+
+    def test_what_folds_is_dropped(self, pair, monkeypatch):
+        folds = iter([0, 5, 3] * 2)
+        monkeypatch.setattr(refine_file.Halves, "folds", lambda self: next(folds))
+        result = refined(pair.fixed, pair.moving)
+        assert {level["reason"] for level in result.record["levels"]} == {"it would fold"}
+
+    def test_only_what_the_masks_hold_counts(self, pair):
+        """Grey values well outside the masks change nothing at all."""
+        mask = torch.zeros_like(pair.fixed)
+        mask[..., :13] = 1
+        spoilt = torch.cat([pair.fixed[..., :25], texture(seed=5)[..., 25:]], -1)
+        found, other = (
+            refined(f, pair.moving, fixed_mask=mask, moving_mask=mask).deformation for f in (spoilt, pair.fixed)
+        )
+        assert torch.equal(found.displacement, other.displacement)
+        near = (slice(None), slice(None), slice(5, -5), slice(5, -5), slice(4, 11))
+        assert float((found.displacement - pair.truth)[near].norm(dim=1).mean()) < 0.15
+        without = refined(spoilt, pair.moving).deformation
+        assert not torch.equal(without.displacement, found.displacement)
+
+
+class TestPatience:
+    def test_a_budget_ends_it_with_what_there_is(self, pair):
+        result = refined(pair.fixed, pair.moving, patience=Patience(seconds=1e-9))
+        assert result.record["ended"] == "budget"
+        assert result.record["levels"] == []
+
+    @pytest.mark.parametrize("asked", [3, 5])
+    def test_stop_and_keep_keeps_the_steps_taken(self, pair, asked):
+        calls = []
+
+        def enough():
+            calls.append(1)
+            return len(calls) > asked
+
+        result = refined(pair.fixed, pair.moving, patience=Patience(enough=enough))
+        assert result.record["ended"] == "asked"
+        (level,) = result.record["levels"]
+        assert level["steps"] == (asked - 1) * LEVELS[0].refresh
+        assert level["kept"]
+        found = result.deformation.displacement
+        assert 0.05 < error(found, pair.truth) < 0.8 * error(torch.zeros_like(found), pair.truth)
+
+    def test_levels_are_told(self, pair):
+        told = []
+        refined(pair.fixed, pair.moving, patience=Patience(level=lambda *numbers: told.append(numbers)))
+        assert told == [(1, 2), (2, 2)]
+
+    def test_the_same_again(self, pair, result):
+        again = refined(pair.fixed, pair.moving).deformation
+        assert all(torch.equal(a, b) for a, b in zip(again, result.deformation, strict=True))
+
+
+class TestSettings:
+    def test_levels_follow_quality_unless_told(self):
+        assert chosen_levels("fast", None) == ()
+        assert chosen_levels("fast", True) == LEVELS
+        assert chosen_levels("best", False) == ()
+        assert chosen_levels("balanced", None) == LEVELS
+
+    def test_refusals(self):
+        with pytest.raises(InputError, match="`quality` superb: there is no such quality; choose one of fast, bal"):
+            chosen_levels("superb", None)
+        for seconds in (0.0, -1.0, float("nan")):
+            with pytest.raises(InputError, match="`refine_seconds`"):
+                check_seconds(seconds)

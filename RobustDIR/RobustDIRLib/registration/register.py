@@ -19,7 +19,7 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.registration import devices, measures
-from RobustDIRLib.registration.alignment import SEED, align, check_kind, warn_of_little_overlap
+from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image
 from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import pairing_hints

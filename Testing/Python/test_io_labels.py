@@ -112,6 +112,7 @@ def test_masks_with_holes_of_nan_negative_values_or_many_labels(tmp_path, a_labe
     with np.errstate(invalid="ignore"):
         np.testing.assert_array_equal(read_mask(tmp_path / "a.nii.gz").array, array > 0)
     assert "1 voxels that are NaN" in caplog.text
+    assert "values below 0" in caplog.text
 
 
 def test_refusals_speak_of_what_was_given(tmp_path, an_image):

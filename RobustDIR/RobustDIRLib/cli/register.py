@@ -121,7 +121,7 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     with heard() as remarks:
         fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
         extras = _extras(args, fixed.grid, moving)
-    provenance = _provenance(args)
+    provenance = _provenance(args, extras)
     reading = time.perf_counter() - begun
     progress("read", reading)
     with keeping(args.keep_file, progress) as enough:
@@ -198,22 +198,27 @@ def _model(name: str, device: str) -> Any:
 
 
 def _extras(args: argparse.Namespace, fixed: Grid, moving: Image) -> PairExtras:
-    from RobustDIRLib.io.labels import read_labels, read_mask
+    from RobustDIRLib.evaluation.label_pairs import read_pairs
+    from RobustDIRLib.io.labels import read_mask
     from RobustDIRLib.io.landmarks import read_landmarks
     from RobustDIRLib.registration.result import PairExtras
 
+    moving_labels, fixed_labels = read_pairs(args.labels, args.fixed_labels)
     return PairExtras(
         fixed_mask=read_mask(args.fixed_mask) if args.fixed_mask else None,
         moving_mask=read_mask(args.moving_mask) if args.moving_mask else None,
         fixed_landmarks=read_landmarks(args.fixed_landmarks, fixed) if args.fixed_landmarks else None,
         moving_landmarks=read_landmarks(args.moving_landmarks, moving.grid) if args.moving_landmarks else None,
-        moving_labels=tuple(read_labels(path) for path in args.labels),
-        fixed_labels=tuple(read_labels(path) for path in args.fixed_labels),
+        moving_labels=moving_labels,
+        fixed_labels=fixed_labels,
     )
 
 
-def _provenance(args: argparse.Namespace) -> dict[str, Any]:
-    """Inputs with checksums, and the command that repeats the run."""
+def _provenance(args: argparse.Namespace, extras: PairExtras) -> dict[str, Any]:
+    """Inputs with checksums, and the command that repeats the run.
+
+    A file of segments that overlap became several label maps, and is listed for each: pairs are counted by maps.
+    """
     from RobustDIRLib.io.checksums import sha256
 
     def identity(path: str) -> dict[str, str]:
@@ -221,7 +226,8 @@ def _provenance(args: argparse.Namespace) -> dict[str, Any]:
 
     inputs: dict[str, Any] = {name: identity(getattr(args, name)) for name in ("fixed", "moving")}
     inputs.update({name: identity(getattr(args, name)) for name in _PATHS if getattr(args, name)})
-    inputs.update({name: [identity(path) for path in getattr(args, name)] for name in _LISTS if getattr(args, name)})
+    for name, maps in (("labels", extras.moving_labels), ("fixed_labels", extras.fixed_labels)):
+        inputs |= {name: [identity(getattr(one, "source", "")) for one in maps]} if maps else {}
     command = repeating_command(args, paths=("fixed", "moving", "output", *_PATHS, *_LISTS))
     filled = {} if args.fill_nan is None else {"fill_nan": args.fill_nan}
     return {"command": command, "inputs": inputs, **filled}

@@ -43,14 +43,9 @@ def numbered_alike(fixed: Image, moving: Image) -> tuple[Image, tuple[str, ...]]
     ours, theirs = names_of(fixed), names_of(moving)
     if not ours or not theirs:
         return fixed, ()
-    by_name = {key: number for number, key in _keys(theirs).items()}
-    numbers = {number: by_name[key] for number, key in _keys(ours).items() if key in by_name}
-    taken = {*theirs, *_held(moving), *numbers.values()}
-    for number in sorted({*ours, *_held(fixed)} - {0} - set(numbers)):
-        if number in ours or number in theirs or number in numbers.values():
-            numbers[number] = _free(number, taken)
-            taken.add(numbers[number])
-    sentences = _sentences(ours, theirs, numbers, set(by_name.values()) & set(numbers.values()))
+    numbers = numbered_by_name(ours, theirs, _held(fixed), _held(moving))
+    alike = {_keys(theirs)[n] for n in theirs} & {_keys(ours)[n] for n in ours}
+    sentences = _sentences(ours, theirs, numbers, {n for n, key in _keys(theirs).items() if key in alike})
     if all(number == new for number, new in numbers.items()):
         return fixed, sentences
     names = {numbers[number]: name for number, name in ours.items()}
@@ -60,6 +55,31 @@ def numbered_alike(fixed: Image, moving: Image) -> tuple[Image, tuple[str, ...]]
 def _plain(name: str) -> str:
     """A name without case and surplus blanks."""
     return " ".join(name.casefold().split())
+
+
+def numbered_by_name(
+    ours: Mapping[int, str], theirs: Mapping[int, str], held: set[int], held_there: set[int]
+) -> dict[int, int]:
+    """New numbers of the fixed structures: of their name's in the moving map, or of none that is there.
+
+    Args:
+        ours: Names of the fixed structures.
+        theirs: Names of the moving ones.
+        held: Numbers in the fixed map.
+        held_there: Numbers in the moving map.
+    Returns:
+        By old number; empty where one of both has no names.
+    """
+    if not ours or not theirs:
+        return {}
+    by_name = {key: number for number, key in _keys(theirs).items()}
+    numbers = {number: by_name[key] for number, key in _keys(ours).items() if key in by_name}
+    taken = {*theirs, *held_there, *numbers.values()}
+    for number in sorted({*ours, *held} - {0} - set(numbers)):
+        if number in ours or number in theirs or number in numbers.values():
+            numbers[number] = _free(number, taken)
+            taken.add(numbers[number])
+    return numbers
 
 
 def _keys(names: Mapping[int, str]) -> dict[int, tuple[str, int]]:

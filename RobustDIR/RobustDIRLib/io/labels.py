@@ -33,9 +33,11 @@ class LabelMap(Image):
 
     Attributes:
         names: Of structures by their number; empty where the file has none.
+        source: The file; empty if it was made in memory.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
+    source: str = ""
 
 
 def read_labels(path: PathLike) -> LabelMap:
@@ -54,15 +56,29 @@ def read_labels(path: PathLike) -> LabelMap:
         return _read_labels(path)
 
 
+def read_label_maps(path: PathLike) -> tuple[LabelMap, ...]:
+    """Reads a label map as `read_labels` does; where segments overlap, one map of each of the file's layers.
+
+    Raises:
+        InputError: If it cannot be read, or a voxel is no whole number of 32 bits.
+    """
+    path = Path(path)
+    with _spoken_of("label map"):
+        segments = _segments_in(path)
+        if segments is None or not segments.overlap():
+            return (_read_labels(path),)
+        return tuple(LabelMap(layer, segments.grid, segments.names, str(path)) for layer in segments.layers)
+
+
 def _read_labels(path: Path) -> LabelMap:
     segments = _segments_in(path)
     if segments is not None:
-        return LabelMap(segments.one_map(path), segments.grid, segments.names)
+        return LabelMap(segments.one_map(path), segments.grid, segments.names, str(path))
     channels = _channels(path)
     if channels is not None:
-        return LabelMap(_from_channels(path, channels[0]), channels[1])
+        return LabelMap(_from_channels(path, channels[0]), channels[1], source=str(path))
     image = read_scalar(path)
-    return LabelMap(_whole(path, image.array), image.grid)
+    return LabelMap(_whole(path, image.array), image.grid, source=str(path))
 
 
 def read_mask(path: PathLike) -> Image:
@@ -83,6 +99,8 @@ def read_mask(path: PathLike) -> Image:
     array = image.array
     if np.issubdtype(array.dtype, np.floating):
         array = _without_rounding(path, array)
+    if array.min() < 0:  # as in maps of distances, of which some are negative inside
+        _log.warning("the mask %s holds values below 0; they count as outside, and all above 0 is inside.", path)
     inside = np.asarray(array > 0, dtype=np.uint8)
     return Image(inside, image.grid)
 

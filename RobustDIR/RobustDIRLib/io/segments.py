@@ -34,6 +34,11 @@ class Segments:
             inside |= np.isin(layer, list(self.names))
         return inside.astype(np.uint8)
 
+    def overlap(self) -> bool:
+        """Whether structures of two layers share a voxel."""
+        count = sum((layer != 0).astype(np.uint8) for layer in self.layers)
+        return bool(np.max(count) > 1)
+
     def one_map(self, path: Path) -> NDArray[np.int32]:
         """All structures in one label map.
 

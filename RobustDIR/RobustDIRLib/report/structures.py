@@ -13,7 +13,7 @@ from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.evaluation.metrics import voxels_per_label
 from RobustDIRLib.evaluation.regularity import regularity_per_label
 from RobustDIRLib.io.images import Image, resample
-from RobustDIRLib.io.labels import read_labels
+from RobustDIRLib.io.labels import read_label_maps, read_labels
 from RobustDIRLib.report.run import Reader
 
 Volumes = dict[int | None, float] | None
@@ -77,12 +77,14 @@ def structures_of(reader: Reader, jacobian: Image | None) -> tuple[Structure, ..
 
 
 def _of_map(reader: Reader, index: int, overlap: Mapping[str, Any], jacobian: Image | None) -> Iterator[Structure]:
-    fixed = reader.input(read_labels, "fixed_labels", index)
+    fixed = reader.input(read_label_maps, "fixed_labels", index)
     warped = reader.output(read_labels, f"warped_labels{f'_{index + 1}' if index else ''}.nii.gz")
-    fixed_ml, warped_ml, folding = _millilitres(fixed), _millilitres(warped), _folding(fixed, jacobian)
+    fixed_ml = None if fixed is None else {n: ml for one in fixed for n, ml in (_millilitres(one) or {}).items()}
+    warped_ml = _millilitres(warped)
+    folding = {n: share for one in fixed or () for n, share in _folding(one, jacobian).items()}
     for row in overlap["labels"]:
         label, name = int(row["label"]), str(row.get("name") or "")
-        there = _number_in(fixed, label, name)
+        there = _number_in(fixed[0] if fixed else None, label, name)
         yield Structure(
             map=index + 1,
             label=label,

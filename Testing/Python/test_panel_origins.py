@@ -220,6 +220,65 @@ def test_warnings_of_the_run_stay_with_its_results(a_panel, sections, desktop, m
     assert a_panel.ui.warningsLabel.text == "Warnings of the run: the images hardly overlap."
 
 
+def test_apply_names_the_volumes_and_tells_that_the_transform_is_of_another_pair(registered, a_panel, desktop):
+    """Swapped, the moving volume is still the one of the run, and the direction with it."""
+    from RobustDIRLib import mrml
+
+    node = cases.landmark_nodes()[1]
+    before = mrml.points_from_markups(node).points
+    a_panel.ui.applySelector.setCurrentNode(node)
+    a_panel.ui.swapButton.click()
+    cases.settle(desktop)
+    assert a_panel.ui.applySideSelector.itemText(0) == "Moving volume “control” (bring onto “planning”)"
+    a_panel.ui.applySideSelector.setCurrentIndex(0)
+    a_panel.ui.applyButton.click()
+    assert "Stale: these are results of control on planning." in a_panel.ui.applyLabel.text
+    copy = node.GetScene().GetFirstNodeByName(f"{node.GetName()} registered")
+    np.testing.assert_allclose(mrml.points_from_markups(copy).points, before - [3, -2, 1], atol=0.01)
+
+
+def test_a_loaded_scene_registered_again_fills_its_own_nodes(registered, a_panel, desktop, scene, tmp_path):
+    import slicer
+
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    scene.Clear(0)
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    cases.settle(desktop)
+    p = registered.parameters
+    assert not registered.standing.stale, registered.standing.reasons
+    before = p.transformNode
+    cases.register(a_panel, desktop)
+    assert p.transformNode is before
+
+
+def test_a_registration_by_script_leaves_no_report_of_the_one_before(registered, a_panel, desktop):
+    a_panel.widget.logic.register(registered.parameters)
+    cases.settle(desktop)
+    assert not registered.standing.stale
+    assert not a_panel.ui.reportButton.enabled
+
+
+def test_structures_measured_meanwhile_go_to_their_own_set(registered, a_panel, desktop):
+    p = registered.parameters
+    p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
+    cases.settle(desktop)
+    a_panel.ui.measureButton.click()
+    a_panel.ui.newSetButton.click()
+    desktop.wait_until(lambda: not registered.check._background.busy, 90)
+    assert not registered.parameters.structures
+    a_panel.ui.parameterSetSelector.setCurrentNode(p.parameterNode)
+    cases.settle(desktop)
+    assert registered.check.structures
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", '{"origin": 3}', '{"pair": 3, "origin": {"contents": {"a": 1}}}'])
+def test_damaged_parameters_are_no_results(a_panel, sections, desktop, text):
+    sections.parameters.record = sections.parameters.structures = sections.parameters.chosenOutputs = text
+    cases.settle(desktop)
+    assert not a_panel.ui.judgementTable.rowCount
+    assert not a_panel.ui.reportButton.enabled
+
+
 class TestReports:
     def test_they_are_of_their_set_and_scene(self, registered, a_panel, desktop, scene):
         first = registered.parameters.parameterNode

@@ -53,10 +53,11 @@ class ApplySection(Section):
     @property
     def _pair(self) -> tuple[Any, Any]:
         """Fixed and moving volume of the transform: those of its run, whatever is selected now."""
-        standing = self.panel.standing
-        if standing.record:
+        p, standing = self.parameters, self.panel.standing
+        own = p.transformNode in (None, p.madeTransform) and p.inverseNode in (None, p.madeInverse)
+        if standing.record and own:
             return standing.fixed, standing.moving
-        return self.parameters.fixedVolume, self.parameters.movingVolume
+        return p.fixedVolume, p.movingVolume
 
     def apply(self) -> None:
         """Make a registered copy of the chosen node."""

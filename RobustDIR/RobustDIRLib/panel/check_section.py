@@ -140,7 +140,10 @@ class CheckSection(Section):
         p = self.parameters
         known = (bool(self.record) or p.transformNode is not None) and not self.panel.standing.stale
         self.measured = checking.measures(self.record, self.landmarks, self.structures)
-        voxel = max(p.fixedVolume.GetSpacing()) if p.fixedVolume is not None else 1.0
+        try:
+            voxel = max(mrml.grid_of_volume(p.fixedVolume).spacing)
+        except InputError:  # none is selected
+            voxel = 1.0
         self.judgements = checking.judged(self.measured, self.tolerances, voxel) if known else ()
 
     def _fill(self) -> None:
@@ -333,6 +336,8 @@ class CheckSection(Section):
 
     def export(self) -> None:
         """Write all figures to a CSV file."""
+        if not self.judgements:
+            return
         path = qt.QFileDialog.getSaveFileName(None, "Export figures", "registration.csv", "CSV (*.csv)")
         if not path:
             return

@@ -40,21 +40,19 @@ class Origin:
     Attributes:
         nodes: The nodes.
         segments: Of masks.
-        names: Of the nodes.
         contents: What the nodes hold.
         states: Of the nodes as this was found out, see `mrml.contents.state_of`.
     """
 
     nodes: dict[str, Any] = field(default_factory=dict)
     segments: dict[str, str] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
     contents: dict[str, Content] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """For the record; the nodes are referred to by parameters."""
         kept = {name: content.to_json() for name, content in self.contents.items()}
-        return {"segments": self.segments, "names": self.names, "contents": kept}
+        return {"segments": self.segments, "contents": kept}
 
 
 def begin(parameters: Any) -> tuple[Request, Origin]:
@@ -75,7 +73,7 @@ def _begin(parameters: Any) -> tuple[Origin, list[Iterator[None]]]:
         if node is None:
             continue
         segment = _segment(parameters, name)
-        origin.nodes[name], origin.names[name] = node, node.GetName()
+        origin.nodes[name] = node
         origin.segments.update({name: segment} if segment else {})
         wanted = (segment,) if segment else ()
         origin.states[name] = state_of(node, wanted)
@@ -110,10 +108,11 @@ class Standing:
         """The pair by its names: those of the nodes, or as they were called."""
         if not self.record:
             return ""
-        names = self.record.get("origin", {}).get("names", {})
+        then = self.record.get("pair")
+        then = then if isinstance(then, list) and len(then) == 2 else ["?", "?"]
         fixed, moving = (
-            node.GetName() if node is not None else f"{names.get(f'{side}Volume', '?')} (deleted)"
-            for side, node in (("fixed", self.fixed), ("moving", self.moving))
+            str(name) if node is None else node.GetName()
+            for name, node in zip(then, (self.fixed, self.moving), strict=True)
         )
         return f"{moving} on {fixed}"
 

@@ -16,6 +16,7 @@ from RobustDIRLib.panel.section import Section
 from RobustDIRLib.panel.workplaces import remove_workplace
 
 POLL_MILLISECONDS = 50
+_DONE = "Registered. Look at it, then check the figures."
 _STAGES = {
     "hand over": "Handing the volumes over",
     "start": "Starting",
@@ -51,6 +52,8 @@ class RunSection(Section):
 
     def update(self) -> None:
         """Buttons, bar and log."""
+        if self.panel.standing.stale and self.ui.messageLabel.text == _DONE:
+            self.panel.say("")
         running = self.run is not None
         problem = "" if running else self._problem()
         self.ui.registerButton.enabled = not running and not problem
@@ -190,7 +193,7 @@ class RunSection(Section):
             text = "Registered, with warnings: " + " ".join(s[:1].upper() + s[1:] for s in sentences)
             self.panel.say(text, widgets.CAREFUL)
         else:
-            self.panel.say("Registered. Look at it, then check the figures.", widgets.GOOD)
+            self.panel.say(_DONE, widgets.GOOD)
 
     def _keep_folder(self, parameters: Any, folder: Path) -> None:
         """For the report; that of the set's run before is no longer needed."""

@@ -75,3 +75,28 @@ def test_module_runs_as_the_command(argument, code, said):
     assert done.returncode == code
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["demo", "-o", "{}/out", "--seed", "-1"], "--seed -1"),
+        (["synthesize", "-o", "{}/out", "--seed", str(10**30)], "--seed 1000"),
+        (["synthesize", "-o", "{}/out", "--bank", "--side", "-3"], "--side -3"),
+        (["synthesize", "-o", "{}/out", "--bank", "--side", "1000000"], "--side 1000000"),
+        (["synthesize", "-o", "{}/out", "--count", "0"], "--count 0"),
+        (["synthesize", "-o", "{}/file", "--bank", "--side", "16"], "file cannot be made"),
+        (["register", "a\0b", "c", "-o", "{}/out"], "FIXED holds a character"),
+        (["register", "", "c", "-o", "{}/out"], "FIXED is empty"),
+        (["register", "a", "b", "-o", "{}/" + "x" * 300], "cannot be written"),
+        (["register", "a", "b", "-o", "{}/file/deeper"], "file is a file"),
+        (["models", "show", ""], "--model is empty"),
+    ],
+)
+def test_what_no_good_can_come_of_is_one_sentence_and_leaves_nothing(tmp_path, capsys, words, message):
+    (tmp_path / "file").write_text("mine")
+    assert cli.main([word.format(tmp_path) for word in words]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -171,6 +171,7 @@ class TestRefusals:
             (["--device", "tpu"], "--device tpu"),
             (["--model", "nonesuch"], "nonesuch"),
             (["--threads", "0"], "--threads 0"),
+            (["--threads", "1000000000"], "--threads 1000000000"),
             (["--memory-limit", "-1"], "--memory-limit -1"),
             (["--memory-limit", "nan"], "--memory-limit nan"),
             (["--memory-limit", "0.0001"], "not enough memory"),

@@ -30,6 +30,7 @@ COMMANDS = (
     "deformation_model",
 )
 _MAY_BE_EMPTY = ("comment",)
+_MOST_SEEDS = 2**63
 _POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run")
 _OTHERWISE_NAMED = {"moving_labels": "labels"}
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
     args = _parser(modules).parse_args(argv)
     try:
-        _refuse_empty(args)
+        _refuse_unfit(args)
         return int(modules[args.command.replace("-", "_")].run(args))
     except InputError as error:
         return _say(in_options(str(error), args), EXIT_BAD_INPUT)
@@ -61,8 +62,8 @@ def as_path(text: str) -> Path | str:
     return Path(text) if text.strip() else text
 
 
-def _refuse_empty(args: argparse.Namespace) -> None:
-    """Refuse arguments without a letter: an empty path would be the current folder.
+def _refuse_unfit(args: argparse.Namespace) -> None:
+    """Refuse arguments without a letter, as an empty path is the current folder, and what no library takes.
 
     Raises:
         InputError: Names the argument.
@@ -71,6 +72,10 @@ def _refuse_empty(args: argparse.Namespace) -> None:
         texts = value if isinstance(value, list) else [value]
         if name not in _MAY_BE_EMPTY and any(isinstance(text, str) and not text.strip() for text in texts):
             raise InputError(f"`{name}` is empty; give it a value or leave it out.")
+        if any(isinstance(text, (str, Path)) and "\0" in str(text) for text in texts):
+            raise InputError(f"`{name}` holds a character that no name can have; give another.")
+    if not 0 <= (getattr(args, "seed", None) or 0) < _MOST_SEEDS:
+        raise InputError(f"`seed` {args.seed}: give a whole number from 0 to 2^63 - 1.")
 
 
 def in_options(message: str, args: argparse.Namespace) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from RobustDIRLib.cohort.run import Request, Summary
     from RobustDIRLib.cohort.work import Ended
 
-_BAR = 24
+_BAR, _MOST = 24, 1024
 _DESCRIPTION = """\
 Register every case of DATASET by every method and measure what came of it. Each result is a file of its own in
 FOLDER: run the same command again after an interruption, and what is finished is kept. Under torchrun the ranks share
@@ -135,6 +135,8 @@ def _request(args: argparse.Namespace) -> Request:
         value = getattr(args, name)
         if value is not None and value < least:
             raise InputError(f"--{name} {value}: give a whole number of at least {least}.")
+        if value is not None and name in ("jobs", "threads") and value > _MOST:
+            raise InputError(f"--{name} {value}: give a whole number of at most {_MOST}.")
     methods = _methods(args)
     if not methods:
         raise InputError("--methods: give at least one, for instance none,generic.")

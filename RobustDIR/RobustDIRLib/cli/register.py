@@ -154,7 +154,7 @@ def _options(args: argparse.Namespace) -> RegistrationOptions:
     """Options, checked before anything is read."""
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.registration.alignment import check_kind
-    from RobustDIRLib.registration.devices import find_device
+    from RobustDIRLib.registration.devices import check_threads, find_device
     from RobustDIRLib.registration.preprocessing import find_preset
     from RobustDIRLib.registration.refinement.settings import check_seconds, find_quality
     from RobustDIRLib.registration.result import RegistrationOptions
@@ -166,8 +166,7 @@ def _options(args: argparse.Namespace) -> RegistrationOptions:
     limit = args.memory_limit
     if limit is not None and not limit > 0:
         raise InputError(f"--memory-limit {limit:g}: give a number of GiB above 0.")
-    if args.threads is not None and args.threads < 1:
-        raise InputError(f"--threads {args.threads}: give a whole number of at least 1.")
+    check_threads(args.threads)
     return RegistrationOptions(
         preset=args.preset,
         alignment=args.alignment,

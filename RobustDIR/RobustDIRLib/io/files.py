@@ -101,6 +101,18 @@ def _decoded(data: bytes) -> str | None:
     return None if foreign or "\0" in text else text
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if they are not there.
+
+    Raises:
+        InputError: If it cannot be made, or a file lies in its place.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); choose another folder.") from error
+
+
 def check_extension(path: PathLike, allowed: Sequence[str], what: str) -> str:
     """The extension of a file to be written, once it is known to be one of those allowed.
 

@@ -13,6 +13,7 @@ import torch
 from RobustDIRLib.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+_MOST_THREADS = 1024
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "alloc_cpu")
 
 
@@ -50,6 +51,19 @@ def free_device_memory(device: torch.device) -> int | None:
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
 
 
+def check_threads(threads: int | None) -> None:
+    """Refuse numbers of threads that no machine has: the system ends a process that asks for a billion.
+
+    Raises:
+        InputError: If it is below 1 or above `_MOST_THREADS`.
+    """
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise InputError(
+            f"`threads` {threads}: give a whole number of at least 1 and at most {_MOST_THREADS} (this machine has "
+            f"{os.cpu_count()})."
+        )
+
+
 @contextmanager
 def lent(network: Any, device: torch.device) -> Iterator[None]:
     """A network on a device and in evaluation mode; afterwards where it was, each part in the mode it was in.
@@ -79,10 +93,9 @@ def repeatable(threads: int | None) -> Iterator[int]:
     Args:
         threads: Of torch and SimpleITK; None leaves them as they are.
     Raises:
-        InputError: If `threads` is less than 1.
+        InputError: If no machine has so many threads.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"`threads` {threads}: give a whole number of at least 1 (this machine has {os.cpu_count()}).")
+    check_threads(threads)
     before = torch.get_num_threads(), sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     if threads is not None:

@@ -62,6 +62,11 @@ def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[Pat
     if not str(folder).strip():
         raise InputError("`output` is empty; name a folder.")
     folder = Path(folder).absolute()
+    try:
+        if os.path.lexists(folder.parent):
+            folder.exists()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise InputError(f"`output` {folder}: cannot be written ({error.strerror}); choose another folder.") from error
     present = _present(folder)
     refuse_inputs([folder / name for name in dict.fromkeys([*_FILES, *present])], inputs)
     if present and not overwrite:

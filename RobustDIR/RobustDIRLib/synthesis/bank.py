@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import make_folder, written_atomically
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.labels import BACKGROUND, SLIDING
@@ -43,7 +43,7 @@ def make_bank(
     Raises:
         InputError: If the folder holds another bank.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     record = folder / _RECORD
     wanted = _record(config, count, seed)
     if record.exists() and json.loads(record.read_text()) != json.loads(wanted):
@@ -109,7 +109,7 @@ def import_bank(
     empty = [str(file) for file, labels in zip(files, maps, strict=True) if not labels.any()]
     if empty:
         raise InputError(f"{', '.join(empty)} has no label {'to keep' if keep else 'but background'}: leave it out")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     known: dict[int, int] = {}
     for index, labels in enumerate(maps):
         _write_map(folder / f"labels_{index:04d}.npz", scene_from_anatomy(labels, known, side))

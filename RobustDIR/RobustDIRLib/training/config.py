@@ -146,6 +146,8 @@ class TrainingConfig:
         counts = (self.steps, self.batch, self.log_every, self.validate_every, self.checkpoint_every)
         if min(counts) < 1 or min(self.workers, self.threads, self.validation_pairs, self.validation_side) < 0:
             raise ValueError("steps, batch and the intervals must be at least 1, and no number negative")
+        if not (0 <= self.seed < 2**63 and max(counts) < 2**53):
+            raise ValueError("the seed must be from 0 to 2^63 - 1, and numbers of steps below 2^53")
         if max(self.workers, self.threads) > _MOST_PROCESSES:
             raise ValueError(f"workers and threads are at most {_MOST_PROCESSES}")
         sides = {"validation_side": self.validation_side, **({"wide.side": self.wide.side} if self.wide.every else {})}

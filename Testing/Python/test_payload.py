@@ -68,3 +68,19 @@ def test_numbers_of_every_packing_are_in_native_order(tmp_path):
     image = read_image(put(tmp_path / "scan.nrrd", nrrd_bytes({"endian": "big"}, VOXELS.astype(">i2").tobytes())))
     assert image.array.dtype == np.float32
     assert image.array.dtype.isnative
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_numbers_come_in_native_order_whatever_the_file_has(tmp_path, order):
+    path = put(tmp_path / "voxels", VOXELS.astype(f"{order}i2").tobytes())
+    numbers = payload.read_payload(path, payload.Payload((path,), np.dtype(f"{order}i2"), VOXELS.size))
+    np.testing.assert_array_equal(numbers, VOXELS.ravel())
+    assert numbers.dtype.isnative
+
+
+def test_a_sound_stream_of_fewer_voxels_than_the_header_tells_of_is_cut_short(tmp_path):
+    """Unlike one cut in two, it ends as it should, checksum and all."""
+    fuller = nifti_bytes((46, "h", 10))
+    assert "cut short" in refusal(put(tmp_path / "scan.nii.gz", gzip.compress(fuller)))
+    said = nrrd_bytes({"sizes": "10 11 10", "encoding": "gzip"}, gzip.compress(VOXELS.tobytes()))
+    assert "cut short" in refusal(put(tmp_path / "scan.nrrd", said))

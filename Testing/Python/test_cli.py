@@ -35,9 +35,9 @@ def test_version_is_the_packages(capsys):
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as ended:
-        cli.main([command, "--help"])
+        cli.main([command.replace("_", "-"), "--help"])
     assert ended.value.code == 0
-    assert f"usage: robustdir {command}" in capsys.readouterr().out
+    assert f"usage: robustdir {command.replace('_', '-')}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["models"], ["doctor", "--fast"]])

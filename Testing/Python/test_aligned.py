@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from registration_cases import Standin
 from RobustDIRLib.baselines.aligned import aligned
 from RobustDIRLib.baselines.method import Pair
+from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.registration.alignment import Linear
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 
@@ -73,3 +76,16 @@ def test_warnings_go_with_the_outcome(pair):
     start = aligned(replace(pair, preset="lung-ct"), 1)
     assert [one for one in start.notes if "Hounsfield" in one]
     assert start.outcome(start.linear.transform).notes == start.notes
+
+
+def test_the_inverse_of_an_outcome_undoes_its_transform(pair):
+    """The linear part, applied last on the way there, is undone first."""
+    matrix = np.eye(3) + 0.1 * np.array([[0, 2, -1], [1, 0, 2], [-2, 1, 1.0]])
+    start = replace(aligned(pair, 1), linear=Linear(matrix, np.array([5.0, -7, 3])))
+    stretched = np.eye(3) + 0.2 * np.array([[1, 0, 2], [0, 1, 0], [1, 1, 0.0]])
+    deformable = sitk.AffineTransform(stretched.ravel().tolist(), (1.0, 2.0, -3.0))
+    outcome = start.outcome(deformable, deformable.GetInverse())
+    points = np.random.default_rng(3).normal(0, 20, (20, 3))
+    there = apply_to_points(outcome.transform, points)
+    np.testing.assert_allclose(there, start.linear(apply_to_points(deformable, points)), atol=1e-9)
+    np.testing.assert_allclose(apply_to_points(outcome.inverse, there), points, atol=1e-9)

@@ -292,6 +292,8 @@ class TestCommandThatRepeats:
             for results in [sorted((tmp_path / name / "results").rglob("*.json"))]
         )
         assert len(first) == 4
+        assert {result["made_with"]["perturbation"].get("seed") for result in first.values()} == {None, 3}
+        assert {result["made_with"]["spacing"] for result in first.values()} == {"3.5"}
         for path, result in first.items():
             other = second[Path("again") / path.relative_to("out")] if path not in second else second[path]
             for name in ("values", "made_with", "threads", "spacing_mm", "landmarks", "labels"):

@@ -118,3 +118,12 @@ class TestPerturbations:
         )
         expected = low + high - np.clip(image.array, low, high)
         np.testing.assert_allclose(found.fixed.array, expected, atol=1e-3 * (high - low))
+
+    @pytest.mark.parametrize("kind", ["low-dose", "bias-field"])
+    def test_give_each_image_its_own_randomness(self, kind):
+        """Even where both images are one."""
+        image = pair_of().fixed
+        how, case = conditions.Perturbations(), cases.case_of(Path("case0"))
+        found, again = (conditions.perturbed(CaseData(image, image), Condition(kind, 1.0), how, case) for _ in range(2))
+        assert not np.allclose(found.fixed.array, found.moving.array)
+        np.testing.assert_array_equal(found.moving.array, again.moving.array)

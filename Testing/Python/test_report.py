@@ -485,6 +485,16 @@ class TestTables:
         assert tre == {one["name"]: pytest.approx(one["after_mm"]) for one in recorded}
         assert all(row["value"] or row["note"] for row in rows)
 
+    def test_csv_judges_every_landmark_by_the_largest_error_that_is_tolerated(self, made, tmp_path):
+        recorded = record_of(made / "run")["measures"]["tre"]["landmarks"]
+        limit = float(np.median([one["after_mm"] for one in recorded]))
+        write_pair_report(made / "run", tmp_path / "out.csv", Tolerances({"tre_max_mm": limit}))
+        rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8", newline="")))
+        found = {row["item"]: (float(row["limit"]), row["verdict"]) for row in rows if row["quantity"] == "tre_mm"}
+        words = {True: "within tolerance", False: "outside tolerance"}
+        assert found == {one["name"]: (limit, words[one["after_mm"] <= limit]) for one in recorded}
+        assert len({verdict for _, verdict in found.values()}) == 2
+
     def test_are_made_without_the_packages_of_the_extra(self, a_run, monkeypatch):
         for name in ("jinja2", "matplotlib", "matplotlib.figure", "markdown_it"):
             monkeypatch.setitem(sys.modules, name, None)

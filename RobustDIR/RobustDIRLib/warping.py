@@ -14,13 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from RobustDIRLib import gathering
+
 SPATIAL = (2, 3, 4)
 
 
 def identity_grid(shape: Sequence[int], *, device: torch.device | None = None) -> Tensor:
     """Voxel coordinates of a grid, shape `(1, 3, D, H, W)`, channels z, y, x."""
-    axes = [torch.arange(n, dtype=torch.float32, device=device) for n in shape]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
+    return torch.stack(torch.broadcast_tensors(*_axes(shape, device)))[None]
+
+
+def _axes(shape: Sequence[int], device: torch.device | None = None) -> list[Tensor]:
+    """Voxel coordinates along each axis, shapes `(D, 1, 1)`, `(1, H, 1)`, `(1, 1, W)`."""
+    views = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
+    return [torch.arange(n, dtype=torch.float32, device=device).view(v) for n, v in zip(shape, views, strict=True)]
 
 
 def _per_axis(values: Sequence[float], like: Tensor) -> Tensor:
@@ -37,6 +44,8 @@ def sample(image: Tensor, coordinates: Tensor, *, mode: str = "bilinear") -> Ten
     Returns:
         Shape `(B, C, d, h, w)`.
     """
+    if mode == "bilinear" and gathering.fits(image, coordinates):
+        return gathering.gather(image, coordinates)
     # grid_sample wants x, y, z in [-1, 1] between the outer voxel centres; one voxel has no such span.
     scale = _per_axis([2 / max(n - 1, 1) for n in image.shape[2:]], coordinates)
     points = (coordinates * scale - 1).flip(1).permute(0, 2, 3, 4, 1)
@@ -57,6 +66,8 @@ def warp(image: Tensor, displacement: Tensor, *, mode: str = "bilinear") -> Tens
     """
     if image.shape[2:] != displacement.shape[2:]:
         raise ValueError(f"image {tuple(image.shape[2:])} and displacement {tuple(displacement.shape[2:])} differ")
+    if mode == "bilinear" and gathering.fits(image, displacement):
+        return gathering.gather(image, displacement, _axes(displacement.shape[2:]))
     grid = identity_grid(displacement.shape[2:], device=displacement.device)
     return sample(image, grid + displacement, mode=mode)
 

@@ -14,12 +14,13 @@ SOURCES = sorted(LIBRARY.rglob("*.py"))
 
 # Lower layers first, as in ARCHITECTURE.md: a file imports from its own layer and from those named, and from no other.
 FOUNDATION = {"__init__", "errors", "geometry"}
-CORE = FOUNDATION | {"warping", "configuration"}
+CORE = FOUNDATION | {"gathering", "warping", "configuration"}
 ALLOWED = {
     "__init__": set(),
     "errors": set(),
     "geometry": set(),
-    "warping": set(),
+    "gathering": set(),
+    "warping": {"gathering"},
     "configuration": FOUNDATION,
     "io": FOUNDATION | {"configuration"},
     "networks": CORE,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from scipy.ndimage import correlate
 from torch import Tensor, nn
 
-from RobustDIRLib.networks.blocks import ConvBlock, VelocityHead, channels_last, convolve, instance_norm
+from RobustDIRLib.networks.blocks import ConvBlock, VelocityHead, channels_last, convolve, halve, instance_norm, join
 
 SHAPES = [
     (1, 1, 1),
@@ -146,3 +146,22 @@ def test_velocity_starts_close_to_zero_and_stays_in_single_precision() -> None:
         reduced = head(x)
     assert reduced.dtype == torch.float32
     assert torch.equal(reduced, exact)
+
+
+def test_halving_is_the_mean_of_eight_whatever_the_layout() -> None:
+    x = torch.randn(2, 3, 4, 6, 10)
+    for y in (x, channels_last(x)):
+        torch.testing.assert_close(halve(y), torch.nn.functional.avg_pool3d(x, 2))
+    assert halve(channels_last(x)).is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_joining_is_concatenation_with_channels_innermost() -> None:
+    parts = [torch.randn(2, n, 3, 4, 5) for n in (4, 1, 3)]
+    parts[1] = parts[1].flip(3)
+    with torch.no_grad():
+        joined = join(parts)
+    assert torch.equal(joined, torch.cat(parts, 1)) and torch.equal(join(parts), joined)
+    assert joined.is_contiguous(memory_format=torch.channels_last_3d)
+    wide = [parts[0].bfloat16(), parts[1]]
+    with torch.no_grad():
+        assert join(wide).dtype == torch.float32

@@ -28,6 +28,16 @@ def test_both_directions_equal_the_definition(radius: int) -> None:
     torch.testing.assert_close(ba, _by_definition(b, a, radius))
 
 
+@pytest.mark.parametrize(("shape", "radius"), [((21, 18, 26), 1), ((9, 8, 7), 2)])
+def test_without_gradients_it_is_the_same(shape: tuple[int, int, int], radius: int) -> None:
+    torch.manual_seed(4)
+    a, b = (torch.randn(2, 5, *shape).contiguous(memory_format=torch.channels_last_3d) for _ in range(2))
+    taught = local_correlation(a.contiguous(), b.contiguous(), radius)
+    with torch.no_grad():
+        used = local_correlation(a, b, radius)
+    torch.testing.assert_close(used, taught)
+
+
 def test_gradient_of_both_directions() -> None:
     torch.manual_seed(2)
     a, b = (torch.randn(1, 2, 3, 5, 4, dtype=torch.double, requires_grad=True) for _ in range(2))

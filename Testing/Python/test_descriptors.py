@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from RobustDIRLib.networks.descriptors import STEPS, mirror_similarity, self_similarity
 from RobustDIRLib.networks.mirrors import MIRRORS, mirror
@@ -40,6 +41,20 @@ def test_it_is_the_exponential_of_patch_distances(a_volume: torch.Tensor) -> Non
     np.testing.assert_allclose(
         self_similarity(a_volume)[0, :, 9, 12, 7].numpy(), np.exp(-distances / distances.mean()), rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 6), (2, 9, 3), (1, 4, 6), (5, 1, 1)])
+def test_up_to_the_border_it_is_the_mean_over_patches(shape: tuple[int, int, int]) -> None:
+    image = torch.randn((2, 1, *shape), generator=torch.Generator().manual_seed(2))
+    padded = np.pad(image.numpy(), [(0, 0), (0, 0), *[(1, 1)] * 3], mode="edge")
+    distances = []
+    for step in STEPS:
+        inside = tuple(slice(1 + d, 1 + d + n) for d, n in zip(step, shape, strict=True))
+        squares = np.pad((padded[(..., *inside)] - image.numpy()) ** 2, [(0, 0), (0, 0), *[(1, 1)] * 3], mode="edge")
+        distances.append(ndimage.uniform_filter(squares, (0, 0, 3, 3, 3))[..., 1:-1, 1:-1, 1:-1])
+    d = np.concatenate(distances, 1)
+    expected = np.exp(-d / np.maximum(d.mean(1, keepdims=True), 1e-4))
+    np.testing.assert_allclose(self_similarity(image).numpy(), expected, atol=1e-5)
 
 
 def test_flat_regions_are_alike_all_around_and_finite() -> None:

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Long enough to amortise a call, short enough that a chunk of some 16 channels stays in a core's own cache.
-_CHUNK = 1 << 15
+# Voxels at a time, long enough to amortise a call, short enough that some 16 channels stay in a core's own cache.
+_CHUNK = 1 << 12
+_ROWS = 1 << 13
 
 
 def offsets(radius: int) -> Tensor:
@@ -36,9 +37,22 @@ class _Padded:
         depth, height, width = (slice(self.radius, self.radius + n) for n in self.shape)
         return x.unflatten(2, self.full)[:, :, depth, height, width]
 
-    def chunks(self) -> list[slice]:
+    def rows(self, x: Tensor) -> Tensor:
+        """The same with channels innermost: shape `(B, N, C)`."""
+        return F.pad(x.permute(0, 2, 3, 4, 1), (0, 0) + (self.radius,) * 6).flatten(1, 3)
+
+    def chunks(self, size: int = _CHUNK) -> list[slice]:
         stop = self.first + self.length
-        return [slice(n, min(n + _CHUNK, stop)) for n in range(self.first, stop, _CHUNK)]
+        return [slice(n, min(n + size, stop)) for n in range(self.first, stop, size)]
+
+    def opposite(self, ab: Tensor) -> Tensor:
+        """The correlation the other way round: b(x) . a(x + o) is a(y) . b(y - o) at y = x + o."""
+        ba = torch.zeros_like(ab)
+        inner = slice(self.first, self.first + self.length)
+        for k, shift in enumerate(self.shifts):
+            # The offset opposite to number k is number -1 - k.
+            ba[:, k, inner] = ab[:, -1 - k, _moved(inner, shift)]
+        return ba
 
 
 def _moved(chunk: slice, shift: int) -> slice:
@@ -58,11 +72,7 @@ class _Correlation(torch.autograd.Function):
             left = a_flat[..., chunk] * scale
             for k, shift in enumerate(padded.shifts):
                 torch.sum(left * b_flat[..., _moved(chunk, shift)], 1, out=ab[:, k, chunk])
-        ba = torch.zeros_like(ab)
-        inner = slice(padded.first, padded.first + padded.length)
-        for k, shift in enumerate(padded.shifts):
-            # b(x) . a(x + o) is a(y) . b(y - o) at y = x + o, and offset count-1-k is the opposite of offset k.
-            ba[:, k, inner] = ab[:, count - 1 - k, _moved(inner, shift)]
+        ba = padded.opposite(ab)
         ctx.save_for_backward(a_flat, b_flat)
         ctx.padded = padded
         return padded.crop(ab), padded.crop(ba)
@@ -83,6 +93,21 @@ class _Correlation(torch.autograd.Function):
         return padded.crop(grad_a), padded.crop(grad_b), None
 
 
+def _correlate(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """Without gradients: products of rows, channels innermost, and their means as a matrix times a vector."""
+    padded = _Padded(a.shape, radius)
+    a_rows, b_rows = padded.rows(a), padded.rows(b)
+    batch, voxels, channels = a_rows.shape
+    ab = a_rows.new_zeros(batch, len(padded.shifts), voxels)
+    mean, buffer = a_rows.new_full((channels,), 1 / channels), a_rows.new_empty(_ROWS, channels)
+    for number, chunk in product(range(batch), padded.chunks(_ROWS)):
+        left, products = a_rows[number, chunk], buffer[: chunk.stop - chunk.start]
+        for k, shift in enumerate(padded.shifts):
+            torch.mul(left, b_rows[number, _moved(chunk, shift)], out=products)
+            torch.mv(products, mean, out=ab[number, k, chunk])
+    return padded.crop(ab), padded.crop(padded.opposite(ab))
+
+
 def local_correlation(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """Mean product of features over neighbours: `ab[k](x) = mean_c a_c(x) b_c(x + o_k)` and `ba` with a and b swapped.
 
@@ -93,5 +118,8 @@ def local_correlation(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor
     Returns:
         `(ab, ba)`, each `(B, K, D, H, W)` with `K = (2 radius + 1)**3`, ordered as `offsets(radius)`.
     """
+    if not torch.is_grad_enabled():
+        with torch.autocast(a.device.type, enabled=False):
+            return _correlate(a, b, radius)
     ab, ba = _Correlation.apply(a, b, radius)
     return ab, ba

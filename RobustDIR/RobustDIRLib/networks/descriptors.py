@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from RobustDIRLib.networks.mirrors import mirror
 
 STEPS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 _FLOOR = 1e-4
+
+
+def _triples(x: Tensor, axis: int) -> Tensor:
+    """Sums of three neighbours along an axis, which gets two shorter."""
+    length = x.shape[axis] - 2
+    return x.narrow(axis, 0, length) + x.narrow(axis, 1, length) + x.narrow(axis, 2, length)
+
+
+def _distances(image: Tensor, axis: int) -> list[Tensor]:
+    """Summed squared differences of patches a step forward and a step backward along an axis, border values outside.
+
+    A step back from one voxel is a step forward from the one before, so that both share their squares and most of the
+    sums; they differ only in what repeats beyond the border.
+    """
+    squares = image.diff(dim=axis).square()
+    for other in {2, 3, 4} - {axis}:
+        first, last = squares.narrow(other, 0, 1), squares.narrow(other, squares.shape[other] - 1, 1)
+        squares = _triples(torch.cat([first, squares, last], other), other)
+    count = squares.shape[axis]
+    shape = list(squares.shape)
+    shape[axis] = 2 if count else 3
+    still = squares.new_zeros(shape)
+    first, last = squares.narrow(axis, 0, min(count, 1)), squares.narrow(axis, max(count - 1, 0), min(count, 1))
+    forward, backward = [first, squares, still], [still, squares, last]
+    return [_triples(torch.cat(parts, axis), axis) for parts in (forward, backward)]
 
 
 def self_similarity(image: Tensor) -> Tensor:
@@ -23,14 +47,7 @@ def self_similarity(image: Tensor) -> Tensor:
     Returns:
         Shape `(B, 6, D, H, W)`, in (0, 1], channels along z, y, x, forward then backward.
     """
-    padded = F.pad(image, (1,) * 6, mode="replicate")
-    depth, height, width = image.shape[2:]
-    distances = []
-    for z, y, x in STEPS:
-        moved = padded[..., 1 + z : 1 + z + depth, 1 + y : 1 + y + height, 1 + x : 1 + x + width]
-        squares = F.pad((moved - image).square(), (1,) * 6, mode="replicate")
-        distances.append(F.avg_pool3d(squares, 3, 1))
-    distance = torch.cat(distances, 1)
+    distance = torch.cat([d for axis in range(2, 5) for d in _distances(image, axis)], 1) / 27
     # Where nothing changes there is no scale to measure by; the floor is that of noise one percent of the range.
     scale = distance.mean(1, keepdim=True).clamp_min(_FLOOR)
     return torch.exp(-distance / scale)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from RobustDIRLib import warping
-from RobustDIRLib.networks.blocks import SLOPE, convolve, instance_norm
+from RobustDIRLib.networks.blocks import SLOPE, activate, convolve, halve, instance_norm, join
 from RobustDIRLib.networks.correlation import local_correlation, offsets
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.descriptors import STEPS, mirror_similarity, self_similarity
@@ -91,9 +91,9 @@ class _EncoderLevel(nn.Module):
         self.first = first
 
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
-        x = x if self.first else F.avg_pool3d(x, 2)
-        x = F.leaky_relu(instance_norm(convolve(self.reduce, x)), SLOPE)
-        x = x if extra is None else torch.cat([x, extra.to(x.dtype)], 1)
+        x = x if self.first else halve(x)
+        x = activate(instance_norm(convolve(self.reduce, x)))
+        x = x if extra is None else join([x, extra.to(x.dtype)])
         return instance_norm(convolve(self.features, x))
 
 
@@ -120,13 +120,13 @@ class _Decoder(nn.Module):
         with torch.autocast(correlation.device.type, enabled=False):
             return torch.matmul(self.steps.T, weights.flatten(2)).unflatten(2, correlation.shape[2:])
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Velocity that leads from points of `a` to matching points of `b`, voxels of the level."""
-        correlation = torch.cat(local_correlation(a, b, self.radius))
+    def forward(self, both: Tensor) -> Tensor:
+        """Velocity that leads from points of a batch's first half to matching points of its second, level's voxels."""
+        correlation = torch.cat(local_correlation(*both.chunk(2), self.radius))
         guess = self._expectation(correlation)
-        x = torch.cat([correlation, torch.cat([a, b]), guess], 1)
+        x = join([correlation, both, guess])
         for layer in self.hidden.children():
-            x = F.leaky_relu(instance_norm(convolve(layer, x)), SLOPE)  # type: ignore[arg-type]
+            x = activate(instance_norm(convolve(layer, x)))  # type: ignore[arg-type]
         out = convolve(self.out, x).float()
         # The gate lets the decoder drop a guess that it takes for noise; at first it is 1.
         ab, ba = (2 * torch.sigmoid(out[:, 3:]) * guess + out[:, :3]).chunk(2)
@@ -187,7 +187,7 @@ class CorrelationPyramid(nn.Module):
         """Self-similarity of the images at each level's resolution; None at each if the encoder does not see it."""
         if not self.config.self_similarity:
             return [None] * len(self.encoder)
-        coarse = [images := F.avg_pool3d(images, 2) for _ in self.encoder]
+        coarse = [images := halve(images) for _ in self.encoder]
         return [self_similarity(image) for image in coarse]
 
     def levels(self, fixed: Tensor, moving: Tensor, count: int | None = None) -> list[Deformation]:
@@ -204,7 +204,9 @@ class CorrelationPyramid(nn.Module):
         halves = inverses = fixed.new_zeros((2 * len(fixed), 3, *coarsest), dtype=torch.float32)
         results: list[Deformation] = []
         for level in list(reversed(range(len(features))))[:count]:
-            copies = [both.float().contiguous() for both in features[level]]
+            # Without gradients, warping and correlation take channels innermost, as convolutions give them.
+            copies = [both.float() for both in features[level]]
+            copies = [both.contiguous() for both in copies] if torch.is_grad_enabled() else copies
             halves, inverses = (warping.resize_displacement(u, copies[0].shape[2:]) for u in (halves, inverses))
             for _ in range(self.config.iterations[level] if self.config.iterations else 1):
                 halves, inverses = self._refine(level, copies, halves, inverses)
@@ -232,7 +234,7 @@ class CorrelationPyramid(nn.Module):
         velocity = torch.zeros_like(halves[: len(halves) // 2])
         for both, axes in zip(copies, MIRRORS, strict=False):
             warped = warping.warp(both, mirror_displacement(halves, axes))
-            velocity = velocity + mirror_displacement(self.decoder[level](*warped.chunk(2)), axes)
+            velocity = velocity + mirror_displacement(self.decoder[level](warped), axes)
         velocity = velocity / (2 * len(copies))
         step = warping.integrate_velocity(torch.cat([-velocity, velocity]), self.config.squarings)
         return warping.compose(halves, step), warping.compose(_swap(step), inverses)

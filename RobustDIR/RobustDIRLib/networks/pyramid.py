@@ -122,7 +122,8 @@ class _Decoder(nn.Module):
 
     def forward(self, both: Tensor) -> Tensor:
         """Velocity that leads from points of a batch's first half to matching points of its second, level's voxels."""
-        correlation = torch.cat(local_correlation(*both.chunk(2), self.radius))
+        a, b = both.chunk(2)
+        correlation = torch.cat(local_correlation(a, b, self.radius))
         guess = self._expectation(correlation)
         x = join([correlation, both, guess])
         for layer in self.hidden.children():

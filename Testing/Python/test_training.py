@@ -26,7 +26,8 @@ from RobustDIRLib.synthesis.kinds import LabelMapConfig
 from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig, WideConfig
 from RobustDIRLib.training.data import SyntheticPairs, open_banks, training_batches
-from RobustDIRLib.training.loop import Record, Trainer, learning_rate, train
+from RobustDIRLib.training.learner import learning_rate
+from RobustDIRLib.training.loop import Record, Trainer, train
 from RobustDIRLib.training.losses import pretraining_loss
 from RobustDIRLib.training.processes import Process
 

@@ -28,6 +28,7 @@ COMMANDS = (
     "pretrain",
     "finetune",
     "deformation_model",
+    "tune",
 )
 _MAY_BE_EMPTY = ("comment",)
 _MOST_SEEDS = 2**63

@@ -29,10 +29,15 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "finetune", help="adapt a network to your own data", description=_DESCRIPTION, epilog=_EPILOG
     )
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a run is, for `settings_of`."""
     parser.add_argument("dataset", metavar="DATASET", nargs="?", help="folder of a data set, or robustdir-dataset.json")
     parser.add_argument("-o", "--output", type=as_path, required=True, metavar="FOLDER", help="folder of the run")
     parser.add_argument("--config", type=as_path, metavar="FILE", help="JSON file with settings; options go before it")
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
     what = parser.add_argument_group("what")
     what.add_argument("--model", metavar="MODEL", help="model or checkpoint to start from (default: generic)")
     what.add_argument("--from-scratch", action="store_true", help="start from random weights instead")
@@ -43,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
     how.add_argument(
         "--loss", metavar="TERM=W,...",
         help="terms and weights: dice, nmi, local_ncc, mind, landmarks, gradient (default: dice where there are "
-        "labels, else local_ncc; gradient 0.75)",
+        "labels, else local_ncc; gradient 0.1)",
     )  # fmt: skip
     how.add_argument("--epochs", type=int, metavar="N", help="at most (default: 300); ends earlier once it converged")
     how.add_argument("--pairs-per-epoch", type=int, metavar="N", help="default: one a training scan, or all listed")
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from RobustDIRLib.io.files import refuse_inputs
     from RobustDIRLib.training.checkpoints import NAME
 
-    config = _config(args)
+    config = settings_of(args)
     if not args.resume:
         inputs = [
             config.dataset,
@@ -79,14 +84,14 @@ def run(args: argparse.Namespace) -> int:
     return 128 + signal if signal else 0
 
 
-def _config(args: argparse.Namespace) -> FinetuneConfig:
+def settings_of(args: argparse.Namespace) -> FinetuneConfig:
     """Settings of the file or, on resuming, of the run, and the options given on top."""
     from RobustDIRLib.configuration import from_dict, read_json
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.finetuning.config import FinetuneConfig
     from RobustDIRLib.finetuning.loop import RUN
 
-    file = args.config or (args.output / RUN if args.resume else None)
+    file = args.config or (args.output / RUN if getattr(args, "resume", False) else None)
     settings = read_json(file) if file else {}
     if not isinstance(settings, dict):
         raise InputError(f"{file} holds no settings by name; give a JSON file as a run's folder has it.")
@@ -162,6 +167,8 @@ class _Lines:
 
     def _start(self, r: dict[str, Any]) -> str:
         going_on = f", going on from step {r['step']}" if r["step"] else ""
+        if not r["validation_pairs"]:
+            going_on += "; no pair to validate on, so that the last epoch is kept and nothing tells when to end"
         return (
             f"{r['train_subjects']} subjects to learn from, {r['validation_subjects']} for validation, "
             f"{r['test_subjects']} for testing; {r['pairs_per_epoch']} pairs an epoch{going_on}"

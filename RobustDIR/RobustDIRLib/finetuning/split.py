@@ -84,11 +84,12 @@ def _listed(dataset: Dataset, subjects: Sequence[str], config: SplitConfig) -> d
 
 
 def _drawn(subjects: Sequence[str], config: SplitConfig) -> dict[str, list[str]]:
-    """Subjects by the shares: at least one for each part whose share is not 0, as long as there are enough."""
+    """Subjects by the shares; at least two for each part whose share is not 0, as two people make a pair, or one."""
     order = torch.randperm(len(subjects), generator=generator(config.seed, 0)).tolist()
     drawn = [subjects[i] for i in order]
     counts = [int(round(share * len(drawn))) for share in config.shares[1:]]
-    counts = [max(n, 1) if share > 0 else 0 for n, share in zip(counts, config.shares[1:], strict=True)]
+    fewest = 2 if len(drawn) >= 6 else 1
+    counts = [max(n, fewest) if share > 0 else 0 for n, share in zip(counts, config.shares[1:], strict=True)]
     validation, test = (n if len(drawn) > 2 else 0 for n in counts)
     rest = len(drawn) - validation - test
     wanted = rest if sum(config.shares) > 1 - 1e-9 else int(round(config.shares[0] * len(drawn)))

@@ -34,7 +34,7 @@ class Learner:
             precision: One of `training.config.PRECISIONS`.
             device: Where the network computes.
         """
-        self.network, self.config, self.device = network, config, device
+        self.network, self.rates, self.device = network, config, device
         self.step = self.skipped = 0
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, config.learning_rate, weight_decay=config.weight_decay)
@@ -44,11 +44,11 @@ class Learner:
     def descend(self, loss: Tensor, steps: int) -> None:
         """One optimiser step of a run of so many; one whose gradient is not finite is left out and counted."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, steps, self.config)
+            group["lr"] = learning_rate(self.step, steps, self.rates)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip or float("inf"))
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.rates.clip or float("inf"))
         # A single bad pair must not destroy hours of learning.
         if torch.isfinite(norm):
             self.scaler.step(self.optimizer)

@@ -16,16 +16,16 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
-from RobustDIRLib.networks.build import build_network, network_config
-from RobustDIRLib.networks.precision import autocast, uses_fp16
+from RobustDIRLib.networks.build import build_network
+from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
 from RobustDIRLib.synthesis.bank import LabelBank
 from RobustDIRLib.synthesis.pairs import Pair
-from RobustDIRLib.training.average import WeightAverage
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
-from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig
+from RobustDIRLib.training.config import LossConfig, TrainingConfig
 from RobustDIRLib.training.data import open_banks, to_device, training_batches, validation_pairs
 from RobustDIRLib.training.diary import Diary
+from RobustDIRLib.training.learner import Learner
 from RobustDIRLib.training.losses import pretraining_loss
 from RobustDIRLib.training.processes import Process, joined_processes
 from RobustDIRLib.training.stopping import StopRequest
@@ -48,82 +48,33 @@ class _Objective(nn.Module):
         return pretraining_loss(levels, pair, self.loss)
 
 
-def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Rate of step `step` (from 0): linear warm-up, constant, linear decay at the end."""
-    rise = min(1.0, (step + 1) / max(config.warmup, 1))
-    left = min(1.0, (steps - step) / max(config.decay_steps, 1))
-    return config.learning_rate * rise * (config.final_share + (1 - config.final_share) * left)
-
-
-class Trainer:
-    """State of a run: network, optimiser, average of the weights, step."""
+class Trainer(Learner):
+    """State of a run: what learns, by which configuration, in which process."""
 
     def __init__(self, config: TrainingConfig, process: Process, *, fresh: bool = True) -> None:
         """A fresh one starts from the weights that `config.initial` names, if it does; any other is to be restored."""
         torch.manual_seed(config.seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.config, self.process, self.step, self.skipped = config, process, 0, 0
-        self.network = build_network(config.network).to(process.device)
+        self.config, self.process = config, process
+        network = build_network(config.network).to(process.device)
         if config.initial and fresh:
-            _start_from(self.network, Path(config.initial))
-        o = config.optimizer
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), o.learning_rate, weight_decay=o.weight_decay)
-        self.average = WeightAverage(self.network, o.average)
-        self.scaler = torch.amp.GradScaler(process.device.type, enabled=uses_fp16(config.precision, process.device))
-        if config.wide.every and not isinstance(self.network, CorrelationPyramid):
+            _start_from(network, Path(config.initial))
+        super().__init__(network, config.optimizer, config.precision, process.device)
+        if config.wide.every and not isinstance(network, CorrelationPyramid):
             raise InputError("wide: only a pyramid has levels to teach alone; set every to 0 for other networks")
-        self.objective = process.share(_Objective(self.network, config.loss), in_parts=config.wide.every > 0)
+        self.objective = process.share(_Objective(network, config.loss), in_parts=config.wide.every > 0)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""
-        return {
-            "config": to_dict(self.config),
-            "network": network_config(self.network),
-            "step": self.step,
-            "skipped": self.skipped,
-            "weights": self.network.state_dict(),
-            "average": self.average.weights,
-            "average_updates": self.average.updates,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint's state.
-
-        Raises:
-            InputError: If the checkpoint is of another network.
-        """
-        if state["network"] != network_config(self.network):
-            raise InputError("the run's checkpoint holds another network than its configuration: use another folder")
-        self.network.load_state_dict(state["weights"])
-        self.average.weights = {k: v.to(self.process.device) for k, v in state["average"].items()}
-        self.average.updates = state["average_updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.step, self.skipped = state["step"], state["skipped"]
+        return {"config": to_dict(self.config), **super().state()}
 
     def learn(self, pair: Pair) -> tuple[float, float]:
         """One optimiser step; returns the loss and the end-point error of the finest level that learnt."""
         count = self.config.wide.levels if self.config.wide.at(self.step) else None
-        o = self.config.optimizer
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.config.steps, o)
-        with autocast(self.config.precision, self.process.device):
+        with autocast(self.config.precision, self.device):
             loss, error = self.objective(pair, count)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), o.clip or float("inf"))
-        # A single bad pair must not destroy hours of learning.
-        if torch.isfinite(norm):
-            self.scaler.step(self.optimizer)
-            self.average.update(self.network)
-        else:
-            self.skipped += 1
-        self.scaler.update()
-        self.step += 1
+        self.descend(loss, self.config.steps)
         return float(loss.detach()), float(error)
 
 

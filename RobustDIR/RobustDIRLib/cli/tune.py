@@ -1,0 +1,56 @@
+"""`robustdir tune DATASET -o FOLDER`: find learning rate and regularisation by a random search."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from RobustDIRLib.cli import as_path
+from RobustDIRLib.cli.finetune import add_settings, settings_of
+
+_DESCRIPTION = """\
+Fine-tune with learning rates and weights of the gradient term drawn at random (17 runs in the paper's ranges), and keep
+the best. Run the same command again to go on after an interruption, and several times at once, also on machines that
+share FOLDER, to share the runs. Needs `pip install 'robustdir[tune]'`.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser("tune", help="find settings of fine-tuning", description=_DESCRIPTION)
+    add_settings(parser)
+    parser.add_argument("--trials", type=int, metavar="N", help="runs (default: 17)")
+    parser.add_argument("--search", type=as_path, metavar="FILE", help="JSON file with ranges; see Documentation")
+    parser.add_argument("--no-prune", action="store_true", help="never give a run up before its end")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, printing a line for each epoch; returns 0."""
+    from dataclasses import replace
+
+    from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.finetuning.tuning import TuneConfig, tune
+
+    search = from_dict(TuneConfig, read_json(args.search) if args.search else {}, str(args.search or "the search"))
+    if args.trials is not None:
+        search = from_dict(TuneConfig, {**vars(search), "trials": args.trials}, "--trials")
+    if args.no_prune:
+        search = replace(search, prune=False)
+
+    def tell(record: dict[str, Any]) -> None:
+        if args.progress == "json":
+            print(json.dumps(record), flush=True)
+        elif record["kind"] == "epoch":
+            figures = ", ".join(f"{n} {record[n]:.4f}" for n in ("dice", "tre_mm", "loss") if n in record)
+            print(f"trial {record['trial']:>2}, epoch {record['epoch']:>3}: {figures}", flush=True)
+
+    best = tune(settings_of(args), search, args.output, tell)
+    if args.progress == "json":
+        print(json.dumps({"kind": "best", **best}))
+    else:
+        print(
+            f"best: trial {best['trial']}, learning rate {best['learning_rate']:.2g}, gradient {best['gradient']:.2g}, "
+            f"{best['value']:.4f}; model: {best['file']}"
+        )
+    return 0

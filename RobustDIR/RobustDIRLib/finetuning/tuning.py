@@ -1,0 +1,228 @@
+"""Random search over learning rate and regularisation (section 2.2.3), by Optuna; it goes on where it was cut off."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.config import FinetuneConfig
+from RobustDIRLib.finetuning.loop import finetune, quality
+from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.training.checkpoints import NAME
+
+JOURNAL, SETTINGS, TABLE, PICTURE, BEST = "journal.log", "tune.json", "trials.csv", "trials.png", "best.json"
+Record = dict[str, Any]
+Tell = Callable[[Record], None]
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """A search; the ranges are the paper's.
+
+    Attributes:
+        trials: How many runs, 17 in the paper.
+        learning_rate: Range, drawn evenly over its logarithm.
+        gradient: Range of the weight of Eq. 3.
+        warm_up: Epochs before a run may be given up for being worse than the median of those before it.
+        prune: Whether runs may be given up.
+        seed: Of the draws.
+    """
+
+    trials: int = 17
+    learning_rate: tuple[float, float] = (5e-5, 1e-3)
+    gradient: tuple[float, float] = (0.0, 10.0)
+    warm_up: int = 5
+    prune: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.warm_up < 0:
+            raise ValueError("trials must be at least 1 and warm_up not negative")
+        if not 0 < self.learning_rate[0] <= self.learning_rate[1] or not 0 <= self.gradient[0] <= self.gradient[1]:
+            raise ValueError("learning_rate and gradient hold a lower and an upper bound, learning rates above 0")
+
+
+def tune(base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> Record:
+    """Fine-tune with settings drawn at random until so many trials are done, and sum up.
+
+    The folder holds a journal of all trials and the run of each. The same command again goes on; several at once, on
+    machines that share the folder, share the trials.
+
+    Args:
+        base: What every run has in common.
+        config: The search.
+        folder: Of the search; made if needed.
+        tell: Is told of every record of every run, with `trial`.
+    Returns:
+        The best trial: `trial`, `value` (Dice, or minus TRE or loss), `learning_rate`, `gradient`, `file`.
+    Raises:
+        InputError: If Optuna is not there, the folder holds another search, or no trial came to its end.
+    """
+    optuna = _optuna()
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_same(base, config, folder)
+    study = _study(optuna, config, folder)
+    _take_up_again(optuna, study, folder)
+    finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    enough = optuna.study.MaxTrialsCallback(config.trials, states=finished)
+    if len(study.get_trials(states=finished)) < config.trials:
+        study.optimize(lambda trial: _run(optuna, trial, base, config, folder, tell), callbacks=[enough])
+    return _sum_up(optuna, study, folder)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError("the random search needs Optuna: pip install 'robustdir[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
+    """A folder is of one search: its settings are kept, and others refused; more trials are not."""
+    now = {"base": to_dict(base), "search": {**to_dict(config), "trials": 0}}
+    file = folder / SETTINGS
+    if file.exists():
+        if json.loads(file.read_text(encoding="utf-8")) != now:
+            raise InputError(
+                f"{folder} holds a search with other settings: give those of {file}, or name another folder"
+            )
+        return
+    with written_atomically(file) as temporary:
+        temporary.write_text(json.dumps(now, indent=1), encoding="utf-8")
+
+
+def _study(optuna: Any, config: TuneConfig, folder: Path) -> Any:
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
+    pruner = optuna.pruners.MedianPruner(n_warmup_steps=config.warm_up) if config.prune else optuna.pruners.NopPruner()
+    sampler = optuna.samplers.RandomSampler(seed=config.seed + _begun(folder))
+    return optuna.create_study(
+        study_name="robustdir",
+        storage=optuna.storages.JournalStorage(backend),
+        sampler=sampler,
+        pruner=pruner,
+        direction="maximize",
+        load_if_exists=True,
+    )
+
+
+def _begun(folder: Path) -> int:
+    """How many trials were begun: a search that goes on must not draw the same settings again."""
+    return len(list(folder.glob("trial_*")))
+
+
+def _take_up_again(optuna: Any, study: Any, folder: Path) -> None:
+    """Trials that a kill left behind are begun again with their settings, from their last checkpoint."""
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        place = folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
+        if _at_work(place):
+            continue
+        with suppress(ValueError):  # another process was quicker
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            if trial.params:
+                study.enqueue_trial(trial.params, user_attrs={"folder": place.name})
+
+
+def _at_work(place: Path) -> bool:
+    """Whether a process holds the folder of a trial."""
+    from RobustDIRLib.io.lock import Rank, locked
+
+    if not place.exists():
+        return False
+    try:
+        with locked(place, Rank.alone()):
+            return False
+    except InputError:
+        return True
+
+
+def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> float:
+    """One trial: the best validation quality of its run."""
+    rate = trial.suggest_float("learning_rate", *config.learning_rate, log=True)
+    weight = trial.suggest_float("gradient", *config.gradient)
+    place = folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
+    trial.set_user_attr("folder", place.name)
+    run = replace(base, optimizer=replace(base.optimizer, learning_rate=rate), loss=replace(base.loss, gradient=weight))
+    best, judge = -math.inf, "loss"
+    for record in finetune(run, place, resume=(place / NAME).exists()):
+        tell({"trial": trial.number, **record})
+        judge = record.get("judge", judge)
+        if record["kind"] == "stop":
+            trial.study.stop()
+            raise optuna.TrialPruned
+        if record["kind"] != "epoch":
+            continue
+        value = quality(record, judge)
+        if value is not None:
+            best = max(best, value)
+            trial.report(value, record["epoch"])
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return best
+
+
+def _rows(optuna: Any, study: Any) -> Iterator[Record]:
+    for trial in study.get_trials():
+        if trial.state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED):
+            values = trial.intermediate_values
+            yield {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                "learning_rate": trial.params.get("learning_rate"),
+                "gradient": trial.params.get("gradient"),
+                "value": max(values.values()) if values else None,
+                "epochs": max(values, default=0),
+                "folder": trial.user_attrs.get("folder"),
+            }
+
+
+def _sum_up(optuna: Any, study: Any, folder: Path) -> Record:
+    """Table, picture, and the best trial."""
+    rows = list(_rows(optuna, study))
+    done = [row for row in rows if row["value"] is not None]
+    if not done:
+        raise InputError(f"no trial in {folder} came to its end; run the same command again.")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    best = max(done, key=lambda row: row["value"])
+    best = {**best, "file": str(folder / str(best["folder"]) / "weights.pt")}
+    for name, content in ((TABLE, text.getvalue()), (BEST, json.dumps(best, indent=1))):
+        with written_atomically(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    _draw(done, folder / PICTURE)
+    return best
+
+
+def _draw(rows: list[Record], path: Path) -> None:
+    """Quality over learning rate and weight; nothing where matplotlib is not there."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    figure = Figure(figsize=(8, 3.6), dpi=100, layout="constrained")
+    for ax, (name, title) in zip(
+        figure.subplots(1, 2, sharey=True),
+        (("learning_rate", "learning rate"), ("gradient", "weight of the gradient term")),
+        strict=True,
+    ):
+        for state, mark in (("complete", "o"), ("pruned", "x")):
+            chosen = [row for row in rows if row["state"] == state]
+            ax.plot([r[name] for r in chosen], [r["value"] for r in chosen], mark, label=state)
+        ax.set_xlabel(title)
+    figure.axes[0].set_xscale("log")
+    figure.axes[0].set_ylabel("best validation quality")
+    figure.axes[1].legend()
+    with written_atomically(path) as temporary:
+        figure.savefig(temporary)

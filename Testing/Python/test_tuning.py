@@ -1,0 +1,87 @@
+"""Random search: draws in the paper's ranges, goes on after a kill with the same trials, and says which was best."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finetuning_cases import NETWORK, a_config, decathlon
+from RobustDIRLib.cli import main
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.tuning import TuneConfig, tune
+
+pytest.importorskip("optuna")
+
+
+@pytest.fixture(scope="module")
+def organs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return decathlon(tmp_path_factory.mktemp("organs"))
+
+
+def _trials(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
+
+
+def test_the_ranges_and_the_number_of_runs_are_the_papers() -> None:
+    config = TuneConfig()
+    assert (config.trials, config.learning_rate, config.gradient) == (17, (5e-5, 1e-3), (0.0, 10.0))
+
+
+def test_it_tries_different_settings_and_names_the_best(organs: Path, tmp_path: Path) -> None:
+    told: list[dict[str, Any]] = []
+    best = tune(a_config(organs, epochs=1), TuneConfig(trials=3, prune=False), tmp_path, told.append)
+    rows = _trials(tmp_path)
+    assert len(rows) == 3 and len({row["learning_rate"] for row in rows}) == 3
+    assert all(5e-5 <= float(row["learning_rate"]) <= 1e-3 and 0 <= float(row["gradient"]) <= 10 for row in rows)
+    assert best["value"] == max(float(row["value"]) for row in rows)
+    ran = json.loads((Path(best["file"]).parent / "run.json").read_text())
+    assert ran["optimizer"]["learning_rate"] == best["learning_rate"]
+    assert ran["loss"]["gradient"] == best["gradient"]
+    assert {record["trial"] for record in told} == {0, 1, 2}
+    assert (tmp_path / "trials.png").stat().st_size > 3000
+
+
+def test_a_search_that_was_cut_off_goes_on_with_the_trial_it_was_in(organs: Path, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die_in_the_second(record: dict[str, Any]) -> None:
+        if record["trial"] == 1 and record["kind"] == "checkpoint":
+            raise Killed
+
+    config, search = a_config(organs, epochs=2), TuneConfig(trials=3, prune=False)
+    with pytest.raises(Killed):
+        tune(config, search, tmp_path, die_in_the_second)
+    begun = json.loads((tmp_path / "trial_001" / "run.json").read_text())
+    told: list[dict[str, Any]] = []
+    tune(config, search, tmp_path, told.append)
+    rows = _trials(tmp_path)
+    assert len(rows) == 3 and {row["folder"] for row in rows} >= {"trial_000", "trial_001"}
+    again = json.loads((tmp_path / "trial_001" / "run.json").read_text())
+    assert again == begun
+    resumed = [r for r in told if r["kind"] == "start" and r["step"] > 0]
+    assert len(resumed) == 1
+    once_more = tune(config, search, tmp_path, lambda record: pytest.fail(f"nothing is left to do: {record}"))
+    assert once_more["trial"] in {int(row["trial"]) for row in rows}
+
+
+def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(organs: Path, tmp_path: Path) -> None:
+    tune(a_config(organs, epochs=1), TuneConfig(trials=1), tmp_path, lambda _: None)
+    with pytest.raises(InputError, match="another folder"):
+        tune(a_config(organs, epochs=1, seed=3), TuneConfig(trials=1), tmp_path, lambda _: None)
+    tune(a_config(organs, epochs=1), TuneConfig(trials=2), tmp_path, lambda _: None)
+    assert len(_trials(tmp_path)) == 2
+
+
+def test_the_command_searches(organs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = tmp_path / "settings.json"
+    plain = {"initial": None, "network": NETWORK, "alignment": "centre", "precision": "fp32", "epochs": 1}
+    settings.write_text(json.dumps(plain))
+    command = ["tune", str(organs), "-o", str(tmp_path / "search"), "--config", str(settings), "--trials", "1"]
+    assert main([*command, "--threads", "1"]) == 0
+    assert "best: trial 0" in capsys.readouterr().out
+    assert main([*command, "--trials", "0"]) == 2

@@ -24,6 +24,7 @@ from RobustDIRLib.registration.refinement.settings import Level
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.99
 _LAST_RATE = 0.2
 _SIMILARITY = 4.0
+_LEAST_SHARE = 0.05
 _NO_GAIN = 2e-4  # of the loss, from one warping of the images to the next
 
 
@@ -88,10 +89,13 @@ class LevelProblem:
             )
             for parity in PARITIES
         }
+        self.share = self._structured()
 
     def warped(self, coefficients: Tensor) -> list[Tensor]:
         """Both images in the middle, each `(D, H, W)`, sides even."""
-        out = self.moved(coefficients).out if bool(coefficients.any()) else self.halves.out
+        out = self.halves.out
+        if bool(coefficients.any()):
+            out = warping.compose(out, self.grid.exponential(coefficients, out.shape[2:]))
         warped = (warp_to(image, u) for image, u in zip(self.images, out, strict=True))
         return [even(image[None, None])[0, 0] for image in warped]
 
@@ -118,7 +122,11 @@ class LevelProblem:
         return [slope.mul_(half / side) for slope, side in zip(slopes, self.voxel, strict=True)]
 
     def similarity_gradient(self, lattices: Sequence[_Lattice], change: Tensor) -> tuple[float, Tensor]:
-        """Minus the mean squared local correlation after a change of the coefficients, and its derivative."""
+        """Minus the mean squared local correlation, where there is structure, after a change of the coefficients.
+
+        Returns:
+            It, and its derivative with respect to the coefficients.
+        """
         fixed, moving = [], []
         for part in lattices:
             velocity = spread(part.matrices, change)
@@ -130,7 +138,13 @@ class LevelProblem:
             slopes = zip(part.fixed_slope, part.moving_slope, strict=True)
             force = torch.stack([(f * a).addcmul_(m, b) for a, b in slopes])
             gradient += gather(part.matrices, force)
-        return loss, gradient
+        return loss / self.share, gradient / self.share
+
+    def _structured(self) -> float:
+        """Share of the windows that hold structure, so that empty surroundings do not make the velocity stiffer."""
+        warped = self.warped(self.grid.zeros())
+        fixed, moving = ([lattice(image, p) for p in PARITIES[:2]] for image in warped)
+        return max(self.similarity.structured(fixed, moving), _LEAST_SHARE)
 
 
 def _linear(image: Tensor, slopes: Sequence[Tensor], velocity: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ from RobustDIRLib.registration.refinement.middle import Halves, half_shape, warp
 from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
 from RobustDIRLib.registration.refinement.settings import Level
 
-ALIKE = 0.35  # agreement of local correlations, of either sign, from which correlation is a measure of alignment
+# Agreement of local correlations, of either sign, from which they measure alignment. One contrast has 0.95 and more, CT
+# and MRI 0.2; unrelated grey values of brain structures have 0.75, and there refining harmed: 2.0 mm became 3.2.
+ALIKE = 0.9
 _GAIN = 0.002
 _SHARES = (1.0, 0.5)
 _SMALLEST_SIDE = 6

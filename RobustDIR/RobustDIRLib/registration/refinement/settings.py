@@ -43,8 +43,8 @@ class Quality:
     levels: tuple[Level, ...]
 
 
-_MIDDLE = Level(factor=2, distance=5, steps=40, rate=0.25, refresh=4, lattices=8, stiffness=0.25)
-_FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2, stiffness=0.25)
+_MIDDLE = Level(factor=2, distance=5, steps=40, rate=0.25, refresh=4, lattices=8, stiffness=0.5)
+_FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2, stiffness=0.5)
 
 QUALITIES = {
     "fast": Quality("the network alone", ()),

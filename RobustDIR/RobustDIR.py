@@ -78,6 +78,7 @@ class RobustDIRParameterNode:
     model: str = "generic"
     preset: str = "generic"
     alignment: str = "automatic"
+    quality: str = "balanced"
     device: str = "auto"
 
     makeTransform: bool = True

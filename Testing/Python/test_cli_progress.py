@@ -37,7 +37,7 @@ def test_every_stage_begins_and_ends(register, capsys, tmp_path):
     assert register("--progress", "json") == 0
     said = events(capsys)
     stages = [event for event in said if event["event"] == "stage"]
-    names = ["read", "normalise", "align", "network", "resample", "measure", "write"]
+    names = ["read", "normalise", "align", "network", "refine", "resample", "measure", "write"]
     assert [event["stage"] for event in stages[::2]] == [event["stage"] for event in stages[1::2]] == names
     assert [event["done"] for event in stages] == [False, True] * len(names)
     assert all(event["seconds"] >= 0 for event in stages[1::2])

@@ -91,3 +91,17 @@ def test_the_networks_own_price_is_used_where_it_is_known():
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (61, "61 s"), (180, "3 min"), (7200, "2.0 h")])
 def test_durations_are_spoken(seconds, words):
     assert spoken(seconds) == words
+
+
+def test_refinement_takes_its_share_by_quality_and_learns_from_the_usual_one():
+    fast, balanced, best = (Rates().seconds(LARGE, "none", False, q)["refine"] for q in ("fast", "balanced", "best"))
+    assert fast == 0 < balanced < best
+    assert Rates().learned({"refine": 0.001}, LARGE, "none", False, "fast").cpu["refine"] == Rates().cpu["refine"]
+    assert Rates().learned({"refine": 500.0}, LARGE, "none", False).cpu["refine"] > Rates().cpu["refine"]
+
+
+def test_rates_of_a_version_without_refinement_are_read():
+    old = json.loads(Rates().to_text())
+    del old["cpu"]["refine"]
+    old["cpu"]["network"] = 7.5
+    assert Rates.from_text(json.dumps(old)).cpu["network"] == 7.5

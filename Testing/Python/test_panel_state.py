@@ -212,8 +212,21 @@ def test_a_model_that_is_not_here_can_be_changed_for_one_that_is(a_panel, deskto
     assert parameters.model == "generic"
 
 
-def test_refinement_is_announced_and_cannot_be_chosen(a_panel):
-    assert not a_panel.ui.refinementCheckBox.enabled
+def test_refinement_is_chosen_by_quality_or_by_its_box(a_panel, desktop):
+    ui, parameters = a_panel.ui, a_panel.widget.panel.parameters
+    assert parameters.quality == "balanced"
+    assert ui.refinementCheckBox.checked
+    ui.qualitySelector.setCurrentIndex(0)
+    cases.settle(desktop)
+    assert parameters.quality == "fast"
+    assert not ui.refinementCheckBox.checked
+    ui.refinementCheckBox.checked = True
+    cases.settle(desktop)
+    assert (parameters.quality, ui.qualitySelector.currentIndex) == ("balanced", 1)
+    parameters.quality = "best"
+    cases.settle(desktop)
+    assert ui.refinementCheckBox.checked
+    assert parameters.quality == "best"
 
 
 def test_the_forecast_names_seconds_memory_and_grid(a_panel, desktop):

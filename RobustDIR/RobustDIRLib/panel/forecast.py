@@ -14,18 +14,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from RobustDIRLib.geometry import Grid
 
-STAGES = ("hand over", "start", "read", "normalise", "align", "network", "resample", "measure", "write", "take over")
+STAGES = (
+    "hand over", "start", "read", "normalise", "align", "network", "refine", "resample", "measure", "write",
+    "take over",
+)  # fmt: skip
 # What a stage's time grows with, in millions of voxels: of the fixed image, of both, or of the working grid.
 _GROWS_WITH = {
     "hand over": "both", "start": None, "read": "both", "normalise": "both", "align": None, "network": "working",
-    "resample": "fixed", "measure": "working", "write": "fixed", "take over": "fixed",
+    "refine": "working", "resample": "fixed", "measure": "working", "write": "fixed", "take over": "fixed",
 }  # fmt: skip
 _SECONDS = {
-    "hand over": 0.02, "start": 4.0, "read": 0.1, "normalise": 0.15, "align": 3.0, "network": 1.2, "resample": 0.3,
-    "measure": 0.15, "write": 0.6, "take over": 0.05,
+    "hand over": 0.02, "start": 4.0, "read": 0.1, "normalise": 0.15, "align": 3.0, "network": 1.2, "refine": 2.0,
+    "resample": 0.3, "measure": 0.15, "write": 0.6, "take over": 0.05,
 }  # fmt: skip
 # Of the time of the automatic alignment.
 _ALIGNMENT_SHARE = {"none": 0.02, "centre": 0.05, "rigid": 0.6, "affine": 1.0, "automatic": 1.0}
+# Of the time of the refinement at the quality `balanced`.
+_QUALITY_SHARE = {"fast": 0.0, "balanced": 1.0, "best": 1.8}
 _ACCELERATED = 0.1
 _MEMORY = 0.5  # how much of what was known is kept when a run has been timed
 _MILLION = 1e6
@@ -65,15 +70,18 @@ class Rates:
     gpu: Mapping[str, float] = field(default_factory=dict)
     bytes_per_voxel: float | None = None
 
-    def seconds(self, size: Size, alignment: str, accelerated: bool) -> dict[str, float]:
+    def seconds(self, size: Size, alignment: str, accelerated: bool, quality: str = "balanced") -> dict[str, float]:
         """Of every stage, in order."""
         faster = {"network": self.cpu["network"] * _ACCELERATED}
         rates = {**self.cpu, **faster, **self.gpu} if accelerated else self.cpu
         seconds = {stage: rates[stage] * size.of_stage(stage) for stage in STAGES}
         seconds["align"] *= _ALIGNMENT_SHARE.get(alignment, 1.0)
+        seconds["refine"] *= _QUALITY_SHARE.get(quality, 1.0)
         return seconds
 
-    def learned(self, took: Mapping[str, float], size: Size, alignment: str, accelerated: bool) -> Rates:
+    def learned(
+        self, took: Mapping[str, float], size: Size, alignment: str, accelerated: bool, quality: str = "balanced"
+    ) -> Rates:
         """Rates that lean towards a run that has been timed.
 
         Args:
@@ -81,10 +89,13 @@ class Rates:
             size: Of that run.
             alignment: Of that run.
             accelerated: Whether its network ran on an accelerator.
+            quality: Of that run.
         """
         own = dict(self.gpu if accelerated else self.cpu)
         for stage in set(STAGES) & set(took):
             unit = size.of_stage(stage) * (_ALIGNMENT_SHARE.get(alignment, 1.0) if stage == "align" else 1.0)
+            if stage == "refine" and quality != "balanced":  # others say little of it
+                continue
             if unit <= 0 or (stage == "align" and alignment not in ("automatic", "affine")):
                 continue
             rate = took[stage] / unit
@@ -101,7 +112,7 @@ class Rates:
         """What `to_text` gave; the rates of the shipped table if it is empty or damaged."""
         try:
             said = json.loads(text or "")
-            cpu = {stage: float(said["cpu"][stage]) for stage in STAGES}
+            cpu = {stage: float(said["cpu"].get(stage, _SECONDS[stage])) for stage in STAGES}
             gpu = {stage: float(value) for stage, value in said["gpu"].items() if stage in STAGES}
             price = said["bytes_per_voxel"]
             return cls(cpu, gpu, None if price is None else float(price))
@@ -149,7 +160,16 @@ class Outlook:
         return text if self.fits else f"{text} Memory is short: the registration will use a coarser grid."
 
 
-def foresee(fixed: Grid, moving: Grid, *, preset: str, alignment: str, accelerated: bool, rates: Rates) -> Outlook:
+def foresee(
+    fixed: Grid,
+    moving: Grid,
+    *,
+    preset: str,
+    alignment: str,
+    accelerated: bool,
+    rates: Rates,
+    quality: str = "balanced",
+) -> Outlook:
     """Forecast a registration; needs SimpleITK and SciPy, not torch.
 
     Args:
@@ -159,6 +179,7 @@ def foresee(fixed: Grid, moving: Grid, *, preset: str, alignment: str, accelerat
         alignment: Kind of linear alignment.
         accelerated: Whether the network will run on an accelerator.
         rates: Of this machine.
+        quality: How much is refined.
     """
     from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, forecast
     from RobustDIRLib.registration.preprocessing import find_preset, working_grid
@@ -167,7 +188,7 @@ def foresee(fixed: Grid, moving: Grid, *, preset: str, alignment: str, accelerat
     budget = Budget(available_memory(), None, rates.bytes_per_voxel or BYTES_PER_VOXEL)
     memory = forecast(working, fixed, moving, budget)[0]
     size = Size.of(fixed, moving, working)
-    stages = rates.seconds(size, alignment, accelerated)
+    stages = rates.seconds(size, alignment, accelerated, quality)
     return Outlook(stages, memory.needed, memory.available, size, working.size, working.spacing)
 
 

@@ -64,10 +64,10 @@ def warnings(parameters: Any) -> list[str]:
 def of_masks(parameters: Any) -> str:
     """What is hardly meant about the masks, one sentence; empty if there is nothing to say."""
     masks = " and ".join(_masks(parameters))
-    if masks and parameters.alignment == "none" and not parameters.blankOutside:
+    if masks and parameters.alignment == "none" and parameters.quality == "fast" and not parameters.blankOutside:
         return (
-            f"The {masks} mask does nothing: without a pre-alignment there is none to guide, and the network sees "
-            f"whole volumes unless it is to see nothing outside the masks."
+            f"The {masks} mask does nothing: without a pre-alignment there is none to guide, nothing is refined inside "
+            f"it, and the network sees whole volumes unless it is to see nothing outside the masks."
         )
     if parameters.blankOutside and not masks:
         return "The network can be shown nothing outside the masks only where a mask is selected; there is none."
@@ -143,7 +143,9 @@ def _method(parameters: Any) -> Method:
     if absent := of_device(parameters):
         raise InputError(absent)
     p = parameters
-    return Method(p.model, p.preset, p.alignment, p.device, blank_outside=p.blankOutside and bool(_masks(p)))
+    return Method(
+        p.model, p.preset, p.alignment, p.device, blank_outside=p.blankOutside and bool(_masks(p)), quality=p.quality
+    )
 
 
 def _mask(parameters: Any, side: str, steps: Steps) -> Volume | None:

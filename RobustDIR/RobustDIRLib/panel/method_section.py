@@ -25,6 +25,11 @@ ALIGNMENTS = {
     "rigid": "Rigid",
     "affine": "Affine",
 }
+QUALITIES = {
+    "fast": "Fast: the network alone",
+    "balanced": "Balanced (recommended)",
+    "best": "Best: twice the refinement",
+}
 SPEED_SETTING = "RobustDIR/Speed"
 _POLL_MILLISECONDS = 100
 
@@ -37,6 +42,8 @@ class MethodSection(Section):
         self.model = widgets.Choice(self.ui.modelSelector, {}, self._chooser("model"))
         self.preset = widgets.Choice(self.ui.presetSelector, PRESETS, self._chooser("preset"))
         self.alignment = widgets.Choice(self.ui.alignmentSelector, ALIGNMENTS, self._chooser("alignment"))
+        self.quality = widgets.Choice(self.ui.qualitySelector, QUALITIES, self._chooser("quality"))
+        self.ui.refinementCheckBox.connect("toggled(bool)", self._choose_refinement)
         self.device = widgets.Choice(self.ui.deviceSelector, devices.offered(), self._chooser("device"))
         self.ui.addModelButton.connect("clicked()", self.add_model)
         self._job: Job | None = None
@@ -54,6 +61,11 @@ class MethodSection(Section):
 
         return choose
 
+    def _choose_refinement(self, refine: bool) -> None:
+        """The box is the quality's short form: ticked unless it is the fast one."""
+        if self.parameters is not None and refine == (self.parameters.quality == "fast"):
+            self.parameters.quality = "balanced" if refine else "fast"
+
     def update(self) -> None:
         """Show the parameters, the model's card and the forecast."""
         cards = _cards()
@@ -62,9 +74,11 @@ class MethodSection(Section):
             (self.model, "model"),
             (self.preset, "preset"),
             (self.alignment, "alignment"),
+            (self.quality, "quality"),
             (self.device, "device"),
         ):
             choice.show(getattr(self.parameters, name))
+        self.ui.refinementCheckBox.checked = self.parameters.quality != "fast"
         self._show_card(cards)
         self.ui.addModelButton.enabled = self._job is None and self.panel.environment.state.ready
         self.outlook = self._foresee()
@@ -100,6 +114,7 @@ class MethodSection(Section):
             alignment=parameters.alignment,
             accelerated=self.accelerated,
             rates=self.rates,
+            quality=parameters.quality,
         )
 
     @property
@@ -119,7 +134,7 @@ class MethodSection(Section):
         """
         accelerated = str(record.get("device", "cpu")) != "cpu"
         alignment = str(record.get("alignment", {}).get("kind", "automatic"))
-        self.rates = self.rates.learned(took, size, alignment, accelerated)
+        self.rates = self.rates.learned(took, size, alignment, accelerated, str(record.get("quality")))
         slicer.app.settings().setValue(SPEED_SETTING, self.rates.to_text())
 
     def add_model(self) -> None:

@@ -29,7 +29,18 @@ from RobustDIRLib.panel.runs import Results
 # File names of `handover`, without importing it: that needs SimpleITK.
 TRANSFORM, INVERSE, WARPED, JACOBIAN = "transform_field.mha", "inverse_field.mha", "warped.mha", "jacobian.mha"
 # What of a run's record stays with the scene.
-_KEPT = ("model", "preset", "alignment", "device", "measures", "warnings", "timings_s", "versions", "working_grid")
+_KEPT = (
+    "model",
+    "preset",
+    "alignment",
+    "device",
+    "quality",
+    "measures",
+    "warnings",
+    "timings_s",
+    "versions",
+    "working_grid",
+)
 _JACOBIAN_WINDOW = (2.0, 1.0)
 _WISHED, _NAMED = "RobustDIR.Pair", "RobustDIR.Name"  # what a node was to be called, and is
 

@@ -24,6 +24,7 @@ _STAGES = {
     "normalise": "Normalising intensities",
     "align": "Aligning linearly",
     "network": "Registering",
+    "refine": "Refining",
     "resample": "Warping",
     "measure": "Measuring",
     "write": "Writing",
@@ -45,6 +46,7 @@ class RunSection(Section):
         self._size: Size | None = None
         self.ui.registerButton.connect("clicked()", self.start)
         self.ui.cancelButton.connect("clicked()", self.cancel)
+        self.ui.keepButton.connect("clicked()", self.keep)
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self._poll)
@@ -59,6 +61,7 @@ class RunSection(Section):
         self.ui.registerButton.enabled = not running and not problem
         self.ui.registerButton.toolTip = problem or "Starts the registration."
         self.ui.cancelButton.enabled = running and not (self.run and self.run.stopping)
+        self.ui.keepButton.enabled = bool(self.run and self.run.can_keep)
         self.ui.progressBar.setVisible(running)
         if not running:
             widgets.set_text(self.ui.statusLabel, problem, widgets.QUIET)
@@ -114,6 +117,13 @@ class RunSection(Section):
             widgets.set_text(self.ui.statusLabel, "Stopping …", widgets.QUIET)
             self.update()
 
+    def keep(self) -> None:
+        """End the refinement with what it has; the run goes on and ends as ever."""
+        if self.run is not None:
+            with self.panel.telling():
+                self.run.keep()
+            self.update()
+
     def _poll(self) -> None:
         if self.run is None:
             self._timer.stop()
@@ -127,6 +137,7 @@ class RunSection(Section):
         run = self.run
         assert run is not None
         self.ui.progressBar.setValue(int(1000 * run.fraction))
+        self.ui.keepButton.enabled = run.can_keep
         what = "Stopping" if run.stopping else _STAGES.get(run.stage, run.stage)
         left = "" if run.stopping else f", about {spoken(run.seconds_left)} left"
         widgets.set_text(self.ui.statusLabel, f"{what}{left} …", widgets.QUIET)

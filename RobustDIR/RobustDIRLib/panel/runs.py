@@ -26,7 +26,7 @@ from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
 from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit, reason_of_mistake
 from RobustDIRLib.panel.workplaces import new_workplace, remove_workplace
 
-RESULT, HANDOVER, STOP = "result", "handover", "stop"
+RESULT, HANDOVER, STOP, KEEP = "result", "handover", "stop", "keep"
 RECORD = "run.json"
 STEP_SECONDS = 0.03
 # Bytes on disk per voxel of the fixed image and of the moving one: inputs, results, results for the panel.
@@ -50,6 +50,7 @@ class Method:
     alignment: str = "automatic"
     device: str = "auto"
     blank_outside: bool = False
+    quality: str = "balanced"
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,16 @@ class Run:
     def stage(self) -> str:
         """What it is at, one of `forecast.STAGES`."""
         return self._progress.stage
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether it refines a result that could be kept as it is, and was not asked to yet."""
+        return self.stage == "refine" and not self._stopping and not (self.folder / KEEP).exists()
+
+    def keep(self) -> None:
+        """Ask it to end the refinement and go on with the best result so far."""
+        if self.can_keep:
+            (self.folder / KEEP).touch()
 
     @property
     def stopping(self) -> bool:
@@ -246,11 +257,12 @@ class Run:
         request, method = self._request, self._request.method
         words = ["register", str(self._input("fixed")), str(self._input("moving"))]
         words += ["--output", str(self.folder / RESULT), "--model", method.model, "--preset", method.preset]
-        words += ["--alignment", method.alignment, "--device", method.device]
+        words += ["--alignment", method.alignment, "--device", method.device, "--quality", method.quality]
         words += ["--blank-outside"] if method.blank_outside else []
         for name, mask in (("fixed", request.fixed_mask), ("moving", request.moving_mask)):
             words += [f"--{name}-mask", str(self._input(f"{name}_mask"))] if mask is not None else []
         words += ["--progress", "json", "--stop-file", str(self.folder / STOP)]
+        words += ["--keep-file", str(self.folder / KEEP)]
         return library_command(*words, "--hand-over", str(self.folder / HANDOVER))
 
     def _hear(self, event: Mapping[str, Any]) -> None:

@@ -101,7 +101,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path):
     assert "may not be read" in refusal(path)
 
 
-def write_minc(path, *, step=(2.0, -3.0, 4.0)):
+def write_minc(path, *, step=(2.0, -3.0, 4.0), length=1.0):
     """MINC 1 as its library writes it: axes zspace, yspace, xspace, turned about z, voxels scaled plane by plane."""
     from scipy.io import netcdf_file
 
@@ -111,7 +111,7 @@ def write_minc(path, *, step=(2.0, -3.0, 4.0)):
             file.createDimension(name, side)
         for k, name in enumerate(("xspace", "yspace", "zspace")):
             axis = file.createVariable(name, "i", ())
-            axis.step, axis.start, axis.direction_cosines = step[k], 5.0 + k, turned[:, k].astype(">f8")
+            axis.step, axis.start, axis.direction_cosines = step[k], 5.0 + k, length * turned[:, k].astype(">f8")
             axis.spacing = b"regular__"
         image = file.createVariable("image", "h", ("zspace", "yspace", "xspace"))
         image.signtype, image.valid_range = b"signed__", np.array([-1000.0, 2000.0])
@@ -153,6 +153,25 @@ def test_mgh_lies_where_nibabel_says_and_damaged_ones_are_refused(tmp_path):
         damaged = bytearray(data)
         struct.pack_into(form, damaged, offset, value)
         refusal(put(tmp_path / "damaged.mgh", bytes(damaged)))
+
+
+@pytest.mark.parametrize("length", [0.5, 2.0, float("nan")])
+def test_cosines_that_are_not_of_length_1_are_refused_as_in_other_formats(tmp_path, length):
+    nib.save(nib.MGHImage(VOXELS.T.astype(np.int32), np.diag([1.5, 2, 3, 1])), tmp_path / "scan.mgh")
+    data = bytearray((tmp_path / "scan.mgh").read_bytes())
+    struct.pack_into(">f", data, 42, length)
+    refusal(put(tmp_path / "long.mgh", bytes(data)))
+    write_minc(tmp_path / "long.mnc", length=length)
+    refusal(tmp_path / "long.mnc")
+
+
+def test_mgh_without_a_place_says_so(tmp_path, caplog):
+    """FreeSurfer then passes over spacing and axes that the header may hold."""
+    nib.save(nib.MGHImage(VOXELS.T.astype(np.int32), np.diag([1.5, 2, 3, 1])), tmp_path / "scan.mgh")
+    data = bytearray((tmp_path / "scan.mgh").read_bytes())
+    struct.pack_into(">h", data, 28, 0)
+    assert read_image(put(tmp_path / "placeless.mgh", bytes(data))).grid.spacing == (1, 1, 1)
+    assert "does not say how large its voxels are nor how the patient lies" in caplog.text
 
 
 def test_damaged_transforms_are_refused_without_the_words_of_hdf5(tmp_path, capfd):

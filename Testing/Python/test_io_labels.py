@@ -11,7 +11,7 @@ import pytest
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import Image, write_image
-from RobustDIRLib.io.labels import read_labels, read_mask
+from RobustDIRLib.io.labels import read_label_maps, read_labels, read_mask
 from segment_cases import write_segmentation
 
 NAMES = ("liver", "spleen", "tumour")
@@ -182,10 +182,37 @@ def test_layers_are_read_by_segment(tmp_path, a_label_map, organs):
     assert labels.grid.close_to(a_label_map.grid)
 
 
-def test_values_that_no_segment_names_are_no_structure(tmp_path, a_label_map, organs):
+def test_values_that_no_segment_names_are_no_structure(tmp_path, a_label_map, organs, caplog):
     layer = organs[0] * 1 + organs[1] * 9
     path = write_segmentation(tmp_path / "a.seg.nrrd", a_label_map, layer[None], [("liver", 1, 0)])
     np.testing.assert_array_equal(read_labels(path).array, organs[0])
+    assert f"{organs[1].sum()} voxels have values of no segment" in caplog.text
+
+
+def test_segments_that_do_not_say_their_layer_have_one_each(tmp_path, a_label_map, organs):
+    """So Slicer saved them until version 4.10, and segments overlap freely there."""
+    entries = [(name, None, None) for name in NAMES]
+    path = write_segmentation(tmp_path / "a.seg.nrrd", a_label_map, organs, entries)
+    maps = read_label_maps(path)
+    assert [one.names for one in maps] == 3 * [{1: "liver", 2: "spleen", 3: "tumour"}]
+    for k, one in enumerate(maps):
+        np.testing.assert_array_equal(one.array, (k + 1) * organs[k])
+    np.testing.assert_array_equal(read_mask(path).array, organs.any(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([("liver", None, None)], "does not say in which of its layers"),
+        ([("liver", 1, 0), ("spleen", 1, None)], "does not say in which of its layers"),
+        ([("liver", 1, 0), ("spleen", 1, 0)], "'liver', 'spleen'"),
+        ([("liver", 1, 0), ("spleen", 0, 1)], "('spleen')"),
+        ([("liver", "one", 0), ("spleen", 1, 1)], "no number"),
+    ],
+)
+def test_segments_that_cannot_be_told_apart_are_refused(tmp_path, a_label_map, organs, entries, message):
+    path = write_segmentation(tmp_path / "a.seg.nrrd", a_label_map, organs[:2], entries)
+    assert message in refusal(path)
 
 
 def test_overlapping_segments_are_a_mask_and_no_label_map(tmp_path, a_label_map, organs):

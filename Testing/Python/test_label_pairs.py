@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from registration_cases import Standin, grid_about, picture
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.label_pairs import paired, read_pairs
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.registration.register import register
@@ -55,6 +56,13 @@ def test_each_structure_lies_in_one_map_of_both_sides(files):
         np.testing.assert_array_equal(where(right, name), [there])
     for one, other in zip(left, right, strict=True):
         assert {*np.unique(one.array)} == {*np.unique(other.array)}
+
+
+def test_files_are_counted_before_they_become_several_maps(files):
+    """One file of two layers is not the counterpart of two files."""
+    moving, fixed, _, _ = files
+    with pytest.raises(InputError, match="2 label maps were given for 1 of"):
+        read_pairs([moving], [fixed, fixed])
 
 
 def test_without_counterparts_the_layers_are_the_files_own(files):

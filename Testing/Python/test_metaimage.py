@@ -59,9 +59,15 @@ def test_a_place_that_is_missing_is_told(scan, caplog, name):
 
 def test_a_matrix_whose_axes_are_not_of_unit_length_is_refused(scan):
     for scaled in (2 * AXES, AXES * [1, 0.99, 1], AXES * [1, 0, 1], AXES * [1, np.nan, 1]):
-        assert "not of length 1" in refusal(put(scan, meta_bytes({"TransformMatrix": numbers(scaled)})))
-    rounded = read_image(put(scan, meta_bytes({"TransformMatrix": numbers(AXES.round(4))})))
-    assert rounded.grid.close_to(expected_grid(place()), tolerance=1e-2)
+        said = refusal(put(scan, meta_bytes({"TransformMatrix": numbers(scaled)})))
+        assert "by its TransformMatrix and of 1.5 x 2.5 x 3.5 mm by its ElementSpacing" in said
+
+
+@pytest.mark.parametrize(("decimals", "off"), [(4, 1e-2), (2, 0.1)])
+def test_cosines_rounded_so_that_no_corner_moves_are_made_orthonormal(scan, decimals, off):
+    rounded = read_image(put(scan, meta_bytes({"TransformMatrix": numbers(AXES.round(decimals))})))
+    assert rounded.grid.close_to(expected_grid(place()), tolerance=off)
+    np.testing.assert_allclose(rounded.grid.spacing, (1.5, 2.5, 3.5), rtol=1e-12)
 
 
 @pytest.mark.parametrize("decimals", [1, 2])

@@ -52,7 +52,7 @@ def test_a_space_without_a_name_is_taken_as_lps_with_a_word(scan, caplog, fields
     assert "does not name the space" in words[0]
 
 
-@pytest.mark.parametrize("unit", ['"m" "m" "m"', '"cm" "cm" "cm"', '"um" "um" "um"', '"mm" "mm" "cm"'])
+@pytest.mark.parametrize("unit", ['"m" "m" "m"', '"cm" "cm" "cm"', '"um" "um" "um"', '"mm" "mm" "cm"', "cm cm cm"])
 def test_units_other_than_mm_are_refused(scan, unit):
     assert "convert it to mm" in refusal(put(scan, nrrd_bytes({"space units": unit})))
 
@@ -60,6 +60,13 @@ def test_units_other_than_mm_are_refused(scan, unit):
 @pytest.mark.parametrize("unit", ['"mm" "mm" "mm"', '"" "" ""', '"Millimeter" "mm" "mm"'])
 def test_mm_in_any_words_is_read(scan, unit):
     assert_read(read_image(put(scan, nrrd_bytes({"space units": unit}))))
+
+
+def test_spacings_beside_directions_agree_or_are_refused(scan):
+    """The format has either of them; programs go by one or by the other."""
+    assert_read(read_image(put(scan, nrrd_bytes({"spacings": "1.5 2.5 3.5"}))))
+    assert_read(read_image(put(scan, nrrd_bytes({"spacings": "nan nan nan"}))))
+    assert "of 3 x 5 x 7 mm by its spacings" in refusal(put(scan, nrrd_bytes({"spacings": "3 5 7"})))
 
 
 PLAIN: dict[str, str | None] = {"space": None, "space directions": None, "space origin": None}

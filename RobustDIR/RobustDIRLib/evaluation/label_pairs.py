@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.label_names import numbered_by_name
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.files import PathLike
@@ -26,12 +27,17 @@ def read_pairs(moving: Sequence[PathLike], fixed: Sequence[PathLike]) -> tuple[S
         Moving and fixed maps; those of one place hold the same structures, under the moving numbers where both have
         names. Each says by `source` which file it is of.
     Raises:
-        InputError: If a file cannot be read as a label map.
+        InputError: If a file cannot be read as a label map, or there are not as many files of both.
     """
+    if fixed and len(fixed) != len(moving):  # before files become several maps
+        raise InputError(
+            f"`fixed_labels`: {len(fixed)} label maps were given for {len(moving)} of the moving image "
+            f"(`moving_labels`); give one for each, in the same order."
+        )
     ours = [read_label_maps(path) for path in moving]
+    if not fixed:
+        return sum(ours, ()), ()
     theirs = [read_label_maps(path) for path in fixed]
-    if len(theirs) != len(ours):  # which whoever registers refuses, if there are any
-        return sum(ours, ()), sum(theirs, ())
     pairs = [paired(one, other) for one, other in zip(ours, theirs, strict=True)]
     return sum((one for one, _ in pairs), ()), sum((other for _, other in pairs), ())
 

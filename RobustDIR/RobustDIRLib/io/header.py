@@ -16,6 +16,7 @@ from RobustDIRLib.geometry import Array, Grid, rectangular
 from RobustDIRLib.io.payload import Payload, enough_memory, read_payload
 
 _TOLD = 1e-3  # voxels by which a corner may move without a word
+_APART = 0.1  # voxels by which it may where a header gives the size of a voxel twice
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,30 @@ def placed_grid(path: Path, shape: tuple[int, int, int], matrix: Array) -> tuple
     if moved <= _TOLD:
         return grid, ()
     return grid, (f"{path} has slightly skewed axes; made rectangular, which moves corners {moved:.3f} voxels.",)
+
+
+def refuse_two_sizes(
+    path: Path, lengths: Array, spacing: Array, sides: tuple[int, ...], names: tuple[str, str]
+) -> None:
+    """Refuses voxels of another size by their axes than by their spacing: programs go by the one or by the other.
+
+    Args:
+        path: For the message.
+        lengths: Of the axes' steps along x, y, z, in the unit of `spacing`.
+        spacing: What the header says beside them.
+        sides: Voxels along x, y, z; a difference counts where it moves a corner.
+        names: What both are called in the header.
+    Raises:
+        InputError: If a corner would move by more than a tenth of a voxel.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.abs(lengths / spacing - 1) * np.maximum(np.array(sides[:3]) - 1, 1)
+    if not off.max() <= _APART:
+        sizes = [" x ".join(f"{size:.4g}" for size in one) for one in (lengths, spacing)]
+        raise InputError(
+            f"{path} has voxels of {sizes[0]} mm by its {names[0]} and of {sizes[1]} mm by its {names[1]}; correct its "
+            "header."
+        )
 
 
 def scalar_volume(path: Path, header: Header) -> None:

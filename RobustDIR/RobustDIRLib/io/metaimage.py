@@ -14,7 +14,7 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
-from RobustDIRLib.io.header import Header, check_sides
+from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
 from RobustDIRLib.io.nrrd import numbered_files
 from RobustDIRLib.io.payload import Payload, surplus
 
@@ -27,7 +27,6 @@ _DTYPES = {
 _ORIGINS = ("Offset", "Position", "Origin")
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 _ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
-_UNIT = 1e-3  # by which a cosine's axis may be longer or shorter than 1, by rounding
 
 
 def is_header(data: bytes) -> bool:
@@ -56,7 +55,7 @@ def read_header(path: Path) -> Header:
     first = int(channels > 1)
     sides = (channels, *sides) if first else sides
     payload = _payload(path, fields, math.prod(sides), offset)
-    matrix, notes = _placement(path, fields, int(dimensions))
+    matrix, notes = _placement(path, fields, sides[first:])
     return Header(sides, (first, first + 1, first + 2), matrix, payload, notes=(*notes, *surplus(path, payload)))
 
 
@@ -83,8 +82,9 @@ def _refuse_scaling(path: Path, fields: dict[str, str]) -> None:
             raise InputError(f"{path} scales its voxels by {name}, which ITK passes over; save it with scaled voxels.")
 
 
-def _placement(path: Path, fields: dict[str, str], dimensions: int) -> tuple[Array, tuple[str, ...]]:
+def _placement(path: Path, fields: dict[str, str], sides: tuple[int, ...]) -> tuple[Array, tuple[str, ...]]:
     """The matrix from indices x, y, z to mm, LPS; of more dimensions, that of the first three."""
+    dimensions = len(sides)
     unit = fields.get("DistanceUnits", "mm").lower()
     if unit not in ("mm", "millimeter", "millimeters", "?", "???", ""):
         raise InputError(f"{path} gives its distances in '{unit}'; convert it to mm.")
@@ -101,12 +101,7 @@ def _placement(path: Path, fields: dict[str, str], dimensions: int) -> tuple[Arr
     direction = np.array(_numbers(path, fields, turned, dimensions**2, usual)).reshape(dimensions, dimensions)
     axes = direction[:3, :3].T  # in the file, each axis has its own three numbers after one another
     lengths = np.linalg.norm(axes, axis=0)
-    if not np.abs(lengths - 1).max() <= _UNIT:
-        listed = ", ".join(f"{length:g}" for length in lengths)
-        raise InputError(
-            f"{path} has a {turned} whose axes are not of length 1 ({listed}), so that its voxel size can be read in "
-            "two ways; correct its header."
-        )
+    refuse_two_sizes(path, lengths * spacing, spacing, sides, (turned, name))
     lacking = [one for one, names in ((turned, _DIRECTIONS), ("Offset", _ORIGINS)) if not set(names) & set(fields)]
     note = f"{path} does not say how the patient lies (it has no {', no '.join(lacking)}); check the alignment."
     return np.column_stack([axes / lengths * spacing, origin[:3]]), (note,) if lacking else ()

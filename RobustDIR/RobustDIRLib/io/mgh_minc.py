@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
-from RobustDIRLib.io.header import Header, check_sides
+from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
 from RobustDIRLib.io.payload import Payload, check_room, enough_memory, is_packed, unpacked
 
 _VOXELS_AT = 284  # byte at which FreeSurfer's voxels begin
+_PLACED_AT = 28  # byte of the flag that what follows, spacing and axes, holds
 _HDF = b"\x89HDF"
 # What nibabel and the reader of NetCDF below it raise on damaged files; neither has an exception of its own for them.
 _PROBLEMS = (
@@ -40,7 +41,8 @@ def read_mgh_header(path: Path) -> Header:
     """
     try:
         with unpacked(path) as stream:
-            header = MGHHeader(stream.read(_VOXELS_AT), check=False)
+            data = stream.read(_VOXELS_AT)
+        header = MGHHeader(data, check=False)
         sides, dtype = tuple(int(n) for n in header["dims"]), np.dtype(header.get_data_dtype())
     except _PROBLEMS as error:
         raise InputError(f"{path} is damaged, cut short or no FreeSurfer volume; copy or export it again.") from error
@@ -50,12 +52,23 @@ def read_mgh_header(path: Path) -> Header:
         listed = ", ".join(f"{s:g}" for s in spacing)
         raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
     notes: tuple[str, ...] = ()
-    if int(header["goodRASFlag"]) != 1:
-        notes = (f"{path} does not say how the patient lies; taken as FreeSurfer does, coronal; check the alignment.",)
+    if struct.unpack_from(">h", data, _PLACED_AT)[0] <= 0:  # nibabel sets it once it has filled in what follows
+        notes = (
+            f"{path} does not say how large its voxels are nor how the patient lies; taken as FreeSurfer does, 1 mm "
+            "and coronal; check the alignment.",
+        )
+    affine = header.get_affine()
+    _check_cosines(path, affine, spacing, sides)
     packed = is_packed(path)
     payload = Payload((path,), dtype, math.prod(sides), _VOXELS_AT, "gzip" if packed else "raw", whole=packed)
-    matrix = swap_lps_ras(header.get_affine()[:3].T).T
+    matrix = swap_lps_ras(affine[:3].T).T
     return Header(sides, (0, 1, 2), matrix, payload, notes=notes)
+
+
+def _check_cosines(path: Path, affine: Any, spacing: Any, sides: tuple[int, ...]) -> None:
+    """Refuses axes whose cosines are not of length 1, so that the size of a voxel can be read in two ways."""
+    lengths = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
+    refuse_two_sizes(path, lengths, np.asarray(spacing), sides, ("axes", "spacing"))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -73,7 +86,7 @@ def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
         raise InputError(f"{path} is MINC 2, which needs the package h5py; install it, or export it as NIfTI.")
     try:
         image: Any = (nib.Minc2Image if second else nib.Minc1Image).from_filename(path)
-        sides = tuple(int(n) for n in reversed(image.shape))
+        sides, spacing = tuple(int(n) for n in reversed(image.shape)), image.dataobj.minc_file.get_zooms()
         check_sides(path, sides)
         if len(sides) > 3:
             raise InputError(f"{path} is {len(sides)}D; give a single 3D volume, one time point for instance.")
@@ -84,6 +97,7 @@ def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
         raise
     except _PROBLEMS as error:
         raise InputError(f"{path} is damaged, cut short or no MINC file; copy or export it as NIfTI.") from error
+    _check_cosines(path, image.affine, spacing, image.shape)
     # In the file the first axis is the slowest; nibabel's matrix takes indices in the order of the file.
     matrix = swap_lps_ras(np.asarray(image.affine)[:3, [2, 1, 0, 3]].T).T
     return Header(sides, (0, 1, 2), matrix, Payload((path,), array.dtype, array.size)), array

@@ -19,7 +19,7 @@ from nibabel.spatialimages import HeaderDataError
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, rectangular, swap_lps_ras
 from RobustDIRLib.io.files import extension, regular_file
-from RobustDIRLib.io.header import Header, check_sides
+from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
 from RobustDIRLib.io.payload import Payload, is_packed, surplus, unpacked
 
 EXTENSIONS = (".nii", ".nii.gz")
@@ -237,13 +237,8 @@ def _is_sound(matrix: Array, sides: tuple[int, ...]) -> bool:
 def _check_scales(path: Path, sform: Array, spacing: Array, sides: tuple[int, ...]) -> None:
     """Refuses an sform whose voxels are of another size than pixdim: ITK goes by the one, others by the other."""
     lengths = np.linalg.norm(sform[:, :3], axis=0)
-    if not np.isfinite(sform).all() or lengths.min() <= 0:
-        return  # refused as a grid
-    if (np.abs(lengths / spacing - 1) * (np.array(sides[:3]) - 1)).max() > _APART:
-        sizes = [" x ".join(f"{length:.4g}" for length in one) for one in (lengths, spacing)]
-        raise InputError(
-            f"{path} has voxels of {sizes[0]} mm by its sform and of {sizes[1]} mm by its pixdim; correct its header."
-        )
+    if np.isfinite(sform).all() and lengths.min() > 0:  # others are refused as a grid
+        refuse_two_sizes(path, lengths, spacing, sides, ("sform", "pixdim"))
 
 
 def _apart(one: Array, other: Array, sides: tuple[int, ...]) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
-from RobustDIRLib.io.header import Header, check_sides
+from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
 from RobustDIRLib.io.payload import Payload, surplus
 
 MAGIC = b"NRRD00"
@@ -130,7 +130,9 @@ def _placement(
                 "directions' and 'space origin'."
             )
     if "space directions" in fields:
-        return _oriented(path, fields, kinds)
+        spatial, matrix, notes = _oriented(path, fields, kinds)
+        _check_spacings(path, fields, matrix, [sides[axis] for axis in spatial], spatial)
+        return spatial, matrix, notes
     return _unoriented(path, fields, kinds)
 
 
@@ -151,8 +153,18 @@ def _oriented(
         notes += (f"{path} does not say where its first voxel lies; taken as 0, 0, 0; check the alignment.",)
     origin = _vector(path, fields.get("space origin", "(0,0,0)"), "space origin")
     matrix = np.array(signs)[:, None] * np.column_stack([*(column[:3] for column in chosen), origin[:3]])
-    _refuse_units(path, "space units", re.findall(r'"([^"]*)"', fields.get("space units", "")))
+    _refuse_units(path, "space units", _units(fields, "space units"))
     return spatial, matrix, notes
+
+
+def _check_spacings(
+    path: Path, fields: dict[str, str], matrix: Array, sides: list[int], spatial: tuple[int, int, int]
+) -> None:
+    """Refuses spacings that contradict the directions beside which they should not stand."""
+    spacings = np.array(_numbers(path, fields.get("spacings", "")))
+    if len(spacings) > max(spatial) and np.isfinite(spacings[list(spatial)]).all():
+        lengths = np.linalg.norm(matrix[:, :3], axis=0)
+        refuse_two_sizes(path, lengths, spacings[list(spatial)], tuple(sides), ("space directions", "spacings"))
 
 
 def _space(path: Path, fields: dict[str, str]) -> tuple[tuple[int, int, int], tuple[str, ...]]:
@@ -182,7 +194,7 @@ def _unoriented(
     if not all(math.isfinite(s) and s > 0 for s in chosen):
         listed = ", ".join(f"{s:g}" for s in chosen)
         raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
-    units = re.findall(r'"([^"]*)"', fields.get("units", ""))
+    units = _units(fields, "units")
     _refuse_units(path, "units", [units[axis] for axis in axes] if len(units) == len(kinds) else units)
     note = f"{path} does not say how the patient lies (it has spacings alone); check the alignment."
     return spatial, np.column_stack([np.diag(chosen), np.zeros(3)]), (note,)
@@ -195,6 +207,12 @@ def _three(path: Path, axes: list[int], kinds: list[str]) -> tuple[int, int, int
         )
     x, y, z = axes
     return x, y, z
+
+
+def _units(fields: dict[str, str], name: str) -> list[str]:
+    """The units of a field, in quotes as the format has them, or without."""
+    text = fields.get(name, "")
+    return re.findall(r'"([^"]*)"', text) if '"' in text else text.split()
 
 
 def _refuse_units(path: Path, name: str, units: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from RobustDIRLib.io.formats import NRRD, format_of
 from RobustDIRLib.io.images import read_vectors
 from RobustDIRLib.io.segments import Segments
 
+_log = logging.getLogger(__name__)
+
+_NAMED = 5  # segments in a message
 _SEGMENT = re.compile(r"segment(\d+)_(name|labelvalue|layer)$")
 
 
@@ -46,28 +50,59 @@ def read_segments(path: Path) -> Segments | None:
     if array.ndim not in (3, 4) or not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"{path} holds no label map of segments ({array.ndim}D, {array.dtype}); export it again.")
     layers = [array] if array.ndim == 3 else [array[..., k] for k in range(array.shape[-1])]
-    return _segments(path, found, layers, grid)
+    segments = _placed(path, found, len(layers))
+    _check(path, segments, layers)
+    return _segments(segments, layers, grid)
 
 
-def _header(path: Path) -> list[_Segment]:
+def _header(path: Path) -> list[dict[str, str]]:
+    """What the header says of each segment, in their order: `name`, `labelvalue`, `layer`, as far as it does."""
     entries: dict[int, dict[str, str]] = {}
     for key, value in nrrd.read_keys(path).items():
         match = _SEGMENT.match(key)
         if match:
             entries.setdefault(int(match[1]), {})[match[2]] = value
+    return [one for _, one in sorted(entries.items())]
+
+
+def _placed(path: Path, found: list[dict[str, str]], layers: int) -> list[_Segment]:
+    """The segments, each with its value and layer; until Slicer 4.10 each had a layer of its own, of 0 and 1."""
+    said = sum("layer" in one for one in found)
+    own = not said and layers > 1
+    if own and layers != len(found) or 0 < said < len(found):
+        raise InputError(f"{path} does not say in which of its layers each segment is; save it again in Slicer.")
     try:
         return [
-            _Segment(one.get("name") or f"Segment {k + 1}", int(one.get("labelvalue", k + 1)), int(one.get("layer", 0)))
-            for k, one in sorted(entries.items())
+            _Segment(
+                one.get("name") or f"Segment {k + 1}",
+                int(one.get("labelvalue", 1 if own else k + 1)),
+                int(one.get("layer", k if own else 0)),
+            )
+            for k, one in enumerate(found)
         ]
     except ValueError as error:
         raise InputError(f"{path} has a segment whose value or layer is no number; save it again.") from error
 
 
-def _segments(path: Path, found: list[_Segment], layers: list[NDArray[Any]], grid: Grid) -> Segments:
+def _check(path: Path, found: list[_Segment], layers: list[NDArray[Any]]) -> None:
+    """Refuses segments that no voxel can be told by, and tells of voxels that are in none."""
     beyond = [one.name for one in found if not 0 <= one.layer < len(layers)]
     if beyond:
         raise InputError(f"{path} names a layer that it does not hold (of segment {beyond[0]!r}); save it again.")
+    places = [(one.layer, one.value) for one in found]
+    unclear = [one.name for one in found if one.value == 0 or places.count((one.layer, one.value)) > 1]
+    if unclear:
+        raise InputError(
+            f"{path} has segments whose voxels cannot be told from others' or from the background "
+            f"({', '.join(map(repr, unclear[:_NAMED]))}); save it again in Slicer."
+        )
+    named = [[one.value for one in found if one.layer == k] for k in range(len(layers))]
+    count = sum(int((~np.isin(layer, [0, *known])).sum()) for layer, known in zip(layers, named, strict=True))
+    if count:
+        _log.warning("%s: %d voxels have values of no segment; they count as background, as in Slicer.", path, count)
+
+
+def _segments(found: list[_Segment], layers: list[NDArray[Any]], grid: Grid) -> Segments:
     values = [one.value for one in found]
     numbers = values if len(set(values)) == len(values) else list(range(1, len(found) + 1))
     mapped = [np.zeros(grid.shape, np.int32) for _ in layers]

@@ -36,7 +36,7 @@ ALLOWED = {
     "baselines": CORE | {"io", "evaluation", "registration", "model_store"},
     "doctor": FOUNDATION | {"registration", "model_store"},
     "demo": CORE | {"io", "evaluation"},
-    "studies": CORE | {"io", "networks", "synthesis", "evaluation", "training", "registration", "model_store"},
+    "studies": CORE | {"io", "datasets", "synthesis", "evaluation", "training", "finetuning", "model_store", "cohort"},
     "cohort": CORE | {"io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines"},
     "report": CORE | {"io", "evaluation", "model_store", "cohort"},  # of cohort the layout of its files alone
     "mrml": FOUNDATION,

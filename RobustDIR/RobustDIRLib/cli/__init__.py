@@ -29,6 +29,7 @@ COMMANDS = (
     "finetune",
     "deformation_model",
     "tune",
+    "study",
 )
 _MAY_BE_EMPTY = ("comment",)
 _MOST_SEEDS = 2**63

@@ -1,0 +1,48 @@
+"""The studies by name, and the settings that each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.configuration import from_dict, read_json
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.studies.evaluations import EvaluationSettings, dirlab, robustness
+from RobustDIRLib.studies.finetuning import EfficiencySettings, SupervisionSettings, efficiency, supervision
+from RobustDIRLib.studies.pretraining import PretrainingSettings, corruptions, intensities, label_maps, shapes
+from RobustDIRLib.studies.study import Study
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study: where it stands in the paper, its settings, and what makes it of them."""
+
+    summary: str
+    settings: type
+    make: Callable[[Any], Study]
+
+
+STUDIES = {
+    "shapes": Entry("shapes and sizes of synthetic structures (Table 1)", PretrainingSettings, shapes),
+    "intensities": Entry("intensity models of synthetic images (Table 2)", PretrainingSettings, intensities),
+    "efficiency": Entry("convergence and data efficiency (Fig. 3)", EfficiencySettings, efficiency),
+    "robustness": Entry("models across data sets (Fig. 4, Table D.2)", EvaluationSettings, robustness),
+    "corruptions": Entry("corruptions of synthetic images (Fig. D.2)", PretrainingSettings, corruptions),
+    "label-maps": Entry("number of label maps (Fig. D.3)", PretrainingSettings, label_maps),
+    "supervision": Entry("fine-tuning without labels (Fig. D.5)", SupervisionSettings, supervision),
+    "dirlab": Entry("DIR-Lab case by case (Table D.3)", EvaluationSettings, dirlab),
+}
+
+
+def open_study(name: str, file: Path) -> Study:
+    """A study by its name and a JSON file of its settings.
+
+    Raises:
+        InputError: If there is none of that name, or the settings are not fit for it.
+    """
+    if name not in STUDIES:
+        raise InputError(f"{name} is no study; known are {', '.join(STUDIES)}.")
+    entry = STUDIES[name]
+    return entry.make(from_dict(entry.settings, read_json(file), str(file)))

@@ -1,0 +1,99 @@
+"""What every study is: runs with labels, done one after the other in a folder, and rows of figures made of them.
+
+A study can be killed at any moment: what is finished is kept, a training goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import written_atomically
+
+RESULT, STUDY = "result.json", "study.json"
+Record = dict[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One piece of a study.
+
+    Attributes:
+        name: Of its folder, unique in the study.
+        labels: What tells it from the others, in plain values: the columns that rows are grouped by.
+        work: Does it in a folder, yielding records, and goes on where an earlier go was cut off.
+        measure: Figures of the finished run in its folder, in plain values.
+    """
+
+    name: str
+    labels: Mapping[str, Any]
+    work: Callable[[Path], Iterator[Record]]
+    measure: Callable[[Path], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study, ready to run.
+
+    Attributes:
+        name: Of the study.
+        settings: All of them, to be kept with the results.
+        runs: In the order in which they are done.
+        report: Writes tables and pictures of rows into a folder.
+        notes: What a reader must know, a sentence each.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    runs: Sequence[Run]
+    report: Callable[[Sequence[Row], Path], None]
+    notes: tuple[str, ...] = field(default=())
+
+
+def carry_out(study: Study, folder: Path) -> Iterator[Record]:
+    """Do what is left of a study and sum it up after every run.
+
+    Yields:
+        The records of its runs, each with `run`, and one of kind `result` for each that is finished.
+    Raises:
+        InputError: If the folder holds another study or one of other settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_same(study, folder)
+    for run in study.runs:
+        place = folder / "runs" / run.name
+        if not (place / RESULT).is_file():
+            for record in run.work(place):
+                yield {"run": run.name, **record}
+                if record["kind"] == "stop":
+                    return
+            row = {**run.labels, **run.measure(place)}
+            _write(place / RESULT, row)
+        yield {"run": run.name, **json.loads((place / RESULT).read_text(encoding="utf-8")), "kind": "result"}
+        study.report(rows_of(study, folder), folder)
+
+
+def rows_of(study: Study, folder: Path) -> list[Row]:
+    """Rows of the runs that are finished, in the study's order."""
+    files = (folder / "runs" / run.name / RESULT for run in study.runs)
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+
+
+def _check_same(study: Study, folder: Path) -> None:
+    now = json.loads(json.dumps({"study": study.name, "settings": dict(study.settings)}))
+    file = folder / STUDY
+    if not file.exists():
+        _write(file, now)
+    elif json.loads(file.read_text(encoding="utf-8")) != now:
+        raise InputError(f"{folder} holds another study, or one of other settings ({file}); name another folder.")
+
+
+def _write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -92,6 +92,13 @@ class Grid:
         """Matrix `(3, 3)` that takes a step in voxels, components z, y, x, to a step in mm, components x, y, z, LPS."""
         return np.ascontiguousarray((np.asarray(self.direction) * np.asarray(self.spacing))[:, ::-1])
 
+    @property
+    def affine(self) -> Array:
+        """Matrix `(4, 4)` that takes indices x, y, z to mm, LPS: `rectangular` makes the grid of it again."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.array_to_mm[:, ::-1], self.origin
+        return matrix
+
     @cached_property
     def mm_to_array(self) -> Array:
         """Inverse of `array_to_mm`."""

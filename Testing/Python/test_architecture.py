@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "RobustDIR" / "RobustDIRLib"
+PUBLIC = LIBRARY.with_name("robustdir")  # the public package: made of the library, which knows nothing of it
 SOURCES = sorted(LIBRARY.rglob("*.py"))
 
 # Lower layers first, as in ARCHITECTURE.md: a file imports from its own layer and from those named, and from no other.
@@ -140,19 +141,33 @@ def _python(code: str) -> str:
 
 def test_cmake_lists_every_file_of_the_module():
     text = (ROOT / "RobustDIR" / "CMakeLists.txt").read_text(encoding="utf-8")
-    listed = re.findall(r"^\s+(RobustDIRLib/\S+)$", text, re.MULTILINE)
+    listed = re.findall(r"^\s+((?:RobustDIRLib|robustdir)/\S+)$", text, re.MULTILINE)
     skipped = {"__pycache__", ".pyc"}
     present = sorted(
         path.relative_to(LIBRARY.parent).as_posix()
-        for path in LIBRARY.rglob("*")
+        for folder in (LIBRARY, PUBLIC)
+        for path in folder.rglob("*")
         if path.is_file() and not skipped & {path.suffix, path.parent.name} and not path.name.startswith(".")
     )
-    assert sorted(listed) == present, "RobustDIR/CMakeLists.txt names every file under RobustDIRLib"
+    assert sorted(listed) == present, "RobustDIR/CMakeLists.txt names every file of both packages"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(LIBRARY)))
 def test_files_stay_readable_in_length(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
+
+
+def test_library_knows_nothing_of_the_public_package():
+    """It is made of the library, and of no part that belongs to the command line or to Slicer."""
+    assert not [path.name for path in SOURCES if any(name.split(".")[0] == "robustdir" for name in imports_of(path))]
+    upper = ("RobustDIRLib.cli", "RobustDIRLib.panel", "RobustDIRLib.mrml")
+    assert not [path.name for path in PUBLIC.rglob("*.py") if any(n.startswith(upper) for n in imports_of(path))]
+
+
+def test_slicer_takes_one_file_for_a_module():
+    """Its factory takes every `.py` directly in the folder of a module for one; packages are folders."""
+    assert [path.name for path in LIBRARY.parent.glob("*.py*")] == ["RobustDIR.py"]
+    assert all((package / "__init__.py").is_file() for package in (LIBRARY, PUBLIC))
 
 
 def test_version_stands_once_in_package_and_metadata():

@@ -192,16 +192,13 @@ class _Lines:
 
 def _conclude(config: FinetuneConfig, folder: Path, progress: str) -> None:
     """What was gained and lost."""
-    import torch
-
     from RobustDIRLib.finetuning.summary import summarise, table
     from RobustDIRLib.io.lock import Rank
     from RobustDIRLib.training.processes import Process
 
     if Rank.here().rank:
         return
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    summary = summarise(config, folder, Process(0, 1, device))
+    summary = summarise(config, folder, Process.alone())
     if progress == "json":
         _json_line({"kind": "summary", **summary})
     else:

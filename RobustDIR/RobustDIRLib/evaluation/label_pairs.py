@@ -29,15 +29,22 @@ def read_pairs(moving: Sequence[PathLike], fixed: Sequence[PathLike]) -> tuple[S
     Raises:
         InputError: If a file cannot be read as a label map, or there are not as many files of both.
     """
-    if fixed and len(fixed) != len(moving):  # before files become several maps
+    return all_paired([read_label_maps(path) for path in moving], [read_label_maps(path) for path in fixed])
+
+
+def all_paired(ours: Sequence[Side], theirs: Sequence[Side]) -> tuple[Side, Side]:
+    """What `read_pairs` makes of the maps of its files, for maps from memory, too.
+
+    Raises:
+        InputError: If there are fixed ones, but not as many.
+    """
+    if not theirs:
+        return sum(ours, ()), ()
+    if len(theirs) != len(ours):
         raise InputError(
-            f"`fixed_labels`: {len(fixed)} label maps were given for {len(moving)} of the moving image "
+            f"`fixed_labels`: {len(theirs)} label maps were given for {len(ours)} of the moving image "
             f"(`moving_labels`); give one for each, in the same order."
         )
-    ours = [read_label_maps(path) for path in moving]
-    if not fixed:
-        return sum(ours, ()), ()
-    theirs = [read_label_maps(path) for path in fixed]
     pairs = [paired(one, other) for one, other in zip(ours, theirs, strict=True)]
     return sum((one for one, _ in pairs), ()), sum((other for _, other in pairs), ())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,30 +28,62 @@ from RobustDIRLib.evaluation.planes import (
 )
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import PathLike, check_extension, written_atomically
 from RobustDIRLib.io.images import Image, resample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FIGURE_EXTENSIONS = (".png", ".pdf", ".svg")
+
 
 def draw_registration(
     path: str | Path, fixed: Image, moving: Image, warped: Image, field: DisplacementField, *, title: str = ""
 ) -> None:
-    """Write a PNG: three planes by four columns, fixed, moving, warped, and warped with the deformation grid.
+    """Write a PNG of `registration_figure`.
+
+    Args:
+        path: Ends in `.png`.
+        fixed: As the others, see there.
+        moving: See there.
+        warped: See there.
+        field: See there.
+        title: One line above.
+    Raises:
+        InputError: If matplotlib is missing, a grid differs or the file cannot be written.
+    """
+    write_figure(path, registration_figure(fixed, moving, warped, field, title=title))
+
+
+def write_figure(path: PathLike, figure: Figure) -> None:
+    """Write a figure of matplotlib, by a temporary name.
+
+    Raises:
+        InputError: If the extension is none of `FIGURE_EXTENSIONS` or the file cannot be written.
+    """
+    check_extension(path, FIGURE_EXTENSIONS, "a picture")
+    with written_atomically(path) as temporary:
+        figure.savefig(temporary, facecolor=figure.get_facecolor())
+
+
+def registration_figure(
+    fixed: Image, moving: Image, warped: Image, field: DisplacementField, *, title: str = ""
+) -> Figure:
+    """Three planes by four columns: fixed, moving, warped, and warped with the deformation grid.
 
     The grid is a regular one on the moving image, carried along with it: where its lines crowd, tissue is compressed.
     The fixed image's outline lies over moving and warped.
 
     Args:
-        path: Ends in `.png`.
         fixed: Any grid.
         moving: Any grid; shown where it lies in space, as resampled on the fixed grid.
         warped: On the fixed grid.
         field: On the fixed grid, mm, LPS, from fixed to moving points.
         title: One line above.
+    Returns:
+        A figure of matplotlib that belongs to no window; notebooks show it.
     Raises:
-        InputError: If matplotlib is missing, a grid differs or the file cannot be written.
+        InputError: If matplotlib is missing, or a grid differs.
     """
     for name, grid in (("warped image", warped.grid), ("displacement field", field.grid)):
         if not grid.close_to(fixed.grid):
@@ -68,20 +102,33 @@ def draw_registration(
             draw_outline(ax, slices[0], plane, fixed.grid, level)
         draw_deformation_grid(axes[3], field, plane, centre)
     _draw_legend(figure, fixed.grid)
-    with written_atomically(path) as temporary:
-        figure.savefig(temporary, facecolor=figure.get_facecolor())
+    return figure
 
 
-def _figure(grid: Grid, title: str) -> Figure:
-    """Empty axes, as high as the planes need so that millimetres are as long down as across."""
+@cache
+def _figure_class() -> type[Figure]:
+    """matplotlib's Figure, which notebooks show by themselves only where pyplot made it."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise InputError("pictures need matplotlib; install it with: pip install 'robustdir[report]'") from error
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            stream = io.BytesIO()
+            self.savefig(stream, format="png", facecolor=self.get_facecolor())
+            return stream.getvalue()
+
+    return Picture
+
+
+def _figure(grid: Grid, title: str) -> Figure:
+    """Empty axes, as high as the planes need so that millimetres are as long down as across."""
     heights, width = zip(*[extent(grid, plane) for plane in PLANES], strict=True)
     wide = 12.0
     high = wide / 4 / max(width) * sum(heights) + 1.5
-    figure = Figure(figsize=(wide, float(np.clip(high, 5, 24))), dpi=110, facecolor=BACKGROUND, layout="constrained")
+    size = wide, float(np.clip(high, 5, 24))
+    figure = _figure_class()(figsize=size, dpi=110, facecolor=BACKGROUND, layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0.04, 1, 0.96))  # type: ignore[union-attr, call-arg]
     figure.subplots(3, 4, gridspec_kw={"height_ratios": heights})
     if title:

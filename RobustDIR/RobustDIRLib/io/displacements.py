@@ -41,7 +41,6 @@ _DOUBLE = 8
 _FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
-_RAS_AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -99,17 +98,30 @@ def write_displacement(path: PathLike, field: DisplacementField) -> None:
     _require_finite(field)
     with written_atomically(path) as temporary, quiet_itk():
         if extension(path) in nifti.EXTENSIONS:
-            data = _as_nifti(field).to_bytes()
+            data = as_nifti(field).to_bytes()
             temporary.write_bytes(nifti.gzipped(data) if extension(path) == ".nii.gz" else data)
         else:
-            sitk.WriteImage(
-                _as_vector_image(field, np.float32), str(temporary), useCompression=True, compressionLevel=1
-            )
+            sitk.WriteImage(as_vector_image(field, np.float32), str(temporary), useCompression=True, compressionLevel=1)
+
+
+def as_vector_image(field: DisplacementField, dtype: type[np.floating]) -> sitk.Image:
+    """The field as SimpleITK holds it: vectors of three components, mm, LPS, voxels copied."""
+    vectors = sitk.GetImageFromArray(np.ascontiguousarray(field.array, dtype=dtype), isVector=True)
+    set_geometry(vectors, field.grid)
+    return vectors
+
+
+def as_nifti(field: DisplacementField) -> nib.Nifti1Image:
+    """The field as nibabel holds it: 5D, intent 1006, float32, components in RAS."""
+    planes = np.ascontiguousarray(np.moveaxis(_swapped(field.array.astype(np.float32)), -1, 0))
+    image = nifti.placed(planes.transpose(3, 2, 1, 0)[:, :, :, None, :], field.grid)
+    image.header.set_intent(_DISPLACEMENT_VECTOR)
+    return image
 
 
 def to_sitk_transform(field: DisplacementField) -> sitk.DisplacementFieldTransform:
     """The field as an ITK transform from fixed to moving points, double precision, linear between voxels."""
-    return sitk.DisplacementFieldTransform(_as_vector_image(field, np.float64))
+    return sitk.DisplacementFieldTransform(as_vector_image(field, np.float64))
 
 
 def compose_transforms(outer: sitk.Transform, inner: sitk.Transform) -> sitk.CompositeTransform:
@@ -244,26 +256,6 @@ def _in_order(transform: sitk.Transform) -> list[sitk.Transform]:
 def _require_finite(field: DisplacementField) -> None:
     if not np.isfinite(field.array).all():
         raise ValueError("a displacement field to be written must be finite")
-
-
-def _as_vector_image(field: DisplacementField, dtype: type[np.floating]) -> sitk.Image:
-    vectors = sitk.GetImageFromArray(np.ascontiguousarray(field.array, dtype=dtype), isVector=True)
-    set_geometry(vectors, field.grid)
-    return vectors
-
-
-def _as_nifti(field: DisplacementField) -> nib.Nifti1Image:
-    grid = field.grid
-    affine = np.eye(4)
-    affine[:3, :3] = grid.array_to_mm[:, ::-1]
-    affine[:3, 3] = grid.origin
-    planes = np.ascontiguousarray(np.moveaxis(_swapped(field.array.astype(np.float32)), -1, 0))
-    image = nib.Nifti1Image(planes.transpose(3, 2, 1, 0)[:, :, :, None, :], _RAS_AFFINE @ affine)
-    image.header.set_intent(_DISPLACEMENT_VECTOR)
-    image.header.set_xyzt_units("mm")
-    image.set_qform(_RAS_AFFINE @ affine, code=1)
-    image.set_sform(_RAS_AFFINE @ affine, code=1)
-    return image
 
 
 def _swapped(field: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, rectangular
+from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.payload import Payload, enough_memory, read_payload
 
 _TOLD = 1e-3  # voxels by which a corner may move without a word
@@ -93,9 +94,11 @@ def grid_of(path: Path, header: Header) -> tuple[Grid, tuple[str, ...]]:
     return grid, (*header.notes, *notes)
 
 
-def placed_grid(path: Path, shape: tuple[int, int, int], matrix: Array) -> tuple[Grid, tuple[str, ...]]:
-    """`geometry.rectangular` with the name of the file in its refusal, and a sentence if axes were made rectangular.
+def placed_grid(path: PathLike, shape: tuple[int, int, int], matrix: Array) -> tuple[Grid, tuple[str, ...]]:
+    """`geometry.rectangular` with the name of the file, or of what else it is, in its refusal.
 
+    Returns:
+        The grid, and a sentence if axes were made rectangular.
     Raises:
         InputError: If the axes are skewed beyond rounding, or a number is not finite or a spacing zero.
     """

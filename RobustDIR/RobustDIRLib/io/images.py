@@ -79,16 +79,30 @@ def read_image(path: PathLike, *, fill_nan: float | None = None) -> Image:
         InputError: If it is missing, unreadable or cut short; 2D, 4D, colour, complex; has NaN inside, infinite or all
             equal voxels, or a side under 8 voxels; or its grid is skewed, irregular or without positive spacing.
     """
-    image = _read(Path(path))
-    _refuse_small(Path(path), image.grid)
+    return checked_image(str(path), _read(Path(path)), fill_nan)
+
+
+def checked_image(name: str, image: Image, fill_nan: float | None = None) -> Image:
+    """What `read_image` makes of an image once it is read, for images from memory, too: float32, finite, not constant.
+
+    Args:
+        name: Of the image or its file, for messages.
+        image: Any real type.
+        fill_nan: As for `read_image`.
+    Raises:
+        InputError: As `read_image`.
+    """
+    _refuse_small(name, image.grid)
     array = _as_float32(image.array)
     infinite = int(np.count_nonzero(np.isinf(array)))
     if infinite:
-        raise InputError(f"{path} has {infinite} of {array.size} voxels that are infinite; replace them by a number.")
-    array, note = filled(array, str(path), fill_nan)
+        raise InputError(f"{name} has {infinite} of {array.size} voxels that are infinite; replace them by a number.")
+    if np.may_share_memory(array, image.array) and np.isnan(array).any():
+        array = array.copy()  # NaN is overwritten, and the image is the caller's
+    array, note = filled(array, name, fill_nan)
     tell(note)
     if array.min() == array.max():
-        raise InputError(f"{path} is constant (all voxels are {array.min():g}); check that it is the image you mean.")
+        raise InputError(f"{name} is constant (all voxels are {array.min():g}); check that it is the image you mean.")
     return Image(array, image.grid)
 
 
@@ -283,11 +297,11 @@ def tell(notes: Iterable[str]) -> None:
         _log.warning("%s", note)
 
 
-def _refuse_small(path: Path, grid: Grid) -> None:
+def _refuse_small(name: str, grid: Grid) -> None:
     if min(grid.shape) < SMALLEST_SIDE:
         sides = " x ".join(map(str, grid.size))
         raise InputError(
-            f"{path} is {sides} voxels, and every side must have at least {SMALLEST_SIDE}; give the whole volume (a "
+            f"{name} is {sides} voxels, and every side must have at least {SMALLEST_SIDE}; give the whole volume (a "
             "DICOM series by its folder)."
         )
 

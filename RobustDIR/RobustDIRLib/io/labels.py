@@ -78,7 +78,8 @@ def _read_labels(path: Path) -> LabelMap:
     if channels is not None:
         return LabelMap(_from_channels(path, channels[0]), channels[1], source=str(path))
     image = read_scalar(path)
-    return LabelMap(_whole(path, image.array), image.grid, source=str(path))
+    step = _step(path) if np.issubdtype(image.array.dtype, np.floating) else 0.0
+    return LabelMap(whole_numbers(str(path), image.array, step), image.grid, source=str(path))
 
 
 def read_mask(path: PathLike) -> Image:
@@ -112,7 +113,7 @@ def _without_rounding(path: Path, array: NDArray[Any]) -> NDArray[Any]:
         _log.warning("the mask %s has %d voxels that are NaN; they count as outside.", path, nan)
         array = np.where(np.isnan(array), 0, array)
     whole = np.rint(array)
-    near = np.abs(array - whole) <= _tolerance(path, array)
+    near = np.abs(array - whole) <= _tolerance(_step(path), array)
     if near.all():
         return whole
     # Of probabilities only what rounding of the file's scaling makes of 0 is 0.
@@ -128,29 +129,36 @@ def _without_rounding(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _whole(path: Path, array: NDArray[Any]) -> NDArray[Any]:
-    """The whole numbers of a label map, in a type of at most 32 bits."""
+def whole_numbers(name: str, array: NDArray[Any], step: float = 0.0) -> NDArray[Any]:
+    """The whole numbers of a label map, in a type of at most 32 bits.
+
+    Args:
+        name: Of the map or its file, for messages.
+        array: Shape `(z, y, x)`.
+        step: Difference of neighbouring values that a file scales whole numbers to; 0 if it does not.
+    Raises:
+        InputError: If a voxel is no whole number, or needs more than 32 bits.
+    """
     if np.issubdtype(array.dtype, np.integer) and np.can_cast(array.dtype, np.int32):
         return array
     if np.issubdtype(array.dtype, np.floating):
         with np.errstate(invalid="ignore"):
             whole = np.rint(array)
-            odd = int(np.count_nonzero(~(np.abs(array - whole) <= _tolerance(path, array))))
+            odd = int(np.count_nonzero(~(np.abs(array - whole) <= _tolerance(step, array))))
         if odd:
             raise InputError(
-                f"{path} is no label map: {odd} of {array.size} voxels are not whole numbers; give labels that were "
+                f"{name} is no label map: {odd} of {array.size} voxels are not whole numbers; give labels that were "
                 "resampled by nearest neighbour, or the image where an image is asked for."
             )
         array = whole
     limits = np.iinfo(np.int32)
     if array.min() < limits.min or array.max() > limits.max:
-        raise InputError(f"{path} has labels beyond 32 bits ({array.min()} to {array.max()}); renumber them.")
+        raise InputError(f"{name} has labels beyond 32 bits ({array.min()} to {array.max()}); renumber them.")
     return array.astype(np.int32)
 
 
-def _tolerance(path: Path, array: NDArray[Any]) -> Any:
+def _tolerance(step: float, array: NDArray[Any]) -> Any:
     """How far from a whole number a voxel may lie: by the float's precision, or by the steps of the file's scaling."""
-    step = _step(path)
     scaling = step / 2 * (1 + 1e-3) if step < _COARSEST_STEP else 0.0
     return np.maximum(max(_WHOLE, scaling), 4 * np.finfo(array.dtype).eps * np.abs(array))
 

@@ -15,9 +15,10 @@ import nibabel as nib
 import numpy as np
 from nibabel.quaternions import quat2mat
 from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array, rectangular, swap_lps_ras
+from RobustDIRLib.geometry import Array, Grid, rectangular, swap_lps_ras
 from RobustDIRLib.io.files import extension, regular_file
 from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
 from RobustDIRLib.io.payload import Payload, is_packed, surplus, unpacked
@@ -35,6 +36,16 @@ def gzipped(data: bytes) -> bytes:
     """Gzip for voxels: on floats three times as fast as the usual strategies and as small, as nothing repeats."""
     compressor = zlib.compressobj(1, zlib.DEFLATED, wbits=31, strategy=zlib.Z_RLE)
     return compressor.compress(data) + compressor.flush()
+
+
+def placed(voxels: NDArray[Any], grid: Grid) -> nib.Nifti1Image:
+    """Voxels, indices x, y, z first, as nibabel holds them on a grid; qform and sform both say where, in RAS mm."""
+    affine = swap_lps_ras(grid.affine[:3].T).T
+    image = nib.Nifti1Image(voxels, np.vstack([affine, [0.0, 0.0, 0.0, 1.0]]))
+    image.header.set_xyzt_units("mm")
+    image.set_qform(image.affine, code=1)
+    image.set_sform(image.affine, code=1)
+    return image
 
 
 def is_header(data: bytes) -> bool:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -72,8 +73,7 @@ def write_pairs(
         target = folder / f"pair_{index:04d}"
         if target.exists():
             raise InputError(f"{target} already exists: name another folder or delete it")
-        g = generator(seed, index)
-        pair = synthesize_pair(sample_label_map(settings.labels, index, g), settings.pairs, g)
+        pair = make_pair(settings, seed, index)
         temporary = folder / f".{target.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -85,15 +85,43 @@ def write_pairs(
             progress(index + 1, count)
 
 
-def _write_pair(folder: Path, pair: Pair) -> None:
+class PairImages(NamedTuple):
+    """A synthetic pair as images on a grid of 1 mm.
+
+    Attributes:
+        fixed, moving: Images, from -1 to 1.
+        fixed_labels, moving_labels: Their label maps, `uint8`.
+        displacement: The exact displacement from fixed to moving points, mm, LPS.
+        inverse: That from moving to fixed points, exact likewise.
+    """
+
+    fixed: Image
+    moving: Image
+    fixed_labels: Image
+    moving_labels: Image
+    displacement: DisplacementField
+    inverse: DisplacementField
+
+
+def make_pair(settings: SynthesisSettings, seed: int, index: int) -> Pair:
+    """The pair of an index under a seed: equal settings and numbers give equal pairs."""
+    g = generator(seed, index)
+    return synthesize_pair(sample_label_map(settings.labels, index, g), settings.pairs, g)
+
+
+def pair_images(pair: Pair) -> PairImages:
+    """A pair in millimetres; the truth lies on a coarser grid of the same borders where it was made at one."""
     grid = Grid(_sides(pair.fixed))
-    for name in ("fixed", "moving", "fixed_labels", "moving_labels"):
-        tensor: Tensor = getattr(pair, name)
-        write_image(folder / f"{name}.nii.gz", Image(tensor[0, 0].numpy(), grid))
     truth_grid = grid.resized(_sides(pair.truth.displacement))
-    for name, u in zip(("displacement", "inverse"), pair.truth, strict=True):
-        field = DisplacementField(truth_grid.displacement_to_mm(u[0].numpy()), truth_grid)
-        write_displacement(folder / f"{name}.nii.gz", field)
+    fixed, moving, fixed_labels, moving_labels = (Image(tensor[0, 0].numpy(), grid) for tensor in pair[:4])
+    there, back = (DisplacementField(truth_grid.displacement_to_mm(u[0].numpy()), truth_grid) for u in pair.truth)
+    return PairImages(fixed, moving, fixed_labels, moving_labels, there, back)
+
+
+def _write_pair(folder: Path, pair: Pair) -> None:
+    for name, made in pair_images(pair)._asdict().items():
+        path = folder / f"{name}.nii.gz"
+        write_image(path, made) if isinstance(made, Image) else write_displacement(path, made)
     _write_preview(folder / "preview.png", pair)
 
 

@@ -22,6 +22,11 @@ class Process:
     world: int
     device: torch.device
 
+    @classmethod
+    def alone(cls) -> Process:
+        """The only process, on a GPU where there is one."""
+        return cls(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
     @property
     def leads(self) -> bool:
         """Whether this process writes records and files."""

@@ -1,0 +1,31 @@
+"""What can be measured of a registration, each on plain arrays, points or images.
+
+`evaluate_pair` measures all of it at once on a pair. A metric that is undefined (a label that one map lacks, a constant
+image) is a `Measurement` with a `Reason`, never a number.
+"""
+
+from RobustDIRLib.evaluation.landmarks import ErrorSummary, summarise_errors
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
+from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, inverse_residual, sdlogj, tre
+from RobustDIRLib.evaluation.similarity import multiscale_nmi, ncc, nmi, ssim
+from RobustDIRLib.evaluation.surfaces import SurfaceDistances, surface_distances_per_label
+from RobustDIRLib.registration.transforms import jacobian
+
+__all__ = [
+    "ErrorSummary",
+    "Measurement",
+    "Reason",
+    "SurfaceDistances",
+    "dice_per_label",
+    "folding_percent",
+    "inverse_residual",
+    "jacobian",
+    "multiscale_nmi",
+    "ncc",
+    "nmi",
+    "sdlogj",
+    "ssim",
+    "summarise_errors",
+    "surface_distances_per_label",
+    "tre",
+]

@@ -265,6 +265,8 @@ def _refined(record: Any) -> str:
         return "not asked for"
     if record["ended"] == "unlike":
         return "not: the contrasts are too unlike"
+    if record["ended"] == "no gain":
+        return "not: it did not help"
     kept = sum(level["kept"] for level in record["levels"])
     ended = {"asked": "; ended when asked to", "budget": "; ended by --refine-seconds"}.get(record["ended"], "")
     return f"{kept} of {len(record['levels'])} levels kept{ended}"

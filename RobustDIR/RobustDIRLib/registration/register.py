@@ -242,10 +242,8 @@ def _refine(
 
 
 def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
-    if refinement.record["ended"] == "unlike":
-        warn(
-            "the images' contrasts are too unlike for refinement, which would harm; the network's own result was kept."
-        )
+    if refinement.record["ended"] in ("unlike", "no gain"):
+        warn("refinement does not help this pair, whose contrasts may be too unlike; the network's result was kept.")
 
 
 def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) -> None:

@@ -1,9 +1,9 @@
 """Accuracy on real scans that are not part of the project: one Markdown row a pair or set of pairs.
 
-    python Testing/Benchmarks/accuracy.py DATA --model generic --sets liver,mouse --threads 2
+    python Testing/Benchmarks/accuracy.py DATA --model generic --sets liver,mouse --threads 2 --quality balanced
 
-DATA holds any of the folders liver_4dmri, hippocampus, mouse_brain, brain_label_maps and thorax_ct. Everything runs
-through `register` with its defaults, as a user would run it.
+DATA holds any of the folders liver_4dmri, hippocampus, mouse_brain, brain_label_maps, thorax_ct, lung_4dct,
+brain_t1_labels and ct_mr. Everything runs through `register` with its defaults, as a user would run it.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class Row:
 class Bench:
     """A model, the options to run it with, and where the data lie."""
 
-    def __init__(self, data: Path, model: LoadedModel, threads: int) -> None:
-        self.data, self.model, self.threads = data, model, threads
+    def __init__(self, data: Path, model: LoadedModel, threads: int, quality: str = "balanced") -> None:
+        self.data, self.model, self.threads, self.quality = data, model, threads, quality
 
     def run(self, fixed: Image, moving: Image, preset: str = "generic", **extras: object) -> RegistrationResult:
         """Register one pair."""
-        options = RegistrationOptions(preset=preset, threads=self.threads)
+        options = RegistrationOptions(preset=preset, threads=self.threads, quality=self.quality)
         return register(fixed, moving, self.model, options=options, extras=PairExtras(**extras))  # type: ignore[arg-type]
 
     def landmarks(self, name: str, fixed: Image, moving: Image, preset: str = "generic", **extras: object) -> Row:
@@ -181,6 +181,42 @@ def thorax(bench: Bench) -> Iterator[Row]:
         yield bench.landmarks(f"thorax CT, known deformation {strength:g}", fixed, moving, "lung-ct", **extras)
 
 
+def breathing_lungs(bench: Bench) -> Iterator[Row]:
+    """Inhale is fixed, exhale moving; expert landmarks."""
+    phases = (("case01", "T00", "T50"), ("case09", "T00", "T50"), ("popi", "phase00", "phase50"))
+    for case, inhale, exhale in phases:
+        folder = bench.data / "lung_4dct" / case
+        yield bench.landmarks(
+            f"4DCT {case}",
+            read_image(folder / f"{inhale}.nii.gz"),
+            read_image(folder / f"{exhale}.nii.gz"),
+            "lung-ct",
+            fixed_landmarks=read_landmarks(folder / f"{inhale}_landmarks.csv"),
+            moving_landmarks=read_landmarks(folder / f"{exhale}_landmarks.csv"),
+        )
+
+
+def brain_t1(bench: Bench) -> Iterator[Row]:
+    """Two people's T1, about 140 labels; the later pairs are of older people."""
+    folder = bench.data / "brain_t1_labels"
+    for one, other in (("1000", "1001"), ("1005", "1107"), ("1110", "1113")):
+        images = [read_image(folder / f"{name}_t1.nii.gz") for name in (one, other)]
+        labels = [read_labels(folder / f"{name}_seg.nii.gz") for name in (one, other)]
+        yield bench.overlaps(f"brain T1 {one}, {other}", [(*images, *labels)], "brain-mri")
+
+
+def ct_and_mr(bench: Bench) -> Iterator[Row]:
+    """CT and T1 of one person in one frame, the CT under a known deformation: contrasts that nothing maps."""
+    for number, name in enumerate(("sts_002", "sts_022")):
+        ct, mr = (read_image(bench.data / "ct_mr" / f"{name}_{kind}.nii.gz") for kind in ("ct", "t1"))
+        u = known.smooth_displacement(ct.array.shape, number + 3, 2.0)
+        array = warping.warp(torch.from_numpy(ct.array.astype(np.float32))[None, None], u)[0, 0].numpy()
+        fixed = Image(array, ct.grid)
+        landmarks = known.true_landmarks(ct.grid, array > -300, u, number)
+        extras = dict(zip(("fixed_landmarks", "moving_landmarks"), landmarks, strict=True))
+        yield bench.landmarks(f"CT and T1, {name}, known deformation", fixed, mr, **extras)
+
+
 SETS: dict[str, tuple[str, Callable[[Bench], Iterator[Row]]]] = {
     "liver": ("liver_4dmri", liver),
     "hippocampus": ("hippocampus", hippocampus),
@@ -188,6 +224,9 @@ SETS: dict[str, tuple[str, Callable[[Bench], Iterator[Row]]]] = {
     "subjects": ("brain_label_maps", brain_subjects),
     "contrasts": ("brain_label_maps", brain_contrasts),
     "thorax": ("thorax_ct", thorax),
+    "lungs": ("lung_4dct", breathing_lungs),
+    "t1": ("brain_t1_labels", brain_t1),
+    "ctmr": ("ct_mr", ct_and_mr),
 }
 
 
@@ -198,8 +237,9 @@ def main() -> None:
     parser.add_argument("--model", default="generic")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--quality", default="balanced", choices=("fast", "balanced", "best"))
     options = parser.parse_args()
-    bench = Bench(options.data, load_model(options.model), options.threads)
+    bench = Bench(options.data, load_model(options.model), options.threads, options.quality)
     print(HEADER, flush=True)
     for name in options.sets.split(","):
         folder, rows = SETS[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from RobustDIRLib.errors import InputError
 
@@ -49,7 +49,7 @@ _FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2, s
 QUALITIES = {
     "fast": Quality("the network alone", ()),
     "balanced": Quality("and refinement to full resolution", (_MIDDLE, _FINE)),
-    "best": Quality("and more of it", (_MIDDLE, _FINE)),
+    "best": Quality("and twice as much of it", (_MIDDLE, replace(_FINE, steps=48, lattices=4))),
 }
 
 

@@ -21,6 +21,7 @@ from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image
+from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import pairing_hints
 from RobustDIRLib.registration.preprocessing import (
@@ -198,8 +199,9 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
             _warn_of_refinement(refinement, journal.warn)
             deformation = refinement.deformation
     composed = ComposedTransform(alignment.linear, deformation, grid)
-    del pair
     with journal.stage("resample"):
+        judgement = judge(*pair, deformation.displacement)
+        del pair
         displacement = composed.field(fixed.grid)
         warped = warp_image(moving, displacement)
         labels = tuple(warp_labels(labels, displacement) for labels in extras.moving_labels)
@@ -207,6 +209,9 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
     with journal.stage("measure"):
         figures = _measure(fixed, composed, determinant, extras, labels)
         _warn_of_pairing(extras, composed.transform, journal.warn)
+        judgement = judgement.with_strain(figures.sdlogj, figures.folding_percent)
+        if judgement.likely_failed:
+            journal.warn(judgement.sentence())
     return {
         "transform": composed.transform,
         "inverse": composed.inverse,
@@ -216,6 +221,7 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
         "jacobian": determinant,
         "measures": figures,
         "alignment": alignment,
+        "judgement": judgement,
         "refinement": None if refinement is None else refinement.record,
     }
 

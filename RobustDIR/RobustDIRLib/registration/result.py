@@ -13,6 +13,7 @@ from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.registration.alignment import LinearAlignment
+from RobustDIRLib.registration.judgement import Judgement
 from RobustDIRLib.registration.measures import Measures
 
 
@@ -83,6 +84,7 @@ class RegistrationResult:
         warnings: Sentences the user should read.
         timings: Seconds per stage, in order.
         record: What was used: options, device, threads, seeds, model, versions; ready for JSON.
+        judgement: Whether it has likely failed, and where to look.
     """
 
     transform: sitk.Transform
@@ -97,3 +99,4 @@ class RegistrationResult:
     warnings: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
+    judgement: Judgement | None = None

@@ -173,6 +173,7 @@ def run_record(result: RegistrationResult, provenance: Mapping[str, Any]) -> dic
         "working_grid": grid_record(result.working_grid),
         "alignment": alignment_record(result.alignment),
         "measures": result.measures.summary(),
+        "judgement": None if result.judgement is None else result.judgement.summary(),
         "timings_s": {name: round(seconds, 3) for name, seconds in result.timings.items()},
         "warnings": list(result.warnings),
     }

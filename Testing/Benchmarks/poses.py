@@ -4,7 +4,7 @@
 
 DATA holds any of brain_t1, brain_t1_labels, liver_4dmri, lung_4dct and mouse_skull_ct. The moving image of each pair is
 turned by a random rotation of up to 180 degrees and shifted by up to 60 mm; the alignment without either, composed with
-both, is the truth. A pose is right where it leads foreground points to within a fifth of the object's radius of gyration.
+both, is the truth. A pose is right where it leads points of the foreground to within a fifth of its radius of gyration.
 The skulls lie turned from the beginning: their truth is what the alignment makes of them, which the landmarks confirm.
 The network and the judgement then run on images of 60^3 voxels, to keep the bench short.
 """

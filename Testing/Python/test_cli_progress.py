@@ -82,3 +82,40 @@ def test_text_for_people_is_the_default(register, capsys):
 
 def test_kinds_are_those_that_the_help_names():
     assert progress.KINDS == ("text", "json")
+
+
+def test_levels_of_the_refinement_are_told(register, capsys):
+    register("--progress", "json")
+    levels = [event for event in events(capsys) if event["event"] == "level"]
+    assert all(1 <= event["level"] <= event["levels"] for event in levels)
+
+
+def test_a_keep_file_ends_the_refinement_and_keeps_the_run(register, capsys, tmp_path):
+    (tmp_path / "keep").touch()
+    assert register("--progress", "json", "--keep-file", str(tmp_path / "keep")) == 0
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["refinement"]["ended"] in ("asked", "unlike")
+    assert record["refinement"]["levels"] == []
+
+
+def test_without_refinement_nothing_is_said_of_it(register, capsys, tmp_path):
+    assert register("--progress", "json", "--no-refine") == 0
+    assert "refine" not in [event.get("stage") for event in events(capsys)]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["refinement"] is None
+    assert "--no-refine" in record["command"]
+
+
+def test_sigterm_is_enough_once_it_refines_and_ends_the_process_before(tmp_path):
+    import os
+    import signal
+
+    from RobustDIRLib.cli.progress import Terminal, keeping
+
+    before = signal.getsignal(signal.SIGTERM)
+    with keeping(tmp_path / "keep", Terminal()) as enough:
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert not enough()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert enough()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -56,6 +56,14 @@ def test_network_on_a_gpu_is_counted_against_the_gpus_memory():
         fit(Budget(10**12, 10**6, 300))
 
 
+def test_refinement_needs_main_memory_wherever_the_network_runs():
+    voxels = int(np.prod(FIXED.shape))
+    cheap, cheaper = (forecast(FIXED, FIXED, MOVING, Budget(None, None, n))[0].needed for n in (20, 10))
+    main = forecast(FIXED, FIXED, MOVING, Budget(None, 10**9, 300))[0].needed
+    assert cheap == cheaper == main
+    assert forecast(FIXED, FIXED, MOVING, Budget(None, None, 300))[0].needed == main + (300 - 80) * voxels
+
+
 def test_free_memory_is_known_here_and_plausible():
     free = available_memory()
     assert free is None or 2**20 < free < 2**50

@@ -38,6 +38,19 @@ def test_all_methods_are_listed(a_model):
     assert len(set(names)) == len(names)
 
 
+def test_a_models_quality_is_part_of_its_name(a_model):
+    assert {"generic-fast", "generic-balanced", "generic-best", "tiny-fast"} <= set(list_methods())
+    assert [find_method(n).quality for n in ("tiny", "tiny-fast", "tiny-best")] == ["balanced", "fast", "best"]
+    assert find_method("tiny-fast").path == find_method("tiny").path
+
+
+def test_qualities_are_those_of_register():
+    from RobustDIRLib.baselines import method
+    from RobustDIRLib.registration.refinement import settings
+
+    assert tuple(settings.QUALITIES) == method.QUALITIES
+
+
 def test_none_leaves_everything_as_it_lies(pair):
     outcome = find_method("none").register(pair, 1)
     for transform in (outcome.transform, outcome.inverse):

@@ -14,6 +14,8 @@ from RobustDIRLib.registration.preprocessing import Preset, Warn, working_grid
 # Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it, for networks that
 # do not say their own figure in an attribute `bytes_per_voxel`.
 BYTES_PER_VOXEL = 450
+# Of the refinement, in main memory wherever the network ran, once the network's own memory is free again; measured.
+BYTES_PER_REFINED_VOXEL = 80
 # Displacement, Jacobian determinant, warped image and their writing, per voxel of the original fixed image.
 BYTES_PER_FIXED_VOXEL = 60
 BYTES_PER_MOVING_VOXEL = 16
@@ -67,10 +69,10 @@ def forecast(working: Grid, fixed: Grid, moving: Grid, budget: Budget) -> tuple[
         budget: What is free, and the network's price.
     """
     images = BYTES_PER_FIXED_VOXEL * _voxels(fixed) + BYTES_PER_MOVING_VOXEL * _voxels(moving)
-    network = int(budget.bytes_per_voxel * _voxels(working))
+    network, refinement = (int(n * _voxels(working)) for n in (budget.bytes_per_voxel, BYTES_PER_REFINED_VOXEL))
     if budget.device is None:
-        return (Forecast("memory", images + network, budget.main),)
-    return Forecast("memory", images, budget.main), Forecast("GPU memory", network, budget.device)
+        return (Forecast("memory", images + max(network, refinement), budget.main),)
+    return Forecast("memory", images + refinement, budget.main), Forecast("GPU memory", network, budget.device)
 
 
 def _voxels(grid: Grid) -> int:

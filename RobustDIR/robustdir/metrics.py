@@ -4,10 +4,18 @@
 image) is a `Measurement` with a `Reason`, never a number.
 """
 
-from RobustDIRLib.evaluation.landmarks import ErrorSummary, summarise_errors
+from RobustDIRLib.evaluation.landmarks import ErrorSummary, inside_mask, summarise_errors
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
-from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, inverse_residual, sdlogj, tre
+from RobustDIRLib.evaluation.metrics import (
+    dice_per_label,
+    field_transform,
+    folding_percent,
+    inverse_residual,
+    sdlogj,
+    tre,
+)
 from RobustDIRLib.evaluation.similarity import multiscale_nmi, ncc, nmi, ssim
+from RobustDIRLib.evaluation.statistics import average_per_subject, compare_methods
 from RobustDIRLib.evaluation.surfaces import SurfaceDistances, surface_distances_per_label
 from RobustDIRLib.registration.transforms import jacobian
 
@@ -16,8 +24,12 @@ __all__ = [
     "Measurement",
     "Reason",
     "SurfaceDistances",
+    "average_per_subject",
+    "compare_methods",
     "dice_per_label",
+    "field_transform",
     "folding_percent",
+    "inside_mask",
     "inverse_residual",
     "jacobian",
     "multiscale_nmi",

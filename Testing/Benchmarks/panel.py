@@ -109,6 +109,7 @@ def grid_of(side: int) -> Any:
 
 def choose_inputs(parameters: Any, side: int) -> None:
     """A pair of volumes with a mask, 50 landmarks and some structures each; the moving mask is a surface."""
+    from mrml_cases import segmentation_from_labels
     from RobustDIRLib import mrml
 
     grid, shapes = grid_of(side), smooth_noise(side, 2)
@@ -120,8 +121,8 @@ def choose_inputs(parameters: Any, side: int) -> None:
         mask = mrml.Volume((image > -0.5).astype(np.uint8), grid)
         nodes = {
             "Volume": mrml.volume_to_node(mrml.Volume((1000 * image).astype(np.int16), grid), name),
-            "Mask": mrml.segmentation_from_labels(mask, {1: "body"}, f"{name} body"),
-            "Segmentation": mrml.segmentation_from_labels(mrml.Volume(labels, grid), {}, f"{name} structures"),
+            "Mask": segmentation_from_labels(mask, {1: "body"}, f"{name} body"),
+            "Segmentation": segmentation_from_labels(mrml.Volume(labels, grid), {}, f"{name} structures"),
             "Landmarks": mrml.markups_from_points(mrml.Points(points + [1.2 * which, 0, 0], names), f"{name} points"),
         }
         for what, node in nodes.items():

@@ -75,3 +75,34 @@ def scene_state(scene):
     """IDs and times of last change of all nodes of a scene."""
     nodes = [scene.GetNthNode(k) for k in range(scene.GetNumberOfNodes())]
     return {node.GetID(): node.GetMTime() for node in nodes}
+
+
+def segmentation_from_labels(volume, names, name):
+    """A new segmentation of a label map, a segment a label; a label without a name is called by its number."""
+    import slicer
+
+    unique = slicer.mrmlScene.GenerateUniqueName(name)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", unique)
+    node.CreateDefaultDisplayNodes()
+    for label in (int(n) for n in np.unique(volume.array) if n != 0):
+        voxels = _oriented_image((volume.array == label).astype(np.uint8), volume.grid)
+        node.AddSegmentFromBinaryLabelmapRepresentation(voxels, names.get(label, str(label)))
+    return node
+
+
+def _oriented_image(array, grid):
+    import slicer
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(*grid.size)
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).reshape(-1), deep=True))
+    image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(matrix_of(grid)))
+    return image
+
+
+def field_from_transform(mrml, node, grid):
+    """A transform node, with its parents, at the voxel centres of a grid: `T(x) - x`, float32, `(z, y, x, 3)`."""
+    points = np.moveaxis(ramps(grid), 0, -1)
+    moved = mrml.transform_points(node, points.reshape(-1, 3)).reshape(points.shape)
+    return np.asarray(moved - points, np.float32)

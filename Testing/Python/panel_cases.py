@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mrml_cases import segmentation_from_labels
 from registration_cases import grid_about, picture
 
 PROCESS = Path(__file__).with_name("panel_process.py")
@@ -54,7 +55,7 @@ def segmentation_nodes(names=(("bright", "dark"), ("bright", "other"))):
         labels = np.zeros(grid.shape, np.uint8)
         labels[6 + off : 12, 7:13, 8:15], labels[14:18, 10:15, 6:10] = 1, 2
         volume = mrml.Volume(labels, grid)
-        nodes.append(mrml.segmentation_from_labels(volume, dict(enumerate(named, 1)), "structures"))
+        nodes.append(segmentation_from_labels(volume, dict(enumerate(named, 1)), "structures"))
     return nodes
 
 

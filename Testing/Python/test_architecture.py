@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "RobustDIR" / "RobustDIRLib"
 PUBLIC = LIBRARY.with_name("robustdir")  # the public package: made of the library, which knows nothing of it
+LONGEST = 420  # lines of a file
 SOURCES = sorted(LIBRARY.rglob("*.py"))
 
 # Lower layers first, as in ARCHITECTURE.md: a file imports from its own layer and from those named, and from no other.
@@ -89,24 +90,42 @@ def _is_file(name: str) -> bool:
     return (LIBRARY / name).is_dir() or (LIBRARY / f"{name}.py").is_file()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(LIBRARY)))
-def test_imports_point_down(path):
-    layer = layer_of(path)
-    assert layer in ALLOWED, f"{layer} has no place in the order of imports: give it one here and in ARCHITECTURE.md"
-    allowed = ALLOWED[layer]
-    if allowed is not None:
-        assert layers_imported(path) <= allowed
+def test_every_part_has_its_place_in_the_order_of_imports():
+    missing = {layer_of(path) for path in SOURCES} - set(ALLOWED)
+    assert not missing, f"give each a place here and in ARCHITECTURE.md: {sorted(missing)}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(LIBRARY)))
-def test_only_mrml_and_panel_import_slicer(path):
-    roots = {name.split(".")[0] for name in imports_of(path)}
-    assert layer_of(path) in ("mrml", "panel") or not roots & {"slicer", "vtk", "qt", "ctk"}
+def test_imports_point_down():
+    bound = [(path, allowed) for path in SOURCES if (allowed := ALLOWED[layer_of(path)]) is not None]
+    beyond = {name_of(path): layers_imported(path) - allowed for path, allowed in bound}
+    refuse({name: f"imports {sorted(layers)}" for name, layers in beyond.items() if layers})
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if layer_of(p) in TORCH_FREE], ids=lambda path: path.name)
-def test_torch_free_files_import_torch_in_functions_only(path):
-    assert "torch" not in {name.split(".")[0] for name in imports_of(path, at_top=True)}
+def test_only_mrml_and_panel_import_slicer():
+    roots = {name_of(path): {name.split(".")[0] for name in imports_of(path)} for path in SOURCES}
+    found = {name: sorted(each & {"slicer", "vtk", "qt", "ctk"}) for name, each in roots.items()}
+    refuse(
+        {name: f"imports {each}" for name, each in found.items() if each and not name.startswith(("mrml/", "panel/"))}
+    )
+
+
+def test_torch_free_files_import_torch_in_functions_only():
+    free = [path for path in SOURCES if layer_of(path) in TORCH_FREE]
+    roots = {name_of(path): {name.split(".")[0] for name in imports_of(path, at_top=True)} for path in free}
+    refuse({name: "imports torch when it is itself imported" for name, each in roots.items() if "torch" in each})
+
+
+def test_files_stay_readable_in_length():
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    refuse({name: f"has {length} lines" for name, length in lengths.items() if length > LONGEST})
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(LIBRARY).as_posix()
+
+
+def refuse(offenders: dict[str, str]) -> None:
+    assert not offenders, "\n" + "\n".join(f"{name} {what}" for name, what in sorted(offenders.items()))
 
 
 @pytest.mark.parametrize(
@@ -150,11 +169,6 @@ def test_cmake_lists_every_file_of_the_module():
         if path.is_file() and not skipped & {path.suffix, path.parent.name} and not path.name.startswith(".")
     )
     assert sorted(listed) == present, "RobustDIR/CMakeLists.txt names every file of both packages"
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(LIBRARY)))
-def test_files_stay_readable_in_length(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 420
 
 
 def test_library_knows_nothing_of_the_public_package():

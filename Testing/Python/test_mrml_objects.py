@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mrml_cases import TOLERANCE_MM, bend, matrix_of, new_node, scene_state, to_parent
+from mrml_cases import TOLERANCE_MM, bend, matrix_of, new_node, scene_state, segmentation_from_labels, to_parent
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.images import resample
@@ -213,7 +213,7 @@ class TestSegmentations:
 
     def test_labels_return_as_they_went(self, mrml, a_label_map):
         names = {1: "one", 2: "two", 207: "far"}
-        node = mrml.segmentation_from_labels(mrml.Volume(a_label_map.array, a_label_map.grid), names, "made")
+        node = segmentation_from_labels(mrml.Volume(a_label_map.array, a_label_map.grid), names, "made")
         assert list(mrml.segments_of(node).values()) == ["one", "two", "3", "far"]
         labels = mrml.labels_from_segmentation(node, a_label_map.grid)
         np.testing.assert_array_equal(labels.array, np.searchsorted([0, 1, 2, 3, 207], a_label_map.array))
@@ -227,19 +227,13 @@ class TestSegmentations:
     def test_segmentations_made_here_can_be_saved(self, mrml, a_label_map, tmp_path):
         import slicer
 
-        node = mrml.segmentation_from_labels(mrml.Volume(a_label_map.array, a_label_map.grid), {}, "made")
+        node = segmentation_from_labels(mrml.Volume(a_label_map.array, a_label_map.grid), {}, "made")
         assert slicer.util.saveNode(node, str(tmp_path / "made.seg.nrrd"))
         again = slicer.util.loadSegmentation(str(tmp_path / "made.seg.nrrd"))
         assert list(mrml.segments_of(again).values()) == ["1", "2", "3", "207"]
 
 
 class TestTables:
-    def test_the_worst_landmark_comes_first(self, mrml):
-        node = mrml.landmark_table(["a", "b", "c"], [5.0, 2.0, 9.0], [1.0, 3.0, 2.0], "TRE")
-        table = node.GetTable()
-        rows = [[table.GetValue(r, c).ToString() for c in range(4)] for r in range(3)]
-        assert rows == [["b", "2", "3", "-1"], ["c", "9", "2", "7"], ["a", "5", "1", "4"]]
-
     def test_a_table_is_filled_anew(self, mrml):
         node = mrml.table_from_columns({"x": [1.0, 2.0]}, "t")
         mrml.table_from_columns({"y": ["left", "right"], "z": [True, False]}, "ignored", node=node)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from RobustDIRLib.cohort.layout import MEASURES, RANKING
-from RobustDIRLib.cohort.results import Key, State, look, read_result
+from RobustDIRLib.cohort.results import Key, read_result
 from RobustDIRLib.errors import InputError
 
 if TYPE_CHECKING:
@@ -87,8 +87,3 @@ def in_words(values: Mapping[str, float], measure: str) -> str:
     kind = _BY_NAME[measure]
     before = f" ({values[kind.before]:.3g} before)" if kind.before in values else ""
     return f"{kind.title} {values[measure]:.3g} {kind.unit}".rstrip() + before
-
-
-def has_picture(folder: Path, key: Key) -> bool:
-    """Whether a picture goes with a result that is there."""
-    return key.picture(folder).is_file() and look(folder, key).state is State.DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -178,8 +178,3 @@ def effective_judge(material: Material) -> str:
 def describe_split(material: Material) -> dict[str, Any]:
     """The subjects of every part, for the run's folder."""
     return {name: list(material.parts[name].subjects) for name in SPLITS}
-
-
-def without_augmentation(config: FinetuneConfig) -> FinetuneConfig:
-    """The same run on images as they are."""
-    return replace(config, augmentation=type(config.augmentation)())

@@ -4,13 +4,12 @@ Everything that leaves a node is in world coordinates, mm, LPS, whatever transfo
 into a node lies in the world, too. Nodes that are read stay as they are. NumPy is all this needs beside Slicer.
 """
 
-from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, segmentation_from_labels, segments_of
+from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, segments_of
 from RobustDIRLib.mrml.patients import patient_of
 from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_markups, show_point
-from RobustDIRLib.mrml.tables import cumulative_chart, landmark_table, table_from_columns
+from RobustDIRLib.mrml.tables import cumulative_chart, table_from_columns
 from RobustDIRLib.mrml.transforms import (
     Field,
-    field_from_transform,
     interpolate_linearly,
     itk_parts,
     transform_from_parts,
@@ -25,17 +24,14 @@ __all__ = [
     "begin_labels",
     "begin_volume",
     "cumulative_chart",
-    "field_from_transform",
     "grid_of_volume",
     "ijk_to_ras",
     "interpolate_linearly",
     "itk_parts",
     "labels_from_segmentation",
-    "landmark_table",
     "markups_from_points",
     "patient_of",
     "points_from_markups",
-    "segmentation_from_labels",
     "segments_of",
     "show_point",
     "table_from_columns",

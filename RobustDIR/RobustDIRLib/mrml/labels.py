@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import slicer
 import vtk
 from numpy.typing import NDArray
-from vtk.util.numpy_support import numpy_to_vtk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.mrml.geometry import ijk_to_ras, transform_from_world, transform_to_world
+from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
 from RobustDIRLib.mrml.resampling import Resampler, boxes
 from RobustDIRLib.mrml.surfaces import fill_surface
 from RobustDIRLib.mrml.volumes import Volume
@@ -131,39 +129,8 @@ def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Volume)
         yield
 
 
-def segmentation_from_labels(volume: Volume, names: Mapping[int, str], name: str, *, node: Any = None) -> Any:
-    """Put a label map into a segmentation in the world, a segment a label.
-
-    Args:
-        volume: Whole numbers, 0 outside.
-        names: Of the labels; one that is missing is called by its number.
-        name: Of a new node; made unique in the scene.
-        node: Segmentation to fill instead of a new one; its segments are replaced.
-    Returns:
-        The node, with a display node.
-    """
-    if node is None:
-        unique = slicer.mrmlScene.GenerateUniqueName(name)
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", unique)
-        node.CreateDefaultDisplayNodes()
-    node.SetAndObserveTransformNodeID(None)
-    node.GetSegmentation().RemoveAllSegments()
-    for label in (int(n) for n in np.unique(volume.array) if n != 0):
-        voxels = _oriented_image((volume.array == label).astype(np.uint8), volume.grid)
-        node.AddSegmentFromBinaryLabelmapRepresentation(voxels, names.get(label, str(label)))
-    return node
-
-
 def _segment(node: Any, identifier: str) -> Any:
     segment = node.GetSegmentation().GetSegment(identifier)
     if segment is None:
         raise InputError(f"A segment of {node.GetName()} was deleted while it was read; select another one.")
     return segment
-
-
-def _oriented_image(array: NDArray[Any], grid: Grid) -> Any:
-    image = slicer.vtkOrientedImageData()
-    image.SetDimensions(*grid.size)
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).reshape(-1), deep=True))
-    image.SetImageToWorldMatrix(ijk_to_ras(grid))
-    return image

@@ -38,29 +38,6 @@ def table_from_columns(columns: Mapping[str, Sequence[Any] | NDArray[Any]], name
     return node
 
 
-def landmark_table(names: Sequence[str], before: ArrayLike, after: ArrayLike, name: str, *, node: Any = None) -> Any:
-    """A table of landmark errors, the worst after registration first.
-
-    Args:
-        names: Of the landmarks.
-        before: Their TRE, mm, before registration.
-        after: And after it.
-        name: Of a new node.
-        node: Table to fill instead of a new one.
-    Returns:
-        The node, with the columns Landmark, Before (mm), After (mm), Improvement (mm).
-    """
-    before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
-    order = np.argsort(-after, kind="stable")
-    columns = {
-        "Landmark": [names[k] for k in order],
-        "Before (mm)": before[order],
-        "After (mm)": after[order],
-        "Improvement (mm)": (before - after)[order],
-    }
-    return table_from_columns(columns, name, node=node)
-
-
 def cumulative_chart(errors: Mapping[str, ArrayLike], name: str, *, chart: Any = None) -> Any:
     """A chart of how many per cent of the errors are at most so large, a curve for each set of errors.
 

@@ -113,25 +113,6 @@ def transform_points(node: Any, points: ArrayLike, *, inverse: bool = False) -> 
     return swap_lps_ras(moved(transform, swap_lps_ras(points)))
 
 
-def field_from_transform(node: Any, grid: Grid, *, inverse: bool = False) -> Field:
-    """Any transform node, with its parents, sampled at the voxel centres of a grid.
-
-    Args:
-        node: Transform node.
-        grid: Where to sample; fixed (of the moving volume with `inverse`).
-        inverse: As in `transform_points`.
-    Returns:
-        `T(x) - x`, float32.
-    """
-    field = np.empty((*grid.shape, 3), dtype=np.float32)
-    y, x = np.meshgrid(*(np.arange(n) for n in grid.shape[1:]), indexing="ij")
-    for z in range(grid.shape[0]):
-        voxels = np.stack([np.full(y.shape, z), y, x], axis=-1).reshape(-1, 3)
-        points = grid.points_from_voxels(voxels)
-        field[z] = (transform_points(node, points, inverse=inverse) - points).reshape(*y.shape, 3)
-    return Field(field, grid)
-
-
 def _itk_field(image: Any) -> Field:
     import SimpleITK as sitk
 

@@ -177,6 +177,13 @@ class TestJudgement:
         without = refined(spoilt, pair.moving).deformation
         assert not torch.equal(without.displacement, found.displacement)
 
+    def test_both_masks_count(self, pair):
+        masks = [torch.zeros_like(pair.fixed) for _ in range(2)]
+        masks[0][..., :20], masks[1][..., 8:] = 1, 1
+        working = WorkingPair(pair.fixed, pair.moving, SPACING, *masks)
+        weight = refine_file._weight(working, Halves.of(standing_still()))
+        assert [round(float(weight[0, 0, 5, 5, k]), 5) for k in (1, 7, 14)] == [0, 1, 0]
+
 
 class TestPatience:
     def test_a_budget_ends_it_with_what_there_is(self, pair):

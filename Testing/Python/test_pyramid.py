@@ -229,7 +229,7 @@ class TestRefining:
         velocity = self.field(8, 2.0)[:1]
 
         class Knowing(torch.nn.Module):
-            def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            def forward(self, both: torch.Tensor) -> torch.Tensor:
                 return 2 * velocity
 
         network = CorrelationPyramid(PyramidConfig((4,), (4,), (1,), (1,)))

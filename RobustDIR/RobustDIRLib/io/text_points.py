@@ -124,8 +124,7 @@ def points_from_csv(path: PathLike, text: str) -> Points:
     lines = numbered_lines(text)
     if not lines:
         return [], []
-    # The semicolon before the comma: where it parts the columns, commas are decimal ones.
-    delimiter = next((d for d in ";\t," if len(cells(path, *lines[0], d)) > 1), ",")
+    delimiter = _delimiter(lines[0][1])
     rows = [(number, cells(path, number, line, delimiter)) for number, line in lines]
     header = [cell.lower() for cell in rows[0][1]]
     frame = said_frame(path, text)
@@ -143,6 +142,12 @@ def points_from_csv(path: PathLike, text: str) -> Points:
     _refuse_undefined(path, header, rows)
     named = next((header.index(column) for column in _NAME_COLUMNS if column in header), None)
     return _in_lps(points, _FRAME_OF[axes]), [] if named is None else [from_cell(row[named]) for _, row in rows]
+
+
+def _delimiter(line: str) -> str:
+    """What parts the columns; the semicolon before the comma: where it does, commas are decimal ones."""
+    outside_quotes = "".join(line.split('"')[::2])
+    return next((sign for sign in ";\t" if sign in outside_quotes), ",")
 
 
 def _axes(path: PathLike, header: list[str]) -> str:

@@ -79,6 +79,14 @@ def test_negative_and_large_labels_are_kept(tmp_path, a_label_map, value):
 # Masks
 
 
+def test_a_mask_with_infinite_voxels_is_refused(tmp_path, a_label_map, recwarn):
+    array = (a_label_map.array > 0).astype(np.float32)
+    array[1, 2, 3] = np.inf
+    write_image(tmp_path / "a.nrrd", Image(array, a_label_map.grid))
+    assert "no mask: 1 voxels are infinite" in refusal(tmp_path / "a.nrrd", read_mask)
+    assert not recwarn.list
+
+
 def test_masks_are_whole_within_the_scaling(tmp_path, a_label_map, caplog):
     """0 must not come back as a little more than 0, and be inside."""
     inside = a_label_map.array > 1

@@ -215,6 +215,51 @@ class TestMasks:
         with pytest.raises(InputError, match="`fixed_mask`: the mask is empty"):
             register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=PairExtras(fixed_mask=empty))
 
+    @pytest.mark.parametrize(
+        ("changes", "masked", "message"),
+        [
+            ({}, True, "the fixed mask does nothing"),
+            ({"blank_outside": True}, False, "`blank_outside` does nothing"),
+            ({"blank_outside": True}, True, None),
+            ({"alignment": "centre"}, True, None),
+            ({"refine": True, "refine_seconds": 0.01}, True, None),
+            ({}, False, None),
+        ],
+    )
+    def test_masks_that_do_nothing_are_told(self, fixed, moving, changes, masked, message):
+        half = np.zeros(fixed.grid.shape, np.uint8)
+        half[:, :, : half.shape[2] // 2] = 1
+        extras = PairExtras(fixed_mask=Image(half, fixed.grid) if masked else None)
+        result = register(fixed, moving, Standin(), options=replace(AS_THEY_LIE, **changes), extras=extras)
+        assert [s for s in result.warnings if "does nothing" in s and (message is None or message not in s)] == []
+        assert message is None or any(message in sentence for sentence in result.warnings)
+
+
+class TestLabelMapsThatCannotBeMeant:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda labels: Image(labels.array * 0, labels.grid), "holds no structure"),
+            (
+                lambda labels: Image(labels.array, replace(labels.grid, origin=(900.0, 0, 0))),
+                "100 % of what a label map",
+            ),
+            (lambda labels: Image(labels.array * 10, labels.grid), "no number in common"),
+            (lambda labels: labels, None),
+        ],
+        ids=["empty", "elsewhere", "other numbers", "right"],
+    )
+    @pytest.mark.parametrize("side", ["fixed", "moving"])
+    def test_are_told(self, fixed, moving, side, change, message):
+        pair = {"fixed": fixed, "moving": moving}
+        maps = {name: Image((image.array > 0.5).astype(np.uint8), image.grid) for name, image in pair.items()}
+        maps[side] = change(maps[side])
+        extras = PairExtras(fixed_labels=(maps["fixed"],), moving_labels=(maps["moving"],))
+        said = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras).warnings
+        told = [s for s in said if "holds no structure" in s or "label map of" in s or "in common" in s]
+        assert told == [] if message is None else all(message in s and (side in s or "common" in s) for s in told)
+        assert bool(told) == (message is not None)
+
 
 class TestMemory:
     def test_falls_back_to_a_coarser_grid_and_says_so(self, fixed, moving):

@@ -91,7 +91,7 @@ def read_mask(path: PathLike) -> Image:
     Returns:
         Array uint8, 1 inside, on the file's own grid.
     Raises:
-        InputError: If it cannot be read as a 3D volume with one value a voxel.
+        InputError: If it cannot be read as a 3D volume with one value a voxel, or a voxel is infinite.
     """
     path = Path(path)
     with _spoken_of("mask"):
@@ -112,6 +112,9 @@ def _without_rounding(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     if nan:
         _log.warning("the mask %s has %d voxels that are NaN; they count as outside.", path, nan)
         array = np.where(np.isnan(array), 0, array)
+    infinite = int(np.count_nonzero(np.isinf(array)))
+    if infinite:
+        raise InputError(f"{path} is no mask: {infinite} voxels are infinite; replace them by a number.")
     whole = np.rint(array)
     near = np.abs(array - whole) <= _tolerance(_step(path), array)
     if near.all():

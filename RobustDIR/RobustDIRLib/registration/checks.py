@@ -13,9 +13,11 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import LabelMap
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside
 from RobustDIRLib.registration.preprocessing import Warn
-from RobustDIRLib.registration.result import PairExtras
+from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 
 _NAMED = 5
+_MOST_OUTSIDE = 0.5
+_SAMPLES = 100_000  # voxels of a label map that are looked at
 
 
 def check_image(image: Image, name: str) -> None:
@@ -46,8 +48,39 @@ def check_extras(extras: PairExtras, fixed: Image, moving: Image, warn: Warn) ->
             f"moving image (`moving_labels`); give one for each, in the same order."
         )
     first, second = _checked_landmarks(extras, fixed, moving, warn) or (None, None)
-    labels = tuple(_counterparts(extras, fixed, warn))
-    return replace(extras, fixed_landmarks=first, moving_landmarks=second, fixed_labels=labels)
+    for side, image, maps in (("fixed", fixed, extras.fixed_labels), ("moving", moving, extras.moving_labels)):
+        for labels in maps:
+            _tell_outside(labels, image, side, warn)
+    counterparts = tuple(_counterparts(extras, fixed, warn))
+    return replace(extras, fixed_landmarks=first, moving_landmarks=second, fixed_labels=counterparts)
+
+
+def tell_idle_masks(options: RegistrationOptions, extras: PairExtras, *, refined: bool, warn: Warn) -> None:
+    """Say where masks change nothing, or what they should change is not there."""
+    given = [name for name in ("fixed", "moving") if getattr(extras, f"{name}_mask") is not None]
+    if given and options.alignment == "none" and not options.blank_outside and not refined:
+        warn(
+            f"the {' and '.join(given)} mask does nothing: no alignment looks inside it, nothing is refined there, and "
+            "the network sees whole images unless `blank_outside` is set."
+        )
+    if options.blank_outside and not given:
+        warn("`blank_outside` does nothing, as no mask was given.")
+
+
+def _tell_outside(labels: Image, image: Image, name: str, warn: Warn) -> None:
+    """Say that a label map holds nothing, or that most of its structures lie outside the image it should belong to."""
+    held = np.flatnonzero(labels.array)
+    if not len(held):
+        warn(f"a label map of the {name} image holds no structure: all its voxels are 0.")
+        return
+    some = held[:: max(1, len(held) // _SAMPLES)]
+    points = labels.grid.points_from_voxels(np.column_stack(np.unravel_index(some, labels.array.shape)))
+    outside = float(1 - image.grid.contains(points).mean())
+    if outside > _MOST_OUTSIDE:
+        warn(
+            f"{100 * outside:.0f} % of what a label map of the {name} image holds lies outside that image; check that "
+            "both belong together."
+        )
 
 
 def _checked_landmarks(
@@ -94,7 +127,15 @@ def _counterparts(extras: PairExtras, fixed: Image, warn: Warn) -> Iterator[Imag
         alike, sentences = numbered_alike(labels, moving)
         for sentence in sentences:
             warn(sentence)
+        if not sentences and not _share_a_number(alike, moving):
+            warn("a pair of label maps has no number in common, so that none of their structures are compared.")
         yield _on_grid(alike, fixed, warn)
+
+
+def _share_a_number(fixed: Image, moving: Image) -> bool:
+    """Whether a structure is in both maps; also where one of both holds none, which is said elsewhere."""
+    held = [set(np.unique(labels.array).tolist()) - {0} for labels in (fixed, moving)]
+    return bool(held[0] & held[1]) or not all(held)
 
 
 def _on_grid(labels: Image, fixed: Image, warn: Warn) -> Image:

@@ -20,7 +20,7 @@ from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind, warn_of_little_overlap
-from RobustDIRLib.registration.checks import check_extras, check_image
+from RobustDIRLib.registration.checks import check_extras, check_image, tell_idle_masks
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import pairing_hints
@@ -122,8 +122,8 @@ def register(
         enough: Asked often while refining; once it says so, the best result so far is kept and the rest goes on.
     Returns:
         Transforms fixed to moving and back, displacement, warped image and labels, Jacobian, measures. The same input
-        on the same machine with as many threads gives the same output, bit by bit,
-        unless a budget of seconds or `enough` ends the refinement.
+        on the same machine with as many threads gives the same output, bit by bit, unless a budget of seconds or
+        `enough` ends the refinement.
     Raises:
         InputError: If an option is unknown, the extras do not fit, the images cannot overlap (`alignment="none"`),
             there is not enough memory, or the network fails.
@@ -139,6 +139,7 @@ def register(
         check_image(image, name)
         check_hounsfield(image, name, preset, journal.warn)
     extras = check_extras(extras, fixed, moving, journal.warn)
+    tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, _budget(options, network, device), journal.warn)
         patience = Patience(options.refine_seconds, enough, journal.level)

@@ -129,14 +129,14 @@ def play_here(monkeypatch) -> None:
     """What `panel_process` does, without a process: done as soon as it is started."""
     import panel_process
     from RobustDIRLib.panel import runs
-    from RobustDIRLib.panel.jobs import Polled
+    from RobustDIRLib.runner.job import Polled
 
     class Done:
         """A process that has ended well."""
 
         process_id, log = 0, ()
 
-        def __init__(self, words, stop_file=None) -> None:
+        def __init__(self, words, stop_file=None, output=None) -> None:
             panel_process.register(words)
 
         def poll(self) -> Polled:

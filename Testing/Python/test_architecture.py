@@ -43,12 +43,13 @@ ALLOWED = {
     "report": CORE | {"io", "evaluation", "model_store", "cohort"},  # of cohort the layout of its files alone
     "mrml": FOUNDATION,
     # Of registration the forecast of memory alone: what needs torch runs in a process of its own.
-    "panel": FOUNDATION | {"mrml", "io", "evaluation", "model_store", "registration"},
+    "runner": FOUNDATION | {"configuration", "io"},
+    "panel": FOUNDATION | {"mrml", "runner", "io", "evaluation", "model_store", "registration"},
     "cli": None,  # sits on top
     "__main__": {"cli"},
 }
 TORCH_FREE = FOUNDATION | {
-    "configuration", "io", "datasets", "perturbations", "report", "doctor", "cli", "__main__", "mrml", "panel"
+    "configuration", "io", "datasets", "perturbations", "report", "doctor", "cli", "__main__", "mrml", "panel", "runner"
 }  # fmt: skip
 
 
@@ -136,6 +137,7 @@ def refuse(offenders: dict[str, str]) -> None:
         "RobustDIRLib.doctor",
         "RobustDIRLib.model_store",
         "RobustDIRLib.report.write",
+        "RobustDIRLib.runner.registry",
     ],
 )
 def test_importing_loads_no_torch(module):

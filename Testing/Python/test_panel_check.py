@@ -211,11 +211,13 @@ def test_exports_that_cannot_be_written_are_a_sentence(a_panel, dialogs, tmp_pat
 
 
 def test_the_report_is_of_the_run_and_its_tolerances(a_panel, sections, desktop, dialogs, tmp_path, monkeypatch):
-    from RobustDIRLib.panel import jobs
+    from RobustDIRLib.runner import launching
 
     said = []
     monkeypatch.setattr(
-        jobs, "library_command", lambda *words: said.extend(words) or [sys.executable, "-c", "print('report: done')"]
+        launching,
+        "library_command",
+        lambda *words: said.extend(words) or [sys.executable, "-c", "print('report: done')"],
     )
     edit(a_panel, "TRE, worst", "7", desktop)
     dialogs.answer(str(tmp_path / "report.html"))
@@ -228,10 +230,10 @@ def test_the_report_is_of_the_run_and_its_tolerances(a_panel, sections, desktop,
 
 
 def test_a_report_that_fails_is_a_sentence(a_panel, sections, desktop, dialogs, tmp_path, monkeypatch):
-    from RobustDIRLib.panel import jobs
+    from RobustDIRLib.runner import launching
 
     code = "import sys; print('robustdir: reports need jinja2.', file=sys.stderr); sys.exit(2)"
-    monkeypatch.setattr(jobs, "library_command", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(launching, "library_command", lambda *_: [sys.executable, "-c", code])
     dialogs.answer(str(tmp_path / "report.html"))
     a_panel.ui.reportButton.click()
     desktop.wait_until(lambda: not sections.check._background.busy)

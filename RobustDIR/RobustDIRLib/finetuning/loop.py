@@ -331,6 +331,7 @@ def _close_epoch(tuner: Tuner, folder: Path, epoch: int, held: list[TrainingPair
         **({} if math.isnan(loss) else {"training_loss": loss}),
         **measures,
         "best": best,
+        "best_so_far": dict(tuner.best),
         "converged": tuner.converged,
     }
 

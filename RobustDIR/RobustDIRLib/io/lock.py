@@ -22,11 +22,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.processes import process_exists, start_of
 
 HOME = ".running"
 _BEAT_S, _DEAD_AFTER_S = 15.0, 180.0
@@ -99,7 +99,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
     """
     home = folder / HOME
     scratch = Path(tempfile.mkdtemp(prefix="robustdir-"))
-    entry = Entry(rank.run, rank.rank, socket.gethostname(), os.getpid(), _start_of(os.getpid()), str(scratch))
+    entry = Entry(rank.run, rank.rank, socket.gethostname(), os.getpid(), start_of(os.getpid()), str(scratch))
     path = home / f"{uuid.uuid4().hex}.json"
     over, made = threading.Event(), _missing(home)
     try:
@@ -112,6 +112,28 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
         path.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
         _remove_empty(home, *made)
+
+
+def holders(folder: Path) -> list[Entry]:
+    """Who is at work in a folder, here or on another machine; nothing is changed there."""
+    found = []
+    for path in (folder / HOME).glob("[!.]*.json"):
+        entry = _read(path)
+        if entry is None:
+            continue
+        here = entry.host == socket.gethostname()
+        age = 0.0 if here else _age(path, _time_by(folder / HOME))
+        if age is not None and not _is_dead(entry, age):
+            found.append(entry)
+    return found
+
+
+def _time_by(home: Path) -> float:
+    """As `_time_of`; of a folder that cannot be written to, this machine's time."""
+    try:
+        return _time_of(home)
+    except OSError:
+        return time.time()
 
 
 def _missing(folder: Path) -> list[Path]:
@@ -214,45 +236,7 @@ def _age(path: Path, now: float) -> float | None:
 def _is_dead(entry: Entry, age: float) -> bool:
     if entry.host != socket.gethostname():
         return age > _DEAD_AFTER_S
-    return not process_exists(entry.pid) or _start_of(entry.pid) != entry.started
-
-
-def process_exists(pid: int) -> bool:
-    """Whether a process of this number is there, on this machine."""
-    if os.name == "nt":  # signal 0 would end the process there
-        return _exists_on_windows(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _exists_on_windows(pid: int) -> bool:
-    import ctypes
-
-    library: Any = getattr(ctypes, "windll").kernel32  # noqa: B009 - exists on Windows alone
-    handle = library.OpenProcess(0x1000, False, pid)  # to ask about it, no more
-    if not handle:
-        return False
-    code = ctypes.c_ulong()
-    library.GetExitCodeProcess(handle, ctypes.byref(code))
-    library.CloseHandle(handle)
-    return code.value == 259  # still active
-
-
-def _start_of(pid: int) -> str:
-    """When a process began, in the system's own count, so that another with the same number is told from it.
-
-    Empty if it is over (ended but not yet taken note of by its parent), or where the system does not say.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
+    return not process_exists(entry.pid) or start_of(entry.pid) != entry.started
 
 
 def _keep_young(path: Path, over: threading.Event) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import qt
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel.jobs import Job, reason_of_exit, reason_of_mistake
 from RobustDIRLib.panel.workplaces import new_workplace, remove_workplace
+from RobustDIRLib.runner.job import Job
+from RobustDIRLib.runner.reasons import last_error, reason_of_exit, reason_of_mistake
 
 _POLL_MILLISECONDS = 50
 _TICK_SECONDS = 0.03
+_OUTPUT = "output.txt"
 
 
 class Background:
@@ -76,7 +78,7 @@ class Background:
             until = time.monotonic() + _TICK_SECONDS
             while self._steps is not None and time.monotonic() < until:
                 if next(self._steps, self) is self:
-                    self._steps, self._job = None, Job(self._command)
+                    self._steps, self._job = None, Job(self._command, output=self._output())
             return
         if self._job is None:
             self._timer.stop()
@@ -86,13 +88,15 @@ class Background:
         if polled.exit_code is not None:
             self._end(self._problem(polled.exit_code))
 
+    def _output(self) -> Path | None:
+        return None if self._folder is None else self._folder / _OUTPUT
+
     def _problem(self, exit_code: int) -> str:
         assert self._job is not None
         said = next((event["message"] for event in self._events if event["event"] == "error"), "")
-        last = next((line for line in reversed(self._job.log) if line.startswith("robustdir: ")), "")
         if exit_code == 0:
             return ""
-        return said or last.removeprefix("robustdir: ") or reason_of_exit(exit_code, self._job.log)
+        return reason_of_exit(exit_code, self._job.log, said or last_error(self._job.log))
 
     def _end(self, problem: str) -> None:
         events, folder = self._events, self._folder

@@ -276,8 +276,8 @@ class CheckSection(Section):
 
     def report(self) -> None:
         """Write the report of the last run."""
-        from RobustDIRLib.panel.jobs import library_command
         from RobustDIRLib.panel.runs import RESULT
+        from RobustDIRLib.runner.launching import library_command
 
         self.panel.update()
         folder = self.panel.run.last_folder

@@ -11,8 +11,10 @@ import slicer
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import devices, forecast, inputs, widgets
-from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit
 from RobustDIRLib.panel.section import Section
+from RobustDIRLib.runner.job import Job
+from RobustDIRLib.runner.launching import library_command
+from RobustDIRLib.runner.reasons import last_error, reason_of_exit
 
 PRESETS = {
     "generic": "Generic (any body part)",
@@ -163,8 +165,7 @@ class MethodSection(Section):
                 self.panel.parameters_of(self._set_id).model = name
             self.panel.say(f"The model “{name}” was added.", widgets.GOOD)
         else:
-            known = last.startswith("robustdir: ")
-            self.panel.say(last.removeprefix("robustdir: ") if known else reason_of_exit(polled.exit_code, log))
+            self.panel.say(reason_of_exit(polled.exit_code, log, last_error(log)))
         self.panel.update()
 
     def close(self) -> None:

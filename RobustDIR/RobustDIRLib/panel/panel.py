@@ -17,13 +17,13 @@ from RobustDIRLib.panel.apply_section import ApplySection
 from RobustDIRLib.panel.check_section import CheckSection
 from RobustDIRLib.panel.environment_strip import EnvironmentStrip
 from RobustDIRLib.panel.inputs_section import InputsSection
-from RobustDIRLib.panel.jobs import reason_of_mistake
 from RobustDIRLib.panel.look_section import LookSection
 from RobustDIRLib.panel.method_section import MethodSection
 from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, Origins, Standing, note_choices
 from RobustDIRLib.panel.run_section import RunSection
 from RobustDIRLib.panel.watching import Watch
 from RobustDIRLib.panel.workplaces import purge
+from RobustDIRLib.runner.reasons import reason_of_mistake
 
 _UPDATE_MILLISECONDS = 30
 _WATCHED = (

@@ -23,10 +23,12 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panel import exchange
 from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
-from RobustDIRLib.panel.jobs import Job, library_command, reason_of_exit, reason_of_mistake
 from RobustDIRLib.panel.workplaces import new_workplace, remove_workplace
+from RobustDIRLib.runner.job import Job
+from RobustDIRLib.runner.launching import library_command
+from RobustDIRLib.runner.reasons import reason_of_exit, reason_of_mistake
 
-RESULT, HANDOVER, STOP, KEEP = "result", "handover", "stop", "keep"
+RESULT, HANDOVER, STOP, KEEP, OUTPUT = "result", "handover", "stop", "keep", "output.txt"
 RECORD = "run.json"
 STEP_SECONDS = 0.03
 # Bytes on disk per voxel of the fixed image and of the moving one: inputs, results, results for the panel.
@@ -223,7 +225,7 @@ class Run:
         """The work; yields whether there is only waiting to do."""
         yield from self._hand_over()
         self._enter("start")
-        self._job = Job(self._command(), stop_file=self.folder / STOP)
+        self._job = Job(self._command(), stop_file=self.folder / STOP, output=self.folder / OUTPUT)
         exit_code = None
         while exit_code is None:
             polled = self._job.poll()

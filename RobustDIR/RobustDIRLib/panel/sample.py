@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 
 from RobustDIRLib import mrml
-from RobustDIRLib.panel.jobs import library_command
+from RobustDIRLib.runner.launching import library_command
 
 # Of `demo`, which cannot be imported here: it needs torch.
 _FILES = {

@@ -13,8 +13,8 @@ from typing import Any
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import exchange
-from RobustDIRLib.panel.jobs import python_executable
 from RobustDIRLib.panel.runs import HANDOVER, Volume
+from RobustDIRLib.runner.launching import python_executable
 
 JACOBIAN = "jacobian.mha"  # of `handover`, which needs SimpleITK
 FIXED, MOVING, FIELD, NAMES = "fixed_labels.mha", "moving_labels.mha", "field.mha", "names.json"

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.lock import process_exists
+from RobustDIRLib.io.processes import process_exists
 
 _NAME = re.compile(r"RobustDIR-(?:run|work)-(?:(\d+)-)?.+")
 

@@ -1,4 +1,4 @@
-"""Processes that the panel starts: heard without waiting, and ended with all they started."""
+"""Processes that are started: heard without waiting, and ended with all they started."""
 
 import ast
 import os
@@ -11,8 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import jobs
-from RobustDIRLib.panel.jobs import GRACE_SECONDS, Job, library_command, reason_of_exit
+from RobustDIRLib.panel import runs
+from RobustDIRLib.runner import launching
+from RobustDIRLib.runner.job import GRACE_SECONDS, Job
+from RobustDIRLib.runner.launching import library_command
+from RobustDIRLib.runner.reasons import reason_of_exit
 
 
 def script(code: str) -> list[str]:
@@ -187,14 +190,15 @@ def test_a_full_disk_is_told_by_its_own_sentence_whatever_the_process_made_of_it
 
 
 def test_no_console_flashes_up_on_windows(monkeypatch):
-    """Every process of the panel is started without a window, also the one that ends a tree."""
+    """Every process is started without a window."""
     calls = []
-    for path in sorted(Path(jobs.__file__).parent.glob("*.py")):
+    folders = (Path(module.__file__).parent for module in (launching, runs))
+    for path in (path for folder in folders for path in sorted(folder.glob("*.py"))):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.run", "subprocess.Popen"):
                 calls.append((path.name, {word.arg for word in node.keywords}))
     assert calls
     assert all(words & {"creationflags", None} for _, words in calls), calls  # None: **_own_group()
-    monkeypatch.setattr(jobs, "_NO_WINDOW", 0x08000000)
-    monkeypatch.setattr(jobs, "os", SimpleNamespace(name="nt"))
-    assert jobs._own_group()["creationflags"] & 0x08000000
+    monkeypatch.setattr(launching, "_NO_WINDOW", 0x08000000)
+    monkeypatch.setattr(launching, "os", SimpleNamespace(name="nt"))
+    assert launching._own_group()["creationflags"] & 0x08000000

@@ -1,0 +1,52 @@
+"""Why a process ended, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+AGAIN = "register again"
+OUT_OF_MEMORY = "Memory ran out; close other programs or crop the volumes, and register again."
+OURS = "robustdir: "
+_LAST_LINES = 100
+
+
+def last_error(log: Sequence[str]) -> str:
+    """The last sentence with which a command of the library ended, or the last line of a traceback; else empty."""
+    for number, line in reversed(list(enumerate(log[-_LAST_LINES:]))):
+        if line.startswith(OURS):
+            return line.removeprefix(OURS)
+        if line.startswith("Traceback"):
+            rest = [entry.strip() for entry in log[-_LAST_LINES:][number:] if entry.strip()]
+            return f"It failed by a mistake in RobustDIR ({rest[-1]}); please report it, with the log."
+    return ""
+
+
+def reason_of_mistake(error: Exception) -> str:
+    """One sentence on an error that nobody foresaw; its traceback belongs beside it."""
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY
+    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"That failed by a mistake in RobustDIR ({words}); please report it, with the application's log."
+
+
+def reason_of_exit(exit_code: int, log: Sequence[str], said: str = "", again: str = AGAIN) -> str:
+    """One sentence on why a process ended.
+
+    Args:
+        exit_code: Negative if a signal ended it.
+        log: Its last lines.
+        said: What it gave as the reason itself, if it did; a full disk has many faces, and its own sentence here.
+        again: What to do once the cause is mended.
+    """
+    last = next((line for line in reversed(log) if line.strip()), "")
+    if any("No space left" in line or "ENOSPC" in line for line in (said, *log[-_LAST_LINES:])):
+        return f"The disk of the run folder is full; free some space and {again}."
+    if last.startswith("MemoryError"):
+        return OUT_OF_MEMORY if again == AGAIN else f"Memory ran out; close other programs and {again}."
+    if said:
+        return said
+    if exit_code in (-9, 137, -15, 143):
+        return (
+            f"The process was ended from outside, by someone or for want of memory; close other programs and {again}."
+        )
+    return f"The process ended unexpectedly (code {exit_code}{f': {last}' if last else ''}); see the log."

@@ -1,0 +1,314 @@
+"""The runs that lie in some folders: what they are, where they are, how good, and what can be done with them."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.lock import HOME, Rank, locked
+from RobustDIRLib.runner.folders import (
+    CHECKPOINT,
+    CONFIG,
+    DEFORMATION_MODEL,
+    DEFORMATIONS,
+    EVALUATE,
+    EVALUATION,
+    FINETUNE,
+    MODEL,
+    NOTE,
+    OUTPUT,
+    PAUSE,
+    PRETRAIN,
+    RECORDED,
+    RECORDS,
+    STOP,
+    SUMMARY,
+    Note,
+    is_run,
+    kind_of,
+    place_of,
+    read_note,
+    read_object,
+    signature,
+    telltale,
+    worker_of,
+)
+from RobustDIRLib.runner.history import History
+from RobustDIRLib.runner.lines import as_object, tail
+from RobustDIRLib.runner.reasons import last_error, reason_of_exit
+from RobustDIRLib.runner.states import Evidence, RunState, judge
+from RobustDIRLib.runner.watching import is_complete, last_words, refuse_busy
+
+_TAIL = 1 << 17
+_WATCHED = (NOTE, OUTPUT, CONFIG, RECORDS, SUMMARY, STOP, PAUSE, HOME, CHECKPOINT)
+# All that runs of a kind write; what else lies in a folder is not the run's to delete.
+_OWN = (NOTE, OUTPUT, STOP, PAUSE, CONFIG, RECORDS, CHECKPOINT, SUMMARY, MODEL, f"{MODEL}.sha256", "split.json")
+_OWN_OF_KIND = {
+    FINETUNE: ("failed_pair.pt",),
+    EVALUATE: (
+        *(EVALUATION, "results", "candidates", "pairs.csv", "landmarks.csv", "labels.csv"),
+        *("tables", "figures", "worst"),
+    ),
+    DEFORMATIONS: (DEFORMATION_MODEL, "pairs", "card.json", "samples.png"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A run as a table shows it.
+
+    Attributes:
+        folder: Of the run.
+        kind: Its subcommand; empty if it is not known.
+        state: Where it is.
+        began: Seconds since 1970; None if nothing tells.
+        changed: When it last wrote, seconds since 1970.
+        step, steps, epoch, epochs: Done, and in all; 0 where unknown.
+        best: Best value by measure, as `History.best` has it.
+        seconds_left: While it runs, if anything tells.
+        message: Why it is over, or what is wrong with it.
+        alive: Whether someone is at work there, on this machine or another one.
+        resumable: Whether `resume_words` gives what goes on with it.
+    """
+
+    folder: Path
+    kind: str
+    state: RunState
+    began: float | None = None
+    changed: float = 0.0
+    step: int = 0
+    steps: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    seconds_left: float | None = None
+    message: str = ""
+    alive: bool = False
+    resumable: bool = False
+
+    @property
+    def began_at(self) -> datetime | None:
+        """Local time at which it began."""
+        try:
+            return None if self.began is None else datetime.fromtimestamp(self.began)
+        except (ValueError, OSError, OverflowError):  # a clock that was years away
+            return None
+
+
+class Registry:
+    """Finds runs; what has not changed since is not read again.
+
+    Args:
+        homes: Folders that are runs or hold runs.
+    """
+
+    def __init__(self, homes: Iterable[Path]) -> None:
+        self.homes = list(homes)
+        self._known: dict[Path, tuple[Any, RunEntry]] = {}
+
+    def list(self) -> Sequence[RunEntry]:
+        """All runs, the last one that wrote first; folders that cannot be read are passed over."""
+        found: dict[Path, RunEntry] = {}
+        known, self._known = self._known, {}
+        for folder in dict.fromkeys(folder for home in self.homes for folder in _folders(home)):
+            with suppress(OSError):  # deleted this very moment
+                found[folder] = self._entry(folder, known)
+        return sorted(found.values(), key=lambda entry: (-entry.changed, str(entry.folder)))
+
+    def _entry(self, folder: Path, known: dict[Path, tuple[Any, RunEntry]]) -> RunEntry:
+        marks = (place_of(folder), *(signature(folder / name) for name in _WATCHED))
+        if folder in known and known[folder][0] == marks and not known[folder][1].alive:
+            entry = known[folder][1]
+        else:
+            entry = read_run(folder)
+        self._known[folder] = (marks, entry)
+        return entry
+
+
+def _folders(home: Path) -> list[Path]:
+    """The folder itself, if it is a run, and those in it."""
+    try:
+        inner = sorted(Path(entry.path) for entry in os.scandir(home) if entry.is_dir() and entry.name[0] != ".")
+    except OSError:
+        return []
+    runs = []
+    for folder in [home, *inner]:
+        with suppress(OSError):  # may not be read
+            runs += [folder] if is_run(folder) else []
+    return runs
+
+
+def read_run(folder: Path) -> RunEntry:
+    """What a folder says of its run, by the ends of its files."""
+    newer, note = "", None
+    try:
+        note = read_note(folder)
+    except InputError as error:
+        newer = str(error)
+    config = read_object(folder / CONFIG)
+    kind = kind_of(folder, note, config)
+    history = _history(folder)
+    alive, ours = _is_alive(folder, note)
+    words = [] if alive else last_words(folder, note)
+    problem = last_error(words)
+    evidence = _evidence(folder, kind, note, history, alive, problem)
+    state = judge(evidence)
+    entry = RunEntry(
+        folder, kind, state, _began(folder, note), _changed(folder), history.step, history.steps, history.epoch,
+        history.epochs or _epochs(config), {name: best.value for name, best in history.best.items()},
+        None if state.over else history.seconds_left, alive=alive,
+    )  # fmt: skip
+    trouble = _trouble(folder, config, kind, ours or not alive)
+    entry = replace(entry, message=newer or trouble or _message(state, evidence, words))
+    return replace(entry, resumable=not newer and _resumable(entry, note))
+
+
+def _history(folder: Path) -> History:
+    history = History()
+    for line in tail(folder / RECORDS, _TAIL):
+        if (record := as_object(line)) is not None:
+            history.add(record)
+    return history
+
+
+def _is_alive(folder: Path, note: Note | None) -> tuple[bool, bool]:
+    """Whether someone is at work there, and whether it is a process of this machine that works on this folder."""
+    if note is not None and note.exit_code is None and note.is_of(folder) and note.identity.alive:
+        return True, True
+    if not (folder / HOME).is_dir():
+        return False, False
+    identity, entry = worker_of(folder)
+    return entry is not None, identity is not None
+
+
+def _evidence(folder: Path, kind: str, note: Note | None, history: History, alive: bool, problem: str) -> Evidence:
+    changed = note is None or signature(folder / telltale(kind)) != note.before
+    recorded = kind in RECORDED
+    return Evidence(
+        alive=alive,
+        asked=bool(note and note.asked) or (recorded and (folder / STOP).exists()),
+        begun=changed or not recorded,
+        paused=history.paused and (folder / PAUSE).exists(),
+        recorded=recorded,
+        final=history.final if changed else "",
+        complete=is_complete(folder, kind, note),
+        exit_code=note.exit_code if note else None,
+        problem=problem,
+    )
+
+
+def _message(state: RunState, evidence: Evidence, words: Sequence[str]) -> str:
+    again = "resume the run"
+    if state is RunState.FAILED:
+        return reason_of_exit(evidence.exit_code or 1, words, evidence.problem, again)
+    return reason_of_exit(-9, (), again=again) if state is RunState.KILLED else ""
+
+
+def _trouble(folder: Path, config: dict[str, Any] | None, kind: str, known: bool) -> str:
+    if not known:
+        return "Another machine, or a process of another folder, holds its lock."
+    if (folder / CONFIG).exists() and config is None:
+        return f"{folder / CONFIG} is damaged."
+    return "" if kind else "Its kind is not known to this version of RobustDIR."
+
+
+def _resumable(entry: RunEntry, note: Note | None) -> bool:
+    if entry.alive or not entry.state.over or entry.state is RunState.ENDED:
+        return False
+    if entry.kind in RECORDED:
+        return (entry.folder / CHECKPOINT).is_file() and (entry.folder / CONFIG).is_file()
+    return entry.kind in (EVALUATE, DEFORMATIONS) and bool(_said_again(entry.folder, note))
+
+
+def resume_words(folder: Path) -> list[str]:
+    """Subcommand and arguments that go on with a run, for `watching.start`.
+
+    Raises:
+        InputError: If someone is at work there, it is complete, or there is nothing to go on from.
+    """
+    refuse_busy(folder)
+    note, entry = read_note(folder), read_run(folder)
+    if entry.state is RunState.ENDED:
+        raise InputError(f"{folder}: the run has come to its end; start another one with its model.")
+    if not entry.resumable:
+        raise InputError(f"{folder}: the run left nothing to go on from; start it again in another folder.")
+    if entry.kind == FINETUNE:
+        return ["finetune", "--output", str(folder.absolute()), "--resume"]
+    if entry.kind == PRETRAIN:
+        return ["pretrain", str((folder / CONFIG).absolute()), "--output", str(folder.absolute()), "--resume"]
+    return _said_again(folder, note)
+
+
+def _said_again(folder: Path, note: Note | None) -> list[str]:
+    """The words that it was started with; empty if they are not known, or name another folder, as of one that moved."""
+    if note is not None:
+        words = list(note.words)
+        words = words[words.index("RobustDIRLib") + 1 :] if "RobustDIRLib" in words else []
+    else:
+        command = (read_object(folder / EVALUATION) or {}).get("command")
+        words = shlex.split(command.splitlines()[-1])[1:] if isinstance(command, str) and command.strip() else []
+    named = [word for word in words if Path(word.rpartition("=")[2]).absolute() == folder.absolute()]
+    return words if named else []
+
+
+def delete_run(folder: Path) -> list[str]:
+    """Delete what a run wrote, and the folder if nothing else is in it.
+
+    Returns:
+        Names of what is not the run's and was left.
+    Raises:
+        InputError: If someone is at work there, it is no run, or not all can be deleted.
+    """
+    if not folder.is_dir() or not is_run(folder):
+        raise InputError(f"{folder} holds no run; nothing was deleted.")
+    refuse_busy(folder)
+    note = None
+    with suppress(InputError):
+        note = read_note(folder)
+    kind = kind_of(folder, note, read_object(folder / CONFIG))
+    if kind not in (*RECORDED, *_OWN_OF_KIND):
+        raise InputError(f"{folder} is of a kind of run that is not deleted from here; delete it by hand.")
+    with locked(folder, Rank.alone()):  # nobody may begin meanwhile
+        for name in (*_OWN, *_OWN_OF_KIND.get(kind, ())):
+            _remove(folder / name)
+    left = sorted(entry.name for entry in os.scandir(folder))
+    if not left:
+        folder.rmdir()
+    return left
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be deleted ({error.strerror}); close what has it open, and try again."
+        ) from error
+
+
+def _began(folder: Path, note: Note | None) -> float | None:
+    if note is not None and math.isfinite(note.began) and note.began > 0:
+        return note.began
+    changed = signature(folder / CONFIG)[1]
+    return changed / 1e9 if changed else None
+
+
+def _changed(folder: Path) -> float:
+    return max(signature(folder / name)[1] for name in (RECORDS, OUTPUT, SUMMARY, CONFIG, NOTE)) / 1e9
+
+
+def _epochs(config: dict[str, Any] | None) -> int:
+    found = (config or {}).get("epochs")
+    return found if isinstance(found, int) else 0

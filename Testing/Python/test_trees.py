@@ -1,0 +1,123 @@
+"""Processes by more than their number, and trees of them ended whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from RobustDIRLib.io.processes import process_exists, start_of
+from RobustDIRLib.runner.trees import Identity, Tree
+from runner_cases import gone
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=%s)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def start():
+    """Starts a process that is gone after the test."""
+    started = []
+
+    def begin(command, **named):
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **named))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def parent(start, own_session=False, **named):
+    process = start([sys.executable, "-c", PARENT % own_session], **named)
+    return process, int(process.stdout.readline())
+
+
+class TestIdentity:
+    def test_a_process_is_itself(self, start):
+        process = start(SLEEPER)
+        identity = Identity.of(process.pid, tuple(SLEEPER))
+        assert identity.alive
+        process.kill()
+        assert gone(process.pid)  # ended, though nobody has taken note of it yet
+        assert not identity.alive
+
+    def test_another_process_of_the_same_number_is_not_it(self, start):
+        process = start(SLEEPER)
+        identity = Identity.of(process.pid, tuple(SLEEPER))
+        assert not replace(identity, started=str(int(identity.started) - 1)).alive
+        assert not replace(identity, words=(sys.executable, "-c", "another")).alive
+        assert not replace(identity, started="").alive
+
+    def test_a_launcher_may_put_words_first(self, start, tmp_path):
+        script = tmp_path / "launcher"
+        script.write_text(f"#!/bin/sh\n{sys.executable} -c 'import time; time.sleep(60)' \"$@\" & wait\n")
+        script.chmod(0o755)
+        process = start([str(script), "finetune", "--output", "x"], start_new_session=True)
+        time.sleep(0.1)
+        identity = Identity.of(process.pid, (str(script), "finetune", "--output", "x"))
+        assert identity.alive
+        assert Tree(identity, leads_group=True).kill(5)
+
+    def test_numbers_that_no_process_has(self):
+        pid = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+        assert start_of(int(pid.stdout)) == ""
+        assert not process_exists(int(pid.stdout))
+        assert not Identity(int(pid.stdout), "1").alive
+
+
+class TestTree:
+    def test_all_of_it_is_ended(self, start):
+        process, child = parent(start, start_new_session=True)
+        tree = Tree(Identity.of(process.pid), leads_group=True)
+        assert {p.pid for p in tree.living()} == {process.pid, child}
+        assert tree.kill(5)
+        assert gone(process.pid) and gone(child)
+
+    def test_children_without_a_group_of_their_own_too_and_nobody_else(self, start):
+        """As of a run from a terminal, whose group is the shell's."""
+        process, child = parent(start)
+        other = start(SLEEPER)
+        tree = Tree(Identity.of(process.pid), leads_group=False)
+        assert tree.kill(5)
+        assert gone(process.pid) and gone(child)
+        assert start_of(other.pid)
+
+    def test_a_child_outlives_no_launcher_that_was_killed_before_anyone_looked(self, start):
+        process, child = parent(start, start_new_session=True)
+        identity = Identity.of(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        tree = Tree(identity, leads_group=True)
+        assert [p.pid for p in tree.living()] == [child]
+        assert tree.kill(5)
+        assert gone(child)
+
+    def test_a_child_that_left_the_group_is_remembered(self, start):
+        """As workers of torchrun do."""
+        process, child = parent(start, own_session=True, start_new_session=True)
+        tree = Tree(Identity.of(process.pid), leads_group=True)
+        tree.look()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert tree.kill(5)
+        assert gone(child)
+
+    def test_a_number_that_was_given_again_is_left_alone(self, start):
+        process, child = parent(start, start_new_session=True)
+        stale = Identity(process.pid, "1")
+        tree = Tree(stale, leads_group=True)
+        assert tree.living() == []
+        assert tree.kill(1)
+        assert start_of(process.pid) and start_of(child)
+        assert Tree(Identity.of(process.pid), leads_group=True).kill(5)

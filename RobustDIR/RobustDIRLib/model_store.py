@@ -11,8 +11,10 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.archives import check_archive
 from RobustDIRLib.io.checksums import sha256
-from RobustDIRLib.io.files import PathLike, existing_file, written_atomically
+from RobustDIRLib.io.files import PathLike, check_extension, existing_file, written_atomically
 
 if TYPE_CHECKING:
     from torch import nn
@@ -162,12 +164,13 @@ def save_model(path: PathLike, network: nn.Module, card: Mapping[str, Any]) -> P
     return Path(path)
 
 
-def add_model(path: PathLike, name: str | None = None) -> ModelEntry:
+def add_model(path: PathLike, name: str | None = None, notes: Mapping[str, Any] | None = None) -> ModelEntry:
     """Copy a model file among the user's own, once it has been loaded and has registered a small pair.
 
     Args:
         path: Model file.
         name: What to call it; by default what its card says, else the file's or, for `weights.pt`, its folder's name.
+        notes: To be put into its card, plain values: anatomy, modality, licence and the like.
     Raises:
         InputError: If the file is no sound model, its network gives no finite displacement, or the name is taken or
             cannot be a folder's.
@@ -180,12 +183,84 @@ def add_model(path: PathLike, name: str | None = None) -> ModelEntry:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{target.parent} cannot be made ({error.strerror}); set ROBUSTDIR_MODELS.") from error
-    with written_atomically(target.parent / CARD) as temporary:
-        temporary.write_text(card_text(model), encoding="utf-8")
-    _write_checksum(target, model.checksum)
-    with written_atomically(target) as temporary:  # last: a model is listed once all of it is there
-        temporary.write_bytes(model.path.read_bytes())
+    with _taken_back(target.parent):
+        if notes:
+            _add_noted(target, model, {**model.card, "name": name, **notes})
+            return ModelEntry(name, target, shipped=False)
+        with written_atomically(target.parent / CARD) as temporary:
+            temporary.write_text(card_text(model), encoding="utf-8")
+        _write_checksum(target, model.checksum)
+        with written_atomically(target) as temporary:  # last: a model is listed once all of it is there
+            temporary.write_bytes(model.path.read_bytes())
     return ModelEntry(name, target, shipped=False)
+
+
+def _add_noted(target: Path, model: LoadedModel, card: dict[str, Any]) -> None:
+    """Write a model whose file itself holds the notes, so that it keeps them wherever it is copied."""
+    with written_atomically(target.parent / CARD) as temporary:
+        temporary.write_text(card_text(LoadedModel(model.network, card, target, "")), encoding="utf-8")
+    save_model(target, model.network, card)
+
+
+@contextmanager
+def _taken_back(folder: Path) -> Iterator[None]:
+    """Leaves no half of a model behind."""
+    try:
+        yield
+    except BaseException:
+        _remove_files(folder)
+        raise
+
+
+def export_model(name: str, path: PathLike) -> Path:
+    """Copy a model to one file that `add_model` takes on another computer; its card goes within it.
+
+    Args:
+        name: Of a model that is there.
+        path: The file, `.pt`; what lies there is not written over.
+    Raises:
+        InputError: If there is no such model, it is damaged, or the file cannot be written.
+    """
+    entry = _entry(name)
+    if problem := checksum_problem(entry.path):
+        raise InputError(f"{entry.path} is damaged: {problem}; install or copy it again.")
+    path = Path(path)
+    check_extension(path, (".pt",), "a model")
+    if path.exists():
+        raise InputError(f"{path} is there already; give another name.")
+    with written_atomically(path) as temporary:
+        shutil.copyfile(entry.path, temporary)
+    return path
+
+
+def remove_model(name: str) -> None:
+    """Delete one of the user's own models.
+
+    Raises:
+        InputError: If there is none of that name, it is a shipped one, or it cannot be deleted.
+    """
+    entry = _entry(name)
+    if entry.shipped:
+        raise InputError(f"the model {name!r} is shipped with RobustDIR and stays; only your own can be removed.")
+    try:
+        _remove_files(entry.path.parent)
+    except OSError as error:
+        raise InputError(f"{entry.path} cannot be deleted ({error.strerror}); close what has it open.") from error
+
+
+def _remove_files(folder: Path) -> None:
+    """Delete what a model's folder holds of the model, the weights first, and the folder if nothing else is in it."""
+    for path in (folder / WEIGHTS, _checksum_file(folder / WEIGHTS), folder / CARD):
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _entry(name: str) -> ModelEntry:
+    known = {entry.name: entry for entry in list_models()}
+    if name not in known:
+        raise InputError(f"no model is named {name!r}; known: {', '.join(known) or 'none'}.")
+    return known[name]
 
 
 def card_text(model: LoadedModel) -> str:

@@ -383,3 +383,90 @@ def test_a_packed_archive_is_refused_unread(a_model_file, tmp_path):
 def test_a_card_of_more_than_plain_values_is_refused(a_model_file):
     with pytest.raises(InputError, match="plain values"):
         model_store.load_model(rewrite(a_model_file, lambda content: content.update(card={"a": torch.zeros(3)})))
+
+
+class TestPublishing:
+    NOTES = {"anatomy": "liver", "modality": "CT", "licence": "CC BY 4.0", "notes": "Ten pairs, one scanner."}
+
+    def test_notes_go_with_the_file_to_another_computer(self, a_model_file, a_network, tmp_path, monkeypatch):
+        model_store.add_model(a_model_file, "liver", self.NOTES)
+        exported = model_store.export_model("liver", tmp_path / "liver-ct.pt")
+        monkeypatch.setenv("ROBUSTDIR_MODELS", str(tmp_path / "other computer"))
+        entry = model_store.add_model(exported)
+        assert entry.name == "liver"
+        model = model_store.load_model("liver")
+        assert model.card == {**CARD, "name": "liver", **self.NOTES}
+        for name, weights in model.network.state_dict().items():
+            assert torch.equal(weights, a_network.state_dict()[name])
+        text = entry.path.with_name("card.md").read_text(encoding="utf-8")
+        assert all(words in text for words in self.NOTES.values())
+        assert model_store.checksum_problem(entry.path) is None
+
+    def test_a_damaged_export_is_refused(self, a_model_file, tmp_path, own_folder):
+        model_store.add_model(a_model_file, "liver", self.NOTES)
+        exported = model_store.export_model("liver", tmp_path / "liver-ct.pt")
+        data = bytearray(exported.read_bytes())
+        data[len(data) // 2] ^= 1
+        exported.write_bytes(data)
+        with pytest.raises(InputError):
+            model_store.add_model(exported, "other")
+        assert not (own_folder / "other").exists()
+
+    def test_a_name_that_is_taken_leaves_the_other_as_it_was(self, a_model_file):
+        entry = model_store.add_model(a_model_file, "liver")
+        before = entry.path.read_bytes()
+        with pytest.raises(InputError, match="is there already"):
+            model_store.add_model(a_model_file, "Liver", self.NOTES)
+        assert entry.path.read_bytes() == before
+
+    def test_a_full_disk_leaves_no_half_of_a_model(self, a_model_file, own_folder, monkeypatch):
+        def full(*_):
+            raise InputError("the disk is full.")
+
+        monkeypatch.setattr(model_store, "save_model", full)
+        with pytest.raises(InputError, match="full"):
+            model_store.add_model(a_model_file, "liver", self.NOTES)
+        assert not (own_folder / "liver").exists()
+        assert "liver" not in {entry.name for entry in model_store.list_models()}
+
+    def test_exports_write_over_nothing(self, a_model_file, tmp_path):
+        model_store.add_model(a_model_file, "liver")
+        (tmp_path / "there.pt").write_text("mine")
+        for path, words in (
+            ("there.pt", "is there already"),
+            ("x.zip", "goes into .pt"),
+            ("no/x.pt", "does not exist"),
+        ):
+            with pytest.raises(InputError, match=words):
+                model_store.export_model("liver", tmp_path / path)
+        assert (tmp_path / "there.pt").read_text() == "mine"
+        with pytest.raises(InputError, match="no model is named 'lung'"):
+            model_store.export_model("lung", tmp_path / "x.pt")
+
+    def test_a_model_that_was_damaged_since_is_not_exported(self, a_model_file, tmp_path):
+        entry = model_store.add_model(a_model_file, "liver")
+        entry.path.write_bytes(entry.path.read_bytes()[:-1] + b"x")
+        with pytest.raises(InputError, match="is damaged"):
+            model_store.export_model("liver", tmp_path / "x.pt")
+        assert not (tmp_path / "x.pt").exists()
+
+    def test_own_models_are_removed_and_shipped_ones_stay(self, a_model_file, a_network, a_shipped_folder, own_folder):
+        (a_shipped_folder / "generic").mkdir()
+        shipped = model_store.save_model(a_shipped_folder / "generic" / "weights.pt", a_network, CARD)
+        entry = model_store.add_model(a_model_file, "liver")
+        (entry.path.parent / "mine.txt").touch()
+        model_store.remove_model("liver")
+        assert [path.name for path in (own_folder / "liver").iterdir()] == ["mine.txt"]
+        with pytest.raises(InputError, match="shipped with RobustDIR and stays"):
+            model_store.remove_model("generic")
+        assert shipped.exists()
+        with pytest.raises(InputError, match="no model is named 'liver'"):
+            model_store.remove_model("liver")
+
+    def test_from_the_command_line(self, a_model_file, tmp_path, capsys):
+        assert cli.main(["models", "add", str(a_model_file), "--name", "liver", "--anatomy", "liver"]) == 0
+        assert cli.main(["models", "export", "liver", str(tmp_path / "liver.pt")]) == 0
+        assert cli.main(["models", "remove", "liver"]) == 0
+        assert cli.main(["models", "add", str(tmp_path / "liver.pt")]) == 0
+        assert model_store.load_model("liver").card["anatomy"] == "liver"
+        assert "exported liver" in capsys.readouterr().out

@@ -11,7 +11,8 @@ _NAME, _ID = "DICOM.PatientName", "DICOM.PatientID"
 
 def patient_of(node: Any) -> str:
     """Name and number of a node's patient; empty if they are not known."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    # Not by the hierarchy's own function, which would make one: asking changes nothing in the scene.
+    hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     item = hierarchy.GetItemByDataNode(node) if hierarchy is not None and node is not None else 0
     patient = hierarchy.GetItemAncestorAtLevel(item, "Patient") if item else 0
     if not patient:

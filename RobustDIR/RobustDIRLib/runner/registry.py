@@ -48,7 +48,13 @@ from RobustDIRLib.runner.reasons import last_error, reason_of_exit
 from RobustDIRLib.runner.states import Evidence, RunState, judge
 from RobustDIRLib.runner.watching import is_complete, last_words, refuse_busy
 
-_TAIL = 1 << 17
+_SHORT_TAIL, _TAIL = 1 << 13, 1 << 16
+# As our loops begin a line; another form of it is read like any other.
+_STEP, _EPOCH, _BEST = '{"kind": "step",', '{"kind": "epoch"', '"best_so_far"'
+    '{"kind": "step",',
+    '{"kind": "epoch"',
+    '"best_so_far"',
+)  # as our loops begin a line; another form of it is read like any other
 _WATCHED = (NOTE, OUTPUT, CONFIG, RECORDS, SUMMARY, STOP, PAUSE, HOME, CHECKPOINT)
 # All that runs of a kind write; what else lies in a folder is not the run's to delete.
 _OWN = (NOTE, OUTPUT, STOP, PAUSE, CONFIG, RECORDS, CHECKPOINT, SUMMARY, MODEL, f"{MODEL}.sha256", "split.json")
@@ -173,9 +179,16 @@ def read_run(folder: Path) -> RunEntry:
 
 
 def _history(folder: Path) -> History:
-    history = History()
-    for line in tail(folder / RECORDS, _TAIL):
-        if (record := as_object(line)) is not None:
+    """What the end of the records tells: of steps the last alone, of epochs too where it knows the best so far."""
+    history, lines = History(), tail(folder / RECORDS, _SHORT_TAIL)
+    if not any(line.startswith(_EPOCH) and _BEST in line for line in lines):
+        lines = tail(folder / RECORDS, _TAIL)
+    kept: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        if line.startswith(_STEP) or (line.startswith(_EPOCH) and _BEST in line):
+            kept[line[: len(_STEP)]] = number
+    for number, line in enumerate(lines):
+        if kept.get(line[: len(_STEP)], number) <= number and (record := as_object(line)) is not None:
             history.add(record)
     return history
 

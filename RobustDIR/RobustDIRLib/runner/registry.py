@@ -51,10 +51,6 @@ from RobustDIRLib.runner.watching import is_complete, last_words, refuse_busy
 _SHORT_TAIL, _TAIL = 1 << 13, 1 << 16
 # As our loops begin a line; another form of it is read like any other.
 _STEP, _EPOCH, _BEST = '{"kind": "step",', '{"kind": "epoch"', '"best_so_far"'
-    '{"kind": "step",',
-    '{"kind": "epoch"',
-    '"best_so_far"',
-)  # as our loops begin a line; another form of it is read like any other
 _WATCHED = (NOTE, OUTPUT, CONFIG, RECORDS, SUMMARY, STOP, PAUSE, HOME, CHECKPOINT)
 # All that runs of a kind write; what else lies in a folder is not the run's to delete.
 _OWN = (NOTE, OUTPUT, STOP, PAUSE, CONFIG, RECORDS, CHECKPOINT, SUMMARY, MODEL, f"{MODEL}.sha256", "split.json")
@@ -239,7 +235,7 @@ def _resumable(entry: RunEntry, note: Note | None) -> bool:
         return False
     if entry.kind in RECORDED:
         return (entry.folder / CHECKPOINT).is_file() and (entry.folder / CONFIG).is_file()
-    return entry.kind in (EVALUATE, DEFORMATIONS) and bool(_said_again(entry.folder, note))
+    return entry.kind in (EVALUATE, DEFORMATIONS, "study", "tune") and bool(_said_again(entry.folder, note))
 
 
 def resume_words(folder: Path) -> list[str]:

@@ -265,3 +265,31 @@ class TestRefining:
         right, wrong = self.through(inverses, undone, image), self.through(undone, inverses, image)
         assert np.abs(right - wrong).mean() > 0.03
         np.testing.assert_allclose(found, right, atol=1e-3)
+
+
+@torch.no_grad()
+def test_large_motion_keeps_symmetry_inverse_and_any_size(a_network: CorrelationPyramid) -> None:
+    fixed, moving = _smooth_image(1), _smooth_image(2)
+    there, back = (a_network(*pair, large_motion=True) for pair in ((fixed, moving), (moving, fixed)))
+    assert there.displacement.shape == (1, 3, *ODD)
+    torch.testing.assert_close(there.displacement, back.inverse, atol=1e-4, rtol=0)
+    left = warping.compose(there.displacement, there.inverse).norm(dim=1)[:, 5:-5, 5:-5, 5:-5].mean()
+    assert left < 0.15 * there.displacement.norm(dim=1).mean()
+    assert (there.displacement - a_network(fixed, moving).displacement).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@torch.no_grad()
+def test_a_shift_beyond_the_coarsest_levels_is_found_from_half_resolution(axis: int) -> None:
+    torch.manual_seed(5)
+    network = CorrelationPyramid(PyramidConfig((8, 8), (8, 8), (1, 1), (1, 1), self_similarity=False)).eval()
+    coarse = torch.nn.functional.avg_pool3d(torch.randn((1, 1, 72, 66, 78), generator=_generator(31)), 7, 1)
+    moving = coarse / coarse.std() / 3
+    fixed = moving.roll(6, axis + 2)  # fixed(x) = moving(x - 6)
+    truth = torch.zeros(3, 1, 1, 1)
+    truth[axis] = -6
+    plain, large = (
+        (network(fixed, moving, **way).displacement[0, :, 12:-12, 12:-12, 12:-12] - truth).norm(dim=0).mean()
+        for way in ({}, {"large_motion": True})
+    )
+    assert large < 0.7 * plain

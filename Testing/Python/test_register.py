@@ -425,3 +425,18 @@ def test_a_network_that_fails_is_left_as_it_was(fixed, moving):
     with pytest.raises(RuntimeError, match="a bug"):
         register(fixed, moving, network, options=AS_THEY_LIE)
     assert network.training
+
+
+@pytest.mark.parametrize(("preset", "wanted"), [("lung-ct", True), ("generic", False), ("brain-mri", False)])
+def test_chest_ct_alone_asks_a_network_for_its_way_with_large_motion(fixed, moving, preset, wanted):
+    class Both(Standin):
+        bears_large_motion = True
+        asked = []
+
+        def __call__(self, fixed, moving, *, large_motion=False):
+            self.asked.append(large_motion)
+            return super().__call__(fixed, moving)
+
+    network = Both()
+    register(fixed, moving, network, options=replace(AS_THEY_LIE, preset=preset))
+    assert network.asked == [wanted]

@@ -143,7 +143,12 @@ class CorrelationPyramid(nn.Module):
     """Coarse-to-fine registration network; see the module's text.
 
     Images `(B, 1, D, H, W)` scaled to [-1, 1], any size; gives both displacements at the images' resolution.
+
+    Attributes:
+        bears_large_motion: That `forward` knows `large_motion`.
     """
+
+    bears_large_motion = True
 
     def __init__(self, config: PyramidConfig | None = None) -> None:
         super().__init__()
@@ -200,22 +205,53 @@ class CorrelationPyramid(nn.Module):
             count: Stop after this many levels; all if not given.
         """
         features = self._features(torch.cat([fixed, moving]), count)
-        coarsest = features[-1][0].shape[2:]
         # The first half of the batch leads from the middle to fixed, the second to moving.
-        halves = inverses = fixed.new_zeros((2 * len(fixed), 3, *coarsest), dtype=torch.float32)
+        halves = inverses = self._identity(features)
         results: list[Deformation] = []
         for level in list(reversed(range(len(features))))[:count]:
-            # Without gradients, warping and correlation take channels innermost, as convolutions give them.
-            copies = [both.float() for both in features[level]]
-            copies = [both.contiguous() for both in copies] if torch.is_grad_enabled() else copies
-            halves, inverses = (warping.resize_displacement(u, copies[0].shape[2:]) for u in (halves, inverses))
-            for _ in range(self.config.iterations[level] if self.config.iterations else 1):
-                halves, inverses = self._refine(level, copies, halves, inverses)
-            if level == 0 and not self.training:
-                # Each composition interpolates, so that the composed inverse drifts from the half it belongs to.
-                inverses = warping.invert(halves, _INVERSE_STEPS, start=inverses)
-            results.append(Deformation(*warping.compose(_swap(halves), inverses).chunk(2)))
+            halves, inverses = self._run_level(level, features[level], halves, inverses)
+            results.append(self._joined(halves, inverses, level == 0 and not self.training))
         return results
+
+    def _identity(self, features: list[list[Tensor]]) -> Tensor:
+        coarsest = features[-1][0]
+        return coarsest.new_zeros((len(coarsest), 3, *coarsest.shape[2:]), dtype=torch.float32)
+
+    def _joined(self, halves: Tensor, inverses: Tensor, mend: bool) -> Deformation:
+        """Fixed to moving and back, of both halves and their inverses."""
+        if mend:
+            # Each composition interpolates, so that the composed inverse drifts from the half it belongs to.
+            inverses = warping.invert(halves, _INVERSE_STEPS, start=inverses)
+        return Deformation(*warping.compose(_swap(halves), inverses).chunk(2))
+
+    def _run_level(
+        self, level: int, features: list[Tensor], halves: Tensor, inverses: Tensor, more: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Both halves and their inverses after a level, run `more` times as well; on its grid, or theirs if finer."""
+        # Without gradients, warping and correlation take channels innermost, as convolutions give them.
+        copies = [both.float() for both in features]
+        copies = [both.contiguous() for both in copies] if torch.is_grad_enabled() else copies
+        if halves.shape[2] < copies[0].shape[2]:
+            halves, inverses = (warping.resize_displacement(u, copies[0].shape[2:]) for u in (halves, inverses))
+        for _ in range(more + (self.config.iterations[level] if self.config.iterations else 1)):
+            halves, inverses = self._refine(level, copies, halves, inverses)
+        return halves, inverses
+
+    def _from_half_resolution(self, fixed: Tensor, moving: Tensor) -> Deformation:
+        """All levels on the images at half resolution, then all again on the images, from where those ended.
+
+        Whatever the coarse levels then add is composed with the finer field that they start from. Every level runs
+        once more than it was taught to.
+        """
+        images = torch.cat([fixed, moving])
+        halves = inverses = torch.zeros(0)
+        for number, pair in enumerate((halve(images), images)):
+            features = self._features(pair)
+            if number == 0:
+                halves = inverses = self._identity(features)
+            for level in reversed(range(len(features))):
+                halves, inverses = self._run_level(level, features[level], halves, inverses, more=1)
+        return self._joined(halves, inverses, mend=True)
 
     def _features(self, images: Tensor, taught: int | None = None) -> list[list[Tensor]]:
         """Features of every level: of the images, then of the mirrored copies that the level averages over."""
@@ -232,24 +268,31 @@ class CorrelationPyramid(nn.Module):
 
     def _refine(self, level: int, copies: list[Tensor], halves: Tensor, inverses: Tensor) -> tuple[Tensor, Tensor]:
         """Both halves and their inverses after one more step of a level's decoder."""
-        velocity = torch.zeros_like(halves[: len(halves) // 2])
+        shape = copies[0].shape[2:]
+        here = halves if halves.shape[2:] == shape else warping.resize_displacement(halves, shape)
+        velocity = torch.zeros_like(here[: len(here) // 2])
         for both, axes in zip(copies, MIRRORS, strict=False):
-            warped = warping.warp(both, mirror_displacement(halves, axes))
+            warped = warping.warp(both, mirror_displacement(here, axes))
             velocity = velocity + mirror_displacement(self.decoder[level](warped), axes)
         velocity = velocity / (2 * len(copies))
+        if here is not halves:
+            velocity = warping.resize_displacement(velocity, halves.shape[2:])
         step = warping.integrate_velocity(torch.cat([-velocity, velocity]), self.config.squarings)
         return warping.compose(halves, step), warping.compose(_swap(step), inverses)
 
-    def forward(self, fixed: Tensor, moving: Tensor) -> Deformation:
+    def forward(self, fixed: Tensor, moving: Tensor, *, large_motion: bool = False) -> Deformation:
         """Displacement and its inverse at the resolution of the images.
 
         Args:
             fixed: Shape `(B, 1, D, H, W)`, intensities in [-1, 1].
             moving: The same shape.
+            large_motion: Start at half the resolution and run every level once more: for images alike in contrast, of
+                motion that the coarsest levels miss. Unlike contrasts come out worse.
         Returns:
             Fixed-to-moving displacement and moving-to-fixed inverse, each `(B, 3, D, H, W)`, voxels, channels z, y, x.
         """
-        fixed, region = pad_to_multiple(fixed, self.multiple)
-        moving, _ = pad_to_multiple(moving, self.multiple)
-        finest = self.levels(fixed, moving)[-1]
+        multiple = 2 * self.multiple if large_motion else self.multiple
+        fixed, region = pad_to_multiple(fixed, multiple)
+        moving, _ = pad_to_multiple(moving, multiple)
+        finest = self._from_half_resolution(fixed, moving) if large_motion else self.levels(fixed, moving)[-1]
         return Deformation(*(crop(warping.resize_displacement(u, fixed.shape[2:]), region) for u in finest))

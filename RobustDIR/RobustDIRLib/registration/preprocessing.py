@@ -39,19 +39,22 @@ class Preset:
         summary: One line for the help text.
         spacing: Side of a working voxel, mm; None chooses it from the fixed image (`automatic_spacing`).
         window: Intensities that become -1 and 1; None takes `PERCENTILES` of each image's voxels off the background.
+        large_motion: Whether networks that can do so start at half the working resolution, as breathing moves the
+            diaphragm farther than the coarsest levels reach. For images alike in contrast.
     """
 
     name: str
     summary: str
     spacing: float | None = None
     window: tuple[float, float] | None = None
+    large_motion: bool = False
 
 
 PRESETS = {
     preset.name: preset
     for preset in (
         Preset("generic", "any pair; spacing and intensities from the images"),
-        Preset("lung-ct", "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0)),
+        Preset("lung-ct", "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True),
         Preset("brain-mri", "brain MRI; 1 mm, percentiles (section 2.3.3)", 1.0),
     )
 }

@@ -191,7 +191,7 @@ def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: 
         pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
         del shown
     with journal.stage("network"):
-        deformation = run_network(network, *pair, setting.device)
+        deformation = run_network(network, *pair, setting.device, large_motion=preset.large_motion)
     refinement = None
     if setting.levels:
         with journal.stage("refine"):
@@ -262,17 +262,26 @@ def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) 
         warn(sentence)
 
 
-def run_network(network: Any, fixed: Image, moving: Image, device: torch.device) -> Deformation:
+def run_network(
+    network: Any, fixed: Image, moving: Image, device: torch.device, *, large_motion: bool = False
+) -> Deformation:
     """Run a network on two working images of one grid; both displacements, single precision, in main memory.
 
     Convolutions are computed in bf16 on a CPU that has instructions for it, as in teaching.
 
+    Args:
+        network: Any.
+        fixed: Scaled to [-1, 1].
+        moving: The same, on the same grid.
+        device: What to run on.
+        large_motion: For large motion between like contrasts, where the network has a way of its own for it.
     Raises:
         InputError: If what it gives is not of the images' shape or not finite.
     """
+    way = {"large_motion": True} if large_motion and getattr(network, "bears_large_motion", False) else {}
     # Accelerators are fast enough in single precision.
     with devices.lent(network, device), autocast("auto" if device.type == "cpu" else "fp32", device):
-        displacement, inverse = network(_tensor(fixed, device), _tensor(moving, device))
+        displacement, inverse = network(_tensor(fixed, device), _tensor(moving, device), **way)
     displacement, inverse = displacement.float().cpu(), inverse.float().cpu()
     for field in (displacement, inverse):
         if field.shape != (1, 3, *fixed.grid.shape) or not bool(torch.isfinite(field).all()):

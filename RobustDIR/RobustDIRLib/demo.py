@@ -142,7 +142,7 @@ def _smooth_vectors(grid: Grid, random: np.random.Generator) -> NDArray[np.float
         for component in range(3):
             part = gaussian_filter(random.standard_normal(grid.shape), sigma, mode="reflect")
             vectors[..., component] += weight * part / part.std()
-    return vectors * (LARGEST_DISPLACEMENT / np.linalg.norm(vectors, axis=-1).max())
+    return np.asarray(vectors * (LARGEST_DISPLACEMENT / np.linalg.norm(vectors, axis=-1).max()))
 
 
 def _integrated(velocity: NDArray[np.float64], grid: Grid) -> DisplacementField:

@@ -28,7 +28,7 @@ def swap_lps_ras(vectors: ArrayLike) -> Array:
     Args:
         vectors: Shape `(..., 3)`, mm, components x, y, z.
     """
-    return np.asarray(vectors, dtype=np.float64) * _LPS_RAS
+    return np.asarray(np.asarray(vectors, dtype=np.float64) * _LPS_RAS)
 
 
 def nearest_rotation(axes: Array) -> Array:
@@ -106,11 +106,11 @@ class Grid:
 
     def points_from_voxels(self, voxels: ArrayLike) -> Array:
         """Points in mm (LPS) of voxel coordinates `(..., 3)` ordered z, y, x."""
-        return np.asarray(voxels, dtype=np.float64) @ self.array_to_mm.T + np.asarray(self.origin)
+        return np.asarray(np.asarray(voxels, dtype=np.float64) @ self.array_to_mm.T + np.asarray(self.origin))
 
     def voxels_from_points(self, points: ArrayLike) -> Array:
         """Continuous voxel coordinates `(..., 3)` ordered z, y, x of points in mm (LPS)."""
-        return (np.asarray(points, dtype=np.float64) - np.asarray(self.origin)) @ self.mm_to_array.T
+        return np.asarray((np.asarray(points, dtype=np.float64) - np.asarray(self.origin)) @ self.mm_to_array.T)
 
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Whether points `(..., 3)`, mm, LPS, lie within the voxels, so up to half a voxel past the outer centres."""

@@ -25,7 +25,7 @@ from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import PathLike, check_extension, existing_file, written_atomically
 
 if TYPE_CHECKING:
-    from torch import nn
+    from RobustDIRLib.networks.network import LearningNetwork
 
 FORMAT = "robustdir-model-1"
 DEFAULT_MODEL = "generic"
@@ -61,7 +61,7 @@ class LoadedModel:
         checksum: SHA-256 of the file.
     """
 
-    network: nn.Module
+    network: LearningNetwork
     card: dict[str, Any]
     path: Path
     checksum: str
@@ -137,7 +137,7 @@ def load_model(name_or_path: PathLike = DEFAULT_MODEL, device: str = "cpu") -> L
     return LoadedModel(network.to(device).eval(), dict(content["card"]), path, sha256(path))
 
 
-def save_model(path: PathLike, network: nn.Module, card: Mapping[str, Any]) -> Path:
+def save_model(path: PathLike, network: LearningNetwork, card: Mapping[str, Any]) -> Path:
     """Write a model file and its checksum; a kill at any moment leaves the old file or the new one.
 
     Args:
@@ -329,7 +329,7 @@ def _content_checksum(content: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _filled_network(path: Path, content: dict[str, Any]) -> nn.Module:
+def _filled_network(path: Path, content: dict[str, Any]) -> LearningNetwork:
     """The network, made once a sketch of it without memory has the weights' shapes: so it takes as much as they do."""
     import torch
 

@@ -89,7 +89,7 @@ def integrate_velocity(velocity: Tensor, steps: int = 5) -> Tensor:
         velocity: Shape `(B, 3, D, H, W)`, voxels per unit time, channels z, y, x.
         steps: Squarings; the flow starts from `velocity / 2**steps`.
     """
-    displacement = velocity / 2**steps
+    displacement: Tensor = velocity / 2**steps
     for _ in range(steps):
         displacement = compose(displacement, displacement)
     return displacement

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from RobustDIRLib.io.labels import LabelMap, read_labels, read_mask
     from RobustDIRLib.io.landmarks import Landmarks, read_landmarks, write_landmarks
     from RobustDIRLib.model_store import LoadedModel, list_models, load_model
-    from RobustDIRLib.registration.register import Network
+    from RobustDIRLib.networks.network import Network
     from RobustDIRLib.registration.result import RegistrationOptions
     from RobustDIRLib.registration.saving import save
     from RobustDIRLib.synthesis.files import PairImages
@@ -77,7 +77,7 @@ _HOMES = {
     "RobustDIRLib.io.labels": ("LabelMap", "read_labels", "read_mask"),
     "RobustDIRLib.io.landmarks": ("Landmarks", "read_landmarks", "write_landmarks"),
     "RobustDIRLib.model_store": ("LoadedModel", "list_models", "load_model"),
-    "RobustDIRLib.registration.register": ("Network",),
+    "RobustDIRLib.networks.network": ("Network",),
     "RobustDIRLib.registration.result": ("RegistrationOptions",),
     "RobustDIRLib.registration.saving": ("save",),
     "RobustDIRLib.synthesis.files": ("PairImages",),

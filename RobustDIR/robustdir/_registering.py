@@ -31,7 +31,8 @@ from RobustDIRLib.io.images import Image, read_image, resample
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.io.remarks import heard
 from RobustDIRLib.model_store import LoadedModel, load_model
-from RobustDIRLib.registration.register import Network, Progress
+from RobustDIRLib.networks.network import Network
+from RobustDIRLib.registration.register import Progress
 from RobustDIRLib.registration.register import register as register_images
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.saving import save

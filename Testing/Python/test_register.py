@@ -284,6 +284,7 @@ class TestMemory:
         def hungry(*_):
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 99 bytes")
 
+        hungry.bytes_per_voxel = 100
         with pytest.raises(InputError, match="memory ran out"):
             register(fixed, moving, hungry, options=AS_THEY_LIE)
 
@@ -291,6 +292,7 @@ class TestMemory:
         def broken(*_):
             raise RuntimeError("a bug")
 
+        broken.bytes_per_voxel = 100
         with pytest.raises(RuntimeError, match="a bug"):
             register(fixed, moving, broken, options=AS_THEY_LIE)
 
@@ -363,6 +365,7 @@ class TestRefusals:
             made = Standin()(a, b)
             return Deformation(made.displacement[..., :-1] if fault == "shape" else made.displacement / 0, made.inverse)
 
+        faulty.bytes_per_voxel = 100
         with pytest.raises(InputError, match="no finite displacement"):
             register(fixed, moving, faulty, options=AS_THEY_LIE)
 
@@ -422,6 +425,8 @@ def test_the_callers_network_is_as_it_was(fixed, moving):
 
 def test_a_network_that_fails_is_left_as_it_was(fixed, moving):
     class Failing(torch.nn.Module):
+        bytes_per_voxel = 100
+
         def forward(self, fixed, moving):
             assert not self.training
             raise RuntimeError("a bug")

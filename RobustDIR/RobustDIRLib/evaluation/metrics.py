@@ -140,6 +140,6 @@ def field_transform(field: NDArray[np.floating], grid: Grid) -> PointTransform:
     def transform(points: Array) -> Array:
         voxels = grid.voxels_from_points(points).T
         moved = [map_coordinates(field[..., c], voxels, order=1, mode="nearest", output=np.float64) for c in range(3)]
-        return np.asarray(points, dtype=np.float64) + np.stack(moved, axis=-1)
+        return np.asarray(np.asarray(points, dtype=np.float64) + np.stack(moved, axis=-1))
 
     return transform

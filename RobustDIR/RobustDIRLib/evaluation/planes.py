@@ -82,7 +82,7 @@ class BodyAxes:
         """An array of the grid, further axes last, with axes to superior, posterior and left; no copy."""
         further = range(3, array.ndim)
         steps = tuple(slice(None, None, sign) for sign in self.signs)
-        return array.transpose(*self.axes, *further)[steps]
+        return np.asarray(array.transpose(*self.axes, *further)[steps])
 
 
 def spacing_along(grid: Grid) -> NDArray[np.float64]:
@@ -131,7 +131,7 @@ def place_in_plane(grid: Grid, plane: Plane, point: ArrayLike) -> tuple[float, f
 
 def plane_slice(array: NDArray[Any], grid: Grid, plane: Plane, centre: Voxel) -> NDArray[Any]:
     """Values of a plane along its row and column axes, further axes last."""
-    return BodyAxes.of(grid).view(array).take(centre[plane.fixed_axis], plane.fixed_axis)
+    return np.asarray(BodyAxes.of(grid).view(array).take(centre[plane.fixed_axis], plane.fixed_axis))
 
 
 def display_range(array: NDArray[Any]) -> tuple[float, float]:

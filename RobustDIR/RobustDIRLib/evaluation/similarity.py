@@ -181,7 +181,7 @@ def _extremes(values: RealArray) -> tuple[float, float]:
 def _binned(values: Array, bins: int) -> NDArray[np.int64]:
     """Which of the bins from the smallest to the largest value each lies in."""
     low = values.min()
-    return np.minimum(((values - low) * (bins / (values.max() - low))).astype(np.int64), bins - 1)
+    return np.asarray(np.minimum(((values - low) * (bins / (values.max() - low))).astype(np.int64), bins - 1))
 
 
 def _entropy(probabilities: Array) -> float:

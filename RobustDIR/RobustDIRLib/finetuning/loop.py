@@ -26,6 +26,7 @@ from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.synthesis.random import chance, generator
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
@@ -43,7 +44,7 @@ MAY_CHANGE = frozenset({"epochs", "threads", "log_every", "checkpoint_every", "c
 class _Objective(nn.Module):
     """Network and loss in one module, so that DistributedDataParallel sees one forward pass."""
 
-    def __init__(self, network: nn.Module, weights: LossWeights, both: bool, precision: str) -> None:
+    def __init__(self, network: LearningNetwork, weights: LossWeights, both: bool, precision: str) -> None:
         super().__init__()
         self.network, self.weights, self.both, self.precision = network, weights, both, precision
 
@@ -79,7 +80,7 @@ class Tuner:
             self.history, self.best = state["history"], state["best"]
 
     @property
-    def network(self) -> nn.Module:
+    def network(self) -> LearningNetwork:
         """What learns."""
         return self.learner.network
 

@@ -29,7 +29,8 @@ def common_labels(pair: TrainingPair) -> Tensor:
     if pair.fixed_labels is None or pair.moving_labels is None:
         return torch.empty(0, dtype=torch.int32)
     fixed, moving = (torch.unique(labels) for labels in (pair.fixed_labels, pair.moving_labels))
-    return fixed[torch.isin(fixed, moving) & (fixed != 0)]
+    found: Tensor = fixed[torch.isin(fixed, moving) & (fixed != 0)]
+    return found
 
 
 def pair_loss(deformation: Deformation, pair: TrainingPair, weights: LossWeights, g: Generator, both: bool) -> Tensor:

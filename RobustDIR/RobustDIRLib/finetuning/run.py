@@ -19,6 +19,7 @@ from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.split import Part, split_dataset
 from RobustDIRLib.model_store import find_model, load_model
 from RobustDIRLib.networks.build import build_network, network_config
+from RobustDIRLib.networks.network import LearningNetwork, Network
 from RobustDIRLib.registration.memory import available_memory
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint
 
@@ -28,7 +29,7 @@ _LEARNING_FACTOR = 5.0
 _SHARE_OF_MEMORY = 0.6
 
 
-def start_network(config: FinetuneConfig) -> nn.Module:
+def start_network(config: FinetuneConfig) -> LearningNetwork:
     """The network that a run starts from: a model's or a checkpoint's, or of random (Kaiming) weights.
 
     Raises:
@@ -110,7 +111,7 @@ class Material:
         return pairs[:most] if most else pairs
 
 
-def open_material(config: FinetuneConfig, network: nn.Module, checksums: dict[str, str] | None = None) -> Material:
+def open_material(config: FinetuneConfig, network: Network, checksums: dict[str, str] | None = None) -> Material:
     """The data of a run.
 
     Args:
@@ -133,10 +134,10 @@ def open_material(config: FinetuneConfig, network: nn.Module, checksums: dict[st
     return material
 
 
-def _bearable_voxels(network: nn.Module) -> int:
+def _bearable_voxels(network: Network) -> int:
     """Working voxels of a pair that main memory bears while learning; 0 if that is unknown."""
-    free, price = available_memory(), getattr(network, "bytes_per_voxel", None)
-    return int(_SHARE_OF_MEMORY * free / (_LEARNING_FACTOR * price)) if free and price else 0
+    free = available_memory()
+    return int(_SHARE_OF_MEMORY * free / (_LEARNING_FACTOR * network.bytes_per_voxel)) if free else 0
 
 
 def _check(material: Material) -> None:

@@ -69,7 +69,8 @@ def local_ncc_loss(fixed: Tensor, warped: Tensor) -> Tensor:
     f, w, ff, ww, fw = _box_mean(moments).split(1, 1)
     covariance, fixed_variance, warped_variance = fw - f * w, ff - f * f, ww - w * w
     denominator = (fixed_variance.clamp_min(0) + _FLOOR) * (warped_variance.clamp_min(0) + _FLOOR)
-    return -(covariance.square() / denominator).mean()
+    found: Tensor = -(covariance.square() / denominator).mean()
+    return found
 
 
 def _box_mean(values: Tensor) -> Tensor:

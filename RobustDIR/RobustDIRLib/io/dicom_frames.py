@@ -233,7 +233,7 @@ def _dose_offsets(path: Path, header: Dataset, first: Array, normal: Array, coun
             f"{path} contradicts itself on where its planes of dose lie (GridFrameOffsetVector begins with "
             f"{vector[0]:g}, the first plane is at z = {first[2]:g} mm); export it again."
         )
-    return (vector - vector[0]) * np.sign(normal[2])
+    return np.asarray((vector - vector[0]) * np.sign(normal[2]))
 
 
 def _reconstructed_offsets(path: Path, header: Dataset, count: int) -> Array:

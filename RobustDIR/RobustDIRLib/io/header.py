@@ -67,7 +67,7 @@ class Header:
         last = len(self.sides) - 1
         order = [last - axis for axis in reversed(self.spatial)]
         order += [last - axis for axis in range(last + 1) if axis not in self.spatial]
-        return numbers.reshape(self.sides[::-1]).transpose(order)
+        return np.asarray(numbers.reshape(self.sides[::-1]).transpose(order))
 
 
 def check_sides(path: Path, sides: tuple[int, ...]) -> None:

@@ -118,7 +118,7 @@ def _without_rounding(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     whole = np.rint(array)
     near = np.abs(array - whole) <= _tolerance(_step(path), array)
     if near.all():
-        return whole
+        return np.asarray(whole)
     # Of probabilities only what rounding of the file's scaling makes of 0 is 0.
     array = np.where(np.abs(array) <= _rounding_of_zero(path, array), 0, array)
     share = 100 * np.count_nonzero(array > 0) / array.size

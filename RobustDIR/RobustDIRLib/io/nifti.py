@@ -113,7 +113,7 @@ def _raw_header(path: Path, head: Path) -> Any:
         kind = {348: nib.Nifti1Header, 540: nib.Nifti2Header}[_size(data)]
         if not is_header(data):
             raise ValueError("no magic")
-        return kind(data[: kind.sizeof_hdr], check=False)
+        return kind(data[: kind.sizeof_hdr], check=False)  # type: ignore[no-untyped-call]
     except (OSError, EOFError, ValueError, KeyError, HeaderDataError, zlib.error) as error:
         raise InputError(f"{path} is damaged, cut short or no NIfTI file; copy or export it again.") from error
 
@@ -122,7 +122,7 @@ def _dtype(path: Path, raw: Any) -> np.dtype[Any]:
     """Of one stored number, in the file's byte order."""
     code = int(raw["datatype"])
     try:
-        dtype = np.dtype(raw.get_data_dtype())
+        dtype: np.dtype[Any] = np.dtype(raw.get_data_dtype())
     except (KeyError, HeaderDataError) as error:
         raise InputError(f"{path} has an unknown data type (code {code}); export it again.") from error
     if dtype.names is not None or dtype.kind == "c":

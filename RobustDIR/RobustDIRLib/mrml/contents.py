@@ -165,7 +165,7 @@ def _parts(node: Any, segments: tuple[str, ...]) -> Iterator[_Part]:
 def _voxels(image: Any) -> NDArray[Any]:
     """`(z, y, x)`, or `(z, y, x, c)` of several components."""
     voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
-    return voxels.reshape(*image.GetDimensions()[::-1], *voxels.shape[1:])
+    return np.asarray(voxels.reshape(*image.GetDimensions()[::-1], *voxels.shape[1:]))
 
 
 def _size(voxels: NDArray[Any]) -> tuple[int, ...]:

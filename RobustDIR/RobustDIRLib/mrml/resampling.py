@@ -92,4 +92,5 @@ def _chain(grid: Grid, from_world: Any, to_own: Any, low: tuple[int, ...]) -> An
 
 def dtype_of(image: Any) -> np.dtype[Any]:
     """NumPy's type of an image's voxels."""
-    return np.dtype(vtk_to_numpy(image.GetPointData().GetScalars()).dtype)
+    kind: np.dtype[Any] = np.dtype(vtk_to_numpy(image.GetPointData().GetScalars()).dtype)
+    return kind

@@ -65,10 +65,13 @@ def join(parts: Sequence[Tensor]) -> Tensor:
 def convolve(layer: nn.Conv3d, x: Tensor) -> Tensor:
     """What a convolution makes of features `(B, C, D, H, W)`, channels innermost; small levels in single precision."""
     x = channels_last(x)
+    found: Tensor
     if min(x.shape[2:]) >= _SMALLEST_REDUCED_SIDE:
-        return layer(x)
+        found = layer(x)
+        return found
     with torch.autocast(x.device.type, enabled=False):
-        return layer(x.to(layer.weight.dtype))
+        found = layer(x.to(layer.weight.dtype))
+    return found
 
 
 def _new_convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv3d:
@@ -76,7 +79,8 @@ def _new_convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv3d:
     nn.init.kaiming_normal_(layer.weight, a=SLOPE, nonlinearity="leaky_relu")
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
-    return layer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    own: nn.Conv3d = layer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return own
 
 
 class ConvBlock(nn.Module):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-
-from torch import nn
 
 from RobustDIRLib.configuration import from_dict, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.cascade import CascadeConfig, CascadedUNet
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.pyramid import CorrelationPyramid, PyramidConfig
 from RobustDIRLib.networks.unet import UNet, UNetConfig
 
@@ -18,7 +17,7 @@ class Kind(NamedTuple):
     """A kind of network: its configuration, a frozen dataclass, and the module that is made from it."""
 
     config: type
-    network: type[nn.Module]
+    network: Callable[[Any], LearningNetwork]
 
 
 KINDS = {
@@ -28,7 +27,7 @@ KINDS = {
 }
 
 
-def build_network(config: Mapping[str, Any]) -> nn.Module:
+def build_network(config: Mapping[str, Any]) -> LearningNetwork:
     """Make a freshly initialised network.
 
     Args:
@@ -47,7 +46,7 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
     return kind.network(from_dict(kind.config, values, name))
 
 
-def network_config(network: nn.Module) -> dict[str, Any]:
+def network_config(network: LearningNetwork) -> dict[str, Any]:
     """The complete configuration of a network, ready for JSON: `build_network` makes the same architecture of it.
 
     Raises:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.unet import UNet, UNetConfig
 from RobustDIRLib.warping import compose, resize, resize_displacement, warp
 
@@ -39,8 +40,10 @@ class CascadeConfig:
         return coarse, fine
 
 
-class CascadedUNet(nn.Module):
+class CascadedUNet(LearningNetwork):
     """A U-Net at half resolution, then one at full resolution that registers what is left after the first."""
+
+    config: CascadeConfig
 
     def __init__(self, config: CascadeConfig | None = None) -> None:
         super().__init__()
@@ -65,15 +68,26 @@ class CascadedUNet(nn.Module):
         """Peak memory of a pass, bytes a voxel of the images: that of the hungrier U-Net."""
         return max(self.fine.bytes_per_voxel, self.coarse.bytes_per_voxel / 8)
 
-    def levels(self, fixed: Tensor, moving: Tensor) -> list[Deformation]:
+    @property
+    def multiple(self) -> int:
+        """Any side will do: each U-Net pads for itself."""
+        return 1
+
+    def levels(self, fixed: Tensor, moving: Tensor, count: int | None = None) -> list[Deformation]:
         """The deformations that training supervises, from coarse to fine.
 
+        Args:
+            fixed: Shape `(B, 1, D, H, W)`, any size, intensities in [-1, 1].
+            moving: The same shape.
+            count: 1 for the first U-Net alone; both if not given.
         Returns:
             The first U-Net's at half resolution (sides rounded up), in voxels of that grid, which shares the images'
             outer border; then both U-Nets' composed, at full resolution.
         """
         half = [(n + 1) // 2 for n in fixed.shape[2:]]
         first = self.coarse(resize(fixed, half), resize(moving, half))
+        if count == 1:
+            return [first]
         with torch.autocast(fixed.device.type, enabled=False):
             outer = Deformation(*[resize_displacement(u, fixed.shape[2:]) for u in first])
             warped = warp(moving, outer.displacement)

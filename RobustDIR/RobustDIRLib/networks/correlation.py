@@ -35,7 +35,8 @@ class _Padded:
 
     def crop(self, x: Tensor) -> Tensor:
         depth, height, width = (slice(self.radius, self.radius + n) for n in self.shape)
-        return x.unflatten(2, self.full)[:, :, depth, height, width]
+        found: Tensor = x.unflatten(2, self.full)[:, :, depth, height, width]
+        return found
 
     def rows(self, x: Tensor) -> Tensor:
         """The same with channels innermost: shape `(B, N, C)`."""
@@ -121,5 +122,5 @@ def local_correlation(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor
     if not torch.is_grad_enabled():
         with torch.autocast(a.device.type, enabled=False):
             return _correlate(a, b, radius)
-    ab, ba = _Correlation.apply(a, b, radius)
+    ab, ba = _Correlation.apply(a, b, radius)  # type: ignore[no-untyped-call]
     return ab, ba

@@ -25,6 +25,7 @@ from RobustDIRLib.networks.correlation import local_correlation, offsets
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.descriptors import STEPS, mirror_similarity, self_similarity
 from RobustDIRLib.networks.mirrors import MIRRORS, mirror, mirror_displacement
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 
 _INVERSE_STEPS = 2
@@ -118,7 +119,8 @@ class _Decoder(nn.Module):
     def _expectation(self, correlation: Tensor) -> Tensor:
         weights = torch.softmax(correlation * self.sharpness.exp(), 1)
         with torch.autocast(correlation.device.type, enabled=False):
-            return torch.matmul(self.steps.T, weights.flatten(2)).unflatten(2, correlation.shape[2:])
+            found: Tensor = torch.matmul(self.steps.T, weights.flatten(2)).unflatten(2, correlation.shape[2:])
+            return found
 
     def forward(self, both: Tensor) -> Tensor:
         """Velocity that leads from points of a batch's first half to matching points of its second, level's voxels."""
@@ -139,7 +141,7 @@ def _swap(both: Tensor) -> Tensor:
     return torch.cat(both.chunk(2)[::-1])
 
 
-class CorrelationPyramid(nn.Module):
+class CorrelationPyramid(LearningNetwork):
     """Coarse-to-fine registration network; see the module's text.
 
     Images `(B, 1, D, H, W)` scaled to [-1, 1], any size; gives both displacements at the images' resolution.
@@ -148,6 +150,7 @@ class CorrelationPyramid(nn.Module):
         bears_large_motion: That `forward` knows `large_motion`.
     """
 
+    config: PyramidConfig
     bears_large_motion = True
 
     def __init__(self, config: PyramidConfig | None = None) -> None:

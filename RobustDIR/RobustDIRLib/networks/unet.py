@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.blocks import ConvBlock, VelocityHead
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
 from RobustDIRLib.warping import integrate_velocity, resize_displacement
 
@@ -49,7 +50,7 @@ class UNetConfig:
             raise InputError(f"squarings is {self.squarings}: give 0 to {_MOST_SQUARINGS}")
 
 
-class UNet(nn.Module):
+class UNet(LearningNetwork):
     """Predicts a stationary velocity at half resolution from both images, and integrates it.
 
     Encoder blocks halve the resolution four times; decoder blocks work at 1/16, 1/8 and 1/4, and what each doubles is
@@ -57,6 +58,8 @@ class UNet(nn.Module):
     connections concatenate, the decoder doubles by repeating voxels, a linear convolution follows the head's four
     blocks to bring its features to the three components of the velocity.
     """
+
+    config: UNetConfig
 
     def __init__(self, config: UNetConfig | None = None) -> None:
         super().__init__()
@@ -92,7 +95,12 @@ class UNet(nn.Module):
         """Peak memory of a pass, bytes a voxel of the images: six (striding: 2.5) a channel, measured at 192^3."""
         return (6.0 if self.config.downsampling == "pooling" else 2.5) * self.config.channels
 
-    def levels(self, fixed: Tensor, moving: Tensor) -> list[Deformation]:
+    @property
+    def multiple(self) -> int:
+        """Any side will do: images are padded here."""
+        return 1
+
+    def levels(self, fixed: Tensor, moving: Tensor, count: int | None = None) -> list[Deformation]:
         """The deformations that training supervises, from coarse to fine: the final one alone."""
         return [self(fixed, moving)]
 
@@ -102,7 +110,8 @@ class UNet(nn.Module):
         for block in self.decoder:
             x = F.interpolate(block(x), scale_factor=2, mode="nearest")
             x = torch.cat([x, skips.pop()], 1)
-        return self.velocity_head(self.head(x))
+        found: Tensor = self.velocity_head(self.head(x))
+        return found
 
     def _encode(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Features at 1/16 resolution, and those at 1/2, 1/4 and 1/8 for the decoder."""

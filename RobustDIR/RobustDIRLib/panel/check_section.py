@@ -64,7 +64,8 @@ class CheckSection(Section):
     @property
     def record(self) -> dict[str, Any]:
         """What is known of the run that made the results; empty if none has."""
-        return self.panel.standing.record
+        found: dict[str, Any] = self.panel.standing.record
+        return found
 
     @property
     def structures(self) -> list[dict[str, Any]]:
@@ -170,7 +171,8 @@ class CheckSection(Section):
     def _no_report(self) -> str:
         """Why there is nothing to report; empty if there is."""
         if self.panel.standing.stale:
-            return self.panel.standing.sentence()
+            found: str = self.panel.standing.sentence()
+            return found
         if self._background.busy:
             return "Something is being measured or written; wait for it."
         return (

@@ -221,13 +221,13 @@ def _shade(volume: Any) -> NDArray[np.uint8]:
     scaled = np.subtract(array, np.float32(low), dtype=np.float32)
     scaled *= np.float32(255 / max(high - low, 1e-6))
     np.clip(scaled, 0, 255, out=scaled)
-    return scaled.astype(np.uint8)
+    return np.asarray(scaled.astype(np.uint8))
 
 
 def _voxels(volume: Any) -> NDArray[Any]:
     image = volume.GetImageData()
     voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
-    return voxels.reshape(image.GetDimensions()[::-1])
+    return np.asarray(voxels.reshape(image.GetDimensions()[::-1]))
 
 
 def jacobian_colours() -> Any:

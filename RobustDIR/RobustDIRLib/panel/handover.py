@@ -119,4 +119,4 @@ def _moved(points: NDArray[np.float32], linear: sitk.Transform) -> NDArray[np.fl
     matrix = np.array(affine.GetMatrix()).reshape(3, 3)
     centre, shift = np.array(affine.GetCenter()), np.array(affine.GetTranslation())
     offset = shift + centre - matrix @ centre
-    return points @ matrix.T.astype(np.float32) + offset.astype(np.float32)
+    return np.asarray(points @ matrix.T.astype(np.float32) + offset.astype(np.float32))

@@ -134,7 +134,8 @@ def overlap(fixed: Grid, moving: Grid, linear: Linear = IDENTITY) -> float:
     points = fixed.points_from_voxels(_lattice(fixed))
     shared = float(moving.contains(linear(points)).mean()) * volume(fixed)
     moving_volume = volume(moving) / abs(np.linalg.det(linear.matrix))
-    return min(shared / min(volume(fixed), moving_volume), 1.0)
+    found: float = min(shared / min(volume(fixed), moving_volume), 1.0)
+    return found
 
 
 def warn_of_little_overlap(alignment: LinearAlignment, warn: Warn) -> None:

@@ -161,7 +161,7 @@ def _match(first: Volume, second: Volume, body: NDArray[np.bool_], shift: tuple[
     variances = [_mean(i * i, _WINDOW) - m * m for i, m in zip((first, second), means, strict=True)]
     covariance = _mean(first * second, _WINDOW) - means[0] * means[1]
     squares = covariance**2 / np.prod([np.maximum(v, 0) + _LEAST_VARIANCE for v in variances], axis=0)
-    return np.where(body, squares, np.float32(0))
+    return np.asarray(np.where(body, squares, np.float32(0)))
 
 
 def _regional(match: Volume, body: NDArray[np.bool_]) -> Volume:

@@ -11,8 +11,8 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.free_memory import available_memory
 from RobustDIRLib.registration.preprocessing import Preset, Warn, working_grid
 
-# Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it, for networks that
-# do not say their own figure in an attribute `bytes_per_voxel`.
+# Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it, for forecasts made
+# where no network is loaded; each network says its own (`networks.network`).
 BYTES_PER_VOXEL = 450
 # Of the refinement, in main memory wherever the network ran, once the network's own memory is free again; measured.
 BYTES_PER_REFINED_VOXEL = 80

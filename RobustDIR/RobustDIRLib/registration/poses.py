@@ -88,7 +88,7 @@ def angles(rotations: Array, other: Array) -> Array:
 
 def binned(array: NDArray[np.floating], bins: int) -> Bins:
     """Bin of every voxel of a normalised image."""
-    return np.clip((array + 1) * (bins / 2), 0, bins - 1).astype(np.int32)
+    return np.asarray(np.clip((array + 1) * (bins / 2), 0, bins - 1).astype(np.int32))
 
 
 def mutual_information(joint: Array) -> Array:

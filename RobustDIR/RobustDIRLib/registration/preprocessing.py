@@ -100,7 +100,7 @@ def _side_of(grid: Grid, voxels: int) -> float:
 
 
 def _extent(grid: Grid) -> NDArray[np.float64]:
-    return np.array(grid.shape) * np.array(grid.spacing[::-1])
+    return np.asarray(np.array(grid.shape) * np.array(grid.spacing[::-1]))
 
 
 def working_grid(fixed: Grid, preset: Preset, coarsening: float = 1.0) -> Grid:

@@ -16,13 +16,15 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.model_store import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.network import LargeMotionNetwork, Network
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image, tell_idle_masks
 from RobustDIRLib.registration.judgement import judge
-from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, fitting_grid
+from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import pairing_hints
 from RobustDIRLib.registration.preprocessing import (
     Preset,
@@ -39,13 +41,6 @@ from RobustDIRLib.registration.refinement.refine import Patience, Refinement, Wo
 from RobustDIRLib.registration.refinement.settings import Level, check_seconds, chosen_levels
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
-
-
-class Network(Protocol):
-    """What can register: two images `(1, 1, D, H, W)` in [-1, 1] to a displacement and its inverse, in voxels."""
-
-    def __call__(self, fixed: Tensor, moving: Tensor) -> Deformation:
-        """Both displacements `(1, 3, D, H, W)`."""
 
 
 class Progress(Protocol):
@@ -102,7 +97,7 @@ class _Journal:
 def register(
     fixed: Image,
     moving: Image,
-    model: Any,
+    model: LoadedModel | Network,
     *,
     options: RegistrationOptions | None = None,
     extras: PairExtras | None = None,
@@ -134,7 +129,7 @@ def register(
     check_kind(options.alignment)
     levels = chosen_levels(options.quality, options.refine)
     check_seconds(options.refine_seconds)
-    network = getattr(model, "network", model)
+    network = _network_of(model)
     for name, image in (("fixed", fixed), ("moving", moving)):
         check_image(image, name)
         check_hounsfield(image, name, preset, journal.warn)
@@ -168,13 +163,26 @@ def register(
     )
 
 
-def _budget(options: RegistrationOptions, network: Any, device: torch.device) -> Budget:
+def _network_of(model: LoadedModel | Network) -> Network:
+    """What registers.
+
+    Raises:
+        TypeError: If it lacks a part of `Network`.
+    """
+    network = model.network if hasattr(model, "network") else model
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"{type(model).__name__} is no network: it has to be called with two images, and to say its bytes_per_voxel"
+        )
+    return network
+
+
+def _budget(options: RegistrationOptions, network: Network, device: torch.device) -> Budget:
     free = [n for n in (available_memory(), options.memory_limit) if n is not None]
-    price = getattr(network, "bytes_per_voxel", BYTES_PER_VOXEL)
-    return Budget(min(free, default=None), devices.free_device_memory(device), float(price))
+    return Budget(min(free, default=None), devices.free_device_memory(device), float(network.bytes_per_voxel))
 
 
-def _run(fixed: Image, moving: Image, network: Any, setting: _Setting, journal: _Journal) -> dict[str, Any]:
+def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journal: _Journal) -> dict[str, Any]:
     """The stages in order; fields of the result."""
     preset, extras, grid = setting.preset, setting.extras, setting.grid
     with journal.stage("normalise"):
@@ -263,7 +271,7 @@ def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) 
 
 
 def run_network(
-    network: Any, fixed: Image, moving: Image, device: torch.device, *, large_motion: bool = False
+    network: Network, fixed: Image, moving: Image, device: torch.device, *, large_motion: bool = False
 ) -> Deformation:
     """Run a network on two working images of one grid; both displacements, single precision, in main memory.
 
@@ -278,10 +286,13 @@ def run_network(
     Raises:
         InputError: If what it gives is not of the images' shape or not finite.
     """
-    way = {"large_motion": True} if large_motion and getattr(network, "bears_large_motion", False) else {}
     # Accelerators are fast enough in single precision.
     with devices.lent(network, device), autocast("auto" if device.type == "cpu" else "fp32", device):
-        displacement, inverse = network(_tensor(fixed, device), _tensor(moving, device), **way)
+        pair = _tensor(fixed, device), _tensor(moving, device)
+        if large_motion and isinstance(network, LargeMotionNetwork):
+            displacement, inverse = network(*pair, large_motion=network.bears_large_motion)
+        else:
+            displacement, inverse = network(*pair)
     displacement, inverse = displacement.float().cpu(), inverse.float().cpu()
     for field in (displacement, inverse):
         if field.shape != (1, 3, *fixed.grid.shape) or not bool(torch.isfinite(field).all()):

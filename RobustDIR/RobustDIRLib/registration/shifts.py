@@ -58,7 +58,7 @@ class Shifts:
         voxels = np.rint(grid.voxels_from_points(points)).astype(np.intp)
         inside = np.asarray(((voxels >= 0) & (voxels < np.array(grid.shape))).all(-1))
         z, y, x = np.moveaxis(np.where(inside[..., None], voxels, 0), -1, 0)
-        return np.where(inside, binned(self._moving.array, _BINS)[z, y, x], np.int32(-1))
+        return np.asarray(np.where(inside, binned(self._moving.array, _BINS)[z, y, x], np.int32(-1)))
 
     def _transformed(self, bins: Bins) -> list[Array]:
         return [fft.rfftn((bins == value).astype(np.float32), self._size) for value in range(_BINS)]

@@ -135,7 +135,9 @@ def _moving_voxels(moving: Grid, field: DisplacementField, slab: slice) -> NDArr
 
 
 def _within(voxels: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-    return np.all([(axis >= -0.5) & (axis < n - 0.5) for axis, n in zip(voxels, shape, strict=True)], axis=0)
+    return np.asarray(
+        np.all([(axis >= -0.5) & (axis < n - 0.5) for axis, n in zip(voxels, shape, strict=True)], axis=0)
+    )
 
 
 def warp_image(moving: Image, field: DisplacementField) -> Image:

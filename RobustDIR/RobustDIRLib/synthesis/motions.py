@@ -55,7 +55,7 @@ def breathing_field(start: Array, end: Array, nodes: int = NODES) -> NDArray[np.
     # Only differences count, so that nodes far from all points have weights, too.
     weights = np.exp(-(squares - squares.min(1, keepdims=True)) / (2 * _REACH**2))
     field = weights @ (moves - moves.mean(0)) / weights.sum(1, keepdims=True)
-    return field.T.reshape(3, nodes, nodes, nodes).astype(np.float32)
+    return np.asarray(field.T.reshape(3, nodes, nodes, nodes).astype(np.float32))
 
 
 def write_motions(target: Path, files: Sequence[Path]) -> None:

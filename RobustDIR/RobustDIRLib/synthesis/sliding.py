@@ -94,7 +94,8 @@ def along_wall(velocity: Tensor, cavity: Tensor) -> Tensor:
     slope = torch.cat(torch.gradient(cavity[0, 0], dim=(0, 1, 2))[:3]).view(1, 3, *cavity.shape[2:])
     normal = slope / slope.norm(dim=1, keepdim=True).clamp_min(1e-6)
     nearness = 4 * cavity * (1 - cavity)
-    return velocity - nearness * normal * (normal * velocity).sum(1, keepdim=True)
+    found: Tensor = velocity - nearness * normal * (normal * velocity).sum(1, keepdim=True)
+    return found
 
 
 def _places(place: Place, shape: Sequence[int], reduction: int) -> list[Tensor]:
@@ -132,7 +133,8 @@ def _breathing(shape: Sequence[int], place: Place, reduction: int, config: Slidi
         nodes = [torch.tensor(n - 1.0) for n in motion.shape[2:]]
         points = [((up - 0.3) / 0.7 * nodes[0]), back * nodes[1], right * nodes[2]]
         velocity = warping.sample(motion, torch.stack(torch.broadcast_tensors(*points))[None])
-        return velocity / motion.norm(dim=1).max().clamp_min(1e-6)
+        found: Tensor = velocity / motion.norm(dim=1).max().clamp_min(1e-6)
+        return found
     fall = ((_APEX - up) / (_APEX - uniform(0.25, 0.5, g))).clamp(0, 1)
     fall = fall * fall * (3 - 2 * fall)
     tilt = 1 + uniform(-0.2, 0.8, g) * (back - 0.5) + uniform(-0.4, 0.4, g) * (right - 0.5)

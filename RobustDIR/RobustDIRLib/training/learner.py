@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.build import network_config
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import uses_fp16
 from RobustDIRLib.training.average import WeightAverage
 from RobustDIRLib.training.config import OptimizerConfig
@@ -25,7 +26,7 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
 class Learner:
     """The state of a run that a checkpoint holds, and one step down the gradient."""
 
-    def __init__(self, network: nn.Module, config: OptimizerConfig, precision: str, device: torch.device) -> None:
+    def __init__(self, network: LearningNetwork, config: OptimizerConfig, precision: str, device: torch.device) -> None:
         """Parameters that need no gradient stay as they are.
 
         Args:

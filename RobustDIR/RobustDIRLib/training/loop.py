@@ -17,6 +17,7 @@ from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.build import build_network
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
 from RobustDIRLib.synthesis.bank import LabelBank
@@ -38,14 +39,12 @@ MODEL, CONFIG, RECORDS = "weights.pt", "run.json", "records.jsonl"
 class _Objective(nn.Module):
     """Network and loss in one module, so that DistributedDataParallel sees one forward pass."""
 
-    def __init__(self, network: nn.Module, loss: LossConfig) -> None:
+    def __init__(self, network: LearningNetwork, loss: LossConfig) -> None:
         super().__init__()
         self.network, self.loss = network, loss
 
     def forward(self, pair: Pair, count: int | None = None) -> tuple[Tensor, Tensor]:
-        only = {} if count is None else {"count": count}
-        levels = self.network.levels(pair.fixed, pair.moving, **only)  # type: ignore[operator]
-        return pretraining_loss(levels, pair, self.loss)
+        return pretraining_loss(self.network.levels(pair.fixed, pair.moving, count), pair, self.loss)
 
 
 class Trainer(Learner):

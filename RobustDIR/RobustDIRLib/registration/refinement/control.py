@@ -48,7 +48,8 @@ def spread(matrices: Matrices, values: Tensor) -> Tensor:
     """Values `(C, d, h, w)` multiplied by one matrix along each axis z, y, x."""
     a, b, c = matrices
     values = torch.matmul(b, torch.matmul(values, c.T))
-    return torch.matmul(a, values.flatten(2)).unflatten(2, values.shape[2:])
+    found: Tensor = torch.matmul(a, values.flatten(2)).unflatten(2, values.shape[2:])
+    return found
 
 
 def gather(matrices: Matrices, values: Tensor) -> Tensor:

@@ -293,3 +293,21 @@ def test_a_shift_beyond_the_coarsest_levels_is_found_from_half_resolution(axis: 
         for way in ({}, {"large_motion": True})
     )
     assert large < 0.7 * plain
+
+
+@torch.no_grad()
+def test_a_coarse_levels_step_keeps_its_length_on_the_finer_field_it_goes_on_from() -> None:
+    step = torch.tensor([1.0, -0.5, 0.75]).view(1, 3, 1, 1, 1)  # voxels of the coarse level
+
+    class Knowing(torch.nn.Module):
+        def forward(self, both: torch.Tensor) -> torch.Tensor:
+            return 2 * step.expand(1, 3, *both.shape[2:])
+
+    network = CorrelationPyramid(PyramidConfig((4,), (4,), (1,), (1,)))
+    network.decoder[0] = Knowing()
+    fine = torch.zeros(2, 3, 12, 20, 28)
+    halves, inverses = network._run_level(0, [torch.randn(2, 4, 3, 5, 7)], fine, fine)
+    for after, sign in ((halves, 1), (inverses, -1)):
+        assert after.shape == fine.shape
+        expected = sign * 4 * torch.cat([-step, step]).expand_as(fine)
+        torch.testing.assert_close(after, expected, atol=1e-4, rtol=0)

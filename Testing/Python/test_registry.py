@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import time
 
@@ -38,6 +39,15 @@ def test_the_best_is_told_of_a_run_too_long_to_read(tmp_path):
     entry = read_run(tmp_path / "long")
     assert entry.best["dice"] == pytest.approx(0.8)
     assert (entry.step, entry.state) == (20_000, RunState.ENDED)
+
+
+def test_records_that_do_not_tell_the_best_so_far_are_read_further_back(tmp_path):
+    """As those of a pretraining."""
+    folder = cases.a_finished_run(tmp_path / "a")
+    errors = [5.0, 1.5, *(2.0 + k / 100 for k in range(300))]
+    lines = [{"kind": "validation", "step": k, "error": error} for k, error in enumerate(errors)]
+    (folder / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_run(folder).best == {"error": 1.5}
 
 
 @pytest.mark.parametrize(
@@ -136,6 +146,8 @@ def test_a_live_run_is_listed_as_such(tmp_path):
         for refused in (resume_words, delete_run):
             with pytest.raises(InputError, match="at work in this folder"):
                 refused(tmp_path / "live")
+        os.kill(run.process_id, signal.SIGSTOP)
+        assert registry.list()[0].alive
         run.kill()
         assert registry.list()[0].state is RunState.KILLED  # noticed though no file has changed
     finally:

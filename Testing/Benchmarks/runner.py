@@ -75,7 +75,7 @@ def week(home: Path) -> None:
         longest = max(longest, time.process_time() - begun)
         if part in (1, 59):
             print(f"memory after {history.step + 1} records: {tracemalloc.get_traced_memory()[0] / 2**20:.2f} MiB")
-    print(f"longest reading of 10,000 records at once: {1e3 * longest:.0f} ms (with memory traced)")
+    print(f"longest reading of 10,000 records at once: {1e3 * longest:.0f} ms of a processor, with memory traced")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 
+import psutil
 import pytest
 
 import runner_cases as cases
@@ -147,6 +148,7 @@ def test_a_live_run_is_listed_as_such(tmp_path):
             with pytest.raises(InputError, match="at work in this folder"):
                 refused(tmp_path / "live")
         os.kill(run.process_id, signal.SIGSTOP)
+        cases.wait(run, lambda run: psutil.Process(run.process_id).status() == psutil.STATUS_STOPPED)
         assert registry.list()[0].alive
         run.kill()
         assert registry.list()[0].state is RunState.KILLED  # noticed though no file has changed

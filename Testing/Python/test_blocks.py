@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.ndimage import correlate
 from torch import Tensor, nn
 
 from RobustDIRLib.networks.blocks import ConvBlock, VelocityHead, channels_last, convolve, halve, instance_norm, join
+from RobustDIRLib.networks.precision import autocast
 
 SHAPES = [
     (1, 1, 1),
@@ -108,8 +110,10 @@ def test_gradients_in_bf16_match_single_precision(shape: tuple[int, ...]) -> Non
     layers, x = Convolutions(), torch.randn(1, 4, *shape)
     exact, reduced = (gradients(layers, x, on) for on in (False, True))
     assert len(exact) == 7
+    # A CPU without instructions for bf16, where it is never chosen, rounds once more between layers.
+    most = 0.02 if isinstance(autocast("auto", x.device), nullcontext) else 0.01
     for name, expected in exact.items():
-        assert (reduced[name] - expected).norm() < 0.01 * expected.norm(), name
+        assert (reduced[name] - expected).norm() < most * expected.norm(), name
 
 
 @pytest.mark.parametrize("shape", SHAPES)

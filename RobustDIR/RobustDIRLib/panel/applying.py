@@ -196,7 +196,7 @@ def _copy_meaning(node: Any, copy: Any) -> None:
 
 def _keep_place(node: Any, copy: Any) -> None:
     """The copy under the node's own study, with the attributes that say what it is there."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     if hierarchy is None:
         return
     item, new = (hierarchy.GetItemByDataNode(each) for each in (node, copy))

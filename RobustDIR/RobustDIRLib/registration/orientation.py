@@ -1,9 +1,10 @@
 """The search for an orientation: where to start the linear alignment of images that lie turned to each other.
 
 As the headers say is tried first, and where that stands out from hundreds of other orientations the search ends, after
-some tenth of a second. Otherwise the best orientations about the centres of the foregrounds are improved, and if none
-of them stands out either, one image may show a part of the other: every shift of some orientations is scored. An
-orientation is taken only if it scores clearly better than the headers' one.
+some tenth of a second. Otherwise the best orientations about the centres of the foregrounds are improved. Where
+foregrounds are of one size and none of these beats the headers' orientation the search ends. If none stands out, one
+image may show a part of the other: every shift of some orientations is scored. An orientation is taken only if it
+scores clearly better than the headers' one.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ def find_orientation(fixed: Image, moving: Image, offsets: list[Array], rigid: b
     if unturned > _STANDS_OUT * _beyond(headers, others, scores):
         return None
     found, score = search.improved(others, scores)
+    if search.alike and score <= unturned:
+        return None
     if score < _STANDS_OUT * _beyond(found, others, scores) or not search.alike:
         shifted, its_score = search.shifted()
         found, score = (shifted, its_score) if its_score > score else (found, score)

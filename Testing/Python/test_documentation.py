@@ -34,5 +34,5 @@ def test_where_to_change_what_names_files_and_tables_that_are_there():
     named = re.findall(r"`((?:\.\./)?\w+/[\w.]*)`(?: \(`(\w+)`\))?", text)
     assert len(named) > 15
     missing = [f"{file} {name}" for file, name in named if not (LIBRARY / file).exists()]
-    lacking = [f"{file} {name}" for file, name in named if name and name not in (LIBRARY / file).read_text()]
+    lacking = [f"{file} {name}" for file, name in named if name and name not in (LIBRARY / file).read_text("utf-8")]
     assert not missing + lacking

@@ -151,7 +151,10 @@ def test_truth_that_was_not_published_is_left_out_with_a_note(nlst):
         (folder / image("NLST_0101", scan, "keypoints", "csv")).unlink()
     dataset = open_dataset(folder)
     assert "fixed_landmarks" not in dataset.cases[0].files()
-    assert dataset.notes == ("none of the 2 files listed as keypoints for validation is there; left out.",)
+    assert dataset.notes == (
+        "none of the 2 files listed as keypoints for validation is there; left out.",
+        "the preset lung-ct was chosen by the data set's name; its settings can name another.",
+    )
 
 
 # What is wrong
@@ -259,7 +262,10 @@ def test_unpaired_images_have_listed_pairs_for_validation(oasis):
 def test_unpaired_images_of_training_are_paired_here_without_those_of_validation(oasis):
     dataset = open_dataset(oasis, split="training")
     assert names(dataset) == ["OASIS_0001_0000-OASIS_0002_0000"]
-    assert dataset.notes == ("3 images are listed without pairs; paired as neighbours, 1 in all.",)
+    assert dataset.notes == (
+        "3 images are listed without pairs; paired as neighbours, 1 in all.",
+        "the preset brain-mri was chosen by the data set's name; its settings can name another.",
+    )
     write_json(oasis / "robustdir-dataset.json", {"split": "training", "pairing": "chain", "preset": "generic"})
     dataset = open_dataset(oasis)
     assert names(dataset) == ["OASIS_0001_0000-OASIS_0002_0000", "OASIS_0002_0000-OASIS_0003_0000"]

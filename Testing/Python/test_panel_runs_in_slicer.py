@@ -169,11 +169,11 @@ def test_the_network_sees_nothing_outside_the_masks_where_that_is_chosen(
 def test_a_mask_that_does_nothing_is_told(a_panel, sections, desktop, monkeypatch):
     cases.play(monkeypatch, "well")
     p = sections.parameters
-    p.movingMask, p.alignment = cases.segmentation_nodes()[1], "none"
+    p.movingMask, p.alignment, p.quality = cases.segmentation_nodes()[1], "none", "fast"
     cases.settle(desktop)
     assert a_panel.ui.maskLabel.text.startswith("The moving mask does nothing")
     assert "moving mask does nothing" in cases.register(a_panel, desktop)
-    for name, value in (("blankOutside", True), ("alignment", "rigid"), ("movingMask", None)):
+    for name, value in (("blankOutside", True), ("alignment", "rigid"), ("quality", "best"), ("movingMask", None)):
         before = getattr(p, name)
         setattr(p, name, value)
         cases.settle(desktop)

@@ -9,6 +9,7 @@ from PIL import Image as Picture
 from scipy.ndimage import gaussian_filter
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation import pictures
 from RobustDIRLib.evaluation.pictures import draw_registration
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
@@ -71,5 +72,6 @@ def test_other_grids_are_refused(a_registration, tmp_path):
 
 def test_without_matplotlib_the_cure_is_named(a_registration, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    pictures._figure_class.cache_clear()  # as in a process that has drawn nothing yet
     with pytest.raises(InputError, match="pip install"):
         draw_registration(tmp_path / "p.png", *a_registration)

@@ -136,9 +136,9 @@ def test_same_pair_gives_the_same_transform_twice(pair):
 
 
 @needs("convexAdam")
-def test_convexadam_refuses_a_side_of_one_cell(pair):
+def test_convexadam_refuses_a_side_of_two_cells(pair):
     thin = Image(np.ascontiguousarray(pair.fixed.array[:, :, :10]), replace(FIXED_GRID, shape=(28, 36, 10)))
-    with pytest.raises(InputError, match="12 working voxels along every side"):
+    with pytest.raises(InputError, match="18 working voxels along every side"):
         ConvexAdam(device="cpu").register(replace(pair, fixed=thin), 1)
 
 

@@ -71,8 +71,8 @@ class ConvexAdam:
         return start.outcome(to_sitk_transform(DisplacementField(displacement, fixed.grid)))
 
     def _refuse_small(self, fixed: Image) -> None:
-        """Two cells of the coarse grid a side: the package divides by one less than their number."""
-        least = 2 * self.changes.get("grid_sp", _COARSE_CELL)
+        """Three cells of the coarse grid a side: the package smooths over as many."""
+        least = 3 * self.changes.get("grid_sp", _COARSE_CELL)
         if min(fixed.grid.shape) < least:
             sides = " x ".join(map(str, fixed.grid.size))
             raise InputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from RobustDIRLib.finetuning.deformation_model import (
 )
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import sample_transform
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.registration.preprocessing import find_preset, working_grid
 from RobustDIRLib.synthesis.random import generator
 
@@ -86,8 +85,7 @@ def build(building: Building, folder: Path) -> Iterator[Record]:
     card = {**model.card, **describe(model, grid)}
     model = DeformationModel(model.nodes, model.mean, model.components, model.explained, card)
     save_deformation_model(folder / MODEL, model)
-    with written_atomically(folder / CARD) as temporary:
-        temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
+    write_json(folder / CARD, card)
     draw_samples(model, grid, folder / PICTURE)
     yield {"kind": "end", **card}
 

@@ -22,7 +22,7 @@ from RobustDIRLib.finetuning.pairs import PairKey, TrainingPair
 from RobustDIRLib.finetuning.run import describe_split, effective_judge, open_material, start_network
 from RobustDIRLib.finetuning.validation import Loss, mean_measures, validate
 from RobustDIRLib.finetuning.virtual import virtual_pair
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.deformation import Deformation
@@ -190,8 +190,8 @@ def finetune(config: FinetuneConfig, folder: Path, *, resume: bool = False) -> I
         with joined_processes() as process, StopRequest(folder / "stop") as stop:
             tuner = Tuner(config, process, state)
             if process.leads:
-                _write_json(folder / RUN, to_dict(config))
-                _write_json(folder / SPLIT, describe_split(tuner.material))
+                write_json(folder / RUN, to_dict(config))
+                write_json(folder / SPLIT, describe_split(tuner.material))
             diary = Diary(folder / RECORDS, tuner.learner.step) if process.leads else None
             for record in _guarded(tuner, folder, stop):
                 if diary:
@@ -217,11 +217,6 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
         shown = "; ".join(f"{k} was {json.dumps(before.get(k))} and is {json.dumps(now[k])}" for k in changed)
         raise InputError(f"{folder}: a resumed run must keep its settings, and {shown}: use another folder")
     return state
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with written_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from RobustDIRLib.finetuning.forgetting import synthetic_error
 from RobustDIRLib.finetuning.loop import MODEL
 from RobustDIRLib.finetuning.run import Material, open_material, start_network
 from RobustDIRLib.finetuning.validation import mean_measures, validate
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json
 from RobustDIRLib.model_store import load_model
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.processes import Process
@@ -42,8 +41,7 @@ def summarise(config: FinetuneConfig, folder: Path, process: Process) -> dict[st
         columns[name] = _measured(material, network, config, process)
     pairs = len(material.fixed_pairs("test", config.test_pairs))
     summary = {"pairs": pairs, "started_from": config.initial or "random weights", **columns}
-    with written_atomically(folder / SUMMARY) as temporary:
-        temporary.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    write_json(folder / SUMMARY, summary)
     return summary
 
 

@@ -16,7 +16,7 @@ from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune, quality
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.training.checkpoints import NAME
 
 JOURNAL, SETTINGS, TABLE, PICTURE, BEST = "journal.log", "tune.json", "trials.csv", "trials.png", "best.json"
@@ -98,8 +98,7 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
                 f"{folder} holds a search with other settings: give those of {file}, or name another folder"
             )
         return
-    with written_atomically(file) as temporary:
-        temporary.write_text(json.dumps(now, indent=1), encoding="utf-8")
+    write_json(file, now)
 
 
 def _study(optuna: Any, config: TuneConfig, folder: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import json
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from RobustDIRLib.errors import InputError
 
@@ -198,6 +200,16 @@ def _is_same(first: Path, second: Path) -> bool:
         return first.samefile(second)
     except OSError:  # one of them is not there
         return False
+
+
+def write_json(path: PathLike, content: Any) -> None:
+    """Write plain values as JSON, whole or not at all; `configuration.read_json` reads them.
+
+    Raises:
+        InputError: If the folder is missing or the file cannot be written.
+    """
+    with written_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def last_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json
 
 RESULT, STUDY = "result.json", "study.json"
 Record = dict[str, Any]
@@ -95,5 +95,4 @@ def _check_same(study: Study, folder: Path) -> None:
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_json(path, content)

@@ -2,9 +2,9 @@
 
     python Testing/Benchmarks/rivals.py DATA -o FOLDER --methods none,linear,generic,convexadam --sets liver,hippocampus
 
-DATA holds any of the folders liver_4dmri, mouse_brain and hippocampus. FOLDER keeps an evaluation a set: started again,
-the script goes on where it was, and methods can be added. Every registration runs in a process of its own, all alike.
-Where the machine does other work at the same time, look at the processor seconds.
+DATA holds any of the folders liver_4dmri, mouse_brain, hippocampus, lung_4dct and brain_t1_labels. FOLDER keeps an
+evaluation a set: started again, the script goes on where it was, and methods can be added. Every registration runs in a
+process of its own, all alike. Where the machine does other work at the same time, look at the processor seconds.
 """
 
 from __future__ import annotations
@@ -35,14 +35,33 @@ def _liver_case(subject: str, phase: str) -> dict[str, str]:
     return case
 
 
+def _lung_case(name: str, fixed: str, moving: str) -> dict[str, str]:
+    case = {"name": name, "subject": name, "preset": "lung-ct"}
+    for role, phase in (("fixed", fixed), ("moving", moving)):
+        case[role] = f"{name}/{phase}.nii.gz"
+        case[f"{role}_landmarks"] = f"{name}/{phase}_landmarks.csv"
+    return case
+
+
+def _brain_case(fixed: str, moving: str) -> dict[str, str]:
+    case = {"name": f"{fixed}-{moving}", "preset": "brain-mri"}
+    for role, person in (("fixed", fixed), ("moving", moving)):
+        case[role], case[f"{role}_labels"] = f"{person}_t1.nii.gz", f"{person}_seg.nii.gz"
+    return case
+
+
+_LUNGS = (("case01", "T00", "T50"), ("case09", "T00", "T50"), ("popi", "phase00", "phase50"))
+_BRAINS = (("1000", "1001"), ("1005", "1107"), ("1110", "1113"))
 _LIVERS = (("subject18", "cyc_3_10"), ("subject19", "cyc_1_6"), ("subject19", "cyc_1_9"))
-# As `robustdir-dataset.json` has them, but for the folder: of a breathing liver exhale is fixed, expert landmarks;
-# of labelled scans the neighbours by name.
+# As `robustdir-dataset.json` has them, but for the folder: of a breathing liver exhale is fixed, of a lung inhale,
+# expert landmarks; of labelled scans the neighbours by name.
 _SCANS = {"image": "imagesTr/{subject}.nii.gz", "labels": "labelsTr/{subject}.nii.gz"}
 SETS: dict[str, tuple[str, dict[str, Any]]] = {
     "liver": ("liver_4dmri", {"cases": [_liver_case(*one) for one in _LIVERS]}),
     "mouse": ("mouse_brain", {"scans": _SCANS, "pairing": "neighbours", "limit": 8}),
     "hippocampus": ("hippocampus", {"scans": _SCANS, "pairing": "neighbours", "limit": 20}),
+    "lung": ("lung_4dct", {"cases": [_lung_case(*one) for one in _LUNGS]}),
+    "brain": ("brain_t1_labels", {"cases": [_brain_case(*one) for one in _BRAINS]}),
 }
 
 

@@ -201,6 +201,29 @@ class TestResuming:
         (folder / "evaluation.json").write_text(json.dumps({"command": f"robustdir evaluate data -o {folder}"}))
         assert resume_words(folder) == ["evaluate", "data", "-o", str(folder)]
 
+    @pytest.mark.parametrize("kind", ["tune", "study", "deformation-model"])
+    def test_what_keeps_no_records_is_begun_again_by_its_own_words(self, tmp_path, kind):
+        run = cases.begin(tmp_path / "r", "--seconds", "0.02", kind=kind)
+        try:
+            cases.wait(run, lambda run: (run.folder / "records.jsonl").exists())
+            with pytest.raises(InputError, match="at work in this folder"):
+                resume_words(run.folder)
+        finally:
+            run.kill()
+        cases.wait_for_state(run, RunState.KILLED)
+        entry = read_run(run.folder)
+        assert (entry.kind, entry.state, entry.resumable) == (kind, RunState.KILLED, True)
+        words = resume_words(run.folder)
+        assert words == [kind, "--output", str(run.folder), "--seconds", "0.02"]
+        moved = (tmp_path / "r").rename(tmp_path / "moved")
+        assert not read_run(moved).resumable  # its words name another folder
+
+    def test_a_study_that_has_ended_is_not_begun_again(self, tmp_path):
+        run = cases.begin(tmp_path / "r", "--steps", "2", kind="study")
+        cases.wait_for_state(run, RunState.ENDED)
+        with pytest.raises(InputError, match="come to its end"):
+            resume_words(run.folder)
+
     def test_an_end_is_an_end(self, tmp_path):
         with pytest.raises(InputError, match="come to its end"):
             resume_words(cases.a_finished_run(tmp_path / "a"))

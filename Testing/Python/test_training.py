@@ -127,6 +127,30 @@ def test_a_stop_file_ends_the_run_with_a_checkpoint(a_run: TrainingConfig, tmp_p
     assert not (tmp_path / "stop").exists()
 
 
+def test_a_pause_waits_and_changes_nothing(a_run: TrainingConfig, tmp_path: Path) -> None:
+    unbroken = [r["loss"] for r in train(a_run, tmp_path / "unbroken") if r["kind"] == "step"]
+    folder = tmp_path / "paused"
+    folder.mkdir()
+    (folder / "pause").touch()
+    seen: list[Record] = []
+    for record in train(a_run, folder):
+        seen.append(record)
+        if record["kind"] == "pause":
+            assert record["step"] == 1
+            (folder / "pause").unlink()
+    assert [r["kind"] for r in seen].count("pause") == 1
+    assert [r["loss"] for r in seen if r["kind"] == "step"] == unbroken
+    (folder / "pause").touch()
+    longer = replace(a_run, steps=a_run.steps + 4)
+    seen = []
+    for record in train(longer, folder, resume=True):
+        seen.append(record)
+        if record["kind"] == "pause":
+            (folder / "stop").touch()  # a run that waits can be stopped
+    assert seen[-1] == {"kind": "stop", "step": a_run.steps + 1}
+    assert (folder / "pause").exists()  # whoever made it takes it away
+
+
 def _start_pretraining(config: TrainingConfig, folder: Path) -> subprocess.Popen[str]:
     run = folder / "settings.json"
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 Label maps for the run are made by `robustdir synthesize --bank`. A file named `stop` in the run's folder, Ctrl-C or
-SIGTERM ends the run after the step, with a checkpoint; --resume goes on from it. On several GPUs or machines:
-`torchrun --nproc-per-node N -m RobustDIRLib pretrain RUN.json -o FOLDER`.
+SIGTERM ends the run after the step, with a checkpoint; --resume goes on from it. While a file named `pause` is there
+the run waits. On several GPUs or machines: `torchrun --nproc-per-node N -m RobustDIRLib pretrain RUN.json -o FOLDER`.
 """
 
 

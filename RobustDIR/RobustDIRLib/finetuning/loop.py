@@ -33,7 +33,7 @@ from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkp
 from RobustDIRLib.training.diary import Diary
 from RobustDIRLib.training.learner import Learner
 from RobustDIRLib.training.processes import Process, joined_processes
-from RobustDIRLib.training.stopping import StopRequest
+from RobustDIRLib.training.stopping import StopRequest, waiting
 
 Record = dict[str, Any]
 MODEL, RUN, SPLIT, RECORDS, FAILED = "weights.pt", "run.json", "split.json", "records.jsonl", "failed_pair.pt"
@@ -254,7 +254,7 @@ def _epochs(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
             yield _close_epoch(tuner, folder, epoch, held, sum(losses) / len(losses))
         if last:
             losses = []
-        yield from _pause(folder, stop, learner.step)
+        yield from waiting(folder, stop, learner.step)
         halted = process.any(bool(stop))
         ended = "stop" if halted else "end" if last and process.any(_over(tuner, steps)) else ""
         due = config.checkpoint_every and learner.step % config.checkpoint_every == 0
@@ -347,15 +347,6 @@ def save_best(tuner: Tuner, folder: Path, epoch: int) -> None:
     }
     with tuner.learner.average.used_by(tuner.network):
         save_model(folder / MODEL, tuner.network, card)
-
-
-def _pause(folder: Path, stop: StopRequest, step: int) -> Iterator[Record]:
-    """Wait for as long as the pause file is there and nobody asks to stop."""
-    pause = folder / "pause"
-    if pause.exists() and not stop:
-        yield {"kind": "pause", "step": step}
-        while pause.exists() and not stop:
-            time.sleep(0.2)
 
 
 def _keep_failed(pairs: list[TrainingPair], folder: Path) -> None:

@@ -31,7 +31,7 @@ EVALUATION, SUMMARY, DEFORMATION_MODEL = "evaluation.json", "summary.json", "def
 # What says that a run is complete, of those that keep no records.
 RESULTS = {EVALUATE: SUMMARY, DEFORMATIONS: DEFORMATION_MODEL, REGISTER: CONFIG}
 RECORDED = (PRETRAIN, FINETUNE)  # that keep records, heed the stop file, and are resumed from a checkpoint
-PAUSABLE = (FINETUNE,)
+PAUSABLE = RECORDED  # that wait for as long as the pause file is there
 
 
 def telltale(kind: str) -> str:

@@ -29,7 +29,7 @@ from RobustDIRLib.training.diary import Diary
 from RobustDIRLib.training.learner import Learner
 from RobustDIRLib.training.losses import pretraining_loss
 from RobustDIRLib.training.processes import Process, joined_processes
-from RobustDIRLib.training.stopping import StopRequest
+from RobustDIRLib.training.stopping import StopRequest, waiting
 from RobustDIRLib.training.validation import validate
 
 Record = dict[str, Any]
@@ -149,7 +149,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
 
     Writes `run.json` (the configuration), `checkpoint.pt` (to resume), `weights.pt` (averaged weights, a model file)
     and `records.jsonl` (what is yielded, a JSON line each) into the folder. A file named `stop` there, SIGTERM or
-    SIGINT ends the run after the step, with a checkpoint.
+    SIGINT ends the run after the step, with a checkpoint; while a file named `pause` is there it waits.
 
     Args:
         config: The run.
@@ -157,7 +157,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
         resume: Go on from the folder's checkpoint. Pairs depend on seed and step only, so the curve is that of an
             unbroken run. The configuration may differ in what lengthens or ends a run, and in how it is watched.
     Yields:
-        Records of kind `start`, `step`, `validation`, `checkpoint`, `stop` (with `signal`, if one came) or `end`.
+        Records of kind `start`, `step`, `validation`, `checkpoint`, `pause`, `end`, or `stop` (with `signal`, if any).
     Raises:
         InputError: If the folder holds a run and `resume` is false, or other files of such names; another run is at
             work there; the run to resume has other settings; or a file it needs is missing or unfit.
@@ -227,6 +227,7 @@ def _steps(trainer: Trainer, bank: LabelBank, folder: Path, stop: StopRequest) -
         meter.add(*trainer.learn(pair), wide)
         meter.waiting += received - started
         meter.learning += time.perf_counter() - received
+        yield from waiting(folder, stop, trainer.step)
         stopped = process.any(bool(stop))
         ends = stopped or trainer.step == config.steps
         if ends or trainer.step % config.log_every == 0:

@@ -1,12 +1,34 @@
-"""Asking a run to stop: by a signal, or by a file that any program can make."""
+"""Asking a run to stop or to wait: by a signal, or by a file that any program can make."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
+
+_PAUSE = "pause"
+_LOOK_SECONDS = 0.2
+
+
+def waiting(folder: Path, stop: StopRequest, step: int) -> Iterator[dict[str, Any]]:
+    """Wait for as long as a file named `pause` is in the run's folder and nobody asks to stop.
+
+    Args:
+        folder: Of the run.
+        stop: What ends the waiting, too.
+        step: At which it waits.
+    Yields:
+        One record of kind `pause`, if there is anything to wait for.
+    """
+    pause = folder / _PAUSE
+    if pause.exists() and not stop:
+        yield {"kind": "pause", "step": step}
+        while pause.exists() and not stop:
+            time.sleep(_LOOK_SECONDS)
 
 
 class StopRequest:

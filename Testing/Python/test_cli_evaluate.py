@@ -240,6 +240,17 @@ def test_help_names_the_default_methods(capsys):
     assert "none,linear,generic" in capsys.readouterr().out
 
 
+def test_only_pairs_of_the_subjects_asked_for_and_the_command_says_so(evaluating, dataset, tmp_path, monkeypatch):
+    (tmp_path / "split.json").write_text(json.dumps({"test": [open_dataset(dataset).cases[1].subject]}))
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = evaluating("--subjects", "split.json")
+    assert code == 0
+    assert out.splitlines()[0] == "2 results to make"
+    assert "case1, still" in out and "case0" not in out
+    recorded = json.loads((tmp_path / "out" / "summary.json").read_text())["command"]
+    assert f"--subjects {tmp_path / 'split.json'}" in recorded
+
+
 def test_paths_in_the_command_are_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = command_arguments("data", "-o", "out")

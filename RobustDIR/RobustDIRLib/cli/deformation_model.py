@@ -11,7 +11,7 @@ from RobustDIRLib.cli import as_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from RobustDIRLib.datasets.cases import Case
+    from RobustDIRLib.datasets.cases import Case, Dataset
 
 _DESCRIPTION = """\
 Register pairs of DATASET and learn how their deformations vary (mean and principal components of B-spline
@@ -59,23 +59,21 @@ def _build(args: argparse.Namespace) -> int:
     if args.pairs < 2 or args.threads < 1:
         raise InputError("--pairs must be at least 2 and --threads at least 1.")
     dataset = open_dataset(args.dataset, args.kind, args.part)
-    cases = _chosen(dataset.cases, args)[: args.pairs]
+    cases = _chosen(dataset, args)[: args.pairs]
     building = Building(dataset.name, cases, find_method(args.method), args.threads)
     for record in build(building, args.output):
         print(json.dumps(record) if args.progress == "json" else _line(record), flush=True)
     return 0
 
 
-def _chosen(cases: Sequence[Case], args: argparse.Namespace) -> Sequence[Case]:
+def _chosen(dataset: Dataset, args: argparse.Namespace) -> Sequence[Case]:
     """The cases of training subjects alone, where a split is given: no test subject may shape what is learnt from."""
-    from RobustDIRLib.configuration import read_json
+    from RobustDIRLib.datasets.subjects import of_subjects, read_subjects
     from RobustDIRLib.errors import InputError
 
     if args.subjects is None:
-        return cases
-    split = read_json(args.subjects)
-    train = set(split.get("train", ())) if isinstance(split, dict) else set()
-    chosen = [case for case in cases if train.issuperset(case.subjects)]
+        return dataset.cases
+    chosen = of_subjects(dataset, read_subjects(args.subjects, "train")).cases
     if len(chosen) < 2:
         raise InputError(f"{args.subjects}: under two pairs are of subjects in its part train; list more.")
     return chosen

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from RobustDIRLib.cli import as_path
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ def _add_what(group: Any) -> None:
     )  # fmt: skip
     group.add_argument("--kind", default="auto", help="of the data set (default: auto; see `robustdir dataset`)")
     group.add_argument("--split", metavar="PART", help="part of the data set, where it has parts")
+    group.add_argument(
+        "--subjects", type=as_path, metavar="FILE",
+        help="JSON list of subjects, or split.json of a fine-tuning, of which the part test: their pairs alone",
+    )  # fmt: skip
     group.add_argument("--limit", type=int, metavar="N", help="the first N cases only")
     group.add_argument(
         "--perturb", action="append", default=[], metavar="KIND[=S,S,...]",
@@ -140,9 +145,8 @@ def _request(args: argparse.Namespace) -> Request:
     methods = _methods(args)
     if not methods:
         raise InputError("--methods: give at least one, for instance none,generic.")
-    how = {
-        name: getattr(args, name) for name in ("kind", "split", "limit", "device", "jobs", "threads", "worst", "redo")
-    }
+    named = ("kind", "split", "subjects", "limit", "device", "jobs", "threads", "worst", "redo")
+    how = {name: getattr(args, name) for name in named}
     command = _command(args)
     return Request(
         Path(args.dataset), methods, perturb=tuple(args.perturb), command=command,
@@ -163,7 +167,7 @@ def _command(args: argparse.Namespace) -> str:
     from RobustDIRLib.cohort.run import threads_of
 
     taken = {**vars(args), "threads": threads_of(args.jobs, args.threads)}
-    return repeating_command(argparse.Namespace(**taken), paths=("dataset", "output"))
+    return repeating_command(argparse.Namespace(**taken), paths=("dataset", "output", "subjects"))
 
 
 def _conclude(summary: Summary, folder: Path) -> int:

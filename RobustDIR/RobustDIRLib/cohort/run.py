@@ -46,6 +46,7 @@ from RobustDIRLib.cohort.work import Ended, Task, WorkSettings
 from RobustDIRLib.cohort.workers import Event, Lost, work_through
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.datasets.subjects import of_subjects, read_subjects
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import refuse_inputs
 from RobustDIRLib.io.lock import Rank, locked
@@ -63,6 +64,7 @@ class Request:
         methods: Names, as `baselines.method.find_method` takes them.
         kind: Of the data set.
         split: Part of it.
+        subjects: File that names those whose pairs alone are taken, or of a split, its test; see `datasets.subjects`.
         limit: At most so many cases, the first ones.
         device: Where networks run.
         perturb: As `conditions.parse_conditions` takes them.
@@ -79,6 +81,7 @@ class Request:
     methods: tuple[str, ...]
     kind: str = "auto"
     split: str | None = None
+    subjects: Path | None = None
     limit: int | None = None
     device: str = "auto"
     perturb: tuple[str, ...] = ()
@@ -171,6 +174,8 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
 
 def _opened(request: Request) -> Dataset:
     dataset = open_dataset(request.dataset, request.kind, request.split)
+    if request.subjects:
+        dataset = of_subjects(dataset, read_subjects(request.subjects))
     return replace(dataset, cases=dataset.cases[: request.limit])
 
 

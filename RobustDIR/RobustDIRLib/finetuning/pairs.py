@@ -12,9 +12,10 @@ from torch import Generator, Tensor
 
 from RobustDIRLib.datasets.building import Scan
 from RobustDIRLib.datasets.cases import Case
+from RobustDIRLib.datasets.subjects import scans_of_case
 from RobustDIRLib.finetuning.config import AugmentationConfig
 from RobustDIRLib.finetuning.scans import PreparedScan, ScanStore
-from RobustDIRLib.finetuning.split import Part, scans_of_case
+from RobustDIRLib.finetuning.split import Part
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.registration.alignment import IDENTITY, Linear, align
@@ -198,11 +199,6 @@ def _rotation(angles: np.ndarray) -> np.ndarray:
         turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
         product = turn @ product
     return product
-
-
-def two_people(cases: Sequence[Case]) -> bool:
-    """Whether every case pairs two people, so that any two scans make a pair."""
-    return bool(cases) and all(fixed != moving for fixed, moving in (case.subjects for case in cases))
 
 
 def listed_pairs(cases: Sequence[Case], preset: str | None) -> list[PairKey]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from torch import nn
 
 from RobustDIRLib.datasets.cases import Dataset
 from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.datasets.subjects import ring, two_people
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import SPLITS, FinetuneConfig, LossWeights
 from RobustDIRLib.finetuning.losses import resolve_terms
-from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, epoch_pairs, listed_pairs, two_people
+from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, epoch_pairs, listed_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.split import Part, split_dataset
 from RobustDIRLib.model_store import find_model, load_model
@@ -79,6 +80,7 @@ class Material:
     loss: LossWeights
     random: bool
     maker: PairMaker
+    _epochs: dict[int, list[PairKey]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def preset(self) -> str:
@@ -92,22 +94,17 @@ class Material:
 
     def epoch(self, number: int) -> list[PairKey]:
         """The pairs of an epoch (from 1), in their order."""
-        count, seeds = self.config.pairs_per_epoch, (self.config.seed, 1, number)
-        return epoch_pairs(self.parts["train"], self.listed, self.random, self.preset, count, seeds)
+        if number not in self._epochs:
+            count, seeds = self.config.pairs_per_epoch, (self.config.seed, 1, number)
+            drawn = epoch_pairs(self.parts["train"], self.listed, self.random, self.preset, count, seeds)
+            self._epochs = {number: drawn}  # the one that is at work: every step asks for it
+        return self._epochs[number]
 
     def fixed_pairs(self, part: str, most: int) -> list[PairKey]:
         """The pairs on which a part is judged, the same in every run: the listed ones, or each scan with the next."""
         held = self.parts[part]
-        pairs = listed_pairs(held.cases, self.config.preset)
-        if self.random:
-            scans = held.scans
-            couples = zip(scans, scans[1:] + scans[:1], strict=True) if len(scans) > 1 else ()
-            # Aligned directly, as a registration aligns them.
-            pairs = [
-                PairKey(f"{a.image.path.name} and {b.image.path.name}", a, b, self.preset, True)
-                for a, b in couples
-                if a.subject != b.subject
-            ]
+        # Listed: two people are aligned directly here, as a registration aligns them.
+        pairs = listed_pairs(ring(held.scans, self.preset) if self.random else held.cases, self.config.preset)
         return pairs[:most] if most else pairs
 
 

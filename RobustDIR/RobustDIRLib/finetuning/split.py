@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from RobustDIRLib.datasets.building import Scan
 from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.datasets.subjects import scans_of
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import SPLITS, SplitConfig
 from RobustDIRLib.io.checksums import sha256
@@ -47,27 +48,6 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> dict[str, Part]:
         raise InputError(f"{dataset.folder}: nobody is left to learn from; give the part train more subjects.")
     _refuse_shared_images(scans, chosen)
     return {name: _part(dataset.cases, scans, chosen[name]) for name in SPLITS}
-
-
-def scans_of(cases: Iterable[Case]) -> tuple[Scan, ...]:
-    """Every scan that cases pair, once each, in their order."""
-    scans: dict[str, Scan] = {}
-    for case in cases:
-        for scan in scans_of_case(case):
-            scans.setdefault(scan.name, scan)
-    return tuple(scans.values())
-
-
-def scans_of_case(case: Case) -> tuple[Scan, Scan]:
-    """The fixed and the moving scan of a case, each called by its image's path."""
-    fixed, moving = case.subjects
-    return _scan(case, "fixed", fixed), _scan(case, "moving", moving)
-
-
-def _scan(case: Case, role: str, subject: str) -> Scan:
-    image = getattr(case, role)
-    held = [getattr(case, f"{role}_{what}") for what in ("mask", "landmarks", "labels")]
-    return Scan(str(image.path), subject, image, *held)
 
 
 def _listed(dataset: Dataset, subjects: Sequence[str], config: SplitConfig) -> dict[str, list[str]]:

@@ -246,7 +246,7 @@ class RobustDIRTest(ScriptedLoadableModuleTest):
 
     def test_registration(self):
         """A ball that is moved: the transform finds it, and its inverse leads back."""
-        from RobustDIRLib.panel import environment
+        from RobustDIRLib.panelparts import environment
 
         state = environment.examine()
         if not state.ready:
@@ -270,7 +270,7 @@ class RobustDIRTest(ScriptedLoadableModuleTest):
 
 def _too_old():
     """Why this 3D Slicer cannot be used, in one sentence; empty if it can."""
-    from RobustDIRLib.panel.environment import too_old
+    from RobustDIRLib.panelparts.environment import too_old
 
     return too_old(int(slicer.app.majorVersion), int(slicer.app.minorVersion))
 

@@ -173,7 +173,7 @@ def measure_views(panel: Any, side: int) -> None:
     """Every toggle of the Look section, on and off, on a transform of so many voxels a side, alone in the scene."""
     import slicer
 
-    from RobustDIRLib.panel import views
+    from RobustDIRLib.panelparts import views
 
     slicer.mrmlScene.Clear(0)
     draw()
@@ -198,7 +198,7 @@ def measure_sliders(panel: Any) -> None:
 
     from RobustDIRLib import mrml
     from RobustDIRLib.geometry import Grid
-    from RobustDIRLib.panel import views
+    from RobustDIRLib.panelparts import views
 
     slicer.mrmlScene.Clear(0)
     draw()

@@ -112,3 +112,25 @@ def a_panel(open_panel: Any, desktop: Any) -> Any:
 def sections(a_panel: Any) -> Any:
     """What is behind the panel."""
     return a_panel.widget.panel
+
+
+@pytest.fixture
+def runs_folder(desktop: Any, tmp_path: Any) -> Any:
+    """The folder for runs, in the application's settings for as long as the test lasts."""
+    import slicer
+
+    from RobustDIRLib.trainpanel.home import SETTING, set_runs_home
+
+    set_runs_home(tmp_path / "runs")
+    yield tmp_path / "runs"
+    slicer.app.settings().remove(SETTING)
+
+
+@pytest.fixture
+def train_panel(open_panel: Any, desktop: Any, runs_folder: Any) -> Any:
+    """The panel of RobustDIRTrain on an empty scene."""
+    import panel_cases as cases
+
+    panel = open_panel("RobustDIRTrain")
+    cases.settle(desktop)
+    return panel

@@ -152,7 +152,7 @@ def play_here(monkeypatch) -> None:
 
 def show(volume) -> None:
     """A volume alone in all slice views, as a user has it before anything else."""
-    from RobustDIRLib.panel import views
+    from RobustDIRLib.panelparts import views
 
     views.show(volume)
     views.fit()

@@ -10,7 +10,7 @@ import panel_cases as cases
 @pytest.fixture
 def worked(desktop, tmp_path, monkeypatch):
     """Runs steps and a process that leaves a file; gives how it ended and whether the process ran."""
-    from RobustDIRLib.panel.background import Background
+    from RobustDIRLib.panelparts.background import Background
 
     def work(steps):
         ended, mark = [], tmp_path / "ran"

@@ -77,7 +77,7 @@ def test_judgements_are_within_or_outside(a_panel):
 
 
 def test_verdicts_have_their_colour(a_panel):
-    from RobustDIRLib.panel import widgets
+    from RobustDIRLib.panelparts import widgets
 
     table = a_panel.ui.judgementTable
     colours = {table.item(r, 4).text(): table.item(r, 4).foreground().color().name() for r in range(table.rowCount)}

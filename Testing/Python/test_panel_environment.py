@@ -10,8 +10,8 @@ import pytest
 
 import panel_cases as cases
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import environment
-from RobustDIRLib.panel.environment import Requirement, State
+from RobustDIRLib.panelparts import environment
+from RobustDIRLib.panelparts.environment import Requirement, State
 
 ROOT = Path(__file__).parents[2]
 TORCH, NIBABEL, SITK = Requirement("torch", "2.4"), Requirement("nibabel", "5"), Requirement("SimpleITK", "2.3")

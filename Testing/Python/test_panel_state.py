@@ -87,7 +87,7 @@ def register(panel, desktop) -> None:
 def test_missing_packages_are_named_and_installed_after_asking(a_panel, desktop, dialogs, monkeypatch):
     import slicer
 
-    from RobustDIRLib.panel import environment
+    from RobustDIRLib.panelparts import environment
 
     missing = environment.State((environment.Requirement("nibabel", "5"),), (), True)
     monkeypatch.setattr(environment, "_packaging", lambda: None)  # as in Slicer 5.10
@@ -252,7 +252,8 @@ def test_a_model_file_is_checked_before_it_is_added(a_panel, desktop, dialogs, t
 
 def test_sample_data_are_made_and_chosen(a_panel, desktop, tmp_path, monkeypatch):
     from RobustDIRLib import mrml
-    from RobustDIRLib.panel import environment, inputs_section
+    from RobustDIRLib.panel import inputs_section
+    from RobustDIRLib.panelparts import environment
 
     code = f"""
 import shutil, sys
@@ -368,7 +369,8 @@ def test_the_self_test_empties_the_scene_first(a_panel, scene):
 
 
 def test_devices_that_are_not_here_are_not_offered(a_panel, desktop, monkeypatch):
-    from RobustDIRLib.panel import devices, inputs
+    from RobustDIRLib.panel import inputs
+    from RobustDIRLib.panelparts import devices
 
     monkeypatch.setattr(devices, "_has_card", lambda: False)
     monkeypatch.setattr(devices.sys, "platform", "linux")

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import workplaces
+from RobustDIRLib.panelparts import workplaces
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def test_ui_files_name_only_what_there_is(ui_check, path):
         ('name="enabled"', 'name="enable"', "QPushButton has no property enable"),
         ("SlicerParameterName", "SlicerParametername", "SlicerParametername is none that Slicer reads"),
         ("mrmlSceneChanged(vtkMRMLScene*)", "mrmlSceneChange(vtkMRMLScene*)", "no signal mrmlSceneChange("),
+        ("<cstring>fixedSelector<", "<cstring>fixtSelector<", "there is no widget fixtSelector"),
         ("<sender>Example</sender>", "<sender>Exampel</sender>", "there is no widget Exampel"),
         ("<receiver>movingSelector<", "<receiver>movedSelector<", "there is no widget movedSelector"),
         ('name="movingSelector"', 'name="fixedSelector"', "two widgets are named fixedSelector"),

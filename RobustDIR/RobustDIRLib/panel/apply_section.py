@@ -8,8 +8,9 @@ from typing import Any
 
 import qt
 
-from RobustDIRLib.panel import applying, widgets
-from RobustDIRLib.panel.section import Section
+from RobustDIRLib.panel import applying
+from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts.section import Section
 
 _NOTHING = "Register first, with the transform ticked."
 _POLL_MILLISECONDS, _TICK_SECONDS = 30, 0.05

@@ -13,12 +13,13 @@ import slicer
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
-from RobustDIRLib.panel import checking, environment, inputs, views, widgets
-from RobustDIRLib.panel.background import Background
+from RobustDIRLib.panel import checking, inputs
 from RobustDIRLib.panel.figure_words import COLUMN_TIPS, MEANINGS, TITLES
 from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, loaded
-from RobustDIRLib.panel.section import Section
-from RobustDIRLib.panel.watching import Watch
+from RobustDIRLib.panelparts import environment, views, widgets
+from RobustDIRLib.panelparts.background import Background
+from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.watching import Watch
 
 _JUDGEMENT_COLUMNS = ("Measure", "Before", "After", "Limit", "Verdict")
 _TOLERANCE_COLUMN = 3

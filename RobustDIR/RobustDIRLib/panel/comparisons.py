@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import views
 from RobustDIRLib.panel.boards import Board, seen_planes
+from RobustDIRLib.panelparts import views
 
 OFF, BLEND, CHECKERBOARD, FLICKER = "off", "blend", "checkerboard", "flicker"
 RED_CYAN, DIFFERENCE, JACOBIAN = "red-cyan", "difference", "jacobian"

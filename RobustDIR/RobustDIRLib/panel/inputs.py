@@ -18,8 +18,8 @@ from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.mrml import Points
-from RobustDIRLib.panel.devices import DEVICES, offered
 from RobustDIRLib.panel.runs import Method, Request, Volume
+from RobustDIRLib.panelparts.devices import DEVICES, offered
 
 SMALLEST_SIDE = 8
 _NAMED = 5

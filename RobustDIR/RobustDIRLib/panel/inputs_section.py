@@ -7,9 +7,10 @@ from typing import Any
 
 import slicer
 
-from RobustDIRLib.panel import environment, inputs, sample, widgets
-from RobustDIRLib.panel.background import Background
-from RobustDIRLib.panel.section import Section
+from RobustDIRLib.panel import inputs, sample
+from RobustDIRLib.panelparts import environment, widgets
+from RobustDIRLib.panelparts.background import Background
+from RobustDIRLib.panelparts.section import Section
 
 _SWAPPED = ("Volume", "Mask", "MaskSegment", "Landmarks", "Segmentation")
 _MODULE = "RobustDIR"

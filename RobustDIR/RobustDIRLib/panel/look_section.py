@@ -7,8 +7,9 @@ from typing import Any
 import qt
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import comparisons, deformations, views, widgets
-from RobustDIRLib.panel.section import Section
+from RobustDIRLib.panel import comparisons, deformations
+from RobustDIRLib.panelparts import views, widgets
+from RobustDIRLib.panelparts.section import Section
 
 _LAY_MILLISECONDS = 10
 _DRAWING = ("deformation", "deformationSpacing", "deformationInSlices", "deformationIn3D", "deformationColoured")

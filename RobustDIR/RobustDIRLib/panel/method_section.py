@@ -10,8 +10,9 @@ import qt
 import slicer
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import devices, forecast, inputs, widgets
-from RobustDIRLib.panel.section import Section
+from RobustDIRLib.panel import forecast, inputs
+from RobustDIRLib.panelparts import devices, widgets
+from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import last_error, reason_of_exit

@@ -8,12 +8,13 @@ from typing import Any
 import qt
 import slicer
 
-from RobustDIRLib.panel import inputs, outputs, widgets
+from RobustDIRLib.panel import inputs, outputs
 from RobustDIRLib.panel.forecast import Size, spoken
 from RobustDIRLib.panel.origins import Origin, begin, loaded
 from RobustDIRLib.panel.runs import Run, State, new_folder
-from RobustDIRLib.panel.section import Section
-from RobustDIRLib.panel.workplaces import remove_workplace
+from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.workplaces import remove_workplace
 
 POLL_MILLISECONDS = 50
 _DONE = "Registered. Look at it, then check the figures."

@@ -23,7 +23,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panel import exchange
 from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
-from RobustDIRLib.panel.workplaces import new_workplace, remove_workplace
+from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import reason_of_exit, reason_of_mistake

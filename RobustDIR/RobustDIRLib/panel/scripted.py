@@ -12,7 +12,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import outputs
 from RobustDIRLib.panel.origins import Origins, begin
 from RobustDIRLib.panel.runs import Run, State, new_folder
-from RobustDIRLib.panel.workplaces import remove_workplace
+from RobustDIRLib.panelparts.workplaces import remove_workplace
 
 _PAUSE_SECONDS = 0.02
 

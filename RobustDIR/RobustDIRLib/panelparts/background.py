@@ -11,7 +11,7 @@ from typing import Any
 import qt
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel.workplaces import new_workplace, remove_workplace
+from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.reasons import last_error, reason_of_exit, reason_of_mistake
 

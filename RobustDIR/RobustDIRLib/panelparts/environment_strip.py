@@ -8,8 +8,8 @@ from typing import Any
 
 import qt
 
-from RobustDIRLib.panel import environment, widgets
-from RobustDIRLib.panel.section import Section
+from RobustDIRLib.panelparts import environment, widgets
+from RobustDIRLib.panelparts.section import Section
 
 
 class EnvironmentStrip(Section):

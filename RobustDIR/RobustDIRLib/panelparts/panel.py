@@ -1,0 +1,142 @@
+"""A panel as a whole: its sections, the parameters they share, and what it says to the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import qt
+import slicer
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.runner.reasons import reason_of_mistake
+
+_UPDATE_MILLISECONDS = 30
+
+
+class BasePanel:
+    """What the panels of all modules do alike.
+
+    Args:
+        ui: The panel's widgets by name; one of them is `messageLabel`.
+        logic: The module's: `parametersOf(node)` gives the wrapped parameters of a parameter node, or of the scene's
+            first one for None; `addParameterNode()` makes one.
+    """
+
+    sections: Sequence[Section] = ()
+
+    def __init__(self, ui: Any, logic: Any) -> None:
+        self.ui, self._logic = ui, logic
+        self.parameters: Any = None
+        self._gui_tag: Any = None
+        self._modified_tag: Any = None
+        # Many changes come at once (a scene loads, nodes swap): one update serves them all.
+        self._update_timer = qt.QTimer()
+        self._update_timer.setSingleShot(True)
+        self._update_timer.setInterval(_UPDATE_MILLISECONDS)
+        self._update_timer.connect("timeout()", self.update)
+
+    def use(self, node: Any) -> None:
+        """Work with a parameter node, or with the scene's own for None."""
+        self.release()
+        self.parameters = self._logic.parametersOf(node)
+        self._gui_tag = self.parameters.connectGui(self.ui)
+        self._modified_tag = self.parameters.parameterNode.AddObserver("ModifiedEvent", self._modified)
+        self._restore()
+        for section in self.sections:
+            section.parameters_changed()
+        self.update()
+
+    def _restore(self) -> None:
+        """Put right what loading a scene does not bring back."""
+
+    def use_new(self) -> None:
+        """Work with a new, empty set of parameters."""
+        self.use(self._logic.addParameterNode())
+
+    def parameters_of(self, node_id: str) -> Any:
+        """The wrapped parameters of a parameter node, which need not be the one worked with."""
+        return self._logic.parametersOf(slicer.mrmlScene.GetNodeByID(node_id))
+
+    def release(self) -> None:
+        """Let go of the parameter node."""
+        if self.parameters is None:
+            return
+        self.parameters.disconnectGui(self._gui_tag)
+        self.parameters.parameterNode.RemoveObserver(self._modified_tag)
+        self.parameters = self._gui_tag = self._modified_tag = None
+
+    def close(self) -> None:
+        """The panel goes for good: nothing of it may run on."""
+        self._update_timer.stop()
+        for section in self.sections:
+            section.close()
+        self.release()
+
+    def scene_closes(self) -> None:
+        """The scene is about to be emptied."""
+        for section in self.sections:
+            section.scene_closes()
+        self.release()
+
+    def scene_imported(self) -> None:
+        """Nodes were loaded: a set that came with them takes the place of one that nobody has used yet."""
+        own = self.parameters.parameterNode if self.parameters is not None else None
+        others = [node for node in self._logic.getAllParameterNodes() if node is not own]
+        if own is None or own.GetScene() is None:
+            self.use(None)
+        elif others and self._is_blank():
+            self.use(others[-1])
+            slicer.mrmlScene.RemoveNode(own)
+        else:
+            self._restore()
+        self.update_soon()
+
+    def _is_blank(self) -> bool:
+        """Whether nothing was ever chosen in the parameter set."""
+        return False
+
+    def node_removed(self, node: Any) -> None:
+        """A node has left the scene."""
+        for section in self.sections:
+            section.node_removed(node)
+        if self.parameters is not None and node is self.parameters.parameterNode:
+            self.use(None)
+        self.update_soon()
+
+    def update(self) -> None:
+        """Let every section show what is."""
+        self._update_timer.stop()
+        if self.parameters is None:
+            return
+        self._look()
+        for section in self.sections:
+            section.update()
+
+    def _look(self) -> None:
+        """Find out what all sections ask for before they show anything."""
+
+    def update_soon(self) -> None:
+        """Update once what is going on now is over."""
+        self._update_timer.start()
+
+    def _modified(self, *_: Any) -> None:
+        self.update_soon()
+
+    def say(self, sentence: str, colour: str = widgets.BAD) -> None:
+        """One sentence where nothing hides it."""
+        widgets.set_text(self.ui.messageLabel, sentence, colour)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Within it, bad input becomes the panel's sentence; so does a mistake of ours, which goes on to the log."""
+        try:
+            yield
+        except InputError as error:
+            self.say(str(error))
+        except Exception as error:
+            self.say(reason_of_mistake(error))
+            raise

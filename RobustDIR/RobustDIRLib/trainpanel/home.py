@@ -1,0 +1,58 @@
+"""Where runs are put: a folder of the user's, kept in the application's settings, with a new folder for each run."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import slicer
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import make_folder
+
+SETTING = "RobustDIRTrain/RunsFolder"
+_NAME = "RobustDIR runs"
+_LONGEST = 60
+
+
+def runs_home() -> Path:
+    """The folder that holds the runs; in the user's documents until the user chooses another. It need not exist."""
+    chosen = str(slicer.app.settings().value(SETTING, "") or "")
+    if chosen:
+        return Path(chosen)
+    documents = Path.home() / "Documents"
+    return (documents if documents.is_dir() else Path.home()) / _NAME
+
+
+def set_runs_home(folder: Path) -> None:
+    """Put new runs there from now on; those of before stay where they are."""
+    slicer.app.settings().setValue(SETTING, str(folder.absolute()))
+
+
+def new_run_folder(kind: str, title: str = "") -> Path:
+    """An empty folder for a run, made, whose name says when it began, what it is and of what.
+
+    Args:
+        kind: Subcommand, such as `finetune`.
+        title: For people, such as the data set's name; what no file system takes is left out.
+    Raises:
+        InputError: If it cannot be made.
+    """
+    home = runs_home()
+    make_folder(home)
+    words = "-".join(part for part in (time.strftime("%Y-%m-%d-%H%M%S"), kind, _tame(title)) if part)
+    for number in range(1, 1000):
+        folder = home / (words if number == 1 else f"{words}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"{folder} cannot be made ({error.strerror}); choose another runs folder.") from error
+        return folder
+    raise InputError(f"{home} has no free name for a run; choose another runs folder.")
+
+
+def _tame(title: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", title).strip("-.")[:_LONGEST]

@@ -1,0 +1,77 @@
+"""The panel of RobustDIRTrain on its real files: its tabs, what it remembers, and where runs go."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from panel_cases import settle
+from train_panel_cases import MODULE
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_opens_with_four_tabs_and_shows_each(train_panel, desktop):
+    from RobustDIRLib.trainpanel.panel import TABS
+
+    tabs = train_panel.ui.trainTabs
+    assert [tabs.widget(k).objectName for k in range(tabs.count)] == list(TABS)
+    for name in TABS:
+        train_panel.widget.panel.show_tab(name)
+        assert tabs.currentWidget().objectName == name
+
+
+def test_parameters_survive_saving_and_loading_a_scene(train_panel, desktop, scene, tmp_path):
+    import slicer
+
+    train_panel.widget.panel.parameters.data = '{"kept": 1}'
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
+    scene.Clear(0)
+    settle(desktop)
+    assert train_panel.widget.panel.parameters.data == ""
+    slicer.util.loadScene(str(tmp_path / "scene.mrml"))
+    settle(desktop)
+    assert train_panel.widget.panel.parameters.data == '{"kept": 1}'
+
+
+def test_runs_go_where_the_user_says(train_panel, desktop, runs_folder, tmp_path):
+    from RobustDIRLib.trainpanel import home
+
+    first, second = (home.new_run_folder("finetune", "Lungs: 4D/CT") for _ in range(2))
+    assert first != second and {first.parent, second.parent} == {runs_folder}
+    assert first.name.endswith("finetune-Lungs-4D-CT")
+    train_panel.ui.runsFolderButton.directory = str(tmp_path / "elsewhere")
+    assert home.new_run_folder("pretrain").parent == tmp_path / "elsewhere"
+    assert first.is_dir()
+
+
+def test_a_runs_folder_that_cannot_be_made_is_one_sentence(train_panel, tmp_path):
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.trainpanel import home
+
+    (tmp_path / "a file").write_text("")
+    train_panel.ui.runsFolderButton.directory = str(tmp_path / "a file")
+    with pytest.raises(InputError, match="a file"):
+        home.new_run_folder("finetune")
+
+
+def test_a_slicer_that_is_too_old_is_told_so(desktop, open_panel, monkeypatch):
+    import slicer
+
+    monkeypatch.setattr(slicer.app, "minorVersion", 8)
+    panel = open_panel(MODULE)
+    assert "5.8" in panel.ui.environmentLabel.text
+    assert not panel.ui.trainTabs.enabled
+
+
+def test_opening_the_panel_loads_no_torch(desktop):
+    code = f"""
+import sys; sys.path[:0] = [{str(ROOT / "RobustDIR")!r}, {str(ROOT / "Testing")!r}]
+from pathlib import Path
+from SlicerHeadless import desktop
+desktop.open_panel(Path({str(ROOT)!r}) / "RobustDIRTrain" / "RobustDIRTrain.py").close()
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"

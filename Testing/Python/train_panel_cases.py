@@ -1,0 +1,3 @@
+"""What the tests of RobustDIRTrain's panel share."""
+
+MODULE = "RobustDIRTrain"

@@ -40,8 +40,9 @@ $(READY): pyproject.toml requirements-dev.lock
 demo: $(READY)
 	$(BIN)/robustdir demo --output $(DEMO) --overwrite
 
+# A process a core, each with one thread and whole files, whose fixtures are then made once.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 test-long: $(READY)
 	$(BIN)/python -m pytest -m long

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from finetuning_cases import NETWORK, a_config, decathlon, paired
+from rank_process import gradients_alone, gradients_together
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
@@ -242,44 +243,12 @@ def test_labels_for_dice_must_be_there(breaths: Path, tmp_path: Path) -> None:
         list(finetune(a_config(breaths, loss={"dice": 1.0}), tmp_path / "run"))
 
 
-_RANK = """
-import sys, torch, json
-from pathlib import Path
-from RobustDIRLib.configuration import from_dict
-from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import Tuner
-from RobustDIRLib.training.processes import joined_processes
-config = from_dict(FinetuneConfig, json.loads(Path(sys.argv[1]).read_text()))
-with joined_processes() as process:
-    tuner = Tuner(config, process)
-    tuner.learn(tuner.batch(1, 0), 10, Path("."))
-    if process.leads:
-        torch.save({n: p.grad for n, p in tuner.network.named_parameters()}, sys.argv[2])
-    del tuner
-"""
-
-
-def _under_torchrun(arguments: list[str], world: int, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
-    )
-
-
 def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(organs: Path, tmp_path: Path) -> None:
-    (tmp_path / "rank.py").write_text(_RANK)
-    gradients = []
-    for world, batch in ((1, 2), (2, 1)):
-        file = tmp_path / f"{world}.json"
-        file.write_text(json.dumps(to_dict(a_config(organs, batch=batch, optimizer={"clip": 0.0}))))
-        process = _under_torchrun(["rank.py", str(file), f"{world}.pt"], world, tmp_path)
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == 0, err
-        gradients.append(torch.load(tmp_path / f"{world}.pt"))
-    assert any(value.abs().max() > 1e-6 for value in gradients[0].values())
-    for name, value in gradients[0].items():
-        torch.testing.assert_close(gradients[1][name], value, rtol=1e-4, atol=1e-7)
+    expected = gradients_alone(a_config(organs, batch=2, optimizer={"clip": 0.0}))
+    assert any(value.abs().max() > 1e-6 for value in expected.values())
+    for shared in gradients_together(a_config(organs, batch=1, optimizer={"clip": 0.0}), 2, tmp_path):
+        for name, value in expected.items():
+            torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-7)
 
 
 def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path, capsys) -> None:

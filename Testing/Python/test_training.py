@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from rank_process import gradients_alone, gradients_together
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
@@ -295,41 +296,13 @@ def test_a_bad_run_file_is_refused_by_the_setting(
     assert says in message and "Traceback" not in message
 
 
-_WORKER = """
-import json, sys, torch
-from pathlib import Path
-from RobustDIRLib.configuration import from_dict
-from RobustDIRLib.training.config import TrainingConfig
-from RobustDIRLib.training.data import open_banks, training_batches
-from RobustDIRLib.training.loop import Trainer
-from RobustDIRLib.training.processes import joined_processes
-
-def gradients(config, process):
-    trainer = Trainer(config, process)
-    trainer.learn(next(training_batches(config, open_banks(config), 0, process.rank, process.world)))
-    return {name: p.grad for name, p in trainer.network.named_parameters()}
-
-config = from_dict(TrainingConfig, json.loads(Path(sys.argv[1]).read_text()))
-with joined_processes() as process:
-    torch.save(gradients(config, process), f"{sys.argv[2]}/{process.world}_{process.rank}.pt")
-"""
-
-
 def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(a_run: TrainingConfig, tmp_path: Path) -> None:
-    worker = tmp_path / "worker.py"
-    worker.write_text(_WORKER)
-    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-    for processes, batch in ((2, 1), (1, 2)):
-        unclipped = replace(a_run, batch=batch, precision="fp32", optimizer=replace(a_run.optimizer, clip=0.0))
-        (tmp_path / "run.json").write_text(json.dumps(to_dict(unclipped)))
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
-        subprocess.run([*command, str(worker), str(tmp_path / "run.json"), str(tmp_path)], check=True, env=environment)
-    alone = torch.load(tmp_path / "1_0.pt", weights_only=True)
-    for rank in (0, 1):
-        shared = torch.load(tmp_path / f"2_{rank}.pt", weights_only=True)
-        for name, gradient in alone.items():
+    unclipped = replace(a_run, precision="fp32", optimizer=replace(a_run.optimizer, clip=0.0))
+    expected = gradients_alone(replace(unclipped, batch=2))
+    for shared in gradients_together(unclipped, 2, tmp_path):
+        for name, gradient in expected.items():
             torch.testing.assert_close(shared[name], gradient, rtol=1e-3, atol=1e-6)
-    assert max(float(g.abs().max()) for g in alone.values()) > 1e-3
+    assert max(float(g.abs().max()) for g in expected.values()) > 1e-3
 
 
 def test_wide_steps_teach_the_coarsest_levels_alone(a_run: TrainingConfig) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -249,6 +250,35 @@ def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(organs: 
     for shared in gradients_together(a_config(organs, batch=1, optimizer={"clip": 0.0}), 2, tmp_path):
         for name, value in expected.items():
             torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-7)
+
+
+def _rank(rank: int, file: Path, folder: Path, port: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "RobustDIRLib", "finetune", "--config", str(file), "-o", str(folder)]
+    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, "--progress", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment, **{name: str(value) for name, value in group.items()}},
+    )
+
+
+def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(organs: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    file, folder = tmp_path / "run.json", tmp_path / "run"
+    file.write_text(json.dumps(to_dict(a_config(organs, epochs=500, log_every=1, checkpoint_every=0))))
+    leader, other = (_rank(rank, file, folder, port) for rank in (0, 1))
+    _next(leader, "step")
+    other.kill()
+    _, err = leader.communicate(timeout=240)
+    other.communicate()
+    assert leader.returncode == 2, err
+    assert err.count("\n") == 1 and "another process of the run" in err and "resume" in err
+    assert load_checkpoint(folder / "checkpoint.pt")["step"] >= 1
 
 
 def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path, capsys) -> None:

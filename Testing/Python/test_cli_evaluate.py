@@ -16,6 +16,7 @@ from RobustDIRLib.cohort.clock import Clock, in_words
 from RobustDIRLib.cohort.results import Key
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.io.lock import Rank, locked
+from RobustDIRLib.runner.history import History
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,27 @@ def test_methods_stand_beside_each_other_at_the_end(evaluating, tmp_path):
     assert words[3][1:] == ["0.00", "0.000", "0.000", "0.2", "0.25"]
     assert len(lines[place]) == len(lines[place + 2]) == len(lines[place + 3]) > len(lines[place + 1])
     assert lines[place + 4] == ""  # a method without any result has no row
+
+
+def test_programs_are_told_in_json_lines(evaluating):
+    code, out, _ = evaluating("--progress", "json", methods="refusing,good")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0  # it has come to its end, whatever methods did
+    assert [r["kind"] for r in records if r["kind"] != "note"] == ["start", *["pair"] * 4, "end"]
+    pairs = [r for r in records if r["kind"] == "pair"]
+    assert [(r["pair"], r["pairs"], r["case"], r["method"]) for r in pairs] == [
+        (1, 4, "case0", "refusing"), (2, 4, "case0", "good"), (3, 4, "case1", "refusing"), (4, 4, "case1", "good"),
+    ]  # fmt: skip
+    assert pairs[0]["reason"] == "the pair is too hard; give another."
+    assert "reason" not in pairs[1]
+    assert pairs[2]["seconds_per_step"] >= 0
+    assert records[-1] == {"kind": "end", "step": 4, "failed": 2}
+    history = History()
+    for record in records:
+        history.add(record)
+    assert (history.step, history.steps, history.final) == (4, 4, "end")
+    code, out, _ = evaluating("--progress", "json", methods="good")
+    assert json.loads(out.splitlines()[0]) == {"kind": "start", "step": 2, "steps": 2}  # all of it is there
 
 
 def test_what_is_finished_is_kept_and_said(evaluating):
@@ -196,12 +218,12 @@ class TestScreen:
         assert "the last rank to finish sums up" in out
 
     def test_a_bar_on_a_terminal_leaves_no_trace_behind_lines(self, evaluating, monkeypatch):
-        class Live(command._Screen):
+        class Live(command.Screen):
             def __init__(self):
                 super().__init__()
                 self.live = True
 
-        monkeypatch.setattr(command, "_Screen", Live)
+        monkeypatch.setattr(command, "Screen", Live)
         _, out, _ = evaluating(methods="refusing,still")
         bars = [part for part in out.split("\r\x1b[K") if part.startswith(("#", "."))]
         assert bars[0] == "." * 24 + " [0/4]"
@@ -289,7 +311,8 @@ class TestCommandThatRepeats:
         """A new option has to be repeated, or to be named here."""
         known = {name.removeprefix("--").replace("-", "_") for name, _ in self.OPTIONS}
         names = {name for name in vars(command_arguments("data", "-o", "x")) if not name.startswith("_")}
-        assert names - known == {"dataset", "output", "aggregate", "methods", "redo"}
+        for_programs = {"progress", "show", "case", "hand_over"}
+        assert names - known - for_programs == {"dataset", "output", "aggregate", "methods", "redo"}
 
     def test_figures_are_the_same(self, evaluating, tmp_path, monkeypatch, capsys):
         evaluating("--perturb", "low-dose=5", "--seed", "3", "--limit", "1", "--spacing", "3.5", methods="still,fair")

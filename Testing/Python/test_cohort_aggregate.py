@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from scipy import stats
 
 import cohort_cases as cases
 from RobustDIRLib.cohort import figures, worst
@@ -158,6 +159,25 @@ class TestSummary:
         tested = summed()["tests"]["metrics"]["tre_mean_mm"]
         assert tested["subjects"] == ["s0", "s1"]
         assert tested["left_out"] == ["s2"]
+
+    def test_every_method_is_tested_against_the_start(self, summed):
+        tests = summed()["start_tests"]
+        assert [(t["measure"], t["first"], t["second"], t["subjects"]) for t in tests] == [
+            ("tre_mean_mm", "a", "before", 3),
+            ("tre_mean_mm", "b", "before", 2),  # its failed case is of another subject
+        ]
+        expected = stats.wilcoxon([2.0, 5.0, 4.0], [10.0] * 3).pvalue
+        assert tests[0]["p"] == pytest.approx(expected)
+        assert tests[0]["p_corrected"] == pytest.approx(min(1, 2 * expected))  # two methods by one measure
+        assert (tests[0]["median_difference"], tests[0]["significant"]) == (-6.0, False)
+
+    def test_what_has_not_moved_has_no_p_value(self, folder, summed):
+        for number in range(4):
+            still = {"tre_mean_mm": 10.0, "tre_mean_before_mm": 10.0}
+            write_result(folder, result("a", number, values=still))
+        test = summed()["start_tests"][0]
+        assert (test["p"], test["significant"], test["median_difference"]) == (None, False, 0.0)
+        assert test["reason"]
 
     def test_repeating_changes_nothing_but_the_time(self, folder, summed):
         def contents():

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
+from RobustDIRLib.cli.evaluate_screens import JsonScreen, Screen
+from RobustDIRLib.cli.progress import KINDS
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 
 if TYPE_CHECKING:
-    from RobustDIRLib.cohort.results import Key
     from RobustDIRLib.cohort.run import Request, Summary
-    from RobustDIRLib.cohort.work import Ended
 
-_BAR, _MOST = 24, 1024
+_MOST = 1024
 _DESCRIPTION = """\
 Register every case of DATASET by every method and measure what came of it. Each result is a file of its own in
 FOLDER: run the same command again after an interruption, and what is finished is kept. Under torchrun the ranks share
@@ -36,7 +34,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--aggregate", metavar="FOLDER", help="only sum up the results that FOLDER holds, once more")
     _add_what(parser.add_argument_group("what"))
     _add_how(parser.add_argument_group("how"))
-    remember_options(parser, unlike=("aggregate", "redo"))
+    _add_machine(parser.add_argument_group("for programs that run this command"))
+    remember_options(parser, unlike=("aggregate", "redo", "show", "case", "hand_over", "progress"))
 
 
 def _usage() -> str:
@@ -88,13 +87,26 @@ def _add_how(group: Any) -> None:
     group.add_argument("--redo", action="store_true", help="make results anew that were made with other settings")
 
 
+def _add_machine(group: Any) -> None:
+    group.add_argument("--progress", choices=KINDS, default="text", help="json: one JSON object a line")
+    group.add_argument("--show", metavar="FOLDER", help="only register one case that FOLDER holds a result of, again")
+    group.add_argument("--case", metavar="CASE", help="with --show: which one; --methods names the one method")
+    group.add_argument("--hand-over", metavar="FOLDER", help="with --show: where plain files go (3D Slicer)")
+
+
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, or sum up alone; returns 0, or 1 if a result failed or is missing."""
+    """Evaluate, sum up or show a case alone; returns 0, or 1 if a result failed or is missing.
+
+    With JSON lines the last one tells of failures instead: the evaluation itself has come to its end.
+    """
     if args.aggregate:
         return _aggregate(args)
+    if args.show:
+        return _show(args)
     from RobustDIRLib.cohort.run import evaluate
 
-    request, folder, screen = _request(args), Path(args.output), _Screen()
+    request, folder = _request(args), Path(args.output)
+    screen = JsonScreen() if args.progress == "json" else Screen()
     try:
         summary = evaluate(request, folder, screen)
     except KeyboardInterrupt:
@@ -102,7 +114,22 @@ def run(args: argparse.Namespace) -> int:
         raise
     finally:
         screen.close()
+    if isinstance(screen, JsonScreen) and summary.complete:
+        screen.concluded(summary.failed)
+        return 0
     return _conclude(summary, folder)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from RobustDIRLib.cohort.showing import register_again
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.trainpanel.case_files import write_case
+
+    if not (args.case and args.hand_over):
+        raise InputError("--show FOLDER: give --case, --methods and --hand-over with it.")
+    shown = register_again(Path(args.show), args.case, args.methods)
+    write_case(shown, Path(args.hand_over))
+    return 0
 
 
 def _aggregate(args: argparse.Namespace) -> int:
@@ -181,77 +208,3 @@ def _conclude(summary: Summary, folder: Path) -> int:
     if summary.failed:
         print(f"failed: {summary.failed} results; pairs.csv says why", file=sys.stderr)
     return int(summary.failed > 0)
-
-
-class _Screen:
-    """Progress on the terminal: a bar with the time left; off a terminal, a line a result."""
-
-    def __init__(self) -> None:
-        ranks, rank = os.environ.get("WORLD_SIZE", "1"), os.environ.get("RANK", "0")
-        self.prefix = "" if ranks == "1" else f"rank {rank}: "
-        self.live = sys.stdout.isatty() and not self.prefix
-        self.total = self.made = 0
-        self.clock: Any = None
-        self._open = False
-
-    def say(self, sentence: str) -> None:
-        """A line of its own."""
-        self._clear()
-        print(self.prefix + sentence, flush=True)
-
-    def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
-        """What there is to do."""
-        from RobustDIRLib.cohort.clock import Clock
-
-        earlier = list(kept)
-        self.total, self.made = len(left), 0
-        self.clock = Clock(left, jobs)
-        for key, seconds in earlier:
-            self.clock.learn(key, seconds)
-        finished = f"; {len(earlier)} are finished and kept" if earlier else ""
-        self.say(f"{len(left)} results to make{finished}")
-        self._draw()
-
-    def ended(self, event: Ended) -> None:
-        """One result more."""
-        self.made += 1
-        self.clock.tick(event.key, event.seconds)
-        key = event.key
-        name = f"{key.case}, {key.method}" + ("" if key.condition.strength is None else f", {key.condition.name}")
-        if event.reason:
-            self.say(f"failed: {name}: {event.reason}")
-        elif not self.live:
-            self.say(f"{self._position()}  {name}: {_figures(event)}")
-        self._draw()
-
-    def close(self) -> None:
-        """Leave the bar's line."""
-        self._clear()
-
-    def _position(self) -> str:
-        from RobustDIRLib.cohort.clock import in_words
-
-        left = self.clock.left()
-        time_left = f", about {in_words(left)} left" if left is not None and self.made < self.total else ""
-        return f"[{self.made}/{self.total}{time_left}]"
-
-    def _draw(self) -> None:
-        if not self.live or not self.total:
-            return
-        full = _BAR * self.made // self.total
-        print(f"\r\x1b[K{'#' * full}{'.' * (_BAR - full)} {self._position()}", end="", flush=True)
-        self._open = True
-
-    def _clear(self) -> None:
-        if self._open:
-            print("\r\x1b[K", end="", flush=True)
-            self._open = False
-
-
-def _figures(event: Ended) -> str:
-    """The measure that ranks the case, and what it cost."""
-    from RobustDIRLib.cohort.worst import in_words, ranking_measure
-
-    name = ranking_measure(event.values)
-    found = in_words(event.values, name) + ", " if name else ""
-    return f"{found}{event.values['wall_s']:.1f} s"

@@ -14,7 +14,7 @@ from RobustDIRLib.cohort.collecting import Collection, Row, collect
 from RobustDIRLib.cohort.layout import FIGURES, MEASURES, RANKING, SUMMARY, SUMMARY_FORMAT, WORST
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import Key, State, safe_name
-from RobustDIRLib.cohort.summary import summarised
+from RobustDIRLib.cohort.summary import against_start, summarised
 from RobustDIRLib.cohort.worst import badness
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.registration.record import versions
@@ -48,6 +48,7 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
         "measures": [_plain_measure(name) for name in measured_names(collection)],
         "summary": summarised(plan, collection),
         **tests,
+        "start_tests": against_start(plan, collection, tabling.TESTED),
         "tables": tables,
         "figures": _figures(folder, plan, collection, say),
         "worst": _worst(folder, plan, collection.done(), primary),

@@ -37,6 +37,8 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
   `q3`, `low`, `high` (95 % bootstrap interval of the median), over per-subject averages; the method `before` is the
   start.
 - `tests`: `evaluation.statistics.Comparison.plain()` of the unperturbed condition; null with a `tests_reason`.
+- `start_tests`: list of `measure` and `evaluation.significance.PairTest.plain()`, of every method (`first`) against the
+  start (`second`: `before`) in the unperturbed condition; Bonferroni counts these.
 - `tables`, `figures`: lists of `file`, `title`, `caption`; files relative to the folder.
 - `worst`: list of `rank` (within the method), `case`, `subject`, `method`, `measure`, `value`, `before`, `picture` (a
   file or null).

@@ -43,12 +43,13 @@ class CaseEntry:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A data set as the folder remembers it."""
+    """A data set as the folder remembers it; `subjects` are those whose pairs alone are taken, all if there are none."""
 
     name: str
     path: str
     kind: str
     split: str | None
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         worst=request.worst,
         command=request.command,
     )
+    plan = replace(plan, dataset=replace(plan.dataset, subjects=_subjects(request)))
     _make(folder)
     with locked(folder, rank) as scratch:
         if rank.world == 1:  # of several, another may be writing this very moment
@@ -174,9 +175,13 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
 
 def _opened(request: Request) -> Dataset:
     dataset = open_dataset(request.dataset, request.kind, request.split)
-    if request.subjects:
-        dataset = of_subjects(dataset, read_subjects(request.subjects))
+    if subjects := _subjects(request):
+        dataset = of_subjects(dataset, subjects)
     return replace(dataset, cases=dataset.cases[: request.limit])
+
+
+def _subjects(request: Request) -> tuple[str, ...]:
+    return read_subjects(request.subjects) if request.subjects else ()
 
 
 def _make(folder: Path) -> None:

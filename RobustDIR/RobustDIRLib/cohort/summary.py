@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from RobustDIRLib.cohort.collecting import Collection, Row
 from RobustDIRLib.cohort.figures import BEFORE
 from RobustDIRLib.cohort.layout import MEASURES, Measure
 from RobustDIRLib.cohort.plan import Evaluation
-from RobustDIRLib.evaluation.significance import summarise
+from RobustDIRLib.evaluation.significance import DEFAULTS, pair_test, summarise
 
 
 def per_subject(rows: Iterable[Row], method: str, measure: str) -> dict[str, float]:
@@ -65,3 +67,27 @@ def before(rows: Iterable[Row], measure: Measure) -> list[Row]:
         replace(row, key=replace(row.key, method=BEFORE), values={measure.name: row.values[measure.before]})
         for row in start.values()
     ]
+
+
+def against_start(plan: Evaluation, collection: Collection, measures: Sequence[str]) -> list[dict[str, Any]]:
+    """Wilcoxon's signed-rank test of every method against the start, of the images as they are.
+
+    Args:
+        plan: Gives the order of methods.
+        collection: The numbers.
+        measures: Names of those to test; Bonferroni counts each of them that any result has, with each method.
+    Returns:
+        `evaluation.significance.PairTest.plain()` with the `measure`, over the subjects of which both are known.
+    """
+    rows = collection.done()
+    tested = [one for one in MEASURES if one.name in measures and before(rows, one)]
+    entries = []
+    for measure in tested:
+        start = per_subject(before(rows, measure), BEFORE, measure.name)
+        for method in plan.methods:
+            found = per_subject(rows, method.name, measure.name)
+            differences = np.array([found[subject] - start[subject] for subject in found if subject in start])
+            if differences.size:
+                test = pair_test((method.name, BEFORE), differences, len(tested) * len(plan.methods), DEFAULTS)
+                entries.append({"measure": measure.name, **test.plain()})
+    return entries

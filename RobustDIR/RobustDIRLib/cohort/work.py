@@ -96,6 +96,17 @@ def perform(task: Task, settings: WorkSettings, tell: Tell) -> None:
         tell(Ended(key, result.seconds, result.reason, result.values))
 
 
+def read_case(case: Case, terms: Terms) -> CaseData:
+    """Read a case; without its masks if they are to be ignored."""
+    return (replace(case, fixed_mask=None, moving_mask=None) if terms.masks == "ignore" else case).load()
+
+
+def pair_of(seen: CaseData, preset: str, terms: Terms) -> Pair:
+    """What a method is given of a case on some terms."""
+    masks = (seen.fixed_mask, seen.moving_mask) if terms.masks == "use" else (None, None)
+    return Pair(seen.fixed, seen.moving, *masks, preset, terms.working_spacing(seen.fixed.grid, preset))
+
+
 class _Desk:
     """A case while it is worked on: read once, measured as it lies once."""
 
@@ -112,11 +123,8 @@ class _Desk:
     @cached_property
     def data(self) -> CaseData:
         """Images and truth; no masks if they are to be ignored."""
-        case = self.case
-        if self.settings.terms.masks == "ignore":
-            case = replace(case, fixed_mask=None, moving_mask=None)
         with heard() as self.remarks:
-            return case.load()
+            return read_case(self.case, self.settings.terms)
 
     @cached_property
     def gauge(self) -> measuring.Gauge:
@@ -163,10 +171,7 @@ class _Desk:
 
     def _measured(self, method: Method, condition: Condition, key: Key) -> dict[str, Any]:
         seen = self.images(condition)
-        terms, preset = self.settings.terms, self.case.preset
-        masks = (seen.fixed_mask, seen.moving_mask) if terms.masks == "use" else (None, None)
-        spacing = terms.working_spacing(seen.fixed.grid, preset)
-        pair = Pair(seen.fixed, seen.moving, *masks, preset, spacing)
+        pair = pair_of(seen, self.case.preset, self.settings.terms)
         outcome, cost = measured(method, pair, self.settings.threads)
         reading = self.gauge.read(outcome, seen.fixed.grid)
         spent = {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gib": cost.peak_bytes / _GIB}
@@ -179,7 +184,7 @@ class _Desk:
             "undefined": reading.undefined,
             "landmarks": reading.landmarks,
             "labels": reading.labels,
-            "spacing_mm": round(spacing, 6),
+            "spacing_mm": round(pair.spacing or 0.0, 6),
             "notes": tuple(dict.fromkeys(notes)),
         }
 

@@ -6,7 +6,7 @@ import math
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -111,42 +111,47 @@ class Registry:
 
     Args:
         homes: Folders that are runs or hold runs.
+
+    Attributes:
+        entries: As they were last listed.
     """
 
     def __init__(self, homes: Iterable[Path]) -> None:
         self.homes = list(homes)
+        self.entries: Sequence[RunEntry] = ()
         self._known: dict[Path, tuple[Any, RunEntry]] = {}
 
     def list(self) -> Sequence[RunEntry]:
         """All runs, the last one that wrote first; folders that cannot be read are passed over."""
-        found: dict[Path, RunEntry] = {}
-        known, self._known = self._known, {}
+        for _ in self.listing():
+            pass
+        return self.entries
+
+    def listing(self) -> Iterator[None]:
+        """As `list`, a folder between two yields; `entries` changes at the end."""
+        known: dict[Path, tuple[Any, RunEntry]] = {}
         for folder in dict.fromkeys(folder for home in self.homes for folder in _folders(home)):
-            with suppress(OSError):  # deleted this very moment
-                found[folder] = self._entry(folder, known)
-        return sorted(found.values(), key=lambda entry: (-entry.changed, str(entry.folder)))
+            with suppress(OSError):  # deleted this very moment, or may not be read
+                if is_run(folder):
+                    known[folder] = self._entry(folder)
+            yield
+        self._known = known
+        found = [entry for _, entry in known.values()]
+        self.entries = sorted(found, key=lambda entry: (-entry.changed, str(entry.folder)))
 
-    def _entry(self, folder: Path, known: dict[Path, tuple[Any, RunEntry]]) -> RunEntry:
+    def _entry(self, folder: Path) -> tuple[Any, RunEntry]:
         marks = (place_of(folder), *(signature(folder / name) for name in _WATCHED))
-        if folder in known and known[folder][0] == marks and not known[folder][1].alive:
-            entry = known[folder][1]
-        else:
-            entry = read_run(folder)
-        self._known[folder] = (marks, entry)
-        return entry
+        held = self._known.get(folder)
+        return held if held and held[0] == marks and not held[1].alive else (marks, read_run(folder))
 
 
-def _folders(home: Path) -> list[Path]:
-    """The folder itself, if it is a run, and those in it."""
+def _folders(home: Path) -> Sequence[Path]:
+    """The folder itself, and those in it."""
     try:
         inner = sorted(Path(entry.path) for entry in os.scandir(home) if entry.is_dir() and entry.name[0] != ".")
     except OSError:
-        return []
-    runs = []
-    for folder in [home, *inner]:
-        with suppress(OSError):  # may not be read
-            runs += [folder] if is_run(folder) else []
-    return runs
+        return ()
+    return home, *inner
 
 
 def read_run(folder: Path) -> RunEntry:
@@ -175,10 +180,14 @@ def read_run(folder: Path) -> RunEntry:
 
 
 def _history(folder: Path) -> History:
-    """What the end of the records tells: of steps the last alone, of epochs too where it knows the best so far."""
-    history, lines = History(), tail(folder / RECORDS, _SHORT_TAIL)
-    if not any(line.startswith(_EPOCH) and _BEST in line for line in lines):
-        lines = tail(folder / RECORDS, _TAIL)
+    """What the end of the records tells: of steps the last alone, of epochs too where it knows the best so far.
+
+    A run that keeps no records tells it by its output.
+    """
+    path = folder / (RECORDS if (folder / RECORDS).exists() else OUTPUT)
+    history, lines = History(), tail(path, _SHORT_TAIL)
+    if path.name == RECORDS and not any(line.startswith(_EPOCH) and _BEST in line for line in lines):
+        lines = tail(path, _TAIL)
     kept: dict[str, int] = {}
     for number, line in enumerate(lines):
         if line.startswith(_STEP) or (line.startswith(_EPOCH) and _BEST in line):

@@ -32,10 +32,11 @@ from RobustDIRLib.runner.folders import (
     worker_of,
     write_note,
 )
+from RobustDIRLib.runner.following import Follower
 from RobustDIRLib.runner.history import History
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
-from RobustDIRLib.runner.lines import LineReader, as_object, tail
+from RobustDIRLib.runner.lines import LineReader, tail
 from RobustDIRLib.runner.reasons import last_error, reason_of_exit
 from RobustDIRLib.runner.states import Evidence, RunState, judge
 
@@ -137,12 +138,16 @@ class WatchedRun:
     def __init__(self, folder: Path, job: Job, note: Note) -> None:
         self.folder, self.note = folder, note
         self.kind = kind_of(folder, note, read_object(folder / "run.json"))
-        self.history = History()
         self.state, self.message = RunState.STARTING, ""
         self._job = job
-        self._records = LineReader(folder / RECORDS)
+        self._records = Follower(folder / RECORDS)
         self._live = False  # whether all records of earlier have been read
         self._begun = False
+
+    @property
+    def history(self) -> History:
+        """What its records, or its words where it keeps none, tell."""
+        return self._records.history
 
     @property
     def log(self) -> list[str]:
@@ -231,15 +236,12 @@ class WatchedRun:
             raise InputError(f"{self.folder} cannot be written to ({error.strerror}); stop the run instead.") from error
 
     def _hear(self, events: Sequence[Mapping[str, object]], over: bool) -> None:
-        if self.kind in RECORDED:
-            restarts = self._records.restarts
-            lines = self._records.finish() if over else self._records.read()
-            if self._records.restarts != restarts:
-                self.history = History()
-            events = [record for line in lines if (record := as_object(line)) is not None]
         now = time.monotonic() if self._live else None  # those of earlier all come at once
-        for event in events:
-            self.history.add(event, now)
+        if self.kind in RECORDED:
+            events = self._records.read(now, rest=over)
+        else:
+            for event in events:
+                self.history.add(event, now)
         self._live = self._live or len(events) == 0
 
     def _has_begun(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "RobustDIR"))
 
-from RobustDIRLib.panel import exchange
+from RobustDIRLib.panelparts import exchange
 
 SHIFT = (3.0, -2.0, 1.0)  # fixed to moving, mm, LPS
 RECORD = {

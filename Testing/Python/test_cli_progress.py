@@ -10,7 +10,7 @@ from registration_cases import Standin, grid_about, picture
 from RobustDIRLib.cli import main, progress
 from RobustDIRLib.cli import register as command
 from RobustDIRLib.io.images import write_image
-from RobustDIRLib.panel import handover
+from RobustDIRLib.panelparts import handover
 
 GRID = grid_about(np.array([30.0, -20, 10]), (15, 21, 17), (4.9, 3.4, 5.3), (12, -8, 20), (1, -1, 1))
 

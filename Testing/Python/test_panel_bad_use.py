@@ -96,7 +96,7 @@ class TestUntouchedScene:
         assert a_panel.ui.registerButton.enabled
 
     def test_a_mistake_of_ours_is_a_sentence_and_a_log(self, a_panel, sections, desktop, scene, monkeypatch):
-        from RobustDIRLib.panel import exchange
+        from RobustDIRLib.panelparts import exchange
 
         def fails(*_):
             raise ZeroDivisionError("no")

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import sitk_grid
 from RobustDIRLib.io.labels import read_labels
-from RobustDIRLib.panel import exchange
+from RobustDIRLib.panelparts import exchange
 
 
 @pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "f4", "f8", ">i2"])

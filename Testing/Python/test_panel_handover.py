@@ -8,7 +8,7 @@ from registration_cases import Standin, grid_about, picture
 from RobustDIRLib.evaluation.metrics import field_transform
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.displacements import apply_to_points
-from RobustDIRLib.panel import exchange, handover
+from RobustDIRLib.panelparts import exchange, handover
 from RobustDIRLib.registration.preprocessing import automatic_spacing
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import RegistrationOptions

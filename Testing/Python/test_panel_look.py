@@ -235,7 +235,7 @@ def test_spacing_colour_and_views_of_the_drawing(a_panel, sections, desktop):
 
 
 def test_contours_are_few_and_reach_the_largest_displacement(desktop):
-    from RobustDIRLib.panel.deformations import contour_levels
+    from RobustDIRLib.panelparts.deformations import contour_levels
 
     for spacing, largest in ((10, 8.0), (2, 60.0), (50, 3.0), (10, 0.0)):
         levels = contour_levels(spacing, largest)

@@ -14,7 +14,8 @@ from RobustDIRLib.io.displacements import DisplacementField, apply_to_points, to
 def take_over(desktop, a_field, an_image, tmp_path):
     """Puts a transform, an inverse and a volume into the scene as a run does; gives the parameters with the nodes."""
     from RobustDIRLib import mrml
-    from RobustDIRLib.panel import exchange, outputs
+    from RobustDIRLib.panel import outputs
+    from RobustDIRLib.panelparts import exchange
 
     volumes = [mrml.volume_to_node(mrml.Volume(*an_image_parts(an_image)), name) for name in ("fixed", "moving")]
 

@@ -13,9 +13,9 @@ import pytest
 from registration_cases import grid_about, picture
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
-from RobustDIRLib.panel import exchange, handover, runs
+from RobustDIRLib.panel import runs
 from RobustDIRLib.panel.runs import Method, Request, Run, State, Volume, new_folder
-from RobustDIRLib.panelparts import workplaces
+from RobustDIRLib.panelparts import exchange, handover, workplaces
 
 FIXED = grid_about(np.array([30.0, -20, 10]), (22, 25, 27), (3.1, 2.9, 3.4), (12, -8, 20), (1, -1, 1))
 MOVING = grid_about(np.array([33.0, -21, 6]), (24, 26, 21), (3.6, 3.3, 4.0), (-10, 25, 8), (-1, 1, 1))

@@ -106,7 +106,7 @@ def test_progress_is_shown_while_it_runs(a_panel, sections, desktop, monkeypatch
 
 
 def test_a_mask_reaches_the_process(a_panel, sections, desktop, monkeypatch):
-    from RobustDIRLib.panel import exchange
+    from RobustDIRLib.panelparts import exchange
 
     cases.play(monkeypatch, "hang")
     sections.parameters.fixedMask = cases.segmentation_nodes()[0]
@@ -123,7 +123,8 @@ def test_a_mask_reaches_the_process(a_panel, sections, desktop, monkeypatch):
 
 def test_everything_reaches_the_process_under_its_own_name(a_panel, sections, desktop, monkeypatch):
     """Each file lies on the grid of the side whose option names it."""
-    from RobustDIRLib.panel import exchange, runs
+    from RobustDIRLib.panel import runs
+    from RobustDIRLib.panelparts import exchange
 
     given = []
     monkeypatch.setattr(

@@ -128,7 +128,7 @@ def _show(args: argparse.Namespace) -> int:
     if not (args.case and args.hand_over):
         raise InputError("--show FOLDER: give --case, --methods and --hand-over with it.")
     shown = register_again(Path(args.show), args.case, args.methods)
-    write_case(shown, Path(args.hand_over))
+    write_case(shown.data, shown.outcome.transform, Path(args.hand_over), shown.notes)
     return 0
 
 

@@ -145,7 +145,7 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
 
 
 def _hand_over(result: RegistrationResult, moving: Grid, folder: str) -> None:
-    from RobustDIRLib.panel.handover import write_handover
+    from RobustDIRLib.panelparts.handover import write_handover
 
     write_handover(result, moving, Path(folder))
 

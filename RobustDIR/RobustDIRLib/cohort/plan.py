@@ -43,7 +43,7 @@ class CaseEntry:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A data set as the folder remembers it; `subjects` are those whose pairs alone are taken, all if there are none."""
+    """A data set as the folder remembers it; `subjects`: those whose pairs alone are taken, all if there are none."""
 
     name: str
     path: str

@@ -10,12 +10,21 @@ from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_ma
 from RobustDIRLib.mrml.tables import cumulative_chart, table_from_columns
 from RobustDIRLib.mrml.transforms import (
     Field,
+    fill_grid_transform,
     interpolate_linearly,
     itk_parts,
     transform_from_parts,
     transform_points,
 )
-from RobustDIRLib.mrml.volumes import Volume, begin_volume, grid_of_volume, ijk_to_ras, volume_from_node, volume_to_node
+from RobustDIRLib.mrml.volumes import (
+    Volume,
+    begin_volume,
+    empty_image,
+    grid_of_volume,
+    ijk_to_ras,
+    volume_from_node,
+    volume_to_node,
+)
 
 __all__ = [
     "Field",
@@ -24,6 +33,8 @@ __all__ = [
     "begin_labels",
     "begin_volume",
     "cumulative_chart",
+    "empty_image",
+    "fill_grid_transform",
     "grid_of_volume",
     "ijk_to_ras",
     "interpolate_linearly",

@@ -113,6 +113,19 @@ def transform_points(node: Any, points: ArrayLike, *, inverse: bool = False) -> 
     return swap_lps_ras(moved(transform, swap_lps_ras(points)))
 
 
+def fill_grid_transform(node: Any, image: Any, grid: Grid) -> None:
+    """Put a field of displacements into the FromParent of a grid transform node, linear between its voxels.
+
+    Args:
+        node: Grid transform node; it loses its parent transform, as a field is of the world.
+        image: Image of VTK of three components: the displacement in mm, **RAS**; it becomes the node's.
+        grid: Where it lies, mm, LPS.
+    """
+    with slicer.util.NodeModify(node):
+        node.SetAndObserveTransformNodeID(None)
+        node.SetAndObserveTransformFromParent(_placed(image, grid))
+
+
 def _itk_field(image: Any) -> Field:
     import SimpleITK as sitk
 
@@ -142,9 +155,14 @@ def _grid_transform(field: Field) -> Any:
     vectors = np.ascontiguousarray(array, dtype=np.float32) * swap_lps_ras(np.ones(3)).astype(np.float32)
     image = vtk.vtkImageData()
     image.SetDimensions(*grid.size)
+    image.GetPointData().SetScalars(numpy_to_vtk(vectors.reshape(-1, 3), deep=True))
+    return _placed(image, grid)
+
+
+def _placed(image: Any, grid: Grid) -> Any:
+    """The transform of an image of displacements, mm, RAS, where a grid lies."""
     image.SetSpacing(*grid.spacing)
     image.SetOrigin(*swap_lps_ras(grid.origin))
-    image.GetPointData().SetScalars(numpy_to_vtk(vectors.reshape(-1, 3), deep=True))
     transform = slicer.vtkOrientedGridTransform()
     transform.SetDisplacementGridData(image)
     transform.SetGridDirectionMatrix(

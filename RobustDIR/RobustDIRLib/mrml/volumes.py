@@ -14,7 +14,7 @@ import numpy as np
 import slicer
 import vtk
 from numpy.typing import NDArray
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import get_vtk_array_type, numpy_to_vtk, vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
@@ -129,6 +129,23 @@ def volume_to_node(volume: Volume, name: str, *, node: Any = None, labels: bool 
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     return node
+
+
+def empty_image(grid: Grid, dtype: Any, components: int = 1) -> tuple[Any, NDArray[Any]]:
+    """An image of VTK for a node to hold, and its voxels, to be filled without a copy.
+
+    Args:
+        grid: Its size; where it lies is the node's, or the transform's, to say.
+        dtype: Of a component.
+        components: Of a voxel.
+    Returns:
+        The image, and its memory as an array `(z, y, x)`, or `(z, y, x, c)` for several components.
+    """
+    image = vtk.vtkImageData()
+    image.SetDimensions(*grid.size)
+    image.AllocateScalars(get_vtk_array_type(dtype), components)
+    voxels = vtk_to_numpy(image.GetPointData().GetScalars())
+    return image, voxels.reshape(grid.shape if components == 1 else (*grid.shape, components))
 
 
 def _image(node: Any) -> Any:

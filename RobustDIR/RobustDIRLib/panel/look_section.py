@@ -7,8 +7,8 @@ from typing import Any
 import qt
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import comparisons, deformations
-from RobustDIRLib.panelparts import views, widgets
+from RobustDIRLib.panel import comparisons
+from RobustDIRLib.panelparts import deformations, views, widgets
 from RobustDIRLib.panelparts.section import Section
 
 _LAY_MILLISECONDS = 10

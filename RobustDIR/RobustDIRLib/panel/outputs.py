@@ -12,19 +12,16 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 import slicer
-import vtk
 from numpy.typing import NDArray
-from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from RobustDIRLib import mrml
-from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.contents import begin_data
 from RobustDIRLib.panel.applying import remove
-from RobustDIRLib.panel.exchange import Header
 from RobustDIRLib.panel.origins import Origin, Origins, depends_on
 from RobustDIRLib.panel.runs import Results
+from RobustDIRLib.panelparts.exchange import Header
 
 # File names of `handover`, without importing it: that needs SimpleITK.
 TRANSFORM, INVERSE, WARPED, JACOBIAN = "transform_field.mha", "inverse_field.mha", "warped.mha", "jacobian.mha"
@@ -87,14 +84,11 @@ class Buffers:
 
     def allocate(self, name: str, header: Header) -> NDArray[Any]:
         """The voxels of a new image of a file's shape and type."""
-        image = vtk.vtkImageData()
-        image.SetDimensions(*header.grid.size)
-        image.AllocateScalars(get_vtk_array_type(header.dtype), header.components)
+        image, voxels = mrml.empty_image(header.grid, header.dtype, header.components)
         self.images[name] = image
         scalar = header.components == 1
         self._matrices[name] = slicer.util.arrayFromVTKMatrix(mrml.ijk_to_ras(header.grid)) if scalar else None
-        voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
-        return voxels.reshape(header.shape)
+        return voxels
 
     def sum_up(self) -> Iterator[None]:
         """What the images hold, once they are filled: by it the nodes are known again. In steps."""
@@ -206,7 +200,7 @@ def _restorer(node: Any) -> Callable[[], None]:
 
 def _fill(node: Any, file: str, image: Any, grid: Grid, moving: Any) -> None:
     if file in (TRANSFORM, INVERSE):
-        _fill_transform(node, image, grid)
+        mrml.fill_grid_transform(node, image, grid)
         return
     with slicer.util.NodeModify(node):
         node.SetIJKToRASMatrix(mrml.ijk_to_ras(grid))
@@ -227,19 +221,3 @@ def _set_window(display: Any, file: str, moving: Any) -> None:
         display.SetWindowLevel(*_JACOBIAN_WINDOW)
     elif moving.GetDisplayNode() is not None:
         display.SetWindowLevel(moving.GetDisplayNode().GetWindow(), moving.GetDisplayNode().GetLevel())
-
-
-def _fill_transform(node: Any, image: Any, grid: Grid) -> None:
-    """A field of displacements in RAS as FromParent, linear between voxels as the registration's own is."""
-    image.SetSpacing(*grid.spacing)
-    image.SetOrigin(*swap_lps_ras(grid.origin))
-    transform = slicer.vtkOrientedGridTransform()
-    transform.SetDisplacementGridData(image)
-    transform.SetInterpolationModeToLinear()
-    direction = swap_lps_ras(np.asarray(grid.direction).T).T
-    matrix = np.eye(4)
-    matrix[:3, :3] = direction
-    transform.SetGridDirectionMatrix(slicer.util.vtkMatrixFromArray(matrix))
-    with slicer.util.NodeModify(node):
-        node.SetAndObserveTransformNodeID(None)  # a field is of the world
-        node.SetAndObserveTransformFromParent(transform)

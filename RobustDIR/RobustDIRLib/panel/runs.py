@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.panel import exchange
 from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
+from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel import exchange
 from RobustDIRLib.panel.runs import HANDOVER, Volume
+from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.runner.launching import python_executable
 
 JACOBIAN = "jacobian.mha"  # of `handover`, which needs SimpleITK

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import sitk_grid
-from RobustDIRLib.panel.exchange import write
+from RobustDIRLib.panelparts.exchange import write
 
 TRANSFORM_FIELD, INVERSE_FIELD = "transform_field.mha", "inverse_field.mha"
 WARPED, JACOBIAN = "warped.mha", "jacobian.mha"
@@ -47,7 +47,16 @@ def write_handover(result: Any, moving: Grid, folder: Path) -> None:
     write(folder / JACOBIAN, result.jacobian.array, result.jacobian.grid)
 
 
-def transform_field(transform: sitk.CompositeTransform) -> tuple[NDArray[np.float32], Grid]:
+def is_registration(transform: sitk.Transform) -> bool:
+    """Whether a transform is as our registrations give it: a displacement field, and a linear part after it."""
+    own = transform.Downcast()
+    if own.GetName() != "CompositeTransform" or own.GetNumberOfTransforms() != 2:
+        return False
+    linear, displacement = (own.GetNthTransform(k).Downcast() for k in (0, 1))
+    return bool(linear.IsLinear()) and displacement.GetName() == "DisplacementFieldTransform"
+
+
+def transform_field(transform: sitk.Transform) -> tuple[NDArray[np.float32], Grid]:
     """The transform `T(x) = A(x + u(x))` as one field: `T(x) - x`, on u's grid with a voxel more on every side.
 
     A field that is continued with its border's displacement, as MRML's is, would miss what A does in the outer half of
@@ -58,7 +67,7 @@ def transform_field(transform: sitk.CompositeTransform) -> tuple[NDArray[np.floa
     Returns:
         Shape `(z, y, x, 3)`, mm, components x, y, z, LPS; and its grid.
     """
-    linear, displacement = (transform.GetNthTransform(k).Downcast() for k in (0, 1))
+    linear, displacement = (transform.Downcast().GetNthTransform(k).Downcast() for k in (0, 1))
     field, grid = _padded(displacement)
     return _moved(_points(grid) + field, linear) - _points(grid), grid
 

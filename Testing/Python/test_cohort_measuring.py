@@ -18,6 +18,7 @@ from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.evaluation.similarity import ssim
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.labels import LabelMap
+from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.registration.preprocessing import find_preset, intensity_window
 
 SHIFT = cases.shift_of(0)
@@ -127,3 +128,24 @@ class TestPerturbations:
         found, again = (conditions.perturbed(CaseData(image, image), Condition(kind, 1.0), how, case) for _ in range(2))
         assert not np.allclose(found.fixed.array, found.moving.array)
         np.testing.assert_array_equal(found.moving.array, again.moving.array)
+
+
+class TestLandmarks:
+    """Lists that do not pair are said to be such, also where nobody looks at a single run."""
+
+    def notes(self, order: np.ndarray) -> str:
+        data = pair_of()
+        points = data.fixed.grid.points_from_voxels(np.random.default_rng(3).uniform(4, 20, (12, 3)))
+        names = tuple(map(str, range(12)))
+        lists = {
+            "fixed_landmarks": Landmarks(points, names),
+            "moving_landmarks": Landmarks(points[order] + SHIFT, names),
+        }
+        outcome = Outcome(sitk.TranslationTransform(3, tuple(map(float, SHIFT))))
+        return " ".join(measuring.Gauge(replace(data, **lists), "generic").read(outcome).notes)
+
+    def test_in_another_order_get_a_hint(self):
+        assert "another order" in self.notes(np.roll(np.arange(12), 1))
+
+    def test_that_pair_get_none(self):
+        assert "landmarks" not in self.notes(np.arange(12))

@@ -31,6 +31,7 @@ from RobustDIRLib.io.displacements import (
 )
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.registration.pairing import hints_of
 from RobustDIRLib.registration.preprocessing import (
     PERCENTILES,
     check_hounsfield,
@@ -188,6 +189,8 @@ class Gauge:
         outside = int((~inside_fields(transform, fixed.points)).sum())
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
+        for hint in hints_of(transform, fixed.points, moving.points):
+            note(hint)
         return _table(fixed, before, after)
 
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import SimpleITK as sitk
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from RobustDIRLib.geometry import Array, swap_lps_ras
+from RobustDIRLib.io.displacements import apply_to_points
 
 # A hint is given where another reading leaves at most this share of the error, and where there is an error to explain.
 _SHARE, _LEAST_MM = 1 / 3, 3.0
 _WORSE = 1.5
 _FEW, _MANY = 4, 2000  # an order can be told of so many landmarks; an assignment takes the cube of their number
+
+
+def hints_of(transform: sitk.Transform, fixed: Array, moving: Array) -> list[str]:
+    """`pairing_hints` of landmarks under a transform from fixed to moving points, mm, LPS."""
+    mapped, remapped = (apply_to_points(transform, points) for points in (fixed, swap_lps_ras(fixed)))
+    return pairing_hints(fixed, moving, mapped, remapped)
 
 
 def pairing_hints(fixed: Array, moving: Array, mapped: Array, remapped: Array) -> list[str]:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Grid, swap_lps_ras
-from RobustDIRLib.io.displacements import apply_to_points
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.model_store import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
@@ -25,7 +24,7 @@ from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, ch
 from RobustDIRLib.registration.checks import check_extras, check_image, tell_idle_masks
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
-from RobustDIRLib.registration.pairing import pairing_hints
+from RobustDIRLib.registration.pairing import hints_of
 from RobustDIRLib.registration.preprocessing import (
     Preset,
     Warn,
@@ -264,9 +263,7 @@ def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
 def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) -> None:
     if extras.fixed_landmarks is None or extras.moving_landmarks is None:
         return
-    fixed, moving = extras.fixed_landmarks.points, extras.moving_landmarks.points
-    mapped, remapped = (apply_to_points(transform, points) for points in (fixed, swap_lps_ras(fixed)))
-    for sentence in pairing_hints(fixed, moving, mapped, remapped):
+    for sentence in hints_of(transform, extras.fixed_landmarks.points, extras.moving_landmarks.points):
         warn(sentence)
 
 

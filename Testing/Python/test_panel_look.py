@@ -234,6 +234,46 @@ def test_spacing_colour_and_views_of_the_drawing(a_panel, sections, desktop):
     assert plain[0] == pytest.approx(plain[1])
 
 
+@pytest.mark.parametrize("spacing", [2.0, 7.0, 12.0, 50.0])
+@pytest.mark.parametrize("area", [0.0, 3 * 90.0**2, 3 * 358.0**2, 3 * 900.0**2])
+@pytest.mark.parametrize("in_3d", [False, True])
+def test_a_drawing_is_as_fine_as_the_views_can_carry(desktop, spacing, area, in_3d):
+    from RobustDIRLib.panel.deformations import resolution_for, spacing_for
+
+    drawn = spacing_for(spacing, area)
+    piece = resolution_for(drawn, area, in_3d)
+    parts = drawn / piece
+    assert drawn >= spacing
+    assert parts == pytest.approx(round(parts))
+    assert 1 <= parts <= (2 if in_3d else 4)
+    assert area / piece**2 <= 28_000
+    if drawn > spacing:
+        assert area / (drawn - 1) ** 2 > 28_000  # no wider than it must be
+    if area / (drawn / 2) ** 2 <= 14_000 and drawn >= 4:
+        assert parts >= 2  # as round as it can be
+
+
+def test_a_drawing_follows_the_zoom(a_panel, sections, desktop):
+    import slicer
+
+    choose(sections.look.deformation, "grid")
+    display = sections.parameters.transformNode.GetDisplayNode()
+    sections.parameters.deformationSpacing = 2
+    cases.settle(desktop)
+    label = a_panel.ui.drawingLabel
+    assert (display.GetGridSpacingMm(), label.text) == (2, "")
+    views = [slicer.app.layoutManager().sliceWidget(n).mrmlSliceNode() for n in ("Red", "Green", "Yellow")]
+    before = [view.GetFieldOfView() for view in views]
+    for view, (x, y, z) in zip(views, before, strict=True):
+        view.SetFieldOfView(9 * x, 9 * y, z)
+    desktop.wait_until(lambda: display.GetGridSpacingMm() > 2, 5)
+    assert label.text == f"So far out the lines are {display.GetGridSpacingMm():.0f} mm apart; zoom in for closer ones."
+    for view, field in zip(views, before, strict=True):
+        view.SetFieldOfView(*field)
+    desktop.wait_until(lambda: display.GetGridSpacingMm() == 2, 5)
+    assert label.text == ""
+
+
 def test_contours_are_few_and_reach_the_largest_displacement(desktop):
     from RobustDIRLib.panelparts.deformations import contour_levels
 

@@ -11,7 +11,8 @@ from RobustDIRLib.panel import comparisons
 from RobustDIRLib.panelparts import deformations, views, widgets
 from RobustDIRLib.panelparts.section import Section
 
-_LAY_MILLISECONDS = 10
+_LAY_MILLISECONDS, _ZOOM_MILLISECONDS = 10, 500
+_ZOOMED = 1.2  # times the area that the drawing was made for
 _DRAWING = ("deformation", "deformationSpacing", "deformationInSlices", "deformationIn3D", "deformationColoured")
 
 
@@ -26,6 +27,7 @@ class LookSection(Section):
         self.ui.backButton.connect("clicked()", self.back)
         self._shown: tuple[Any, ...] = ()
         self._drawn: tuple[Any, ...] = ()
+        self._area = self._spacing = 0.0  # that the deformation was drawn for, mm^2, and its lines' distance, mm
         self._linked = False
         self._flicker = qt.QTimer()
         self._flicker.setInterval(comparisons.FLICKER_MILLISECONDS)
@@ -33,6 +35,9 @@ class LookSection(Section):
         self._lay = qt.QTimer()
         self._lay.setInterval(_LAY_MILLISECONDS)
         self._lay.connect("timeout()", self._go_on)
+        self._zoom = qt.QTimer()
+        self._zoom.setInterval(_ZOOM_MILLISECONDS)
+        self._zoom.connect("timeout()", self._follow_zoom)
 
     def choose_comparison(self, mode: str) -> None:
         """Lay fixed and warped volume over each other, in one of the ways of `comparisons.MODES`."""
@@ -85,6 +90,8 @@ class LookSection(Section):
         ):  # fmt: skip
             widget.enabled = self.parameters.deformation != deformations.OFF
         drawn = self.parameters.deformation != deformations.OFF
+        (self._zoom.start if drawn else self._zoom.stop)()
+        widgets.set_text(self.ui.drawingLabel, self._of_drawing() if drawn else "", widgets.QUIET)
         self.ui.backButton.enabled = self.comparison.before is not None or drawn
 
     def _compare(self) -> None:
@@ -120,9 +127,9 @@ class LookSection(Section):
         last = self._drawn[0] if self._drawn else None
         if last is not None and last is not p.transformNode and last.GetScene() is not None:
             self._take_away(last)
-        self._drawn = wanted
+        self._drawn, self._area = wanted, deformations.area_shown()
         try:
-            deformations.show(
+            self._spacing = deformations.show(
                 p.transformNode,
                 p.deformation,
                 region=self._fixed,
@@ -133,6 +140,19 @@ class LookSection(Section):
             )
         except InputError as error:
             self._refuse("deformation", deformations.OFF, error)
+
+    def _of_drawing(self) -> str:
+        """Where the views show too much for the spacing that was chosen."""
+        if self._spacing <= self.parameters.deformationSpacing:
+            return ""
+        return f"So far out the lines are {self._spacing:.0f} mm apart; zoom in for closer ones."
+
+    def _follow_zoom(self) -> None:
+        """Draw anew where the views were zoomed: how finely follows how much they show."""
+        area = deformations.area_shown()
+        if not self._area / _ZOOMED <= area <= self._area * _ZOOMED:
+            self._drawn = ()
+            self.panel.update()
 
     def _take_away(self, transform: Any) -> None:
         """The drawing of a transform that is no longer the one looked at."""
@@ -157,8 +177,7 @@ class LookSection(Section):
 
     def scene_closes(self) -> None:
         """Nothing of the scene is to be remembered."""
-        self._flicker.stop()
-        self._lay.stop()
+        self.close()
         self.comparison.forget()
         self._shown = self._drawn = ()
         self._linked = False
@@ -170,5 +189,5 @@ class LookSection(Section):
 
     def close(self) -> None:
         """Nothing may flicker on."""
-        self._flicker.stop()
-        self._lay.stop()
+        for timer in (self._flicker, self._lay, self._zoom):
+            timer.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ _PLAIN = (0.30, 0.85, 0.90)
 _SCALE = ((0.0, (0.15, 0.35, 0.95)), (0.33, (0.10, 0.80, 0.55)), (0.66, (0.98, 0.85, 0.15)), (1.0, (0.90, 0.10, 0.10)))
 _MOST_CONTOURS = 12
 _SAMPLED = 40_000  # vectors that the largest displacement is taken from
+# Slicer carries a lattice of points through the transform for each slice view, at 2 to 3 us a point, and as many again
+# where a view moves. So many take 40 ms; beyond twice as many lines lie closer than anyone tells apart.
+_WELL_DRAWN, _MOST_DRAWN = 14_000, 28_000
 
 
-def show(transform: Any, mode: str, *, region: Any, spacing: float, slices: bool, in_3d: bool, coloured: bool) -> None:
+def show(transform: Any, mode: str, *, region: Any, spacing: float, slices: bool, in_3d: bool, coloured: bool) -> float:
     """Draw a transform, or take the drawing away.
 
     Args:
@@ -31,12 +35,14 @@ def show(transform: Any, mode: str, *, region: Any, spacing: float, slices: bool
         slices: Whether to draw in slice views.
         in_3d: Whether to draw in 3D views.
         coloured: By the size of the displacement, or in one colour.
+    Returns:
+        The spacing drawn, mm: wider than asked for where the views show too much for it.
     Raises:
         InputError: If there is no transform to draw.
     """
     if transform is None:
         if mode == OFF:
-            return
+            return spacing
         raise InputError("There is no deformation to draw: register first, with the transform ticked under Outputs.")
     if transform.GetDisplayNode() is None:
         transform.CreateDefaultDisplayNodes()
@@ -46,13 +52,35 @@ def show(transform: Any, mode: str, *, region: Any, spacing: float, slices: bool
         display.SetVisibility2D(mode != OFF and slices)
         display.SetVisibility3D(mode != OFF and in_3d)
         if mode == OFF:
-            return
+            return spacing
         display.SetAndObserveRegionNode(region)
         display.SetVisualizationMode(_mode(display, mode))
         display.SetSliceIntersectionThickness(_SLICE_LINE)
         largest = largest_displacement(transform)
-        _set_spacing(display, spacing, largest, in_3d)
+        area = area_shown() if slices else 0.0
+        drawn = spacing_for(spacing, area)
+        _set_spacing(display, drawn, largest, resolution_for(drawn, area, in_3d))
         _set_colours(display, largest, coloured)
+    return drawn
+
+
+def area_shown() -> float:
+    """Of the slice views that there are, together, mm^2."""
+    views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
+    seen = [node for node in views if node.IsMappedInLayout()] or views
+    return float(sum(node.GetFieldOfView()[0] * node.GetFieldOfView()[1] for node in seen))
+
+
+def spacing_for(wanted: float, area: float) -> float:
+    """The distance of lines or arrows, mm: as wanted, or wider by whole mm where an area, mm^2, is too large for it."""
+    return max(wanted, float(math.ceil(math.sqrt(area / _MOST_DRAWN))))
+
+
+def resolution_for(spacing: float, area: float, in_3d: bool) -> float:
+    """The length of the pieces of a line, mm: a part of its spacing, shorter the less area, mm^2, there is to draw."""
+    # In 3D every piece of a line is a tube of its own, and many of them make the views slow.
+    parts = math.floor(spacing / max(1.0, math.sqrt(area / _WELL_DRAWN)))
+    return spacing / min(max(parts, 1), 2 if in_3d else 4)
 
 
 def _mode(display: Any, mode: str) -> int:
@@ -60,14 +88,13 @@ def _mode(display: Any, mode: str) -> int:
     return int(kinds[mode])
 
 
-def _set_spacing(display: Any, spacing: float, largest: float, in_3d: bool) -> None:
+def _set_spacing(display: Any, spacing: float, largest: float, resolution: float) -> None:
     display.SetGridSpacingMm(spacing)
-    # In 3D every piece of a line is a tube of its own, and many of them make the views slow.
-    display.SetGridResolutionMm(max(1.0, spacing / (2 if in_3d else 4)))
+    display.SetGridResolutionMm(resolution)
     display.SetGridLineDiameterMm(max(0.5, spacing / 12))
     display.SetGlyphSpacingMm(spacing)
     display.SetGlyphDiameterMm(spacing / 2)
-    display.SetContourResolutionMm(max(2.0, spacing / 3))
+    display.SetContourResolutionMm(max(2.0, resolution, spacing / 3))
     display.SetContourLevelsMmFromString(" ".join(f"{level:g}" for level in contour_levels(spacing, largest)))
 
 

@@ -205,7 +205,7 @@ class TestOtherSettings:
     def test_changed_method_is_refused_and_not_mixed(self, evaluating, monkeypatch, tmp_path, table):
         evaluating("fair")
         monkeypatch.setitem(cases.METHODS, "fair", cases.Shift("fair", 5.0))
-        with pytest.raises(InputError, match=r"3 results made with other settings .*method.error: 2.0 -> 5.0.*--redo"):
+        with pytest.raises(InputError, match=r"3 results made with other settings .*method.error: 2.0 -> 5.0.*`redo`"):
             evaluating("fair")
         assert float(table("pairs.csv")[0]["tre_mean_mm"]) == pytest.approx(2, abs=1e-5)
         summary, ear = evaluating("fair", redo=True)
@@ -288,8 +288,8 @@ class TestFailures:
     def test_unknown_methods_and_perturbations_end_before_anything_is_made(self, evaluating, tmp_path):
         for wanted, message in (
             ((("nonesuch",), {}), "nonesuch"),
-            ((("still",), {"perturb": ("fog",)}), "--perturb fog"),
-            ((("still",), {"perturb": ("low-dose=a",)}), "--perturb low-dose=a"),
+            ((("still",), {"perturb": ("fog",)}), "`perturb` fog"),
+            ((("still",), {"perturb": ("low-dose=a",)}), "`perturb` low-dose=a"),
             ((("still",), {"perturb": ("low-dose=-1",)}), "out of its range"),
             ((("still",), {"perturb": ("hu-window",)}), "lung-ct"),
         ):
@@ -395,7 +395,7 @@ class TestMasks:
 
     def test_results_of_masks_for_other_ends_do_not_mix(self, seen, dataset, tmp_path):
         self.evaluated(dataset, tmp_path / "out", "use")
-        with pytest.raises(InputError, match=r"--masks use, which do not compare with those of --masks measure"):
+        with pytest.raises(InputError, match=r"`masks` use, which do not compare with those of `masks` measure"):
             self.evaluated(dataset, tmp_path / "out", "measure")
         assert len(seen) == 1
 
@@ -433,7 +433,7 @@ class TestSpacing:
 
     def test_of_another_kind_does_not_mix(self, evaluating):
         evaluating("still", limit=1)
-        with pytest.raises(InputError, match=r"--spacing automatic, which do not compare with those of --spacing 3;"):
+        with pytest.raises(InputError, match=r"`spacing` automatic, which do not compare with those of `spacing` 3;"):
             evaluating("still", limit=1, terms=Terms(spacing="3"))
 
     def test_results_made_before_there_were_terms_are_not_mixed_in(self, evaluating, tmp_path):

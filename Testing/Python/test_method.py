@@ -91,7 +91,7 @@ def test_linear_is_what_register_starts_from(a_model, pair):
 
 
 def test_unknown_method_names_all_there_are():
-    with pytest.raises(InputError, match="--methods elastik: there is no such method; choose of none, .*elastix"):
+    with pytest.raises(InputError, match="`methods` elastik: there is no such method; choose of none, .*elastix"):
         find_method("elastik")
 
 

@@ -109,12 +109,12 @@ def test_quick_and_full_are_found_or_name_their_package(name):
 @pytest.mark.parametrize("name", [n for n in RIVALS if RIVALS[n].distribution != "SimpleITK"])
 def test_missing_package_is_named_before_anything_runs(name, monkeypatch):
     monkeypatch.setattr(optional, "version", lambda distribution: None)
-    with pytest.raises(InputError, match=rf"--methods {name}: it needs the package {RIVALS[name].distribution}"):
+    with pytest.raises(InputError, match=rf"`methods` {name}: it needs the package {RIVALS[name].distribution}"):
         find_method(name)
 
 
 def test_package_that_cannot_be_imported_is_named():
-    with pytest.raises(InputError, match="--methods x: its package SimpleITK cannot be imported"):
+    with pytest.raises(InputError, match="`methods` x: its package SimpleITK cannot be imported"):
         optional.package("SimpleITK", "x", "SimpleITK.not_there")
 
 

@@ -9,12 +9,12 @@ from RobustDIRLib.registration.preprocessing import automatic_spacing, native_sp
 
 @pytest.mark.parametrize("spacing", ["fine", "0", "-1", "nan", "inf", ""])
 def test_spacings_that_cannot_be_are_refused(spacing):
-    with pytest.raises(InputError, match=f"--spacing {spacing}: choose automatic or native, or give mm above 0"):
+    with pytest.raises(InputError, match=f"`spacing` {spacing}: choose automatic or native, or give mm above 0"):
         Terms(spacing=spacing)
 
 
 def test_masks_for_something_else_are_refused():
-    with pytest.raises(InputError, match="--masks inside: choose one of measure, use, ignore"):
+    with pytest.raises(InputError, match="`masks` inside: choose one of measure, use, ignore"):
         Terms("inside")
 
 

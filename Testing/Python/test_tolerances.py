@@ -217,7 +217,7 @@ def test_settings_of_the_command_line_change_what_they_name_and_nothing_else():
 def test_settings_that_cannot_be_are_refused(setting, message):
     with pytest.raises(InputError, match=message) as refused:
         DEFAULTS.edited([setting])
-    assert str(refused.value).startswith("--tolerance")
+    assert str(refused.value).startswith("`tolerance`")
 
 
 @pytest.mark.parametrize("values", [[], "voxel", {"dice": True}, {"dice": [0.8]}, {"dice": {"at least": 0.8}}])

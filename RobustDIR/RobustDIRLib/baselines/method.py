@@ -113,7 +113,7 @@ def find_method(name: str, device: str = "auto") -> Method:
         return find_rival(name, device)
     if name not in list_methods() and not _is_path(name):
         raise InputError(
-            f"--methods {name}: there is no such method; choose of {', '.join(list_methods())}, or give a model file."
+            f"`methods` {name}: there is no such method; choose of {', '.join(list_methods())}, or give a model file."
         )
     from RobustDIRLib.baselines.ours import OwnModel
 

@@ -31,7 +31,7 @@ def require(distribution: str, method: str) -> None:
     """
     if version(distribution) is None:
         raise InputError(
-            f"--methods {method}: it needs the package {distribution}, which is not installed; "
+            f"`methods` {method}: it needs the package {distribution}, which is not installed; "
             f"pip install 'robustdir[baselines]' brings it."
         )
 
@@ -51,7 +51,7 @@ def package(distribution: str, method: str, module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise InputError(
-            f"--methods {method}: its package {distribution} cannot be imported ({last_line(error)}); install it again "
+            f"`methods` {method}: its package {distribution} cannot be imported ({last_line(error)}); install it again "
             f"with pip install 'robustdir[baselines]'."
         ) from error
 

@@ -35,6 +35,7 @@ _MAY_BE_EMPTY = ("comment",)
 _MOST_SEEDS = 2**63
 _POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run")
 _OTHERWISE_NAMED = {"moving_labels": "labels"}
+_OF_OTHER_COMMANDS = {"aggregate": "robustdir evaluate --aggregate"}
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -86,7 +87,7 @@ def in_options(message: str, args: argparse.Namespace) -> str:
     def option(found: re.Match[str]) -> str:
         name = _OTHERWISE_NAMED.get(found[1], found[1])
         if not hasattr(args, name):
-            return found[0]
+            return _OF_OTHER_COMMANDS.get(name, found[0])
         return name.upper() if name in _POSITIONAL else f"--{name.replace('_', '-')}"
 
     return re.sub(r"`(\w+)`", option, message)

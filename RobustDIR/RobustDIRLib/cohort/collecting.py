@@ -126,7 +126,7 @@ def _compare_input(collection: Collection, inputs: dict[str, Any], result: Resul
         if result.landmarks is not None and result.key.condition == AS_THEY_ARE:
             collection.errors.setdefault(BEFORE, []).append(np.array(result.landmarks.before, np.float32))
     elif inputs[case] != made:
-        collection.notes[f"{case}: its results were made from unlike files; run the evaluation again with --redo"] += 1
+        collection.notes[f"{case}: its results were made from unlike files; give `redo` and evaluate again"] += 1
 
 
 def _note_strangers(collection: Collection, folder: Path, plan: Evaluation) -> None:

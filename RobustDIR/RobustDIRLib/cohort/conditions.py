@@ -33,7 +33,7 @@ class Perturbations:
 
     def __post_init__(self) -> None:
         if self.images not in WHICH:
-            raise InputError(f"--perturb-images {self.images}: choose one of {', '.join(WHICH)}.")
+            raise InputError(f"`perturb_images` {self.images}: choose one of {', '.join(WHICH)}.")
 
     def settings(self, condition: Condition) -> dict[str, Any]:
         """What a condition is, in plain values; nothing for the images as they are."""
@@ -48,7 +48,7 @@ class Perturbations:
 
 
 def parse_conditions(texts: Iterable[str], presets: Iterable[str] = ()) -> tuple[Condition, ...]:
-    """Conditions from `--perturb`: `KIND` with its usual strengths, or `KIND=1,2.5`; strength 0 (no change) is dropped.
+    """Conditions from texts: `KIND` with its usual strengths, or `KIND=1,2.5`; strength 0 (no change) is dropped.
 
     Args:
         texts: As given.
@@ -70,7 +70,7 @@ def _parsed(text: str) -> list[Condition]:
     try:
         strengths = [float(number) for number in numbers.split(",")] if equals else list(usual)
     except ValueError as error:
-        raise InputError(f"--perturb {text}: write KIND or KIND=STRENGTH,STRENGTH with numbers.") from error
+        raise InputError(f"`perturb` {text}: write KIND or KIND=STRENGTH,STRENGTH with numbers.") from error
     return [Condition(kind, float(strength)) for strength in strengths if strength != 0]
 
 

@@ -163,7 +163,7 @@ def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluati
         old, new = (getattr(one.terms, name) for one in (before, now))
         if old != new:
             raise InputError(
-                f"{folder} holds results made with --{name} {old}, which do not compare with those of --{name} {new}; "
+                f"{folder} holds results made with `{name}` {old}, which do not compare with those of `{name}` {new}; "
                 f"give another folder."
             )
     newer = {method.name: method for method in now.methods}

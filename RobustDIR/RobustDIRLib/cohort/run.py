@@ -188,7 +188,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--output {folder} cannot be made ({error.strerror}); give another folder.") from error
+        raise InputError(f"`output` {folder} cannot be made ({error.strerror}); give another folder.") from error
 
 
 def _refuse_foreign(folder: Path, new: bool, dataset: Dataset, methods: Sequence[Method]) -> None:
@@ -250,7 +250,7 @@ class _Survey:
             found = self.other[0]
             raise InputError(
                 f"{self.folder} holds {len(self.other)} results made with other settings ({found.problem}); give "
-                f"another folder, or --redo to make them anew."
+                f"another folder, or `redo` to make them anew."
             )
         if self.other:
             listener.say(f"{len(self.other)} results were made with other settings and are made anew")
@@ -315,8 +315,8 @@ def _finish(folder: Path, plan: Evaluation, wanted: Sequence[Key], rank: Rank, l
     missing = sum(not key.path(folder).is_file() for key in wanted)
     if missing and rank.world > 1:
         listener.say(
-            f"done; {missing} of {len(wanted)} results are still missing, and the last rank to finish sums up (or: "
-            f"robustdir evaluate --aggregate {folder})"
+            f"done; {missing} of {len(wanted)} results are still missing, and the last rank to finish sums up (or `aggregate` "
+            f"does)"
         )
         return Summary(len(wanted) - missing, 0, False)
     states = aggregate(folder, plan, listener.say)

@@ -31,11 +31,11 @@ class Terms:
 
     def __post_init__(self) -> None:
         if self.masks not in MASKS:
-            raise InputError(f"--masks {self.masks}: choose one of {', '.join(MASKS)}.")
+            raise InputError(f"`masks` {self.masks}: choose one of {', '.join(MASKS)}.")
         if self.spacing in SPACINGS:
             return
         if not _is_length(self.spacing):
-            raise InputError(f"--spacing {self.spacing}: choose {' or '.join(SPACINGS)}, or give mm above 0.")
+            raise InputError(f"`spacing` {self.spacing}: choose {' or '.join(SPACINGS)}, or give mm above 0.")
         object.__setattr__(self, "spacing", f"{float(self.spacing):g}")  # 1.50 and 1.5 are the same terms
 
     def working_spacing(self, fixed: Grid, preset: str) -> float:

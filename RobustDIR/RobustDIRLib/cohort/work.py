@@ -195,7 +195,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, InputError):
         return " ".join(lines)
     if isinstance(error, MemoryError):
-        return "memory ran out; run fewer processes at once (--jobs) or crop the images"
+        return "memory ran out; run fewer processes at once or crop the images"
     return f"{type(error).__name__}: {lines[-1] if lines else 'without a word'}"
 
 

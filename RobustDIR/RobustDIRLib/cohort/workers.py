@@ -104,7 +104,7 @@ def _death(code: int | None) -> str:
     if code is not None and code < 0:
         return (
             f"its process was ended by signal {-code}, which often means that memory ran out; run fewer processes at "
-            f"once (--jobs) or crop the images"
+            f"once or crop the images"
         )
     return f"its process ended of itself (exit code {code})"
 

@@ -154,7 +154,7 @@ class Tolerances:
             raise InputError(f"{name}: {error}") from error
 
     def edited(self, settings: Iterable[str]) -> Tolerances:
-        """With settings as the command line has them: `tre_max_mm=4`, `tre_mean_mm=voxel`, `dice=off`, `dice=default`.
+        """With settings in words: `tre_max_mm=4`, `tre_mean_mm=voxel`, `dice=off`, `dice=default`.
 
         Raises:
             InputError: For one that is not of this form, or cannot be.
@@ -163,10 +163,10 @@ class Tolerances:
         for setting in settings:
             name, equals, text = (part.strip() for part in setting.partition("="))
             if not equals:
-                raise InputError(f"--tolerance {setting}: write NAME=LIMIT with NAME of {', '.join(_BY_NAME)}.")
+                raise InputError(f"`tolerance` {setting}: write NAME=LIMIT with NAME of {', '.join(_BY_NAME)}.")
             known = _BY_NAME.get(name)
             changed[name] = known.default if known and text == DEFAULT else _number_or_word(text)
-        return Tolerances.from_json(changed, "--tolerance")
+        return Tolerances.from_json(changed, "`tolerance`")
 
     def to_json(self) -> dict[str, float | str]:
         """Every limit by name; `from_json` inverts it."""

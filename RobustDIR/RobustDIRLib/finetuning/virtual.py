@@ -80,7 +80,7 @@ def _motions(path: str) -> Tensor:
         with np.load(path, allow_pickle=False) as held:
             return torch.from_numpy(held["motions"])
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} holds no motions; make such a file by `robustdir synthesize --motions`.") from error
+        raise InputError(f"{path} holds no motions; `robustdir synthesize` makes such a file.") from error
 
 
 def breathing(motion: Tensor, image: Tensor, g: Generator) -> Tensor:

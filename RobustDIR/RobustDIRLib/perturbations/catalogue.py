@@ -78,7 +78,7 @@ def find_perturbation(kind: str) -> Perturbation:
         InputError: If there is none of that name.
     """
     if kind not in PERTURBATIONS:
-        raise InputError(f"--perturb {kind}: there is no such perturbation; choose one of {', '.join(PERTURBATIONS)}.")
+        raise InputError(f"`perturb` {kind}: there is no such perturbation; choose one of {', '.join(PERTURBATIONS)}.")
     return PERTURBATIONS[kind]
 
 
@@ -96,11 +96,11 @@ def check_perturbation(kind: str, strength: float, *, hounsfield: bool = True) -
     low, high = perturbation.range
     if not low <= strength <= high:
         raise InputError(
-            f"--perturb {kind}: a strength of {strength:g} ({perturbation.unit}) is out of its range; give one from "
+            f"`perturb` {kind}: a strength of {strength:g} ({perturbation.unit}) is out of its range; give one from "
             f"{low:g} to {high:g}."
         )
     if perturbation.hounsfield and not hounsfield:
-        raise InputError(f"--perturb {kind} is for CT in HU; choose the preset lung-ct, or another perturbation.")
+        raise InputError(f"`perturb` {kind} is for CT in HU; choose the preset lung-ct, or another perturbation.")
     return perturbation
 
 

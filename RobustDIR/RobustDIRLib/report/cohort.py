@@ -95,12 +95,12 @@ def read_cohort(folder: PathLike) -> Cohort:
     folder = Path(folder).absolute()
     path = folder / SUMMARY
     if not path.is_file():
-        raise InputError(f"{folder} is not summed up yet; run: robustdir evaluate --aggregate {folder}")
+        raise InputError(f"{folder} is not summed up yet; sum it up with `aggregate`.")
     summary = read_json(path)
     if not isinstance(summary, dict) or summary.get("format") != SUMMARY_FORMAT:
-        raise InputError(f"{path} is no summary of the form {SUMMARY_FORMAT!r}; sum up again with --aggregate.")
+        raise InputError(f"{path} is no summary of the form {SUMMARY_FORMAT!r}; sum up again with `aggregate`.")
     if wrong := [key for key, kind in _KEYS.items() if not isinstance(summary.get(key), kind)]:
-        raise InputError(f"{path} lacks {', '.join(wrong)}; sum up again with: robustdir evaluate --aggregate {folder}")
+        raise InputError(f"{path} lacks {', '.join(wrong)}; sum up again with `aggregate`.")
     warnings: list[str] = []
     cases = _cases(folder, summary, warnings)
     names = [name for name in (SUMMARY, PAIRS, LANDMARKS, LABELS) if (folder / name).is_file()]
@@ -119,7 +119,7 @@ def _cases(folder: Path, summary: Mapping[str, Any], warnings: list[str]) -> tup
     except InputError as error:
         warnings.append(str(error))
     except (KeyError, ValueError, TypeError, csv.Error):
-        warnings.append(f"{folder / PAIRS} is damaged; sum up again with: robustdir evaluate --aggregate {folder}")
+        warnings.append(f"{folder / PAIRS} is damaged; sum up again with `aggregate`.")
     return ()
 
 

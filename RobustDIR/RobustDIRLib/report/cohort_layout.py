@@ -270,7 +270,7 @@ def _figures(cohort: Cohort) -> tuple[list[Inlined], list[str]]:
     for one in cohort.summary["figures"]:
         png = cohort.picture(one["file"])
         if png is None:
-            lost.append(f"The figure {one['file']} is not there any more; sum up again with --aggregate.")
+            lost.append(f"The figure {one['file']} is not there any more; sum up again with `aggregate`.")
             continue
         width, height = struct.unpack(">II", png[16:24])
         size = (_FIGURE_WIDTH, round(height * _FIGURE_WIDTH / width))

@@ -128,7 +128,7 @@ def read_run(folder: PathLike) -> Run:
     folder, record = path.parent, read_json(path)
     measures = record.get("measures") if isinstance(record, dict) else None
     if not isinstance(measures, dict) or not all(key in measures for key in _MEASURES):
-        raise InputError(f"{path} is not the record of a registration; register again with --overwrite.")
+        raise InputError(f"{path} is not the record of a registration; register again.")
     inputs = tuple(_inputs(path, record.get("inputs") or {}))
     written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     outputs = _outputs(folder)
@@ -141,7 +141,7 @@ def _inputs(path: Path, recorded: Mapping[str, Any]) -> Iterator[Input]:
     for role, entries in recorded.items():
         for index, entry in enumerate(entries if isinstance(entries, list) else [entries]):
             if not isinstance(entry, dict) or not {"path", "sha256"} <= set(entry):
-                raise InputError(f"{path}: the input {role} has no path and checksum; register again with --overwrite.")
+                raise InputError(f"{path}: the input {role} has no path and checksum; register again.")
             yield Input(role, index, Path(entry["path"]), entry["sha256"], _state(Path(entry["path"]), entry["sha256"]))
 
 

@@ -169,5 +169,5 @@ class LabelBank:
 def _read_maps(folder: Path) -> dict[Path, Tensor]:
     files = sorted(folder.glob("labels_*.npz"))
     if not files:
-        raise InputError(f"{folder} holds no label maps: make a bank there first, by robustdir synthesize --bank")
+        raise InputError(f"{folder} holds no label maps; `robustdir synthesize` makes such a bank.")
     return {file: _read_map(file) for file in files}

@@ -118,7 +118,7 @@ def load_motions(path: str) -> Tensor:
         with np.load(Path(path)) as content:
             motions = torch.from_numpy(content["motions"].astype(np.float32))
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} holds no breathing motions: make it by robustdir synthesize --motions") from error
+        raise InputError(f"{path} holds no breathing motions; `robustdir synthesize` makes such a file.") from error
     return motions
 
 

@@ -25,10 +25,11 @@ def texts(tree: ast.AST) -> Iterator[ast.Constant]:
     """Every string in a source but its docstrings and the arguments of other programs."""
     spoken = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
-            if id(node) in spoken or not ARGUMENT.fullmatch(node.value):
-                yield node
+    strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    for node in strings:
+        argument = id(node) not in spoken and ARGUMENT.fullmatch(node.value)
+        if id(node) not in silent and not argument:
+            yield node
 
 
 def named_options(source: str) -> list[tuple[int, str]]:

@@ -315,8 +315,8 @@ def _finish(folder: Path, plan: Evaluation, wanted: Sequence[Key], rank: Rank, l
     missing = sum(not key.path(folder).is_file() for key in wanted)
     if missing and rank.world > 1:
         listener.say(
-            f"done; {missing} of {len(wanted)} results are still missing, and the last rank to finish sums up (or `aggregate` "
-            f"does)"
+            f"done; {missing} of {len(wanted)} results are still missing, and the last rank to finish sums up (or "
+            f"`aggregate` does)"
         )
         return Summary(len(wanted) - missing, 0, False)
     states = aggregate(folder, plan, listener.say)

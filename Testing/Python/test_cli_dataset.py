@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from dataset_cases import GRID, untouched, write_label_map, write_points, write_scan
@@ -70,3 +73,71 @@ def test_voxels_are_looked_at_only_if_asked(a_set):
     assert done == [1, 2]
     with pytest.raises(InputError, match="no voxel that is a number"):
         check_dataset(dataset, read=True)
+
+
+def events(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_check_tells_a_program_the_same(a_set, tmp_path, capsys):
+    folder = tmp_path.with_name(f"{tmp_path.name}-pictures")
+    assert main(["dataset", "check", str(a_set), "--progress", "json", "--thumbnails", str(folder)]) == 0
+    told = events(capsys)
+    assert [each["event"] for each in told].count("progress") == 2
+    [dataset], cases = ([e for e in told if e["event"] == kind] for kind in ("dataset", "case"))
+    assert dataset["folder"] == str(a_set.resolve()) and "another grid" in dataset["notes"][0]
+    ann, bob = cases
+    assert (ann["subjects"], ann["landmarks"], bob["landmarks"]) == (["ann", "ann"], 12, 0)
+    assert ann["fixed"]["size"] == [17, 14, 11] and ann["fixed"]["spacing"] == pytest.approx([1.3, 0.9, 2.1])
+    assert ann["working_voxels"] > 17 * 14 * 11 / 8 and set(bob["files"]) == {"fixed", "moving", "fixed_mask"}
+    pictures = [e for e in told if e["event"] == "thumbnail"]
+    assert [e["case"] for e in pictures] == ["ann", "bob"] and all(Path(e["file"]).is_file() for e in pictures)
+
+
+def test_check_tells_a_program_all_problems(a_set, capsys):
+    (a_set / "ann" / "moving.nii.gz").unlink()
+    (a_set / "bob" / "fixed.nii.gz").unlink()
+    assert main(["dataset", "check", str(a_set), "--progress", "json"]) == 2
+    assert [each["event"] for each in events(capsys)] == ["problem", "problem"]
+
+
+@pytest.fixture
+def six_people(tmp_path):
+    for seed, name in enumerate("abcdef"):
+        for role in ("fixed", "moving"):
+            write_scan(tmp_path / "set" / name / f"{role}.nii.gz", 2 * seed + (role == "moving"))
+    return tmp_path / "set"
+
+
+def test_split_shares_all_subjects_out_and_finetune_takes_it(six_people, tmp_path, capsys):
+    file = tmp_path / "split.json"
+    words = ["dataset", "split", str(six_people), "--shares", "0.5", "0.3", "0.2", "--seed", "3", "-o", str(file)]
+    assert main([*words, "--progress", "json"]) == 0
+    [told] = events(capsys)
+    parts = [told[name] for name in ("train", "validation", "test")]
+    assert sorted(sum(parts, [])) == list("abcdef") and all(parts)
+    assert json.loads(file.read_text()) == dict(zip(("train", "validation", "test"), parts, strict=True))
+    assert main(["dataset", "split", str(six_people), "--subjects", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[:2] == ["train", str(len(parts[0]))]
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"train": ["a", "b"], "test": ["b"]}, "b is in train and in test"),
+        ({"train": ["a"], "validation": ["z"]}, "no subject z"),
+        ({"train": ["a"], "test": ["f"]}, "are the same scan, one in train and one in test"),
+    ],
+)
+def test_split_refuses_who_is_on_two_sides(six_people, tmp_path, capsys, parts, said):
+    (six_people / "f" / "moving.nii.gz").write_bytes((six_people / "a" / "fixed.nii.gz").read_bytes())
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps(parts))
+    assert main(["dataset", "split", str(six_people), "--subjects", str(file)]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.out == ""
+
+
+def test_split_is_not_written_into_the_data_set(six_people, capsys):
+    assert main(["dataset", "split", str(six_people), "-o", str(six_people / "split.json")]) == 2
+    assert not (six_people / "split.json").exists()

@@ -1,15 +1,21 @@
-"""`robustdir dataset`: look through a data set before a study is run on it, list the kinds that are known."""
+"""`robustdir dataset`: look through a data set, share its subjects out, list the kinds that are known."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from RobustDIRLib.cli import as_path
+
 if TYPE_CHECKING:
-    from RobustDIRLib.datasets.cases import Dataset
+    from RobustDIRLib.datasets.cases import Case, Dataset
     from RobustDIRLib.datasets.checking import CaseSummary
+    from RobustDIRLib.finetuning.split import Part
     from RobustDIRLib.geometry import Grid
 
 _FILE_HELP = """\
@@ -29,8 +35,8 @@ A robustdir-dataset.json lies in the data set's folder, or elsewhere and names i
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the subcommand and its own: check, list."""
-    parser = subparsers.add_parser("dataset", help="check a data set, list the kinds that are known")
+    """Add the subcommand and its own: check, split, list."""
+    parser = subparsers.add_parser("dataset", help="check a data set, share its subjects out, list the known kinds")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser(
         "check",
@@ -39,16 +45,36 @@ def add_parser(subparsers: Any) -> None:
         epilog=_FILE_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument("path", type=Path, help="folder, its dataset.json, or a robustdir-dataset.json")
-    check.add_argument("--kind", default="auto", help="auto (default), or one of `robustdir dataset list`")
-    check.add_argument("--split", help="part of the set, where its kind has parts")
+    _add_dataset(check)
     check.add_argument("--read", action="store_true", help="read every voxel as well, not headers alone")
+    check.add_argument("--thumbnails", type=as_path, metavar="FOLDER", help="write a small picture of each case there")
+    check.add_argument("--progress", choices=("text", "json"), default="text", help="lines to read, or JSON lines")
+    split = actions.add_parser(
+        "split",
+        help="share the subjects of a data set out, or check how they are",
+        description="Share the subjects out for teaching, validation and testing; refused are subjects, or scans of "
+        "one content, on two sides (exit code 2). `robustdir finetune --split FILE` takes what -o writes.",
+    )
+    _add_dataset(split)
+    split.add_argument(
+        "--shares", type=float, nargs=3, metavar=("TRAIN", "VALIDATION", "TEST"), help="default: 0.7 0.1 0.2"
+    )
+    split.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
+    split.add_argument("--subjects", type=as_path, metavar="FILE", help="check this JSON file instead of drawing")
+    split.add_argument("-o", "--output", type=as_path, metavar="FILE", help="JSON file to write")
+    split.add_argument("--progress", choices=("text", "json"), default="text", help="lines to read, or a JSON line")
     actions.add_parser("list", help="kinds of data sets that are known")
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, help="folder, its dataset.json, or a robustdir-dataset.json")
+    parser.add_argument("--kind", default="auto", help="auto (default), or one of `robustdir dataset list`")
+    parser.add_argument("--split", help="part of the set, where its kind has parts")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what `args.action` says; returns 0."""
-    {"check": _check, "list": _list}[args.action](args)
+    {"check": _check, "split": _split, "list": _list}[args.action](args)
     return 0
 
 
@@ -64,10 +90,102 @@ def _list(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from RobustDIRLib.datasets.checking import check_dataset
     from RobustDIRLib.datasets.opening import open_dataset
+    from RobustDIRLib.datasets.problems import DatasetError
 
+    try:
+        dataset = open_dataset(args.path, args.kind, args.split)
+        told = _tell_count(len(dataset.cases)) if args.progress == "json" else _Progress(len(dataset.cases))
+        summaries = check_dataset(dataset, read=args.read, progress=told)
+    except DatasetError as error:
+        if args.progress == "json":
+            _tell(*({"event": "problem", "message": problem} for problem in error.problems))
+        raise
+    if args.progress == "json":
+        _tell(*_events(dataset, summaries))
+    else:
+        print(_text(dataset, summaries))
+    if args.thumbnails:
+        _write_thumbnails(dataset.cases, args.thumbnails, args.progress == "json")
+
+
+def _write_thumbnails(cases: Sequence[Case], folder: Path, told: bool) -> None:
+    from RobustDIRLib.datasets.thumbnails import write_thumbnail
+    from RobustDIRLib.io.files import make_folder
+
+    make_folder(folder)
+    for number, case in enumerate(cases):
+        file = folder / f"{number:04d}.png"
+        write_thumbnail(file, case)
+        if told:
+            _tell({"event": "thumbnail", "case": case.name, "file": str(file.absolute())})
+
+
+def _tell(*events: dict[str, Any]) -> None:
+    for event in events:
+        print(json.dumps(event), flush=True)
+
+
+def _tell_count(cases: int) -> Callable[[int], None]:
+    return lambda done: _tell({"event": "progress", "done": done, "cases": cases})
+
+
+def _events(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[dict[str, Any]]:
+    """The data set, and each of its cases with the voxels that a network would work on."""
+    from RobustDIRLib.registration.preprocessing import find_preset, working_grid
+
+    notes = [*dataset.notes, *(remark for summary in summaries for remark in summary.remarks)]
+    yield {
+        "event": "dataset", "name": dataset.name, "kind": dataset.kind, "folder": str(dataset.folder), "notes": notes
+    }  # fmt: skip
+    for case, summary in zip(dataset.cases, summaries, strict=True):
+        working = working_grid(summary.fixed, find_preset(summary.preset))
+        yield {
+            "event": "case",
+            "name": case.name,
+            "subjects": list(case.subjects),
+            "preset": case.preset,
+            "files": {role: str(path) for role, path in case.files().items()},
+            "landmarks": summary.landmarks,
+            "holds": list(summary.holds),
+            "fixed": _sides(summary.fixed),
+            "moving": _sides(summary.moving),
+            "working_voxels": math.prod(working.shape),
+        }
+
+
+def _sides(grid: Grid) -> dict[str, Any]:
+    return {"size": list(grid.size), "spacing": list(grid.spacing)}
+
+
+def _split(args: argparse.Namespace) -> None:
+    from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.datasets.opening import open_dataset
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.finetuning.config import SPLITS, SplitConfig
+    from RobustDIRLib.finetuning.split import split_dataset
+    from RobustDIRLib.io.files import refuse_inputs, write_json
+
+    if args.subjects and args.shares:
+        raise InputError("`subjects` and `shares` exclude each other; give one.")
+    settings = read_json(args.subjects) if args.subjects else {"seed": args.seed}
+    if args.shares:
+        settings["shares"] = args.shares
+    config = from_dict(SplitConfig, settings, str(args.subjects or "split"))
     dataset = open_dataset(args.path, args.kind, args.split)
-    summaries = check_dataset(dataset, read=args.read, progress=_Progress(len(dataset.cases)))
-    print(_text(dataset, summaries))
+    parts = split_dataset(dataset, config)
+    shared = {name: list(parts[name].subjects) for name in SPLITS}
+    if args.output:
+        refuse_inputs([args.output], [dataset.folder, *filter(None, [args.subjects])])
+        write_json(args.output, shared)
+    if args.progress == "json":
+        _tell({"event": "split", **shared, **_counts(parts)})
+    else:
+        print("\n".join(f"{name:<11}{len(names):>4}  {', '.join(names)}".rstrip() for name, names in shared.items()))
+
+
+def _counts(parts: dict[str, Part]) -> dict[str, dict[str, int]]:
+    cases, scans = ({name: len(getattr(part, what)) for name, part in parts.items()} for what in ("cases", "scans"))
+    return {"cases": cases, "scans": scans}
 
 
 class _Progress:

@@ -24,6 +24,7 @@ class CaseSummary:
         fixed: Grid of the fixed image.
         moving: Grid of the moving image.
         holds: What comes with the images, in words.
+        landmarks: How many pairs of landmarks it has.
         remarks: What works but should be known, such as a label map on another grid than its image.
     """
 
@@ -33,6 +34,7 @@ class CaseSummary:
     fixed: Grid
     moving: Grid
     holds: tuple[str, ...]
+    landmarks: int
     remarks: tuple[str, ...]
 
 
@@ -63,12 +65,14 @@ def check_dataset(
 def _summary(case: Case) -> CaseSummary:
     fixed, moving = case.fixed.grid(), case.moving.grid()
     remarks = [*_remarks(case, "fixed", fixed), *_remarks(case, "moving", moving)]
-    return CaseSummary(case.name, case.subject, case.preset, fixed, moving, _holds(case, fixed), tuple(remarks))
+    landmarks = len(case.fixed_landmarks.read(fixed)) if case.fixed_landmarks else 0
+    holds = _holds(case, landmarks)
+    return CaseSummary(case.name, case.subject, case.preset, fixed, moving, holds, landmarks, tuple(remarks))
 
 
-def _holds(case: Case, fixed: Grid) -> tuple[str, ...]:
+def _holds(case: Case, landmarks: int) -> tuple[str, ...]:
     """What comes with the images; what only one of them has, with its name."""
-    holds = [f"{len(case.fixed_landmarks.read(fixed))} landmarks"] if case.fixed_landmarks else []
+    holds = [f"{landmarks} landmarks"] if case.fixed_landmarks else []
     files = case.files()
     for what, both in (("labels", "labels"), ("mask", "masks")):
         roles = [role for role in ("fixed", "moving") if f"{role}_{what}" in files]

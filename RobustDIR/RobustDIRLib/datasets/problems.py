@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,23 @@ from RobustDIRLib.errors import InputError
 T = TypeVar("T")
 
 _SHOWN = 50
+
+
+class DatasetError(InputError):
+    """Everything that is wrong with a data set.
+
+    Args:
+        what: The data set, as the user named it.
+        problems: A sentence each.
+    """
+
+    def __init__(self, what: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+        lines = [f"- {sentence}" for sentence in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"- and {len(problems) - _SHOWN} more")
+        super().__init__("\n".join([f"{what} has {count}, and is not used:", *lines]))
 
 
 class Problems:
@@ -43,15 +60,10 @@ class Problems:
         Args:
             what: The data set, as the user named it.
         Raises:
-            InputError: With all sentences, one a line.
+            DatasetError: With all sentences, one a line.
         """
-        if not self.found:
-            return
-        count = f"{len(self.found)} problems" if len(self.found) > 1 else "a problem"
-        lines = [f"- {sentence}" for sentence in self.found[:_SHOWN]]
-        if len(self.found) > _SHOWN:
-            lines.append(f"- and {len(self.found) - _SHOWN} more")
-        raise InputError("\n".join([f"{what} has {count}, and is not used:", *lines]))
+        if self.found:
+            raise DatasetError(what, self.found)
 
 
 def is_hidden(path: Path) -> bool:

@@ -246,9 +246,12 @@ def _epochs(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
     while not ended:
         epoch, index = learner.step // per_epoch + 1, learner.step % per_epoch
         begun = time.perf_counter()
-        losses.append(tuner.learn(tuner.batch(epoch, index), steps, folder))
+        pairs = tuner.batch(epoch, index)
+        losses.append(tuner.learn(pairs, steps, folder))
         if learner.step % config.log_every == 0:
-            yield _step_record(tuner, steps, epoch, losses[-config.log_every :], time.perf_counter() - begun)
+            seconds, voxels = time.perf_counter() - begun, sum(pair.fixed.numel() for pair, _ in pairs)
+            paced = {"seconds_per_step": seconds, "voxels": voxels}
+            yield _step_record(tuner, steps, epoch, losses[-config.log_every :], paced)
         last = index + 1 == per_epoch
         if last and process.leads:
             yield _close_epoch(tuner, folder, epoch, held, sum(losses) / len(losses))
@@ -295,13 +298,14 @@ def _start_record(tuner: Tuner, steps: int, validation_pairs: int) -> Record:
         "validation_pairs": validation_pairs,
         "parameters": sum(p.numel() for p in tuner.network.parameters()),
         "learning_parameters": learning,
+        "device": tuner.process.device.type,
         "judge": tuner.judge,
         "loss": to_dict(tuner.material.loss),
         **counts,
     }
 
 
-def _step_record(tuner: Tuner, steps: int, epoch: int, losses: list[float], seconds: float) -> Record:
+def _step_record(tuner: Tuner, steps: int, epoch: int, losses: list[float], paced: Record) -> Record:
     return {
         "kind": "step",
         "step": tuner.learner.step,
@@ -309,7 +313,7 @@ def _step_record(tuner: Tuner, steps: int, epoch: int, losses: list[float], seco
         "epoch": epoch,
         "loss": sum(losses) / len(losses),
         "learning_rate": tuner.learner.optimizer.param_groups[0]["lr"],
-        "seconds_per_step": seconds,
+        **paced,
         "skipped": tuner.learner.skipped,
     }
 

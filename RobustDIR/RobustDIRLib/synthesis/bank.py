@@ -6,7 +6,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,25 @@ from RobustDIRLib.synthesis.random import generator
 _RECORD = "bank.json"
 _LARGEST_MAP = 1 << 32
 _MARGIN = 4  # voxels of background kept around an anatomy
+
+
+@dataclass(frozen=True)
+class BankSettings:
+    """A bank to be made.
+
+    Attributes:
+        labels: Its label maps.
+        count: How many; 100 in the paper.
+        seed: Of every draw.
+    """
+
+    labels: LabelMapConfig = field(default_factory=LabelMapConfig)
+    count: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not 0 <= self.seed < 2**63:
+            raise ValueError("count must be at least 1, and the seed from 0 to 2^63 - 1")
 
 
 def _record(config: LabelMapConfig, count: int, seed: int) -> str:

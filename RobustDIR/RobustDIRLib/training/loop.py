@@ -16,7 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
-from RobustDIRLib.networks.build import build_network
+from RobustDIRLib.networks.build import build_network, network_config
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
@@ -99,6 +99,16 @@ def initial_weights(path: Path) -> dict[str, Tensor]:
     return load_model(path).network.state_dict()
 
 
+def initial_network(path: Path) -> dict[str, Any]:
+    """Configuration of the network that a model file or a checkpoint holds."""
+    from RobustDIRLib.model_store import load_model
+
+    if path.name.endswith(NAME):
+        held: dict[str, Any] = load_checkpoint(path)["network"]
+        return held
+    return network_config(load_model(path).network)
+
+
 class _Meter:
     """Means since the last record, and how the time was spent."""
 
@@ -124,6 +134,7 @@ class _Meter:
             **({"wide_end_point_error": self.wide_error / self.wide} if self.wide else {}),
             "learning_rate": trainer.optimizer.param_groups[0]["lr"],
             "seconds_per_step": busy / n,
+            "voxels": trainer.config.batch * trainer.config.pairs.side**3,
             "network_share": self.learning / busy if busy else 0.0,
             "skipped": trainer.skipped,
         }
@@ -216,7 +227,10 @@ def _steps(trainer: Trainer, bank: LabelBank, folder: Path, stop: StopRequest) -
     fixed_pairs = [to_device(p, process.device) for p in validation_pairs(config, bank)] if process.leads else []
     batches = training_batches(config, bank, trainer.step, process.rank, process.world)
     parameters = sum(p.numel() for p in trainer.network.parameters())
-    yield {"kind": "start", "step": trainer.step, "steps": config.steps, "parameters": parameters, "maps": len(bank)}
+    yield {
+        "kind": "start", "step": trainer.step, "steps": config.steps, "parameters": parameters, "maps": len(bank),
+        "device": process.device.type,
+    }  # fmt: skip
     history: list[Record] = []
     meter, stopped = _Meter(), False
     while trainer.step < config.steps and not stopped:

@@ -35,7 +35,7 @@ A robustdir-dataset.json lies in the data set's folder, or elsewhere and names i
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the subcommand and its own: check, split, list."""
+    """Add the subcommand and its own: check, split, show, list."""
     parser = subparsers.add_parser("dataset", help="check a data set, share its subjects out, list the known kinds")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser(
@@ -63,6 +63,10 @@ def add_parser(subparsers: Any) -> None:
     split.add_argument("--subjects", type=as_path, metavar="FILE", help="check this JSON file instead of drawing")
     split.add_argument("-o", "--output", type=as_path, metavar="FILE", help="JSON file to write")
     split.add_argument("--progress", choices=("text", "json"), default="text", help="lines to read, or a JSON line")
+    show = actions.add_parser("show", help="write one case as plain MetaImage files and JSON, to be looked at")
+    _add_dataset(show)
+    show.add_argument("--case", required=True, metavar="NAME", help="of the case, as `dataset check` lists it")
+    show.add_argument("-o", "--output", type=as_path, required=True, metavar="FOLDER", help="new or empty folder")
     actions.add_parser("list", help="kinds of data sets that are known")
 
 
@@ -74,7 +78,7 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what `args.action` says; returns 0."""
-    {"check": _check, "split": _split, "list": _list}[args.action](args)
+    {"check": _check, "split": _split, "show": _show, "list": _list}[args.action](args)
     return 0
 
 
@@ -155,6 +159,20 @@ def _events(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[dict
 
 def _sides(grid: Grid) -> dict[str, Any]:
     return {"size": list(grid.size), "spacing": list(grid.spacing)}
+
+
+def _show(args: argparse.Namespace) -> None:
+    from RobustDIRLib.datasets.opening import open_dataset
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.trainpanel.case_files import write_case
+
+    dataset = open_dataset(args.path, args.kind, args.split)
+    case = next((case for case in dataset.cases if case.name == args.case), None)
+    if case is None:
+        raise InputError(f"`case` {args.case}: {dataset.folder} has no such case; `dataset check` lists them.")
+    if args.output.is_dir() and any(args.output.iterdir()):
+        raise InputError(f"{args.output} is not empty; name a new folder.")
+    write_case(case.load(), None, args.output)
 
 
 def _split(args: argparse.Namespace) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
+
+if TYPE_CHECKING:
+    from RobustDIRLib.synthesis.files import SynthesisSettings
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="equal seeds and settings give equal files")
     parser.add_argument("--config", type=as_path, help="JSON object with any of `labels` and `pairs` settings")
     parser.add_argument("--side", type=int, help="voxels a side of maps and pairs (default 192)")
+    parser.add_argument("--hand-over", action="store_true", help=argparse.SUPPRESS)  # a pair for the panel of Slicer
 
 
 def _labels(text: str) -> list[int]:
@@ -56,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
     from RobustDIRLib.synthesis.motions import write_motions
 
     settings = read_settings(args.config, args.side, args.count)
-    if args.motions:
+    if args.hand_over:
+        _hand_over(settings, args)
+    elif args.motions:
         write_motions(args.output / "motions.npz", args.motions)
     elif args.from_labels:
         progress = _progress("label map")
@@ -67,6 +73,17 @@ def run(args: argparse.Namespace) -> int:
         write_pairs(args.output, settings, args.count, args.seed, _progress("pair"))
     print(f"written to {args.output}")
     return 0
+
+
+def _hand_over(settings: SynthesisSettings, args: argparse.Namespace) -> None:
+    from RobustDIRLib.datasets.cases import CaseData
+    from RobustDIRLib.synthesis.files import make_pair, pair_images
+    from RobustDIRLib.trainpanel.case_files import write_case, write_field
+
+    made = pair_images(make_pair(settings, args.seed, 0))
+    case = CaseData(made.fixed, made.moving, fixed_labels=made.fixed_labels, moving_labels=made.moving_labels)
+    write_case(case, None, args.output)
+    write_field(args.output, made.displacement.array, made.displacement.grid)
 
 
 def _progress(what: str) -> Any:

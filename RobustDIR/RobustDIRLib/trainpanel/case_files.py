@@ -1,11 +1,11 @@
-"""A case of an evaluation on its way into the scene: written by a process of its own, as plain files; see `exchange`.
+"""A case on its way into the scene: written by a process of its own, as plain files; see `exchange`.
 
 | file | what | frame |
 |---|---|---|
-| `fixed.mha`, `moving.mha` | the images as the evaluation read them | |
+| `fixed.mha`, `moving.mha` | the images as they were read | |
 | `fixed_labels.mha`, `moving_labels.mha` | their label maps, if there are any | |
-| `transform_field.mha` | `T(x) - x`, float32, from fixed to moving points | mm, RAS components |
-| `case.json` | `landmarks`: `names`, `fixed`, `moving`, and the errors `before` and `after`; `notes` | mm, LPS |
+| `transform_field.mha` | `T(x) - x`, float32, from fixed to moving points, of a registered case | mm, RAS components |
+| `case.json` | `landmarks`: `names`, `fixed`, `moving`, errors `before` and, if registered, `after`; `notes` | mm, LPS |
 
 What has no field of its own, an affine or a B-spline, is sampled about the fixed image; voxels as coarse as the working
 grid's show it well, and errors are measured with the transform itself.
@@ -33,11 +33,11 @@ _MARGIN = 2  # voxels about the fixed image
 
 
 def write_case(data: CaseData, transform: Any, folder: Path, notes: tuple[str, ...] = ()) -> None:
-    """Write a case that was registered.
+    """Write a case.
 
     Args:
         data: Images and truth.
-        transform: Of SimpleITK, from fixed to moving points, mm, LPS.
+        transform: Of SimpleITK, from fixed to moving points, mm, LPS; None for a case that was not registered.
         folder: Made if it is not there.
         notes: Sentences for whoever looks at it.
     Raises:
@@ -47,10 +47,23 @@ def write_case(data: CaseData, transform: Any, folder: Path, notes: tuple[str, .
     for name in IMAGES:
         if (image := getattr(data, name)) is not None:
             write(folder / f"{name}.mha", image.array, image.grid)
-    array, grid = _field(transform, data.fixed.grid)
-    write(folder / FIELD, array * _RAS, grid)
+    if transform is not None:
+        write_field(folder, *_field(transform, data.fixed.grid))
     content = {"landmarks": _landmarks(data, transform), "notes": list(notes)}
     (folder / CASE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_field(folder: Path, array: Array, grid: Grid) -> None:
+    """Write the displacement of a case, from fixed to moving points.
+
+    Args:
+        folder: Of the case.
+        array: Shape `(z, y, x, 3)`, mm, components x, y, z, LPS.
+        grid: Where it lies; beyond, the scene goes on with its border values.
+    Raises:
+        InputError: If it cannot be written.
+    """
+    write(folder / FIELD, array.astype(np.float32) * _RAS, grid)
 
 
 def _landmarks(data: CaseData, transform: Any) -> dict[str, Any] | None:
@@ -64,7 +77,7 @@ def _landmarks(data: CaseData, transform: Any) -> dict[str, Any] | None:
         "fixed": fixed.tolist(),
         "moving": moving.tolist(),
         "before": _distances(fixed, moving),
-        "after": _distances(apply_to_points(transform, fixed), moving),
+        **({} if transform is None else {"after": _distances(apply_to_points(transform, fixed), moving)}),
     }
 
 

@@ -1,0 +1,171 @@
+"""What `case_files` wrote becomes nodes of the scene: read in steps, then all nodes are made, or none.
+
+A case that is looked at is no data of the user's: its nodes are not saved with the scene, and the next one that is
+looked at takes their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+from numpy.typing import NDArray
+
+from RobustDIRLib import mrml
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.panelparts import views
+from RobustDIRLib.panelparts.exchange import read_header, read_in_steps
+from RobustDIRLib.runner.folders import read_object
+from RobustDIRLib.trainpanel.case_files import CASE, FIELD, IMAGES
+
+LOOKED_AT = "RobustDIRTrain.LookedAt"  # attribute of nodes that are here to be looked at
+_SAMPLED = 100_000  # voxels that a window is taken from
+_DARKEST, _BRIGHTEST = 1, 99  # percentiles
+_LABEL_OPACITY = 0.4
+
+
+@dataclass
+class CaseNodes:
+    """Nodes of a case.
+
+    Attributes:
+        volumes: By the names of `case_files.IMAGES`, those that there are.
+        transform: Grid transform, which brings moving onto fixed when it stands above it; None without one.
+        points: Markups of `fixed` and `moving`; empty without landmarks.
+        said: What `case.json` holds.
+    """
+
+    volumes: dict[str, Any] = field(default_factory=dict)
+    transform: Any = None
+    points: dict[str, Any] = field(default_factory=dict)
+    said: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def all(self) -> list[Any]:
+        """Every node."""
+        return [*self.volumes.values(), *filter(None, [self.transform]), *self.points.values()]
+
+
+@dataclass(frozen=True)
+class _Read:
+    image: Any
+    grid: Grid
+    voxels: NDArray[Any]
+
+
+class CaseLoading:
+    """Brings a folder into the scene.
+
+    Args:
+        folder: That `write_case` filled.
+        title: For the nodes' names.
+    """
+
+    def __init__(self, folder: Path, title: str) -> None:
+        self._folder, self._title = folder, title
+        self.nodes: CaseNodes | None = None
+
+    def steps(self) -> Iterator[None]:
+        """Read and make; `nodes` holds them once it has come to its end.
+
+        Raises:
+            InputError: If a file cannot be read; nothing is in the scene then.
+        """
+        read: dict[str, _Read] = {}
+        for name in (*IMAGES, FIELD):
+            path = self._folder / (name if name == FIELD else f"{name}.mha")
+            if path.is_file():
+                header = read_header(path)
+                image, voxels = mrml.empty_image(header.grid, header.dtype, header.components)
+                yield from read_in_steps(path, header, voxels)
+                read[name] = _Read(image, header.grid, voxels)
+        said = read_object(self._folder / CASE) or {}
+        remove_looked_at()
+        nodes = CaseNodes(said=said)
+        try:
+            for name in read:
+                yield
+                self._add(nodes, name, read[name])
+            self._add_points(nodes, said.get("landmarks"))
+        except BaseException:
+            _remove(nodes.all)
+            raise
+        self.nodes = nodes
+
+    def _add(self, nodes: CaseNodes, name: str, read: _Read) -> None:
+        if name == FIELD:
+            nodes.transform = _new("vtkMRMLGridTransformNode", f"{self._title} deformation")
+            mrml.fill_grid_transform(nodes.transform, read.image, read.grid)
+            return
+        kind = "LabelMap" if name.endswith("labels") else "Scalar"
+        node = _new(f"vtkMRML{kind}VolumeNode", f"{self._title} {name.replace('_', ' ')}")
+        nodes.volumes[name] = node
+        with slicer.util.NodeModify(node):
+            node.SetIJKToRASMatrix(mrml.ijk_to_ras(read.grid))
+            node.SetAndObserveImageData(read.image)
+        node.SetAndObserveDisplayNodeID(_display(kind, read.voxels).GetID())
+
+    def _add_points(self, nodes: CaseNodes, landmarks: Any) -> None:
+        if not landmarks:
+            return
+        for side in ("fixed", "moving"):
+            points = mrml.Points(np.array(landmarks[side], dtype=np.float64).reshape(-1, 3), tuple(landmarks["names"]))
+            node = mrml.markups_from_points(points, f"{self._title} {side} landmarks")
+            _mark(node)
+            nodes.points[side] = node
+
+
+def show(nodes: CaseNodes, *, labels: bool) -> None:
+    """Show the pair in all slice views, half and half, with the labels of the fixed image if asked."""
+    fixed, moving = nodes.volumes["fixed"], nodes.volumes["moving"]
+    views.show(fixed, moving, 0.5)
+    overlay = nodes.volumes.get("fixed_labels") if labels else None
+    for composite in views.composites():
+        composite.SetLabelVolumeID(None if overlay is None else overlay.GetID())
+        composite.SetLabelOpacity(_LABEL_OPACITY)
+    views.fit()
+
+
+def remove_looked_at() -> None:
+    """Take what was looked at out of the scene."""
+    found = [slicer.mrmlScene.GetNthNode(k) for k in range(slicer.mrmlScene.GetNumberOfNodes())]
+    _remove([node for node in found if node.GetAttribute(LOOKED_AT)])
+
+
+def _remove(nodes: list[Any]) -> None:
+    for node in nodes:
+        for k in reversed(range(node.GetNumberOfDisplayNodes())):
+            display = node.GetNthDisplayNode(k)
+            if display is not None:
+                slicer.mrmlScene.RemoveNode(display)
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def _new(kind: str, name: str) -> Any:
+    node = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
+    _mark(node)
+    return node
+
+
+def _mark(node: Any) -> None:
+    node.SetAttribute(LOOKED_AT, "1")
+    node.SetSaveWithScene(False)
+
+
+def _display(kind: str, voxels: NDArray[Any]) -> Any:
+    """Made by hand: the default would look through all voxels for a window."""
+    display = slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeDisplayNode")
+    display.SetSaveWithScene(False)
+    if kind == "LabelMap":
+        display.SetAndObserveColorNodeID(slicer.modules.colors.logic().GetDefaultLabelMapColorNodeID())
+        return display
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    flat = voxels.reshape(-1)
+    low, high = np.percentile(flat[:: max(1, len(flat) // _SAMPLED)], [_DARKEST, _BRIGHTEST])
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(max(float(high - low), 1e-6), float(high + low) / 2)
+    return display

@@ -5,7 +5,7 @@
 | `fixed.mha`, `moving.mha` | the images as they were read | |
 | `fixed_labels.mha`, `moving_labels.mha` | their label maps, if there are any | |
 | `transform_field.mha` | `T(x) - x`, float32, from fixed to moving points, of a registered case | mm, RAS components |
-| `case.json` | `landmarks`: `names`, `fixed`, `moving`, errors `before` and, if registered, `after`; `notes` | mm, LPS |
+| `case.json` | `landmarks`: `names`, `fixed`, `moving`, errors `before` and, registered, `after`; `notes` | mm, LPS |
 
 What has no field of its own, an affine or a B-spline, is sampled about the fixed image; voxels as coarse as the working
 grid's show it well, and errors are measured with the transform itself.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.panelparts.exchange import write
@@ -53,7 +54,7 @@ def write_case(data: CaseData, transform: Any, folder: Path, notes: tuple[str, .
     (folder / CASE).write_text(json.dumps(content), encoding="utf-8")
 
 
-def write_field(folder: Path, array: Array, grid: Grid) -> None:
+def write_field(folder: Path, array: NDArray[np.floating], grid: Grid) -> None:
     """Write the displacement of a case, from fixed to moving points.
 
     Args:

@@ -14,7 +14,7 @@ import cohort_cases as cases
 from RobustDIRLib.cohort import figures, worst
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.collecting import collect
-from RobustDIRLib.cohort.layout import LABEL_COLUMNS, LANDMARK_COLUMNS, MEASURES, PAIR_COLUMNS
+from RobustDIRLib.cohort.layout import LABEL_COLUMNS, LANDMARK_COLUMNS, PAIR_COLUMNS
 from RobustDIRLib.cohort.plan import (
     CaseEntry,
     DatasetEntry,
@@ -27,6 +27,7 @@ from RobustDIRLib.cohort.plan import (
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, LandmarkTable, Result, State, write_result
 from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.measures import COHORT
 
 NOISE = Condition("low-dose", 5.0)
 SETTINGS = {"a": {"iterations": 3}, "b": {}}
@@ -206,7 +207,7 @@ class TestTables:
 
     def test_every_measure_has_its_columns_once(self):
         assert len(set(PAIR_COLUMNS)) == len(PAIR_COLUMNS)
-        assert {m.name for m in MEASURES} | {m.before for m in MEASURES if m.before} <= set(PAIR_COLUMNS)
+        assert {m.name for m in COHORT} | {m.before for m in COHORT if m.before} <= set(PAIR_COLUMNS)
 
     def test_tables_name_methods_by_title_and_have_a_block_a_condition(self, folder, summed):
         content = summed()

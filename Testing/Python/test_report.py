@@ -198,7 +198,10 @@ class TestStructures:
         assert set(rows) == {1, 2, 3, 4}
         for label in (1, 2):
             recorded = next(r for r in record_of(made / "run")["measures"]["dice"][0]["labels"] if r["label"] == label)
-            assert (rows[label].mda_mm, rows[label].hd95_mm) == (recorded["mda_mm"], recorded["hd95_mm"])
+            assert (rows[label].values["mda_mm"], rows[label].values["hd95_mm"]) == (
+                recorded["mda_mm"],
+                recorded["hd95_mm"],
+            )
             assert rows[label].fixed_ml > 0 < rows[label].warped_ml
             assert 0 <= rows[label].folding_percent <= 100
 

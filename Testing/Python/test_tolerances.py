@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.run_figures import TRE_FIGURES, Figure, figures_of, tre_spread
+from RobustDIRLib.evaluation.landmarks import tre_spread
+from RobustDIRLib.evaluation.run_figures import TRE_FIGURES, Figure, figures_of
 from RobustDIRLib.evaluation.tolerances import CRITERIA, DEFAULTS, Tolerances, Verdict, summary
 
 VOXEL_MM = 2.6

@@ -7,18 +7,20 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from RobustDIRLib.evaluation.measures import CRITERIA
+
 if TYPE_CHECKING:
     from RobustDIRLib.evaluation.tolerances import Tolerances
     from RobustDIRLib.report.review import Review
 
 _OF_PAIRS = ("tolerances", "tolerance", "reviewer", "decision", "comment", "date", "review", "shown")
-_EPILOG = """\
-Without -o, report.html goes into FOLDER, of a registration also report.json and report.csv. Tolerances are tre_mean_mm,
-tre_median_mm, tre_p95_mm, tre_max_mm, tre_near_percent (landmarks under 2 mm), mda_mm, hd95_mm, dice, folding_percent,
-sdlogj and inverse_p95_mm; a limit is a number, `voxel` (the largest voxel side of the fixed image), `off` or `default`.
-They are kept in FOLDER as tolerances.json and hold for later reports and reviews until they are given anew. A review
-goes into review.json in FOLDER, with the limits it was made under, and into the report. Exit code 1: the report was
-made, and a file in FOLDER is not the one that the run wrote.
+_EPILOG = f"""\
+Without -o, report.html goes into FOLDER, of a registration also report.json and report.csv. Tolerances are
+{", ".join(one.name for one in CRITERIA)}; a limit is a number,
+`voxel` (the largest voxel side of the fixed image), `off` or `default`. They are kept in FOLDER as tolerances.json and
+hold for later reports and reviews until they are given anew. A review goes into review.json in FOLDER, with the limits
+it was made under, and into the report. Exit code 1: the report was made, and a file in FOLDER is not the one that the
+run wrote.
 """
 
 

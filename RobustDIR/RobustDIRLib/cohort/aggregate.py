@@ -11,11 +11,12 @@ from typing import Any
 
 from RobustDIRLib.cohort import drawing, figures, tabling
 from RobustDIRLib.cohort.collecting import Collection, Row, collect
-from RobustDIRLib.cohort.layout import FIGURES, MEASURES, RANKING, SUMMARY, SUMMARY_FORMAT, WORST
+from RobustDIRLib.cohort.layout import FIGURES, RANKING, SUMMARY, SUMMARY_FORMAT, WORST
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import Key, State, safe_name
 from RobustDIRLib.cohort.summary import against_start, summarised
 from RobustDIRLib.cohort.worst import badness
+from RobustDIRLib.evaluation.measures import BY_NAME, COHORT
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.registration.record import versions
 
@@ -70,11 +71,11 @@ def primary_measure(rows: Iterable[Row]) -> str | None:
 def measured_names(collection: Collection) -> list[str]:
     """Measures that any result has, in their order."""
     names = {name for row in collection.rows for name in row.values}
-    return [measure.name for measure in MEASURES if measure.name in names]
+    return [measure.name for measure in COHORT if measure.name in names]
 
 
 def _plain_measure(name: str) -> dict[str, str]:
-    measure = next(measure for measure in MEASURES if measure.name == name)
+    measure = BY_NAME[name]
     return {"name": name, "title": measure.title, "unit": measure.unit, "better": measure.better}
 
 
@@ -150,7 +151,7 @@ def _worst(folder: Path, plan: Evaluation, rows: list[Row], primary: str | None)
 
 
 def _worst_entry(folder: Path, row: Row, rank: int, primary: str) -> dict[str, Any]:
-    measure = next(measure for measure in MEASURES if measure.name == primary)
+    measure = BY_NAME[primary]
     name = f"{rank:02}_{safe_name(row.key.method)}_{safe_name(row.key.case)}.png"
     source, picture = row.key.picture(folder), None
     if source.is_file():

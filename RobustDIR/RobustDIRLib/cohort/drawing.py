@@ -9,19 +9,14 @@ import numpy as np
 
 from RobustDIRLib.cohort.collecting import Collection, Row
 from RobustDIRLib.cohort.figures import BEFORE, CurvePoint, draw_boxes, draw_cumulative, draw_robustness
-from RobustDIRLib.cohort.layout import FIGURES, MEASURES, UNPERTURBED, Measure
+from RobustDIRLib.cohort.layout import FIGURES, UNPERTURBED
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, safe_name
 from RobustDIRLib.cohort.summary import before, per_subject
+from RobustDIRLib.evaluation.measures import COHORT, Measure, Shown
 from RobustDIRLib.perturbations.catalogue import find_perturbation
 
-_BOXES = (
-    *("tre_mean_mm", "tre_p95_mm", "dice", "hd95_mm", "assd_mm", "mda_mm", "ssim", "ncc", "nmi"),
-    *("folding_percent", "sdlogj", "inverse_p95_mm", "wall_s", "peak_gib"),
-)
 _BOX_CAPTION = "Median, quartiles, whiskers to 1.5 interquartile ranges, outliers; in brackets how many cases."
-_CURVES = ("tre_mean_mm", "dice", "hd95_mm", "nmi", "folding_percent")
-_BY_NAME = {measure.name: measure for measure in MEASURES}
 
 Entry = dict[str, str]
 
@@ -41,6 +36,10 @@ def draw_all(folder: Path, plan: Evaluation, collection: Collection) -> list[Ent
         *_boxes(folder, plan, collection.done()),
         *_robustness(folder, plan, collection),
     ]
+
+
+def _shown(where: Shown) -> list[Measure]:
+    return [measure for measure in COHORT if where in measure.shown]
 
 
 def _cumulative(folder: Path, plan: Evaluation, collection: Collection) -> Iterator[Entry]:
@@ -64,7 +63,7 @@ def _start(plan: Evaluation) -> tuple[str, ...]:
 
 
 def _boxes(folder: Path, plan: Evaluation, rows: list[Row]) -> Iterator[Entry]:
-    for measure in (_BY_NAME[name] for name in _BOXES):
+    for measure in _shown(Shown.BOXES):
         values = {m.name: [r.values[measure.name] for r in rows if r.key.method == m.name and measure.name in r.values]
                   for m in plan.methods}  # fmt: skip
         if not any(values.values()):
@@ -83,7 +82,7 @@ def _boxes(folder: Path, plan: Evaluation, rows: list[Row]) -> Iterator[Entry]:
 def _robustness(folder: Path, plan: Evaluation, collection: Collection) -> Iterator[Entry]:
     kinds = dict.fromkeys(c.perturbation for c in plan.conditions if c.perturbation != UNPERTURBED)
     for kind in kinds:
-        for measure in (_BY_NAME[name] for name in _CURVES):
+        for measure in _shown(Shown.CURVES):
             curves = _curves(plan, collection, kind, measure)
             if not any(len(curve) > 1 for curve in curves.values()):
                 continue

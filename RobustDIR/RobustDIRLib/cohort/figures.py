@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from RobustDIRLib.cohort.layout import Measure
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.measures import Measure
 from RobustDIRLib.io.files import written_atomically
 
 if TYPE_CHECKING:
@@ -158,8 +158,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _axis(measure: Measure) -> str:
-    words = f"{measure.title}, {measure.unit}" if measure.unit else measure.title
-    return f"{words} ({'lower' if measure.better == 'low' else 'higher'} is better)"
+    return f"{measure.heading} ({'lower' if measure.better == 'low' else 'higher'} is better)"
 
 
 def _start_first(values: Mapping[str, Sequence[float]]) -> list[tuple[str, Sequence[float]]]:

@@ -47,7 +47,7 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from RobustDIRLib.evaluation.measures import COHORT, MEASURES, Kind, named
 
 EVALUATION, RESULTS, CANDIDATES = "evaluation.json", "results", "candidates"
 PAIRS, LANDMARKS, LABELS, SUMMARY = "pairs.csv", "landmarks.csv", "labels.csv", "summary.json"
@@ -57,46 +57,6 @@ UNPERTURBED = "none"
 SUMMARY_FORMAT = "robustdir-cohort-1"
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A measure of a pair.
-
-    Attributes:
-        name: Column of `pairs.csv`.
-        title: For tables and axes.
-        unit: `mm`, `%`, `s`, `GiB` or empty.
-        better: Which end is good: `low` or `high`.
-        before: Column of the same measure with the images as they lie; empty if it has none.
-    """
-
-    name: str
-    title: str
-    unit: str
-    better: str
-    before: str = ""
-
-
-MEASURES = (
-    Measure("tre_mean_mm", "TRE, mean", "mm", "low", "tre_mean_before_mm"),
-    Measure("tre_median_mm", "TRE, median", "mm", "low", "tre_median_before_mm"),
-    Measure("tre_p95_mm", "TRE, 95th percentile", "mm", "low", "tre_p95_before_mm"),
-    Measure("tre_max_mm", "TRE, maximum", "mm", "low", "tre_max_before_mm"),
-    Measure("dice", "Dice", "", "high", "dice_before"),
-    Measure("hd95_mm", "HD95", "mm", "low", "hd95_before_mm"),
-    Measure("assd_mm", "ASSD", "mm", "low", "assd_before_mm"),
-    Measure("mda_mm", "Mean distance to agreement", "mm", "low", "mda_before_mm"),
-    Measure("ssim", "SSIM", "", "high", "ssim_before"),
-    Measure("ncc", "NCC", "", "high", "ncc_before"),
-    Measure("nmi", "NMI", "", "high", "nmi_before"),
-    Measure("folding_percent", "Folding", "%", "low"),
-    Measure("sdlogj", "SDlogJ", "", "low"),
-    Measure("inverse_mean_mm", "Inverse residual, mean", "mm", "low"),
-    Measure("inverse_p95_mm", "Inverse residual, 95th percentile", "mm", "low"),
-    Measure("wall_s", "Time", "s", "low"),
-    Measure("cpu_s", "Processor time", "s", "low"),
-    Measure("peak_gib", "Peak memory", "GiB", "low"),
-)
-
 KEY_COLUMNS = ("case", "subject", "method", "perturbation", "strength")
 PAIR_COLUMNS = (
     *KEY_COLUMNS,
@@ -104,7 +64,7 @@ PAIR_COLUMNS = (
     "reason",  # why it failed
     "landmarks",  # how many
     "labels",  # how many both maps hold
-    *(column for measure in MEASURES for column in (measure.before, measure.name) if column),
+    *(column for measure in COHORT for column in (measure.before, measure.name) if column),
     "threads",
     "spacing_mm",  # side of a working voxel, the same for every method
     "undefined",  # `measure: reason; measure: reason`
@@ -121,12 +81,8 @@ LABEL_COLUMNS = (
     "label",  # its number
     "name",  # what the label maps call it; empty if they do not
     *("fixed_voxels", "warped_voxels"),  # both on the fixed grid
-    *(
-        c
-        for m in ("dice", "hd95", "assd", "mda")
-        for c in ((m + "_before", m) if m == "dice" else (f"{m}_before_mm", f"{m}_mm"))
-    ),
-    *("folding_percent", "sdlogj"),  # within the fixed label
+    *(name for one in MEASURES if one.kind is Kind.LABELS for name in (one.before, one.name)),
+    *named(Kind.JACOBIAN),  # within the fixed label
     "reason",  # why cells are empty: only in one of both maps, vanished after warping
 )
 

@@ -17,11 +17,13 @@ from RobustDIRLib.cohort.overlaps import Deformation, LabelGauge
 from RobustDIRLib.cohort.results import LabelRow, LandmarkTable
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.landmarks import ErrorSummary, summarise_errors
+from RobustDIRLib.evaluation.label_scores import OF_LABELS
+from RobustDIRLib.evaluation.landmarks import summarise_errors
 from RobustDIRLib.evaluation.measurement import Measurement
+from RobustDIRLib.evaluation.measures import BY_NAME, VERSION, before_name
 from RobustDIRLib.evaluation.metrics import tre
 from RobustDIRLib.evaluation.regularity import inverse_consistency, regularity
-from RobustDIRLib.evaluation.similarity import ncc, nmi, ssim
+from RobustDIRLib.evaluation.similarity import Compared
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import (
     DisplacementField,
@@ -41,7 +43,6 @@ from RobustDIRLib.registration.preprocessing import (
 )
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 
-VERSION = 2  # of the measures; results of another version are not mixed
 _RESIDUAL_POINTS = 20_000  # at which the inverse's residual is taken, at most
 _DIGITS = 4  # of a millimetre, for landmarks in files
 _FIGURES = 9  # of a measure that are kept
@@ -120,7 +121,7 @@ class Gauge:
     def before(self) -> _Tally:
         """Similarity of the images as they lie."""
         tally = _Tally()
-        tally.add_all(_suffixed(self._similarity(resample(self.data.moving, self.data.fixed.grid)), "_before"))
+        tally.add_all(_before(self._similarity(resample(self.data.moving, self.data.fixed.grid))))
         return tally
 
     def read(self, outcome: Outcome, seen: Grid | None = None) -> Reading:
@@ -142,8 +143,7 @@ class Gauge:
         within = None if seen is None or seen.close_to(grid) else _inner(seen, grid)
         tally.add_all({**self.before.values, **self._similarity(warped)})
         tally.undefined.update(self.before.undefined)
-        regular = regularity(determinant.array, within)
-        tally.add_all({"folding_percent": regular.folding_percent, "sdlogj": regular.sdlogj})
+        tally.add_all(regularity(determinant.array, within).values)
         self._inverse(outcome, tally)
         landmarks = self._landmarks(outcome.transform, tally, notes.append)
         rows = self._labels(Deformation(displacement, determinant, within), tally, notes.append)
@@ -152,13 +152,8 @@ class Gauge:
     def _similarity(self, warped: Image) -> dict[str, Measurement]:
         mask = None if self.mask is None else self.mask.array > 0
         fixed = self.data.fixed.array
-        # The unit of MRI is arbitrary, and SSIM, unlike the others, compares intensities as they are.
         a, b = (_scaled(array, limits) for array, limits in zip((fixed, warped.array), self.ranges, strict=True))
-        return {
-            "ssim": ssim(a, b, mask, window=self.window, limits=(0.0, 1.0)),
-            "ncc": ncc(fixed, warped.array, mask),
-            "nmi": nmi(fixed, warped.array, mask),
-        }
+        return Compared(fixed, warped.array, mask, (a, b), self.window).values()
 
     def _inverse(self, outcome: Outcome, tally: _Tally) -> None:
         """Distance of fixed points from where they come back to."""
@@ -173,19 +168,19 @@ class Gauge:
 
     def _labels(self, deformation: Deformation, tally: _Tally, note: Callable[[str], None]) -> tuple[LabelRow, ...]:
         if self.labels is None:
-            tally.undefined.update(dict.fromkeys(("dice", "hd95_mm", "assd_mm", "mda_mm"), _NO_LABELS))
+            tally.undefined.update(dict.fromkeys(OF_LABELS, _NO_LABELS))
             return ()
         return self.labels.read(deformation, tally.add, note)
 
     def _landmarks(self, transform: sitk.Transform, tally: _Tally, note: Callable[[str], None]) -> LandmarkTable | None:
         fixed, moving = self.data.fixed_landmarks, self.data.moving_landmarks
         if not fixed or not moving:
-            tally.add_all(_errors(summarise_errors(np.empty(0)), ""))
+            tally.add_all(_errors(np.empty(0)))
             return None
         before, after = tre(fixed.points, moving.points), tre(apply_to_points(transform, fixed.points), moving.points)
         if not np.isfinite(after).all():
             raise InputError("the method's transform takes landmarks to NaN or infinity; nothing can be measured of it")
-        tally.add_all({**_errors(summarise_errors(before), "_before"), **_errors(summarise_errors(after), "")})
+        tally.add_all({**_before(_errors(before)), **_errors(after)})
         outside = int((~inside_fields(transform, fixed.points)).sum())
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
@@ -210,14 +205,12 @@ def _inner(seen: Grid, grid: Grid) -> NDArray[np.bool_]:
     return np.asarray(binary_erosion(covered, np.ones((3, 3, 3)), border_value=1))
 
 
-def _suffixed(measures: Mapping[str, Measurement], suffix: str) -> dict[str, Measurement]:
-    return {name + suffix: value for name, value in measures.items()}
+def _before(measures: Mapping[str, Measurement]) -> dict[str, Measurement]:
+    return {before_name(name): value for name, value in measures.items()}
 
 
-def _errors(summary: ErrorSummary, suffix: str) -> dict[str, Measurement]:
-    """By the names of `layout.MEASURES`."""
-    figures = {"mean": summary.mean_mm, "median": summary.median_mm, "p95": summary.p95_mm, "max": summary.max_mm}
-    return {f"tre_{name}{suffix}_mm": figure for name, figure in figures.items()}
+def _errors(errors: Array) -> dict[str, Measurement]:
+    return {name: one for name, one in summarise_errors(errors).values.items() if BY_NAME[name].in_cohorts}
 
 
 def _table(fixed: Landmarks, before: Array, after: Array) -> LandmarkTable:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from RobustDIRLib.cohort.results import LabelRow
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.evaluation.label_names import names_of, numbered_alike
-from RobustDIRLib.evaluation.label_scores import LabelEvaluation, LabelScores, evaluate_labels
+from RobustDIRLib.evaluation.label_scores import OF_LABELS, LabelEvaluation, evaluate_labels
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
+from RobustDIRLib.evaluation.measures import before_name
 from RobustDIRLib.evaluation.metrics import voxels_per_label
 from RobustDIRLib.evaluation.regularity import regularity_per_label
 from RobustDIRLib.io.displacements import DisplacementField
@@ -23,18 +24,7 @@ from RobustDIRLib.registration.transforms import warp_labels
 Note = Callable[[str], None]
 Add = Callable[[str, Measurement], None]
 
-_FIGURES: dict[str, Callable[[LabelScores], Measurement]] = {
-    "dice": lambda scores: scores.dice,
-    "hd95_mm": lambda scores: scores.distances.hd95_mm,
-    "assd_mm": lambda scores: scores.distances.assd_mm,
-    "mda_mm": lambda scores: scores.distances.mda_mm,
-}
 _NAMED = 10
-
-
-def before_name(name: str) -> str:
-    """What a figure is called of the images as they lie: `dice_before`, `hd95_before_mm`."""
-    return f"{name.removesuffix('_mm')}_before{'_mm' if name.endswith('_mm') else ''}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +98,7 @@ class LabelGauge:
         """
         warped = warp_labels(self.moving, deformation.displacement)
         after = evaluate_labels(self.fixed, warped, self.moving)
-        for name, figure in _FIGURES.items():
+        for name, figure in OF_LABELS.items():
             add(before_name(name), self.before.mean(figure))
             add(name, after.mean(figure))
         for sentence in _sentences(after):
@@ -121,10 +111,8 @@ class LabelGauge:
         organs = self.fixed.array if deformation.within is None else np.where(deformation.within, self.fixed.array, 0)
         regular = regularity_per_label(deformation.determinant.array, organs, after.scores)
         for label, scores in after.scores.items():
-            figures = {before_name(name): figure(self.before.scores[label]) for name, figure in _FIGURES.items()}
-            figures |= {name: figure(scores) for name, figure in _FIGURES.items()}
-            organ = regular[label]
-            figures |= {"folding_percent": organ.folding_percent, "sdlogj": organ.sdlogj}
+            figures = {before_name(name): one for name, one in self.before.scores[label].values().items()}
+            figures |= {**scores.values(), **regular[label].values}
             reasons = {name: one.reason.words for name, one in figures.items() if one.reason}
             yield LabelRow(
                 label,

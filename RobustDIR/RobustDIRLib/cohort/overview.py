@@ -9,9 +9,9 @@ from typing import Any
 
 from RobustDIRLib.cohort.figures import BEFORE
 from RobustDIRLib.cohort.layout import SUMMARY, UNPERTURBED
+from RobustDIRLib.evaluation.measures import digits_of
 
 _COLUMNS = ("folding_percent", "sdlogj", "wall_s", "peak_gib")
-_DIGITS = {"mm": 2, "%": 3, "s": 1, "GiB": 2, "": 3}
 
 
 def overview(folder: Path) -> list[str]:
@@ -41,7 +41,7 @@ def _heading(measure: Mapping[str, Any]) -> str:
 
 
 def _text(value: float | None, measure: Mapping[str, Any]) -> str:
-    return "" if value is None else f"{value:.{_DIGITS[measure['unit']]}f}"
+    return "" if value is None else f"{value:.{digits_of(measure['unit'])}f}"
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

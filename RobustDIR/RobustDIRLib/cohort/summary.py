@@ -10,8 +10,8 @@ import numpy as np
 
 from RobustDIRLib.cohort.collecting import Collection, Row
 from RobustDIRLib.cohort.figures import BEFORE
-from RobustDIRLib.cohort.layout import MEASURES, Measure
 from RobustDIRLib.cohort.plan import Evaluation
+from RobustDIRLib.evaluation.measures import COHORT, Measure
 from RobustDIRLib.evaluation.significance import DEFAULTS, pair_test, summarise
 
 
@@ -36,7 +36,7 @@ def summarised(plan: Evaluation, collection: Collection) -> list[dict[str, Any]]
     for condition in plan.conditions:
         rows = collection.done(condition)
         place = {"perturbation": condition.perturbation, "strength": condition.strength}
-        for measure in MEASURES:
+        for measure in COHORT:
             for method, values, pairs in _columns(plan, rows, measure):
                 if values:
                     entries.append(
@@ -80,7 +80,7 @@ def against_start(plan: Evaluation, collection: Collection, measures: Sequence[s
         `evaluation.significance.PairTest.plain()` with the `measure`, over the subjects of which both are known.
     """
     rows = collection.done()
-    tested = [one for one in MEASURES if one.name in measures and before(rows, one)]
+    tested = [one for one in COHORT if one.name in measures and before(rows, one)]
     entries = []
     for measure in tested:
         start = per_subject(before(rows, measure), BEFORE, measure.name)

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.cohort.collecting import Collection, Row
-from RobustDIRLib.cohort.layout import MEASURES, TABLES
+from RobustDIRLib.cohort.layout import TABLES
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
+from RobustDIRLib.evaluation.measures import COHORT, Kind, Shown, named
 from RobustDIRLib.evaluation.table_text import EXTENSIONS, write_table
 from RobustDIRLib.evaluation.tables import Column, Table, TableStyle, make_table
 
-# What is tested: the paper's metrics. Each further one would make every test stricter (Bonferroni).
-TESTED = ("tre_mean_mm", "dice", "hd95_mm", "assd_mm", "ssim", "folding_percent", "sdlogj")
-COST = ("wall_s", "cpu_s", "peak_gib")
-_DIGITS = {"mm": 2, "%": 3, "s": 1, "GiB": 2, "": 3}
+TESTED = tuple(one.name for one in COHORT if Shown.TESTS in one.shown)
+COST = named(Kind.COST)
 
 
 def write_tables(folder: Path, plan: Evaluation, collection: Collection) -> tuple[list[dict[str, str]], dict[str, Any]]:
@@ -78,8 +77,8 @@ def _table(plan: Evaluation, blocks: dict[str, list[Row]], measures: Sequence[st
     """A table of some measures, those that any row has; None if there are none."""
     there = {name for rows in blocks.values() for row in rows for name in row.values}
     columns = [
-        Column(measure.name, measure.title, measure.unit, measure.better, _DIGITS[measure.unit])
-        for measure in MEASURES
+        Column(measure.name, measure.title, measure.unit, measure.better, measure.digits)
+        for measure in COHORT
         if measure.name in there and measure.name in measures
     ]
     if not columns:

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from RobustDIRLib.cohort.layout import MEASURES, RANKING
+from RobustDIRLib.cohort.layout import RANKING
 from RobustDIRLib.cohort.results import Key, read_result
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.measures import BY_NAME
 
 if TYPE_CHECKING:
     from RobustDIRLib.cohort.measuring import Reading
     from RobustDIRLib.datasets.cases import CaseData
-
-_BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
 def ranking_measure(values: Mapping[str, float]) -> str | None:
@@ -28,7 +27,7 @@ def ranking_measure(values: Mapping[str, float]) -> str | None:
 
 def badness(values: Mapping[str, float], measure: str) -> float:
     """Larger is worse."""
-    return values[measure] if _BY_NAME[measure].better == "low" else -values[measure]
+    return values[measure] if BY_NAME[measure].better == "low" else -values[measure]
 
 
 def keep_picture(
@@ -84,6 +83,6 @@ def _draw(path: Path, key: Key, data: CaseData, reading: Reading, values: Mappin
 
 def in_words(values: Mapping[str, float], measure: str) -> str:
     """A measure after and before, for people: `TRE, mean 8.31 mm (12.06 before)`."""
-    kind = _BY_NAME[measure]
+    kind = BY_NAME[measure]
     before = f" ({values[kind.before]:.3g} before)" if kind.before in values else ""
     return f"{kind.title} {values[measure]:.3g} {kind.unit}".rstrip() + before

@@ -8,7 +8,7 @@ undefined distances.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,17 +51,46 @@ class LabelScores:
         warped_voxels: How many the warped map has, on the fixed grid.
         dice: Overlap, 0 to 1.
         distances: Between the surfaces, mm.
+        label: Its number.
+        maps: Both label maps, on the fixed grid, for measures that look at voxels; not compared.
     """
 
     fixed_voxels: int
     warped_voxels: int
     dice: Measurement
     distances: SurfaceDistances
+    label: int = 0
+    maps: tuple[Image, Image] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def masks(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which voxels of the fixed grid bear the label, in the fixed and in the warped map.
+
+        Raises:
+            ValueError: If the maps are not there.
+        """
+        if self.maps is None:
+            raise ValueError("the label maps were not kept")
+        fixed, warped = (labels.array == self.label for labels in self.maps)
+        return fixed, warped
+
+    def values(self) -> dict[str, Measurement]:
+        """Every measure of `OF_LABELS` by name."""
+        return {name: measure(self) for name, measure in OF_LABELS.items()}
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         counts = {"fixed_voxels": self.fixed_voxels, "warped_voxels": self.warped_voxels}
         return {**counts, "dice": self.dice.plain(), **self.distances.plain()}
+
+
+# By the names of `measures.MEASURES`: what is measured of each label.
+OF_LABELS: dict[str, Callable[[LabelScores], Measurement]] = {
+    "dice": lambda one: one.dice,
+    "hd95_mm": lambda one: one.distances.hd95_mm,
+    "assd_mm": lambda one: one.distances.assd_mm,
+    "mda_mm": lambda one: one.distances.mda_mm,
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +145,9 @@ def evaluate_labels(fixed: Image, warped: Image, moving: Image | None = None) ->
     in_fixed, in_warped = voxels_per_label(fixed.array), voxels_per_label(warped.array)
     dice = dice_per_label(fixed.array, warped.array, sets.common)
     distances = surface_distances_per_label(fixed.array, warped.array, warped.grid, sets.common, sets.common)
-    scores = {n: LabelScores(in_fixed[n], in_warped.get(n, 0), dice[n], distances[n]) for n in sets.common}
+    scores = {
+        n: LabelScores(in_fixed[n], in_warped.get(n, 0), dice[n], distances[n], n, (fixed, warped)) for n in sets.common
+    }
     return LabelEvaluation(scores, sets.only_fixed, sets.only_moving, notes)
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
+from RobustDIRLib.evaluation.measures import NEAR_MM
 from RobustDIRLib.geometry import Array, Grid
+
+# By the names of `measures.MEASURES`: what is measured of the TRE of a pair's landmarks, `(N,)`, mm, at least one.
+OF_LANDMARKS: dict[str, Callable[[Array], float]] = {
+    "tre_mean_mm": lambda errors: float(errors.mean()),
+    "tre_median_mm": lambda errors: float(np.median(errors)),
+    "tre_p95_mm": lambda errors: float(np.percentile(errors, 95)),
+    "tre_max_mm": lambda errors: float(errors.max()),
+    "tre_near_percent": lambda errors: 100 * float((errors < NEAR_MM).mean()),
+}
 
 
 @dataclass(frozen=True)
@@ -18,24 +30,38 @@ class ErrorSummary:
 
     Attributes:
         count: Landmarks.
-        mean_mm: The subject's average of section 2.4.3.
+        values: By the names of `OF_LANDMARKS`.
         sd_mm: Standard deviation over the landmarks, of a sample; undefined for fewer than two.
-        median_mm: Median.
-        p95_mm: 95th percentile, linear between landmarks.
-        max_mm: Largest.
     """
 
     count: int
-    mean_mm: Measurement
+    values: Mapping[str, Measurement]
     sd_mm: Measurement
-    median_mm: Measurement
-    p95_mm: Measurement
-    max_mm: Measurement
+
+    @property
+    def mean_mm(self) -> Measurement:
+        """The subject's average of section 2.4.3."""
+        return self.values["tre_mean_mm"]
+
+    @property
+    def median_mm(self) -> Measurement:
+        """Median."""
+        return self.values["tre_median_mm"]
+
+    @property
+    def p95_mm(self) -> Measurement:
+        """95th percentile, linear between landmarks."""
+        return self.values["tre_p95_mm"]
+
+    @property
+    def max_mm(self) -> Measurement:
+        """Largest."""
+        return self.values["tre_max_mm"]
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        measures = [field.name for field in fields(self) if field.name != "count"]
-        return {"count": self.count, **{name: getattr(self, name).plain() for name in measures}}
+        names = ("mean_mm", "sd_mm", "median_mm", "p95_mm", "max_mm")
+        return {"count": self.count, **{name: getattr(self, name).plain() for name in names}}
 
 
 def summarise_errors(errors: Array, inside: NDArray[np.bool_] | None = None) -> ErrorSummary:
@@ -60,12 +86,24 @@ def summarise_errors(errors: Array, inside: NDArray[np.bool_] | None = None) -> 
     spread = (
         Measurement.of(counted.std(ddof=1)) if counted.size > 1 else Measurement.undefined(Reason.TOO_FEW_LANDMARKS)
     )
-    mean, *rest = map(Measurement.of, (counted.mean(), np.median(counted), np.percentile(counted, 95), counted.max()))
-    return ErrorSummary(counted.size, mean, spread, *rest)
+    return ErrorSummary(counted.size, {name: Measurement.of(of(counted)) for name, of in OF_LANDMARKS.items()}, spread)
 
 
 def _without(count: int, reason: Reason) -> ErrorSummary:
-    return ErrorSummary(count, *[Measurement.undefined(reason)] * (len(fields(ErrorSummary)) - 1))
+    nothing = Measurement.undefined(reason)
+    return ErrorSummary(count, dict.fromkeys(OF_LANDMARKS, nothing), nothing)
+
+
+def tre_spread(errors: ArrayLike) -> dict[str, float]:
+    """Every measure of `OF_LANDMARKS` of landmarks that all count.
+
+    Args:
+        errors: At least one, mm. One that is not a number leaves none of the figures a number.
+    """
+    values = np.asarray(errors, dtype=np.float64)
+    if np.isnan(values).any():
+        return dict.fromkeys(OF_LANDMARKS, math.nan)
+    return {name: of(values) for name, of in OF_LANDMARKS.items()}
 
 
 def inside_mask(points: ArrayLike, mask: NDArray[np.generic], grid: Grid) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,12 @@ from RobustDIRLib.evaluation.metrics import PointTransform, folding_percent, inv
 from RobustDIRLib.evaluation.surfaces import label_boxes
 from RobustDIRLib.geometry import Grid
 
+# By the names of `measures.MEASURES`: what is measured of determinants, whatever their shape, all finite.
+OF_JACOBIAN: dict[str, Callable[[NDArray[np.floating]], float]] = {
+    "folding_percent": folding_percent,
+    "sdlogj": sdlogj,
+}
+
 
 @dataclass(frozen=True)
 class Regularity:
@@ -21,21 +27,25 @@ class Regularity:
 
     Attributes:
         voxels: How many they are.
-        folding_percent: Of how many the determinant is not positive.
-        sdlogj: Standard deviation of its logarithm.
+        values: By the names of `OF_JACOBIAN`.
     """
 
     voxels: int
-    folding_percent: Measurement
-    sdlogj: Measurement
+    values: Mapping[str, Measurement]
+
+    @property
+    def folding_percent(self) -> Measurement:
+        """Of how many the determinant is not positive."""
+        return self.values["folding_percent"]
+
+    @property
+    def sdlogj(self) -> Measurement:
+        """Standard deviation of its logarithm."""
+        return self.values["sdlogj"]
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "voxels": self.voxels,
-            "folding_percent": self.folding_percent.plain(),
-            "sdlogj": self.sdlogj.plain(),
-        }
+        return {"voxels": self.voxels, **{name: one.plain() for name, one in self.values.items()}}
 
 
 def regularity(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None = None) -> Regularity:
@@ -54,9 +64,8 @@ def regularity(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None 
     if values.size and not np.isfinite(values).all():
         reason = Reason.NOT_FINITE
     if reason is not None:
-        nothing = Measurement.undefined(reason)
-        return Regularity(values.size, nothing, nothing)
-    return Regularity(values.size, Measurement.of(folding_percent(values)), Measurement.of(sdlogj(values)))
+        return Regularity(values.size, dict.fromkeys(OF_JACOBIAN, Measurement.undefined(reason)))
+    return Regularity(values.size, {name: Measurement.of(measure(values)) for name, measure in OF_JACOBIAN.items()})
 
 
 def regularity_per_label(

@@ -1,18 +1,19 @@
 """The figures of a registration that are held against tolerances, from the measures of `run.json`.
 
-The report and the panel share this file; it needs neither torch nor NumPy.
+The report and the panel share this file; importing it needs neither torch nor NumPy.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NEAR_MM = 2.0
-TRE_FIGURES = ("tre_mean_mm", "tre_median_mm", "tre_p95_mm", "tre_max_mm", "tre_near_percent")
+from RobustDIRLib.evaluation.measures import CRITERIA, Kind, Measure, named
+
+TRE_FIGURES = named(Kind.LANDMARKS)
+Structures = list[tuple[str, Mapping[str, Any]]]  # rows of labels with their names for people
 
 
 @dataclass(frozen=True)
@@ -44,47 +45,28 @@ def figures_of(measures: Mapping[str, Any]) -> dict[str, Figure]:
         measures: `measures` of `run.json`. Beside what every run holds, a label may have `mda_mm`, `hd95_mm`
             and, where one map alone holds it so that it is not to be judged, `only_in`.
     """
-    residual, structures = measures.get("inverse_residual_mm") or {}, _structures(measures)
-    return {
-        **_landmark_figures(measures.get("tre")),
-        "mda_mm": _worst(structures, "mda_mm", max),
-        "hd95_mm": _worst(structures, "hd95_mm", max),
-        "dice": _worst(structures, "after", min),
-        "folding_percent": _figure(measures.get("folding_percent")),
-        "sdlogj": _figure(measures.get("sdlogj")),
-        "inverse_p95_mm": _figure(residual.get("p95")),
-    }
+    landmarks, structures = _landmark_figures(measures.get("tre")), _structures(measures)
+    return {one.name: landmarks.get(one.name) or _figure_of(one, measures, structures) for one in CRITERIA}
+
+
+def _figure_of(criterion: Measure, measures: Mapping[str, Any], structures: Structures) -> Figure:
+    if criterion.kind is Kind.LABELS:
+        return _worst(structures, criterion.in_run[1], max if criterion.better == "low" else min)
+    if criterion.kind is Kind.INVERSE:
+        residual = measures.get("inverse_residual_mm") or {}
+        return _figure(residual.get(criterion.name.removeprefix("inverse_").removesuffix("_mm")))
+    return _figure(measures.get(criterion.name))
 
 
 def _figure(value: float | None) -> Figure:
     return Figure(value, "" if value is not None else "the run did not record it")
 
 
-def tre_spread(errors: Sequence[float]) -> dict[str, float]:
-    """TRE of all landmarks in five figures, by the criteria's names: mm, and per cent of them under `NEAR_MM`.
-
-    Args:
-        errors: At least one, mm. One that is not a number leaves none of the figures a number.
-    """
-    if any(math.isnan(error) for error in errors):
-        return dict.fromkeys(TRE_FIGURES, math.nan)
-    ordered = sorted(errors)
-    below = 0.95 * (len(ordered) - 1)  # linear between the neighbours, as NumPy does it
-    low, high = ordered[math.floor(below)], ordered[math.ceil(below)]
-    near = sum(error < NEAR_MM for error in ordered)
-    values = (
-        math.fsum(ordered) / len(ordered),
-        statistics.median(ordered),
-        low + (high - low) * (below - math.floor(below)),
-        ordered[-1],
-        100 * near / len(ordered),
-    )
-    return dict(zip(TRE_FIGURES, values, strict=True))
-
-
 def _landmark_figures(tre: Mapping[str, Any] | None) -> dict[str, Figure]:
     if not tre or not tre["landmarks"]:
         return dict.fromkeys(TRE_FIGURES, Figure(None, "no paired landmarks were given"))
+    from RobustDIRLib.evaluation.landmarks import tre_spread
+
     rows = tre["landmarks"]
     note = f"{len(rows)} landmark{'s' if len(rows) > 1 else ''}"
     figures = {name: Figure(value, note) for name, value in tre_spread([row["after_mm"] for row in rows]).items()}
@@ -93,7 +75,7 @@ def _landmark_figures(tre: Mapping[str, Any] | None) -> dict[str, Figure]:
     return figures if largest is None else figures | {"tre_max_mm": Figure(largest, f"landmark {worst['name']}")}
 
 
-def _structures(measures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+def _structures(measures: Mapping[str, Any]) -> Structures:
     """Every label of every pair of label maps, with its name for people."""
     maps = measures.get("dice") or []
     return [
@@ -103,7 +85,7 @@ def _structures(measures: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any
     ]
 
 
-def _worst(structures: list[tuple[str, Mapping[str, Any]]], key: str, choose: Any) -> Figure:
+def _worst(structures: Structures, key: str, choose: Any) -> Figure:
     compared = [(row, name) for name, row in structures if not row.get("only_in")]
     if not structures:
         return Figure(None, "no pair of label maps was given")

@@ -7,7 +7,8 @@ two images alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,30 @@ Mask = NDArray[np.generic] | None
 
 _SLAB_VOXELS = 3_000_000  # at a time for SSIM, which needs about 120 bytes for each
 _LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two images to be measured by how alike they look.
+
+    Attributes:
+        fixed: Fixed image, `(z, y, x)`, in its own unit.
+        warped: Moving image on the fixed grid, in its own unit.
+        mask: Where to look.
+        scaled: Both with the preset's lowest and highest intensity at 0 and 1: the unit of MRI is arbitrary, and SSIM,
+            unlike the others, compares intensities as they are.
+        window: Of SSIM.
+    """
+
+    fixed: RealArray
+    warped: RealArray
+    mask: Mask
+    scaled: tuple[RealArray, RealArray]
+    window: int
+
+    def values(self) -> dict[str, Measurement]:
+        """Every measure of `OF_IMAGES` by name."""
+        return {name: measure(self) for name, measure in OF_IMAGES.items()}
 
 
 def ncc(fixed: RealArray, warped: RealArray, mask: Mask = None) -> Measurement:
@@ -119,6 +144,14 @@ def ssim(
     if limits is not None:
         a, b = np.clip(a, low, high), np.clip(b, low, high)
     return Measurement.of(_mean_ssim((a, b), inside[box], window, high - low))
+
+
+# By the names of `measures.MEASURES`.
+OF_IMAGES: dict[str, Callable[[Compared], Measurement]] = {
+    "ssim": lambda one: ssim(*one.scaled, one.mask, window=one.window, limits=(0.0, 1.0)),
+    "ncc": lambda one: ncc(one.fixed, one.warped, one.mask),
+    "nmi": lambda one: nmi(one.fixed, one.warped, one.mask),
+}
 
 
 def _mean_ssim(images: tuple[RealArray, RealArray], inside: NDArray[np.bool_], window: int, span: float) -> float:

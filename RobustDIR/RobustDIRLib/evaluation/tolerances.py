@@ -6,7 +6,7 @@ most. Figures without such a limit are not judged until the user sets one. Each 
 tolerable depends on what the registration is for. To be within tolerance says that a figure keeps to a limit, and
 nothing about whether the registration may be used.
 
-The report and the panel share this file; it needs neither torch nor NumPy.
+The criteria are made of `measures`. The report and the panel share this file; it needs neither torch nor NumPy.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from enum import Enum
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.run_figures import NEAR_MM, TRE_FIGURES, Figure
+from RobustDIRLib.evaluation import measures
+from RobustDIRLib.evaluation.measures import OFF, VOXEL, Kind, Measure, named
+from RobustDIRLib.evaluation.run_figures import Figure
 
-VOXEL, OFF = "voxel", "off"  # limits in words: the largest voxel side of the fixed image; not judged
 DEFAULT = "default"  # on the command line
 
 
@@ -62,19 +63,14 @@ class Criterion:
     highest: float = math.inf
 
 
-CRITERIA = (
-    Criterion("tre_mean_mm", "TRE, mean", "mm", VOXEL),
-    Criterion("tre_median_mm", "TRE, median", "mm", OFF),
-    Criterion("tre_p95_mm", "TRE, 95th percentile", "mm", OFF),
-    Criterion("tre_max_mm", "TRE, largest", "mm", 5.0),
-    Criterion("tre_near_percent", f"Landmarks under {NEAR_MM:g} mm", "%", OFF, at_least=True, highest=100.0),
-    Criterion("mda_mm", "Mean distance to agreement, worst structure", "mm", 3.0),
-    Criterion("hd95_mm", "HD95, worst structure", "mm", OFF),
-    Criterion("dice", "Dice, worst structure", "", 0.8, at_least=True, highest=1.0),
-    Criterion("folding_percent", "Voxels with non-positive Jacobian determinant", "%", 0.0, highest=100.0),
-    Criterion("sdlogj", "SDlogJ", "", OFF),
-    Criterion("inverse_p95_mm", "Inverse consistency, 95th percentile", "mm", VOXEL),
-)
+def _criterion(measure: Measure) -> Criterion:
+    limit = measure.limit or measures.Limit()
+    title = limit.title or measure.title + (", worst structure" if measure.kind is Kind.LABELS else "")
+    at_least = measure.better == "high"
+    return Criterion(measure.name, title, measure.unit, limit.default, at_least, limit.highest)
+
+
+CRITERIA = tuple(map(_criterion, measures.CRITERIA))
 _BY_NAME = {criterion.name: criterion for criterion in CRITERIA}
 
 
@@ -229,7 +225,7 @@ def _checked(criterion: Criterion, limit: Any) -> float | str:
 DEFAULTS = Tolerances({})
 
 
-_ACCURACY = (*TRE_FIGURES, "mda_mm", "hd95_mm", "dice")
+_ACCURACY = named(Kind.LANDMARKS, Kind.LABELS)
 
 
 def summary(judgements: Iterable[Judgement]) -> str:

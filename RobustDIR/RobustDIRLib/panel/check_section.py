@@ -12,9 +12,10 @@ import slicer
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.measures import BY_NAME, STRUCTURES
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
 from RobustDIRLib.panel import checking, inputs
-from RobustDIRLib.panel.figure_words import COLUMN_TIPS, MEANINGS, TITLES
+from RobustDIRLib.panel.figure_words import COLUMN_TIPS, meaning
 from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, loaded
 from RobustDIRLib.panelparts import environment, views, widgets
 from RobustDIRLib.panelparts.background import Background
@@ -30,8 +31,7 @@ _VERDICTS = {
     Verdict.NOT_JUDGED: "not judged",
 }
 _LANDMARK_COLUMNS = ("Name", "Before, mm", "After, mm", "Improvement, mm")
-_STRUCTURE_COLUMNS = ("Structure", "Dice", "HD95, mm", "Distance, mm")
-_STRUCTURE_FIGURES = (("before", "after"), ("hd95_before_mm", "hd95_mm"), ("mda_before_mm", "mda_mm"))
+_STRUCTURE_COLUMNS = ("Structure", *(one.short_heading for one in STRUCTURES))
 _COLOURS = {
     Verdict.WITHIN: widgets.GOOD,
     Verdict.OUTSIDE: widgets.BAD,
@@ -186,7 +186,7 @@ class CheckSection(Section):
         before = checking.before_figures(self.measured)
         rows = [
             [
-                TITLES.get(one.criterion.name, one.criterion.title),
+                BY_NAME[one.criterion.name].short or one.criterion.title,
                 checking.value_text(before.get(one.criterion.name), one.criterion.unit),
                 checking.value_text(one.figure.value, one.criterion.unit),
                 _limit(one),
@@ -226,7 +226,7 @@ class CheckSection(Section):
         item.setFlags(flags | qt.Qt.ItemIsEditable if editable else flags)
         if column == len(_JUDGEMENT_COLUMNS) - 1:
             widgets.colour_cell(self.ui.judgementTable, row, column, _COLOURS[judgement.verdict])
-        note = f"{judgement.criterion.title}: {MEANINGS[judgement.criterion.name]}"
+        note = f"{judgement.criterion.title}: {meaning(judgement.criterion.name)}"
         note = f"{note} Here: {judgement.figure.note}." if judgement.figure.note else note
         if editable:
             note = f"{judgement.limit_text}; double-click to change it"
@@ -370,7 +370,7 @@ def _limit(one: Judgement) -> str:
 def _structure_cells(row: dict[str, Any]) -> list[str]:
     """Name, and each figure before and after."""
     if row.get("only_in"):
-        return [f"{row['label']} ({row['note']})", *("–" for _ in _STRUCTURE_FIGURES)]
-    pairs = [[row.get(key) for key in keys] for keys in _STRUCTURE_FIGURES]
+        return [f"{row['label']} ({row['note']})", *("–" for _ in checking.STRUCTURE_FIGURES)]
+    pairs = [[row.get(key) for key in keys] for keys in checking.STRUCTURE_FIGURES]
     texts = [["–" if value is None else f"{value:.2f}" for value in pair] for pair in pairs]
     return [str(row["label"]), *(f"{before} → {after}" for before, after in texts)]

@@ -15,16 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.run_figures import figures_of, tre_spread
+from RobustDIRLib.evaluation.landmarks import tre_spread
+from RobustDIRLib.evaluation.measures import STRUCTURES
+from RobustDIRLib.evaluation.run_figures import figures_of
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances
 
 Array = NDArray[np.float64]
-# Column of a structure's row that holds a criterion's figure before, and what of several is the worst.
-_WORST_BEFORE: dict[str, tuple[str, Any]] = {
-    "dice": ("before", min),
-    "mda_mm": ("mda_before_mm", max),
-    "hd95_mm": ("hd95_before_mm", max),
-}
+STRUCTURE_FIGURES = tuple(one.in_run for one in STRUCTURES)  # columns of a structure's row, before and after
 
 
 @dataclass(frozen=True)
@@ -130,10 +127,10 @@ def before_figures(measured: Mapping[str, Any]) -> dict[str, float]:
     tre = measured.get("tre")
     figures = tre_spread([row["before_mm"] for row in tre["landmarks"]]) if tre else {}
     labels = [row for each in measured.get("dice") or [] for row in each["labels"]]
-    for name, (key, worst) in _WORST_BEFORE.items():
-        values = [row[key] for row in labels if row.get(key) is not None]
+    for one in STRUCTURES:
+        values = [row[one.in_run[0]] for row in labels if row.get(one.in_run[0]) is not None]
         if values:
-            figures[name] = worst(values)
+            figures[one.name] = max(values) if one.better == "low" else min(values)
     return figures
 
 
@@ -174,15 +171,14 @@ def _write_landmarks(writer: Any, measured: Mapping[str, Any]) -> None:
         writer.writerow([row["name"], repr(before), repr(after), repr(before - after)])
 
 
-STRUCTURE_COLUMNS = (
-    "label", "before", "after", "hd95_before_mm", "hd95_mm", "mda_before_mm", "mda_mm",
-)  # fmt: skip
+_DICE_COLUMNS = {"before": "dice_before", "after": "dice_after"}
 
 
 def _write_structures(writer: Any, structures: Sequence[Mapping[str, Any]]) -> None:
     if not structures:
         return
-    writer.writerows([[], ["structure", "dice_before", "dice_after", *STRUCTURE_COLUMNS[3:], "note"]])
+    keys = [key for pair in STRUCTURE_FIGURES for key in pair]
+    writer.writerows([[], ["structure", *(_DICE_COLUMNS.get(key, key) for key in keys), "note"]])
     for row in structures:
-        cells = ["" if row.get(key) is None else row[key] for key in STRUCTURE_COLUMNS]
+        cells = ["" if row.get(key) is None else row[key] for key in ("label", *keys)]
         writer.writerow([*cells, row.get("note", "")])

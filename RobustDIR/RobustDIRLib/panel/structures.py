@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.measures import STRUCTURES
 from RobustDIRLib.panel.runs import HANDOVER, Volume
 from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.runner.launching import python_executable
@@ -60,9 +61,9 @@ def measure(folder: Path, jacobian: Path | None = None) -> list[dict[str, Any]]:
         jacobian: File with the determinant on the fixed volume's grid, for the folding of each structure.
 
     Returns:
-        Rows with `label` (the name), Dice `before` and `after`, `hd95_mm`, `mda_mm` and both with `_before`, each None
-        where it is undefined, and `note` with the reason; volumes `fixed_ml` and `warped_ml`, and `folding_percent`
-        where the determinant is known; rows of structures that one side lacks have `only_in`.
+        Rows with `label` (the name), Dice `before` and `after`, the other measures of `measures.STRUCTURES` with their
+        `before`, each None where it is undefined, and `note` with the reason; volumes `fixed_ml` and `warped_ml`, and
+        `folding_percent` where the determinant is known; rows of structures that one side lacks have `only_in`.
     """
     from RobustDIRLib.evaluation.label_scores import evaluate_labels
     from RobustDIRLib.geometry import swap_lps_ras
@@ -114,16 +115,9 @@ def _folding(fixed: Any, jacobian: Path | None) -> dict[int, float | None]:
 
 def _row(name: str, before: Any, after: Any) -> dict[str, Any]:
     reason = after.distances.reason or before.distances.reason
-    return {
-        "label": name,
-        "before": before.dice.value,
-        "after": after.dice.value,
-        "hd95_before_mm": before.distances.hd95_mm.value,
-        "hd95_mm": after.distances.hd95_mm.value,
-        "mda_before_mm": before.distances.mda_mm.value,
-        "mda_mm": after.distances.mda_mm.value,
-        "note": "" if reason is None else reason.words,
-    }
+    values = before.values(), after.values()
+    figures = {key: found[one.name].value for one in STRUCTURES for key, found in zip(one.in_run, values, strict=True)}
+    return {"label": name, **figures, "note": "" if reason is None else reason.words}
 
 
 def main(folder: str, jacobian: str = "") -> int:

@@ -11,8 +11,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from RobustDIRLib.evaluation.label_names import names_of
+from RobustDIRLib.evaluation.label_scores import OF_LABELS, LabelScores
+from RobustDIRLib.evaluation.landmarks import OF_LANDMARKS
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
-from RobustDIRLib.evaluation.metrics import dice_per_label, folding_percent, sdlogj, tre, voxels_per_label
+from RobustDIRLib.evaluation.metrics import dice_per_label, tre, voxels_per_label
+from RobustDIRLib.evaluation.regularity import OF_JACOBIAN
 from RobustDIRLib.evaluation.surfaces import SurfaceDistances, surface_distances_per_label
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image
@@ -20,6 +23,8 @@ from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.registration.alignment import Linear
 
 Array = NDArray[np.float64]
+_DISTANCES = [name for name in OF_LABELS if name in SurfaceDistances.__annotations__]
+_OTHERS = [name for name in OF_LABELS if name not in ("dice", *_DISTANCES)]
 _ONLY_IN: dict[Reason | None, str] = {Reason.ONLY_IN_FIXED: "fixed", Reason.ONLY_IN_MOVING: "moving"}
 
 
@@ -37,8 +42,8 @@ class LandmarkErrors:
         figures = {"before": self.before, "linear": self.linear, "after": self.after}
         return {
             "count": len(self.names),
-            **{f"{name}_mean_mm": float(values.mean()) for name, values in figures.items()},
-            **{f"{name}_median_mm": float(np.median(values)) for name, values in figures.items()},
+            **{f"{name}_mean_mm": OF_LANDMARKS["tre_mean_mm"](values) for name, values in figures.items()},
+            **{f"{name}_median_mm": OF_LANDMARKS["tre_median_mm"](values) for name, values in figures.items()},
             "landmarks": [
                 {"name": name, "before_mm": float(b), "linear_mm": float(c), "after_mm": float(a)}
                 for name, b, c, a in zip(self.names, self.before, self.linear, self.after, strict=True)
@@ -55,12 +60,14 @@ class LabelOverlap:
         after: Dice after registration, likewise; 0 for a label that vanished when it was warped.
         distances: Between the surfaces after registration, with the reason where they are undefined.
         names: Of the structures, as far as the label maps have any.
+        others: Every other measure of `label_scores.OF_LABELS` after registration, of the labels that both maps hold.
     """
 
     before: dict[int, float | None]
     after: dict[int, float | None]
     distances: dict[int, SurfaceDistances] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
+    others: Mapping[int, Mapping[str, float | None]] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Means and every label's figures, ready for JSON."""
@@ -82,7 +89,8 @@ class LabelOverlap:
         if found is None:
             return {}
         return {
-            **{name: getattr(found, name).value for name in ("hd95_mm", "assd_mm", "mda_mm")},
+            **{name: getattr(found, name).value for name in _DISTANCES},
+            **{name: self.others.get(label, {}).get(name) for name in _OTHERS},
             "reason": None if found.reason is None else str(found.reason),
             "only_in": _ONLY_IN.get(found.reason, ""),
         }
@@ -93,24 +101,31 @@ class Measures:
     """Figures of one registration.
 
     Attributes:
-        folding_percent: Fixed voxels whose Jacobian determinant is not positive.
-        sdlogj: Standard deviation of the logarithm of the Jacobian determinant.
+        regularity: By the names of `evaluation.regularity.OF_JACOBIAN`.
         inverse_residual_mm: `|T^-1(T(x)) - x|` over the working voxels: mean, 95th percentile (`p95`) and max.
         landmarks: TRE, if landmarks were given.
         labels: Dice and surface distances per pair of label maps, if both were given.
     """
 
-    folding_percent: float
-    sdlogj: float
+    regularity: Mapping[str, float]
     inverse_residual_mm: dict[str, float]
     landmarks: LandmarkErrors | None = None
     labels: tuple[LabelOverlap, ...] = field(default=())
 
+    @property
+    def folding_percent(self) -> float:
+        """Fixed voxels whose Jacobian determinant is not positive."""
+        return self.regularity["folding_percent"]
+
+    @property
+    def sdlogj(self) -> float:
+        """Standard deviation of the logarithm of the Jacobian determinant."""
+        return self.regularity["sdlogj"]
+
     def summary(self) -> dict[str, Any]:
         """All figures, ready for JSON."""
         return {
-            "folding_percent": self.folding_percent,
-            "sdlogj": self.sdlogj,
+            **self.regularity,
             "inverse_residual_mm": self.inverse_residual_mm,
             "tre": self.landmarks.summary() if self.landmarks else None,
             "dice": [overlap.summary() for overlap in self.labels],
@@ -157,7 +172,17 @@ def label_overlap(fixed: Image, before: Image, after: Image, moving: Image | Non
     common = in_fixed & in_moving
     start, end = (dice_per_label(fixed.array, moving.array, common) for moving in (before, after))
     distances = surface_distances_per_label(fixed.array, after.array, fixed.grid, labels, in_moving)
-    return LabelOverlap(_values(start, labels), _values(end, labels), distances, names_of(moving, before, fixed))
+    names = names_of(moving, before, fixed)
+    others = {n: _others(n, (fixed, after), end[n], distances[n]) for n in sorted(common)} if _OTHERS else {}
+    return LabelOverlap(_values(start, labels), _values(end, labels), distances, names, others)
+
+
+def _others(
+    label: int, maps: tuple[Image, Image], dice: Measurement, distances: SurfaceDistances
+) -> dict[str, float | None]:
+    fixed, warped = (int((labels.array == label).sum()) for labels in maps)
+    scores = LabelScores(fixed, warped, dice, distances, label, maps)
+    return {name: OF_LABELS[name](scores).value for name in _OTHERS}
 
 
 def _values(dice: dict[int, Measurement], labels: list[int]) -> dict[int, float | None]:
@@ -173,6 +198,6 @@ def residual_summary(residual: NDArray[np.floating]) -> dict[str, float]:
     }
 
 
-def regularity(jacobian: Image) -> tuple[float, float]:
-    """Percentage of folding voxels, and SDlogJ, of a map of Jacobian determinants."""
-    return folding_percent(jacobian.array), sdlogj(jacobian.array)
+def regularity(jacobian: Image) -> dict[str, float]:
+    """Every measure of `evaluation.regularity.OF_JACOBIAN` of a map of Jacobian determinants, by name."""
+    return {name: measure(jacobian.array) for name, measure in OF_JACOBIAN.items()}

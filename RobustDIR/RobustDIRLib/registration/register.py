@@ -306,7 +306,6 @@ def _tensor(image: Image, device: torch.device) -> Tensor:
 def _measure(
     fixed: Image, composed: ComposedTransform, determinant: Image, extras: PairExtras, labels: tuple[Image, ...]
 ) -> measures.Measures:
-    folding, sdlogj = measures.regularity(determinant)
     landmarks = None
     if extras.fixed_landmarks is not None and extras.moving_landmarks is not None:
         landmarks = measures.landmark_errors(
@@ -317,4 +316,4 @@ def _measure(
         for in_fixed, in_moving, warped in zip(extras.fixed_labels, extras.moving_labels, labels, strict=False)
     )
     residual = measures.residual_summary(composed.inverse_residual())
-    return measures.Measures(folding, sdlogj, residual, landmarks, overlaps)
+    return measures.Measures(measures.regularity(determinant), residual, landmarks, overlaps)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from RobustDIRLib.evaluation.landmarks import OF_LANDMARKS
+from RobustDIRLib.evaluation.measures import STRUCTURES, before_name
 from RobustDIRLib.evaluation.run_figures import Figure
 from RobustDIRLib.evaluation.tolerances import Judgement, Verdict
 from RobustDIRLib.report.figures import Picture, agreement_picture, images_picture, transform_picture
@@ -31,20 +33,21 @@ def pair_html(report: PairReport, material: Material) -> str:
     Raises:
         InputError: If a package of the extra is missing.
     """
-    record = report.run.record
+    record, digits = report.run.record, max(2, 2 - math.floor(math.log10(report.voxel_mm)))
     content = {
         "report": report,
         "created": report.created.strftime(TIME_FORMAT),
         "registered": report.run.written.strftime(TIME_FORMAT),
         "notice": NOTICE,
         "model": record.get("model") or {"name": None, "sha256": None},
-        "digits": max(2, 2 - math.floor(math.log10(report.voxel_mm))),
+        "digits": digits,
+        "structure_columns": _structure_columns(digits),
         "review_state": _review_state(report),
         "pictures": _pictures(report, material),
         "regularity": list(_regularity(report)),
         "landmark_summary": list(_landmark_summary(report)),
         "most_landmarks": MOST_LANDMARKS,
-        "structures": [(row, *_structure_judgements(report, row)) for row in report.structures],
+        "structures": [(row, *_judged(report, row)) for row in report.structures],
         "several_maps": len({row.map for row in report.structures}) > 1,
         "settings": list(_settings(record)),
         "stages": (record.get("alignment") or {}).get("stages") or [],
@@ -103,18 +106,30 @@ def _landmark_summary(report: PairReport) -> Iterator[tuple[str, list[float]]]:
     for title, key in (("Before", "before"), ("After linear alignment", "linear"), ("After registration", "after")):
         errors = np.array([value for row in report.landmarks if (value := getattr(row, key)) is not None])
         if len(errors):
-            yield title, [float(v) for v in (errors.mean(), np.median(errors), np.percentile(errors, 95), errors.max())]
+            yield title, [OF_LANDMARKS[f"tre_{name}_mm"](errors) for name in ("mean", "median", "p95", "max")]
 
 
-def _structure_judgements(report: PairReport, row: Structure) -> tuple[Judgement | None, ...]:
-    """Dice, distance, HD95 of one structure against the limits, and the worst; none for what one map lacks."""
+def _judged(report: PairReport, row: Structure) -> tuple[dict[str, Judgement], Judgement | None]:
+    """The measures of one structure against their limits, and the worst; none for what one map lacks."""
     if row.only_in:
-        return None, None, None, None
-    judged = [
-        report.tolerances.judge(name, Figure(value, "" if value is not None else "undefined"), report.voxel_mm)
-        for name, value in (("dice", row.dice), ("mda_mm", row.mda_mm), ("hd95_mm", row.hd95_mm))
-    ]
-    return *judged, max(judged, key=lambda one: _SEVERITY.index(one.verdict))
+        return {}, None
+    judged = {
+        one.name: report.tolerances.judge(one.name, _figure(row.values[one.name]), report.voxel_mm)
+        for one in STRUCTURES
+        if one.limit is not None
+    }
+    return judged, max(judged.values(), key=lambda one: _SEVERITY.index(one.verdict))
+
+
+def _figure(value: float | None) -> Figure:
+    return Figure(value, "" if value is not None else "undefined")
+
+
+def _structure_columns(digits: int) -> list[tuple[str, str, int]]:
+    """Key of `Structure.values`, heading and digits of each; lengths as fine as the voxels ask for."""
+    named = [(before_name("dice"), "Dice before"), ("dice", "Dice after")]
+    named += [(one.name, one.short_heading) for one in STRUCTURES if one.name != "dice"]
+    return [(key, heading, digits if key.endswith("_mm") else 3) for key, heading in named]
 
 
 def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.report.run import Run
-from RobustDIRLib.report.structures import Structure
+from RobustDIRLib.report.structures import Structure, values_of
 
 FORMAT = "robustdir-shown-1"
 UNKNOWN = "not known"
@@ -92,10 +92,7 @@ class Shown:
             Structure(
                 map=1,
                 label=str(row["label"]),
-                dice_before=row.get("before"),
-                dice=row.get("after"),
-                hd95_mm=row.get("hd95_mm"),
-                mda_mm=row.get("mda_mm"),
+                values=values_of(row),
                 fixed_ml=row.get("fixed_ml"),
                 warped_ml=row.get("warped_ml"),
                 folding_percent=row.get("folding_percent"),

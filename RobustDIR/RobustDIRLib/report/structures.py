@@ -10,6 +10,7 @@ import numpy as np
 
 from RobustDIRLib.evaluation.label_names import names_of, number_of
 from RobustDIRLib.evaluation.measurement import Reason
+from RobustDIRLib.evaluation.measures import STRUCTURES, before_name
 from RobustDIRLib.evaluation.metrics import voxels_per_label
 from RobustDIRLib.evaluation.regularity import regularity_per_label
 from RobustDIRLib.io.images import Image, resample
@@ -28,10 +29,7 @@ class Structure:
     Attributes:
         map: Which pair, from 1.
         label: Its number, or its name where it has one.
-        dice_before: Dice as the images lie; None where undefined.
-        dice: Dice after registration; None where undefined.
-        hd95_mm: 95 % Hausdorff distance after registration; None where undefined.
-        mda_mm: Mean distance to agreement after registration; None where undefined.
+        values: `dice_before` and, after registration, the measures of `measures.STRUCTURES`; None where undefined.
         fixed_ml: Volume in the fixed label map; None where that is lost.
         warped_ml: Volume in the warped label map; None where that is lost.
         folding_percent: Voxels of the fixed structure with a non-positive Jacobian determinant; None where undefined.
@@ -42,10 +40,7 @@ class Structure:
 
     map: int
     label: int | str
-    dice_before: float | None
-    dice: float | None
-    hd95_mm: float | None
-    mda_mm: float | None
+    values: Mapping[str, float | None]
     fixed_ml: float | None
     warped_ml: float | None
     folding_percent: float | None
@@ -62,7 +57,8 @@ class Structure:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return asdict(self)
+        plain = asdict(self)
+        return {"map": plain.pop("map"), "label": plain.pop("label"), **plain.pop("values"), **plain}
 
 
 def structures_of(reader: Reader, jacobian: Image | None) -> tuple[Structure, ...]:
@@ -74,6 +70,11 @@ def structures_of(reader: Reader, jacobian: Image | None) -> tuple[Structure, ..
     """
     maps = reader.run.measures.get("dice") or []
     return tuple(row for index, overlap in enumerate(maps) for row in _of_map(reader, index, overlap, jacobian))
+
+
+def values_of(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """`Structure.values` of a label's row in `run.json`, or of one that the panel shows."""
+    return {before_name("dice"): row.get("before"), **{one.name: row.get(one.in_run[1]) for one in STRUCTURES}}
 
 
 def _of_map(reader: Reader, index: int, overlap: Mapping[str, Any], jacobian: Image | None) -> Iterator[Structure]:
@@ -88,10 +89,7 @@ def _of_map(reader: Reader, index: int, overlap: Mapping[str, Any], jacobian: Im
         yield Structure(
             map=index + 1,
             label=label,
-            dice_before=row["before"],
-            dice=row["after"],
-            hd95_mm=row.get("hd95_mm"),
-            mda_mm=row.get("mda_mm"),
+            values=values_of(row),
             fixed_ml=None if fixed_ml is None else fixed_ml.get(there, 0.0),
             warped_ml=None if warped_ml is None else warped_ml.get(label, 0.0),
             folding_percent=folding.get(there),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from RobustDIRLib.evaluation.measures import STRUCTURES
 from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.report.pair import PairReport
 
@@ -54,12 +55,12 @@ def rows(report: PairReport) -> Iterator[Row]:
 
 
 def _structures(report: PairReport) -> Iterator[Row]:
-    units = {"hd95_mm": "mm", "mda_mm": "mm", "fixed_ml": "ml", "warped_ml": "ml", "folding_percent": "%"}
+    units = {one.name: one.unit for one in STRUCTURES} | {"fixed_ml": "ml", "warped_ml": "ml", "folding_percent": "%"}
     for row in report.structures:
         named = f" ({row.name})" if row.name else ""
         item = f"map {row.map} label {row.label}{named}" if isinstance(row.label, int) else row.label
-        for name in ("dice_before", "dice", *units):
-            value = getattr(row, name)
+        others = {name: getattr(row, name) for name in ("fixed_ml", "warped_ml", "folding_percent")}
+        for name, value in {**row.values, **others}.items():
             yield ("structures", item, name, value, units.get(name, ""), "", "", row.reason if value is None else "")
 
 

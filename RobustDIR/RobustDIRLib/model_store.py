@@ -177,7 +177,7 @@ def add_model(path: PathLike, name: str | None = None, notes: Mapping[str, Any] 
     """
     model = load_model(existing_file(path))
     _check_forward(model)
-    name = _free_name(name or _own_name(model))
+    name = free_name(name or _own_name(model))
     target = user_folder() / name / WEIGHTS
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -275,10 +275,10 @@ def card_text(model: LoadedModel) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     """The content of a model file, its shape and its checksum checked."""
-    import torch
-
     advice = "give a model file made by RobustDIR."
     check_archive(path, "a model file")
+    import torch
+
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can make the reader raise anything
@@ -373,7 +373,12 @@ def _own_name(model: LoadedModel) -> str:
     return str(model.card.get("name") or by_file)
 
 
-def _free_name(name: str) -> str:
+def free_name(name: str) -> str:
+    """The name, if it can be a new model's.
+
+    Raises:
+        InputError: If it is taken, or no folder can be called so.
+    """
     if not _NAME.fullmatch(name):
         raise InputError(f"{name!r} cannot name a model; use letters, digits, '.', '_' and '-'.")
     taken = {entry.name.lower(): entry for entry in list_models()}.get(name.lower())

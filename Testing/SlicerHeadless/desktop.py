@@ -49,6 +49,7 @@ class Panel:
     module: types.ModuleType
     widget: Any
     parent: Any
+    closed: bool = False
 
     @property
     def ui(self) -> Any:
@@ -56,7 +57,10 @@ class Panel:
         return self.widget.ui
 
     def close(self) -> None:
-        """Leaves the panel and unloads the module, as quitting the application does."""
+        """Leaves the panel and unloads the module, as quitting the application does; the second time nothing."""
+        if self.closed:
+            return
+        self.closed = True
         self.widget.exit()
         self.widget.cleanup()
         self.parent.deleteLater()

@@ -6,6 +6,7 @@ into a node lies in the world, too. Nodes that are read stay as they are. NumPy 
 
 from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, segments_of
 from RobustDIRLib.mrml.patients import patient_of
+from RobustDIRLib.mrml.plots import Line, Titles, ViewChart
 from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_markups, show_point
 from RobustDIRLib.mrml.tables import cumulative_chart, table_from_columns
 from RobustDIRLib.mrml.transforms import (
@@ -28,7 +29,10 @@ from RobustDIRLib.mrml.volumes import (
 
 __all__ = [
     "Field",
+    "Line",
     "Points",
+    "Titles",
+    "ViewChart",
     "Volume",
     "begin_labels",
     "begin_volume",

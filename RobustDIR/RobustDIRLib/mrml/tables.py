@@ -67,10 +67,15 @@ def cumulative_chart(errors: Mapping[str, ArrayLike], name: str, *, chart: Any =
     return chart
 
 
-def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float, float]) -> Any:
+def cumulative_steps(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How many per cent of some errors are at most so large, as a line of steps: errors, and per cent."""
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     share = 100.0 * np.arange(1, len(ordered) + 1) / max(len(ordered), 1)
-    steps = {"TRE (mm)": np.r_[0.0, np.repeat(ordered, 2)], "landmarks (%)": np.r_[0.0, 0.0, np.repeat(share, 2)][:-1]}
+    return np.r_[0.0, np.repeat(ordered, 2)], np.r_[0.0, 0.0, np.repeat(share, 2)][:-1]
+
+
+def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float, float]) -> Any:
+    steps = dict(zip(("TRE (mm)", "landmarks (%)"), cumulative_steps(values), strict=True))
     table = table_from_columns(steps, f"{name} {legend}")
     series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", legend)
     series.SetAndObserveTableNodeID(table.GetID())

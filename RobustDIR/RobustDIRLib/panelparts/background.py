@@ -93,7 +93,7 @@ class Background:
 
     def _problem(self, exit_code: int) -> str:
         assert self._job is not None
-        said = next((event["message"] for event in self._events if event["event"] == "error"), "")
+        said = next((event["message"] for event in self._events if event.get("event") == "error"), "")
         if exit_code == 0:
             return ""
         return reason_of_exit(exit_code, self._job.log, said or last_error(self._job.log))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import slicer
+
+_CHARTS_LAYOUT, _MOST_CHARTS = 20250, 3  # numbers of layouts that nobody else uses
+_CHART_VIEW = "RobustDIRPlot"
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,42 @@ def show_plot(chart: Any) -> None:
     layout_node().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
     for node in slicer.util.getNodesByClass("vtkMRMLPlotViewNode"):
         node.SetPlotChartNodeID(chart.GetID())
+
+
+def show_charts(charts: Sequence[Any]) -> None:
+    """Change to a layout of a slice view beside plots one above the other, and show a chart in each.
+
+    Args:
+        charts: Chart nodes, three at most.
+    """
+    node, number = layout_node(), _CHARTS_LAYOUT + len(charts)
+    if not node.IsLayoutDescription(number):
+        node.AddLayoutDescription(number, _charts_layout(len(charts)))
+    if node.GetViewArrangement() != number:
+        node.SetViewArrangement(number)
+    places = {f"{_CHART_VIEW}{k}": chart for k, chart in enumerate(charts, 1)}
+    for view in slicer.util.getNodesByClass("vtkMRMLPlotViewNode"):
+        chart = places.get(view.GetLayoutName())
+        if chart is not None and view.GetPlotChartNodeID() != chart.GetID():
+            view.SetPlotChartNodeID(chart.GetID())
+
+
+def shows_charts() -> bool:
+    """Whether the layout is one of `show_charts`."""
+    return bool(_CHARTS_LAYOUT < layout_node().GetViewArrangement() <= _CHARTS_LAYOUT + _MOST_CHARTS)
+
+
+def _charts_layout(count: int) -> str:
+    slices = '<view class="vtkMRMLSliceNode" singletontag="Red"/>'
+    plots = "".join(
+        f'<item><view class="vtkMRMLPlotViewNode" singletontag="{_CHART_VIEW}{k}">'
+        f'<property name="viewlabel" action="default">{k}</property></view></item>'
+        for k in range(1, count + 1)
+    )
+    return (
+        f'<layout type="horizontal" split="true"><item>{slices}</item>'
+        f'<item><layout type="vertical" split="true">{plots}</layout></item></layout>'
+    )
 
 
 def _present(node_id: str | None) -> str | None:

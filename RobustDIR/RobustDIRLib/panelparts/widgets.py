@@ -86,6 +86,43 @@ def fill_table(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]]
     table.blockSignals(blocked)
 
 
+def update_table(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> None:
+    """Change what of a table is not so already: what is selected stays, and little is done where little changes.
+
+    Args:
+        table: The widget.
+        columns: What each column means, by its title.
+        rows: Texts.
+    """
+    blocked = table.blockSignals(True)
+    if table.columnCount != len(columns):
+        table.setColumnCount(len(columns))
+        table.setHorizontalHeaderLabels(list(columns))
+        for c, tip in enumerate(columns.values()):
+            table.horizontalHeaderItem(c).setToolTip(tip)
+    grown = table.rowCount != len(rows)
+    table.setRowCount(len(rows))
+    for r, row in enumerate(rows):
+        for c, text in enumerate(row):
+            item = table.item(r, c)
+            if item is None:
+                item = qt.QTableWidgetItem()
+                table.setItem(r, c, item)
+            if item.text() != text:
+                item.setText(text)
+                item.setToolTip(text)
+    if grown:
+        fit_columns(table)
+    table.blockSignals(blocked)
+
+
+def paint_cell(table: Any, row: int, column: int, colour: str) -> None:
+    """Of a cell's text, if it is not so already."""
+    item, brush = table.item(row, column), qt.QBrush(qt.QColor(colour))
+    if item.foreground().color().name() != colour:
+        item.setForeground(brush)
+
+
 def fit_columns(table: Any) -> None:
     """As wide as their contents; the first one takes what is left."""
     table.resizeColumnsToContents()

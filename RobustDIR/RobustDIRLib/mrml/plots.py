@@ -1,0 +1,169 @@
+"""Charts for viewing alone: hidden from lists of nodes, never saved with the scene, gone once they are not shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+from numpy.typing import ArrayLike, NDArray
+
+from RobustDIRLib.mrml.tables import table_from_columns
+
+_X, _Y = "x", "y"
+# Okabe and Ito's colours, which the colour-blind tell apart, dark enough for a white ground.
+COLOURS = ((0.00, 0.45, 0.70), (0.84, 0.37, 0.00), (0.00, 0.62, 0.45), (0.80, 0.47, 0.65), (0.90, 0.62, 0.00),
+           (0.34, 0.71, 0.91), (0.50, 0.50, 0.50))  # fmt: skip
+BLACK = (0.0, 0.0, 0.0)
+_HALF_BOX, _HALF_CAP = 0.3, 0.15
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve, or marks.
+
+    Attributes:
+        x, y: Of its points, equally many.
+        colour: Red, green, blue, 0 to 1 each.
+        marks: Points alone, without a line.
+        dashed: For what is compared with.
+    """
+
+    x: ArrayLike
+    y: ArrayLike
+    colour: tuple[float, float, float] = COLOURS[0]
+    marks: bool = False
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Titles:
+    """Of a chart and its axes."""
+
+    chart: str
+    x: str
+    y: str
+
+
+class ViewChart:
+    """One chart, filled again and again; its nodes are made when they are first needed, and again after a scene closed.
+
+    Args:
+        name: Of its nodes, which nobody sees.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._chart: Any = None
+        self._series: dict[str, Any] = {}
+
+    @property
+    def node(self) -> Any:
+        """The chart node; None while nothing is shown."""
+        return self._chart if self._chart is not None and self._chart.GetScene() is not None else None
+
+    def show(self, lines: Mapping[str, Line], titles: Titles) -> Any:
+        """Show lines and no others.
+
+        Args:
+            lines: By what the legend calls them.
+            titles: Of chart and axes.
+        Returns:
+            The chart node.
+        """
+        if self.node is None:
+            self._chart, self._series = self._new("vtkMRMLPlotChartNode", self._name), {}
+        for legend in [legend for legend in self._series if legend not in lines]:
+            self._drop(legend)
+        chart = self._chart
+        with slicer.util.NodeModify(chart):
+            for legend, line in lines.items():
+                self._put(legend, line)
+            chart.SetTitle(titles.chart)
+            chart.SetXAxisTitle(titles.x)
+            chart.SetYAxisTitle(titles.y)
+            chart.SetLegendVisibility(len(lines) > 1)
+            chart.Modified()  # a chart view may stay empty without it
+        return chart
+
+    def remove(self) -> None:
+        """Take all of its nodes out of the scene."""
+        for legend in list(self._series):
+            self._drop(legend)
+        if self.node is not None:
+            slicer.mrmlScene.RemoveNode(self._chart)
+        self._chart = None
+
+    def _put(self, legend: str, line: Line) -> None:
+        series = self._series.get(legend)
+        if series is None or series.GetScene() is None or series.GetTableNode() is None:
+            series = self._series[legend] = self._new_series(legend)
+        columns = {_X: np.asarray(line.x, dtype=np.float64), _Y: np.asarray(line.y, dtype=np.float64)}
+        table_from_columns(columns, "", node=series.GetTableNode())
+        with slicer.util.NodeModify(series):
+            series.SetColor(*line.colour)
+            series.SetMarkerStyle(series.MarkerStyleCircle if line.marks else series.MarkerStyleNone)
+            series.SetLineStyle(
+                series.LineStyleNone if line.marks else series.LineStyleDash if line.dashed else series.LineStyleSolid
+            )
+
+    def _new_series(self, legend: str) -> Any:
+        table = self._new("vtkMRMLTableNode", f"{self._name} {legend}")
+        series = self._new("vtkMRMLPlotSeriesNode", legend)
+        series.SetAndObserveTableNodeID(table.GetID())
+        series.SetXColumnName(_X)
+        series.SetYColumnName(_Y)
+        series.SetPlotType(series.PlotTypeScatter)
+        series.SetLineWidth(2)
+        self._chart.AddAndObservePlotSeriesNodeID(series.GetID())
+        return series
+
+    def _new(self, node_class: str, name: str) -> Any:
+        node = slicer.mrmlScene.CreateNodeByClass(node_class)
+        node.UnRegister(None)
+        node.SetName(name)
+        node.SetHideFromEditors(True)
+        node.SetSaveWithScene(False)
+        return slicer.mrmlScene.AddNode(node)
+
+    def _drop(self, legend: str) -> None:
+        series = self._series.pop(legend)
+        if series.GetScene() is None:
+            return
+        table = series.GetTableNode()
+        if self.node is not None:
+            self._chart.RemovePlotSeriesNodeID(series.GetID())
+        slicer.mrmlScene.RemoveNode(series)
+        if table is not None:
+            slicer.mrmlScene.RemoveNode(table)
+
+
+def box(values: Sequence[float] | NDArray[np.floating], at: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A box plot in one stroke: quartiles, median, and whiskers to the last value within 1.5 IQR.
+
+    Args:
+        values: At least one.
+        at: Where it stands on the x axis.
+    Returns:
+        x and y of the stroke.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    q1, median, q3 = np.quantile(ordered, (0.25, 0.5, 0.75))
+    inside = ordered[(ordered >= q1 - 1.5 * (q3 - q1)) & (ordered <= q3 + 1.5 * (q3 - q1))]
+    low, high = min(inside.min(), q1), max(inside.max(), q3)
+    w, c = _HALF_BOX, _HALF_CAP
+    stroke = [
+        *((-c, low), (c, low), (0, low), (0, q1), (-w, q1), (-w, median), (w, median), (-w, median), (-w, q3)),
+        *((0, q3), (0, high), (-c, high), (c, high), (0, high), (0, q3), (w, q3), (w, q1), (0, q1)),
+    ]
+    x, y = np.array(stroke).T
+    return x + at, y
+
+
+def outliers(values: Sequence[float] | NDArray[np.floating]) -> NDArray[Any]:
+    """The values beyond the whiskers of `box`."""
+    found = np.asarray(values, dtype=np.float64)
+    q1, q3 = np.quantile(found, (0.25, 0.75))
+    return np.asarray(found[(found < q1 - 1.5 * (q3 - q1)) | (found > q3 + 1.5 * (q3 - q1))])

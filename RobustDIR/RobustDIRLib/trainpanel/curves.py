@@ -1,0 +1,141 @@
+"""Loss, Dice and landmark error of one run, or of two, as plots of Slicer that follow the records as they grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from slicer.i18n import tr as _
+
+from RobustDIRLib.mrml import Line, Titles, ViewChart
+from RobustDIRLib.mrml.plots import COLOURS
+from RobustDIRLib.panelparts import views
+from RobustDIRLib.runner.curves import Curve, compare
+from RobustDIRLib.runner.folders import RECORDS
+from RobustDIRLib.runner.following import Follower
+
+_LEARNING, _VALIDATION = COLOURS[0], COLOURS[1]
+_MOST_CHARTS = 3
+
+
+class _Drawn(NamedTuple):
+    """A curve of a chart: its name in a history, and whether it is of the pairs that are learnt from."""
+
+    curve: str
+    learning: bool
+
+
+class _Chart(NamedTuple):
+    title: str
+    unit: str
+    drawn: tuple[_Drawn, ...]
+
+
+def _charts() -> tuple[_Chart, ...]:
+    """In order of importance; at most three of those with curves are shown."""
+    return (
+        _Chart(_("Loss"), "", (_Drawn("step/loss", True), _Drawn("epoch/loss", False))),
+        _Chart(_("Dice"), "", (_Drawn("epoch/dice", False), _Drawn("validation/dice", False))),
+        _Chart(_("Landmark error (TRE)"), "mm", (_Drawn("epoch/tre_mm", False),)),
+        _Chart(
+            _("Error of synthetic pairs"),
+            _("voxels"),
+            (_Drawn("step/end_point_error", True), _Drawn("validation/error", False)),
+        ),
+        _Chart(_("Folding"), "%", (_Drawn("epoch/folding_percent", False),)),
+    )
+
+
+class RunCurves:
+    """The plots; they exist while they are shown, and are never saved."""
+
+    def __init__(self) -> None:
+        self.shown = False
+        self._runs: list[tuple[Path, Follower]] = []
+        self._views = [ViewChart(f"RobustDIR curves {k}") for k in range(1, _MOST_CHARTS + 1)]
+        self._layout: int | None = None  # that of before
+
+    def follow(self, *folders: Path | None) -> None:
+        """Follow a run, and another one to compare with; what was read of them is kept."""
+        wanted = list(dict.fromkeys(folder for folder in folders if folder is not None))
+        if wanted == [folder for folder, _follower in self._runs]:
+            return
+        known = dict(self._runs)
+        self._runs = [(folder, known.get(folder) or Follower(folder / RECORDS)) for folder in wanted]
+        self._draw()
+
+    def read(self) -> None:
+        """Take what the runs have recorded since, a part of it if it is much, and draw it."""
+        new = [record for _folder, follower in self._runs for record in follower.read()]
+        if new:
+            self._draw()
+
+    def show(self) -> None:
+        """Change to a layout with plots and draw."""
+        if not self.shown:
+            self._layout = views.layout_node().GetViewArrangement()
+        self.shown = True
+        self._draw()
+
+    def hide(self) -> None:
+        """Take the plots away, and go back to the layout of before, unless the user has left theirs already."""
+        if not self.shown:
+            return
+        self.shown = False
+        back = self._layout if views.shows_charts() else None
+        for view in self._views:
+            view.remove()
+        if back is not None:
+            views.layout_node().SetViewArrangement(back)
+
+    def sentence(self) -> str:
+        """How two runs stand at the last step that both have reached; empty for one."""
+        if len(self._runs) < 2:
+            return ""
+        (first, one), (second, other) = self._runs
+        for chart in _charts()[1:] + _charts()[:1]:
+            for name in (drawn.curve for drawn in chart.drawn if not drawn.learning):
+                mine, theirs = one.history.curves.get(name), other.history.curves.get(name)
+                both = compare(mine, theirs) if mine and theirs else None
+                if both is not None and both.steps:
+                    said = _("{measure} at step {step:.0f}: {first:.4g} in {one}, {second:.4g} in {other}.").format(
+                        measure=chart.title,
+                        step=both.steps[-1],
+                        first=both.first[-1],
+                        second=both.second[-1],
+                        one=first.name,
+                        other=second.name,
+                    )
+                    return str(said)
+        return str(_("The two runs have no step in common yet."))
+
+    def _draw(self) -> None:
+        if not self.shown:
+            return
+        drawn = [(chart, lines) for chart in _charts() if (lines := self._lines(chart))][:_MOST_CHARTS]
+        shown = []
+        for view, (chart, lines) in zip(self._views, drawn, strict=False):
+            axis = f"{chart.title} ({chart.unit})" if chart.unit else chart.title
+            shown.append(view.show(lines, Titles(chart.title, _("Step"), axis)))
+        for view in self._views[len(drawn) :]:
+            view.remove()
+        if shown:
+            views.show_charts(shown)
+
+    def _lines(self, chart: _Chart) -> dict[str, Line]:
+        lines = {}
+        for number, (folder, follower) in enumerate(self._runs):
+            for name, learning in chart.drawn:
+                curve = follower.history.curves.get(name)
+                if curve is not None and curve.points:
+                    lines[self._legend(folder, learning)] = _line(curve, learning, dashed=number > 0)
+        return lines
+
+    def _legend(self, folder: Path, learning: bool) -> str:
+        what = str(_("learning") if learning else _("validation"))
+        return f"{folder.name}: {what}" if len(self._runs) > 1 else what
+
+
+def _line(curve: Curve, learning: bool, dashed: bool) -> Line:
+    colour = _LEARNING if learning else _VALIDATION
+    return Line(curve.steps, curve.means, colour, marks=len(curve.points) == 1, dashed=dashed)

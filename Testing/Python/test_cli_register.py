@@ -22,8 +22,8 @@ from RobustDIRLib.io.displacements import read_transform
 from RobustDIRLib.io.images import Image, read_image, write_image
 from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
 from RobustDIRLib.io.lock import Rank, locked
+from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.alignment import KINDS
-from RobustDIRLib.registration.preprocessing import PRESETS
 
 FIXED_GRID = grid_about(np.array([30.0, -20, 10]), (15, 21, 17), (4.9, 3.4, 5.3), (12, -8, 20), (1, -1, 1))
 MOVING_GRID = grid_about(np.array([33.0, -21, 6]), (22, 26, 20), (3.6, 4.1, 4.7), (-10, 25, 8), (-1, 1, 1))

@@ -19,7 +19,8 @@ from RobustDIRLib.evaluation.similarity import ssim
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.labels import LabelMap
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.registration.preprocessing import find_preset, intensity_window
+from RobustDIRLib.presets import find_preset
+from RobustDIRLib.registration.preprocessing import intensity_window
 
 SHIFT = cases.shift_of(0)
 

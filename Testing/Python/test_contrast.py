@@ -4,7 +4,8 @@ import pytest
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.perturbations.contrast import add_bias_field, invert, scaled, shift_window
-from RobustDIRLib.registration.preprocessing import PRESETS, normalise
+from RobustDIRLib.presets import PRESETS
+from RobustDIRLib.registration.preprocessing import normalise
 
 WINDOW = (-1000.0, 200.0)
 NOTHING_RANDOM = np.random.default_rng(0)

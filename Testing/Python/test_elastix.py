@@ -10,7 +10,8 @@ from RobustDIRLib.baselines.elastix import FIRST, IN_LUNG, Elastix, Stage, _para
 from RobustDIRLib.baselines.optional import version
 from RobustDIRLib.baselines.starts import Linear
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.registration.preprocessing import PRESETS, normalise
+from RobustDIRLib.presets import PRESETS
+from RobustDIRLib.registration.preprocessing import normalise
 
 LUNG_CT = PRESETS["lung-ct"]
 needs_elastix = pytest.mark.skipif(

@@ -25,8 +25,9 @@ from RobustDIRLib.finetuning.similarity import local_ncc_loss, mind_loss, nmi_lo
 from RobustDIRLib.finetuning.split import split_dataset
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.presets import find_preset
 from RobustDIRLib.registration.alignment import Linear, align
-from RobustDIRLib.registration.preprocessing import find_preset, working_grid
+from RobustDIRLib.registration.preprocessing import working_grid
 from RobustDIRLib.registration.transforms import ComposedTransform
 from RobustDIRLib.synthesis.random import generator
 

@@ -8,8 +8,9 @@ import pytest
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io import free_memory
+from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid, forecast
-from RobustDIRLib.registration.preprocessing import PRESETS, working_grid
+from RobustDIRLib.registration.preprocessing import working_grid
 
 FIXED, MOVING, PRESET = Grid((60, 70, 80)), Grid((50, 90, 40)), PRESETS["brain-mri"]
 NEEDED = forecast(working_grid(FIXED, PRESET), FIXED, MOVING, Budget(None))[0].needed

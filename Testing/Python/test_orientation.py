@@ -5,9 +5,10 @@ from scipy.spatial.transform import Rotation
 from registration_cases import grid_about, inverse_of, picture
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.alignment import Linear, align, centre_of_mass
 from RobustDIRLib.registration.orientation import find_orientation, foreground
-from RobustDIRLib.registration.preprocessing import PRESETS, normalise
+from RobustDIRLib.registration.preprocessing import normalise
 
 OTHER_CONTRAST = (0.9, -0.5, 0.05, -0.7, -0.4)
 

@@ -6,14 +6,13 @@ from registration_cases import grid_about, picture, points_of
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.presets import PRESETS, find_preset
 from RobustDIRLib.registration.alignment import Linear
 from RobustDIRLib.registration.preprocessing import (
     BACKGROUND,
-    PRESETS,
     VOXEL_BUDGET,
     automatic_spacing,
     check_hounsfield,
-    find_preset,
     inside,
     native_spacing,
     normalise,

@@ -12,10 +12,11 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration import register as register_file
 from RobustDIRLib.registration.alignment import IDENTITY, align
 from RobustDIRLib.registration.checks import check_extras, tell_idle_masks
-from RobustDIRLib.registration.preprocessing import PRESETS, working_grid
+from RobustDIRLib.registration.preprocessing import working_grid
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 from RobustDIRLib.registration.transforms import ComposedTransform

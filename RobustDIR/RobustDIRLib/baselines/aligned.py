@@ -15,14 +15,13 @@ from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import compose_transforms
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import Linear, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_image
 from RobustDIRLib.registration.preprocessing import (
-    Preset,
     automatic_spacing,
     budget_spacing,
     check_hounsfield,
-    find_preset,
     inside,
     normalise,
     prepare_mask,

@@ -23,8 +23,8 @@ from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.optional import failure, itk_threads, package, settings
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration.alignment import SEED, Linear
-from RobustDIRLib.registration.preprocessing import Preset
 
 # The paper's grid spacings are for working voxels of 1.5 mm; other presets take as many voxels.
 _PAPER_VOXEL = 1.5

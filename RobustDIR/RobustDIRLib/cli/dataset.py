@@ -135,7 +135,8 @@ def _tell_count(cases: int) -> Callable[[int], None]:
 
 def _events(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[dict[str, Any]]:
     """The data set, and each of its cases with the voxels that a network would work on."""
-    from RobustDIRLib.registration.preprocessing import find_preset, working_grid
+    from RobustDIRLib.presets import find_preset
+    from RobustDIRLib.registration.preprocessing import working_grid
 
     notes = [*dataset.notes, *(remark for summary in summaries for remark in summary.remarks)]
     yield {

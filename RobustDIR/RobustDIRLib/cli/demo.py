@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.cli import as_path
+from RobustDIRLib.run_files import DISPLACEMENT, RECORD, TRANSFORM, WARPED
 
 RESULT, PICTURE, PRESET = "result", "picture.png", "brain-mri"
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if code := main([*command, "--overwrite"] if args.overwrite else command):
         return code
     seconds = time.perf_counter() - begun
-    measured = demo.assess(folder, folder / RESULT / "transform.h5")
+    measured = demo.assess(folder, folder / RESULT / TRANSFORM)
     _draw(folder, measured)
     print(_text(folder, measured, seconds))
     return 0
@@ -79,8 +80,8 @@ def _draw(folder: Path, measured: dict[str, Any]) -> None:
 
     fixed, moving = (read_image(folder / name) for name in (demo.FIXED, demo.MOVING))
     warped, field = (
-        read_image(folder / RESULT / "warped.nii.gz"),
-        read_displacement(folder / RESULT / "displacement.nii.gz"),
+        read_image(folder / RESULT / WARPED),
+        read_displacement(folder / RESULT / DISPLACEMENT),
     )
     before, after = measured["before"]["mean"], measured["after"]["mean"]
     title = f"mean TRE {before:.2f} mm before, {after:.2f} mm after registration"
@@ -89,7 +90,7 @@ def _draw(folder: Path, measured: dict[str, Any]) -> None:
 
 def _text(folder: Path, measured: dict[str, Any], seconds: float) -> str:
     """What the terminal says at the end."""
-    record = json.loads((folder / RESULT / "run.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / RESULT / RECORD).read_text(encoding="utf-8"))
     lines = [f"TRE at {measured['landmarks']} known points, mm     mean  median     max"]
     for when in ("before", "after"):
         values = measured[when]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
+from RobustDIRLib.presets import DEFAULT, PRESETS, find_preset
 
 if TYPE_CHECKING:
     from RobustDIRLib.geometry import Grid
@@ -39,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _add_method(group: Any) -> None:
-    group.add_argument("--preset", default="generic", help="generic (default), lung-ct (HU) or brain-mri")
+    group.add_argument("--preset", default=DEFAULT, help=f"{', '.join(PRESETS)} (default: {DEFAULT})")
     group.add_argument("--model", default="generic", help="name or file of a model (default: generic)")
     group.add_argument("--device", default="auto", help="auto (default: CUDA if there is), cpu, cuda or mps")
     group.add_argument(
@@ -155,7 +156,6 @@ def _options(args: argparse.Namespace) -> RegistrationOptions:
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.registration.alignment import check_kind
     from RobustDIRLib.registration.devices import check_threads, find_device
-    from RobustDIRLib.registration.preprocessing import find_preset
     from RobustDIRLib.registration.refinement.settings import check_seconds, find_quality
     from RobustDIRLib.registration.result import RegistrationOptions
 

@@ -11,7 +11,8 @@ from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.perturbations.catalogue import check_perturbation, find_perturbation, perturb
-from RobustDIRLib.registration.preprocessing import find_preset, intensity_window
+from RobustDIRLib.presets import find_preset
+from RobustDIRLib.registration.preprocessing import intensity_window
 
 WHICH = ("both", "fixed", "moving")
 

@@ -33,32 +33,22 @@ from RobustDIRLib.io.displacements import (
 )
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.presets import PERCENTILES, find_preset
 from RobustDIRLib.registration.pairing import hints_of
-from RobustDIRLib.registration.preprocessing import (
-    PERCENTILES,
-    check_hounsfield,
-    find_preset,
-    intensity_window,
-    prepare_mask,
-)
+from RobustDIRLib.registration.preprocessing import check_hounsfield, intensity_window, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 
 _RESIDUAL_POINTS = 20_000  # at which the inverse's residual is taken, at most
 _DIGITS = 4  # of a millimetre, for landmarks in files
 _FIGURES = 9  # of a measure that are kept
-_WINDOWS = {"lung-ct": 21}  # of the SSIM, section 2.4.2
-_WINDOW = 11
 _NO_LABELS = "there is no pair of label maps"
 
 
 def settings(preset: str) -> dict[str, Any]:
     """What the measures of a case are set to, in plain values."""
-    limits = find_preset(preset).window
-    return {
-        "version": VERSION,
-        "ssim_window": _WINDOWS.get(preset, _WINDOW),
-        "ssim_limits": list(limits) if limits else list(PERCENTILES),  # HU, or percentiles
-    }
+    known = find_preset(preset)
+    limits = list(known.window or PERCENTILES)  # HU, or percentiles
+    return {"version": VERSION, "ssim_window": known.ssim_window, "ssim_limits": limits}
 
 
 @dataclass(frozen=True)

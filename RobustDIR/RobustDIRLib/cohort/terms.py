@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.registration.preprocessing import automatic_spacing, find_preset, native_spacing
+from RobustDIRLib.presets import find_preset
+from RobustDIRLib.registration.preprocessing import automatic_spacing, native_spacing
 
 # What the masks of a data set are for: similarity is measured inside; methods get them, too; nothing.
 MASKS = ("measure", "use", "ignore")

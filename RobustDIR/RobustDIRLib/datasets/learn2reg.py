@@ -20,6 +20,7 @@ from RobustDIRLib.datasets.learn2reg_files import Listed, drop_unpublished, file
 from RobustDIRLib.datasets.problems import Root
 from RobustDIRLib.datasets.settings import Settings
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.presets import DEFAULT, preset_of_data_set
 
 SPLITS = {
     "training": ("training_paired_images",),
@@ -27,7 +28,6 @@ SPLITS = {
     "test": ("registration_test", "test_paired_images"),
 }
 _ABBREVIATED = {"train": "training", "val": "validation"}
-_PRESETS = {"nlst": "lung-ct", "lungct": "lung-ct", "oasis": "brain-mri", "lumir": "brain-mri"}
 
 Pair = tuple[str, str]  # names of the fixed and the moving image, as listed
 
@@ -99,9 +99,9 @@ class Listing:
 
     def _by_name(self, name: str) -> str:
         """The preset that a data set's name stands for, which is said: a name does not make values Hounsfield units."""
-        preset = next((p for part, p in _PRESETS.items() if part in name), "generic")
+        preset = preset_of_data_set(name)
         sentence = f"the preset {preset} was chosen by the data set's name; its settings can name another."
-        if preset != "generic" and sentence not in self.root.notes:
+        if preset != DEFAULT and sentence not in self.root.notes:
             self.root.notes.append(sentence)
         return preset
 

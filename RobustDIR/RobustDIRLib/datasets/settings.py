@@ -17,9 +17,9 @@ from pathlib import Path
 
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.presets import PRESETS
 
 FILE_NAME = "robustdir-dataset.json"
-PRESETS = ("generic", "lung-ct", "brain-mri")
 PAIRINGS = ("neighbours", "chain", "first", "all")
 
 

@@ -27,7 +27,8 @@ from RobustDIRLib.finetuning.deformation_model import (
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import sample_transform
 from RobustDIRLib.io.files import write_json, written_atomically
-from RobustDIRLib.registration.preprocessing import find_preset, working_grid
+from RobustDIRLib.presets import find_preset
+from RobustDIRLib.registration.preprocessing import working_grid
 from RobustDIRLib.synthesis.random import generator
 
 MODEL, CARD, PICTURE, PAIRS = "deformation_model.npz", "card.json", "samples.png", "pairs"

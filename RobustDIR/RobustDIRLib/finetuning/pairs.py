@@ -18,8 +18,9 @@ from RobustDIRLib.finetuning.scans import PreparedScan, ScanStore
 from RobustDIRLib.finetuning.split import Part
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import IDENTITY, Linear, align
-from RobustDIRLib.registration.preprocessing import Preset, find_preset, to_working_grid, working_grid
+from RobustDIRLib.registration.preprocessing import to_working_grid, working_grid
 from RobustDIRLib.synthesis.random import chance, generator, integer, uniform
 
 _SMALLEST_BOX = 32  # voxels a side of a cut pair: less holds nothing that the coarsest levels could learn

@@ -13,7 +13,8 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.registration.preprocessing import Preset, normalise
+from RobustDIRLib.presets import Preset
+from RobustDIRLib.registration.preprocessing import normalise
 
 Stamp = tuple[tuple[int, int], ...]
 

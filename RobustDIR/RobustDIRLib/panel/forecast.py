@@ -181,8 +181,9 @@ def foresee(
         rates: Of this machine.
         quality: How much is refined.
     """
+    from RobustDIRLib.presets import find_preset
     from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, forecast
-    from RobustDIRLib.registration.preprocessing import find_preset, working_grid
+    from RobustDIRLib.registration.preprocessing import working_grid
 
     working = working_grid(fixed, find_preset(preset))
     budget = Budget(available_memory(), None, rates.bytes_per_voxel or BYTES_PER_VOXEL)

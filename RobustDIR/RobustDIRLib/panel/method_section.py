@@ -13,15 +13,11 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import forecast, inputs
 from RobustDIRLib.panelparts import devices, widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import last_error, reason_of_exit
 
-PRESETS = {
-    "generic": "Generic (any body part)",
-    "lung-ct": "Lung CT (Hounsfield units)",
-    "brain-mri": "Brain MRI",
-}
 ALIGNMENTS = {
     "automatic": "Automatic (recommended)",
     "none": "None: already aligned",
@@ -37,13 +33,17 @@ SPEED_SETTING = "RobustDIR/Speed"
 _POLL_MILLISECONDS = 100
 
 
+def _titles() -> dict[str, str]:
+    return {preset.name: preset.title for preset in PRESETS.values()}
+
+
 class MethodSection(Section):
     """How to register."""
 
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         self.model = widgets.Choice(self.ui.modelSelector, {}, self._chooser("model"))
-        self.preset = widgets.Choice(self.ui.presetSelector, PRESETS, self._chooser("preset"))
+        self.preset = widgets.Choice(self.ui.presetSelector, _titles(), self._chooser("preset"))
         self.alignment = widgets.Choice(self.ui.alignmentSelector, ALIGNMENTS, self._chooser("alignment"))
         self.quality = widgets.Choice(self.ui.qualitySelector, QUALITIES, self._chooser("quality"))
         self.ui.refinementCheckBox.connect("toggled(bool)", self._choose_refinement)

@@ -22,9 +22,11 @@ from RobustDIRLib.panel.applying import remove
 from RobustDIRLib.panel.origins import Origin, Origins, depends_on
 from RobustDIRLib.panel.runs import Results
 from RobustDIRLib.panelparts.exchange import Header
+from RobustDIRLib.run_files import INVERSE_FIELD as INVERSE
+from RobustDIRLib.run_files import JACOBIAN_VOXELS as JACOBIAN
+from RobustDIRLib.run_files import TRANSFORM_FIELD as TRANSFORM
+from RobustDIRLib.run_files import WARPED_VOXELS as WARPED
 
-# File names of `handover`, without importing it: that needs SimpleITK.
-TRANSFORM, INVERSE, WARPED, JACOBIAN = "transform_field.mha", "inverse_field.mha", "warped.mha", "jacobian.mha"
 # What of a run's record stays with the scene.
 _KEPT = (
     "model",

@@ -24,12 +24,12 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
 from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
+from RobustDIRLib.run_files import RECORD
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import reason_of_exit, reason_of_mistake
 
 RESULT, HANDOVER, STOP, KEEP, OUTPUT = "result", "handover", "stop", "keep", "output.txt"
-RECORD = "run.json"
 STEP_SECONDS = 0.03
 # Bytes on disk per voxel of the fixed image and of the moving one: inputs, results, results for the panel.
 _DISK_FIXED, _DISK_MOVING = 60, 20

@@ -15,9 +15,9 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import STRUCTURES
 from RobustDIRLib.panel.runs import HANDOVER, Volume
 from RobustDIRLib.panelparts import exchange
+from RobustDIRLib.run_files import JACOBIAN_VOXELS
 from RobustDIRLib.runner.launching import python_executable
 
-JACOBIAN = "jacobian.mha"  # of `handover`, which needs SimpleITK
 FIXED, MOVING, FIELD, NAMES = "fixed_labels.mha", "moving_labels.mha", "field.mha", "names.json"
 
 
@@ -49,7 +49,7 @@ def command(folder: Path, run: Path | None = None) -> list[str]:
         folder: What `hand_over` filled.
         run: Folder of the run whose transform it is, with its Jacobian map, if it is still there.
     """
-    words = [] if run is None else [str(run / HANDOVER / JACOBIAN)]
+    words = [] if run is None else [str(run / HANDOVER / JACOBIAN_VOXELS)]
     return [python_executable(), "-m", "RobustDIRLib.panel.structures", str(folder), *words]
 
 

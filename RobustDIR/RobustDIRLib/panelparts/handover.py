@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import sitk_grid
 from RobustDIRLib.panelparts.exchange import write
+from RobustDIRLib.run_files import INVERSE_FIELD, TRANSFORM_FIELD
+from RobustDIRLib.run_files import JACOBIAN_VOXELS as JACOBIAN
+from RobustDIRLib.run_files import WARPED_VOXELS as WARPED
 
-TRANSFORM_FIELD, INVERSE_FIELD = "transform_field.mha", "inverse_field.mha"
-WARPED, JACOBIAN = "warped.mha", "jacobian.mha"
 _RAS = np.array([-1, -1, 1], dtype=np.float32)
 
 

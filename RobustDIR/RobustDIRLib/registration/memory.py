@@ -9,7 +9,8 @@ import numpy as np
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.free_memory import available_memory
-from RobustDIRLib.registration.preprocessing import Preset, Warn, working_grid
+from RobustDIRLib.presets import Preset
+from RobustDIRLib.registration.preprocessing import Warn, working_grid
 
 # Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it, for forecasts made
 # where no network is loaded; each network says its own (`networks.network`).

@@ -8,7 +8,7 @@ along an axis by at most a share of 1/2n); nothing is cropped or padded, and all
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,6 +18,7 @@ from scipy import ndimage
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.presets import PERCENTILES, Preset
 
 Volume = NDArray[np.float32]
 Warn = Callable[[str], None]
@@ -25,50 +26,8 @@ Warn = Callable[[str], None]
 BACKGROUND = -1.0
 VOXEL_BUDGET = 192**3
 OVERSAMPLING = 0.75  # of the finest voxel side
-PERCENTILES = (0.5, 99.5)
 _SAMPLES = 4_000_000
 _SMALLEST_SIDE = 8
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How images are brought to the network.
-
-    Attributes:
-        name: Of one of `PRESETS`.
-        summary: One line for the help text.
-        spacing: Side of a working voxel, mm; None chooses it from the fixed image (`automatic_spacing`).
-        window: Intensities that become -1 and 1; None takes `PERCENTILES` of each image's voxels off the background.
-        large_motion: Whether networks that can do so start at half the working resolution, as breathing moves the
-            diaphragm farther than the coarsest levels reach. For images alike in contrast.
-    """
-
-    name: str
-    summary: str
-    spacing: float | None = None
-    window: tuple[float, float] | None = None
-    large_motion: bool = False
-
-
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        Preset("generic", "any pair; spacing and intensities from the images"),
-        Preset("lung-ct", "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True),
-        Preset("brain-mri", "brain MRI; 1 mm, percentiles (section 2.3.3)", 1.0),
-    )
-}
-
-
-def find_preset(name: str) -> Preset:
-    """The preset of a name.
-
-    Raises:
-        InputError: If there is none of that name.
-    """
-    if name not in PRESETS:
-        raise InputError(f"`preset` {name}: there is no such preset; choose one of {', '.join(PRESETS)}.")
-    return PRESETS[name]
 
 
 def native_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:

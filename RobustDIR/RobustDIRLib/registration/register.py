@@ -19,6 +19,7 @@ from RobustDIRLib.model_store import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import LargeMotionNetwork, Network
 from RobustDIRLib.networks.precision import autocast
+from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image, tell_idle_masks
@@ -26,10 +27,8 @@ from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import hints_of
 from RobustDIRLib.registration.preprocessing import (
-    Preset,
     Warn,
     check_hounsfield,
-    find_preset,
     inside,
     normalise,
     prepare_mask,

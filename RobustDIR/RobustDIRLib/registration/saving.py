@@ -19,18 +19,17 @@ from RobustDIRLib.io.images import write_image
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.registration.record import alignment_record, grid_record
 from RobustDIRLib.registration.result import RegistrationResult
-
-RECORD = "run.json"
-TRANSFORM, INVERSE = "transform.h5", "inverse.h5"
-DISPLACEMENT, WARPED, JACOBIAN = "displacement.nii.gz", "warped.nii.gz", "jacobian.nii.gz"
-_FILES = (RECORD, TRANSFORM, INVERSE, DISPLACEMENT, WARPED, JACOBIAN)
-_LABELS = "warped_labels"
-_IMAGES = ".nii.gz"
-
-
-def labels_name(index: int) -> str:
-    """File of the warped label map of an index: `warped_labels.nii.gz`, then `warped_labels_2.nii.gz` and so on."""
-    return f"{_LABELS}{'' if index == 0 else f'_{index + 1}'}{_IMAGES}"
+from RobustDIRLib.run_files import (
+    DISPLACEMENT,
+    INVERSE,
+    JACOBIAN,
+    LABELS,
+    RECORD,
+    REGISTRATION,
+    TRANSFORM,
+    WARPED,
+    labels_name,
+)
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[Pat
     except OSError as error:  # a name too long, a folder that may not be entered
         raise InputError(f"`output` {folder}: cannot be written ({error.strerror}); choose another folder.") from error
     present = _present(folder)
-    refuse_inputs([folder / name for name in dict.fromkeys([*_FILES, *present])], inputs)
+    refuse_inputs([folder / name for name in dict.fromkeys([*REGISTRATION, *present])], inputs)
     if present and not overwrite:
         raise InputError(
             f"`output` {folder}: the folder already holds a run ({', '.join(present)}); choose another or add "
@@ -126,8 +125,8 @@ def save(
 
 def _present(folder: Path) -> list[str]:
     """Names of a run's files that a folder holds."""
-    labels = sorted(path.name for path in folder.glob(f"{_LABELS}*{_IMAGES}")) if folder.is_dir() else []
-    return [name for name in _FILES if os.path.lexists(folder / name)] + labels
+    labels = sorted(path.name for path in folder.glob(LABELS)) if folder.is_dir() else []
+    return [name for name in REGISTRATION if os.path.lexists(folder / name)] + labels
 
 
 def _write(result: RegistrationResult, folder: Path, provenance: Mapping[str, Any]) -> None:

@@ -24,9 +24,10 @@ from RobustDIRLib.report.landmark_figures import Worst
 from RobustDIRLib.report.pair import LandmarkRow, MapStatistics, PairReport
 from RobustDIRLib.report.review import FILE as REVIEWS
 from RobustDIRLib.report.review import Review, read_reviews
-from RobustDIRLib.report.run import DISPLACEMENT, JACOBIAN, TRANSFORM, WARPED, Reader, Run, read_run
+from RobustDIRLib.report.run import Reader, Run, read_run
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.structures import structures_of
+from RobustDIRLib.run_files import DISPLACEMENT, JACOBIAN, TRANSFORM, WARPED
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,13 @@ from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.run_files import LABELS, RECORD
 
 T = TypeVar("T")
 
-RECORD = "run.json"
-TRANSFORM, DISPLACEMENT = "transform.h5", "displacement.nii.gz"
-WARPED, JACOBIAN = "warped.nii.gz", "jacobian.nii.gz"
 UNCHANGED, CHANGED, MISSING = "unchanged", "changed since", "not found"
 FOREIGN, UNKNOWN = "not of this run", "not recorded"
 _OUTPUTS = ("*.h5", "*.nii.gz")
-_LABELS = "warped_labels*.nii.gz"  # those of an earlier run may lie beside this one's
 _MEASURES = ("folding_percent", "sdlogj", "inverse_residual_mm")
 _TITLES = {
     "fixed": "Fixed image",
@@ -91,7 +88,7 @@ class Run:
         return tuple(
             name
             for name, state in self.states.items()
-            if state == CHANGED or (state == FOREIGN and fnmatch(name, _LABELS))
+            if state == CHANGED or (state == FOREIGN and fnmatch(name, LABELS))
         )
 
     @property

@@ -16,6 +16,7 @@ from RobustDIRLib.evaluation.regularity import regularity_per_label
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import read_label_maps, read_labels
 from RobustDIRLib.report.run import Reader
+from RobustDIRLib.run_files import labels_name
 
 Volumes = dict[int | None, float] | None
 
@@ -79,7 +80,7 @@ def values_of(row: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _of_map(reader: Reader, index: int, overlap: Mapping[str, Any], jacobian: Image | None) -> Iterator[Structure]:
     fixed = reader.input(read_label_maps, "fixed_labels", index)
-    warped = reader.output(read_labels, f"warped_labels{f'_{index + 1}' if index else ''}.nii.gz")
+    warped = reader.output(read_labels, labels_name(index))
     fixed_ml = None if fixed is None else {n: ml for one in fixed for n, ml in (_millilitres(one) or {}).items()}
     warped_ml = _millilitres(warped)
     folding = {n: share for one in fixed or () for n, share in _folding(one, jacobian).items()}

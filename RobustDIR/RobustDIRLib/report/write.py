@@ -19,9 +19,10 @@ from RobustDIRLib.report.limits import FILE as LIMITS
 from RobustDIRLib.report.limits import kept_limits
 from RobustDIRLib.report.pair import PairReport
 from RobustDIRLib.report.review import FILE as REVIEWS
-from RobustDIRLib.report.run import RECORD, read_run
+from RobustDIRLib.report.run import read_run
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.tables import as_csv, as_json
+from RobustDIRLib.run_files import RECORD
 
 NAME = "report"
 EXTENSIONS = (".html", ".json", ".csv")

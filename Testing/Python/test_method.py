@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from RobustDIRLib.baselines.method import Pair, find_method, list_methods
+from RobustDIRLib.baselines.method import Pair
+from RobustDIRLib.baselines.registry import find_method, list_methods
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
@@ -45,10 +46,10 @@ def test_a_models_quality_is_part_of_its_name(a_model):
 
 
 def test_qualities_are_those_of_register():
-    from RobustDIRLib.baselines import method
+    from RobustDIRLib.baselines import registry
     from RobustDIRLib.registration.refinement import settings
 
-    assert tuple(settings.QUALITIES) == method.QUALITIES
+    assert tuple(settings.QUALITIES) == registry.QUALITIES
 
 
 def test_none_leaves_everything_as_it_lies(pair):

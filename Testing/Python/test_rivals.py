@@ -11,7 +11,8 @@ from RobustDIRLib.baselines import optional
 from RobustDIRLib.baselines.ants import Ants
 from RobustDIRLib.baselines.convexadam import ConvexAdam
 from RobustDIRLib.baselines.elastix import Elastix, Stage
-from RobustDIRLib.baselines.method import Outcome, Pair, find_method
+from RobustDIRLib.baselines.method import Outcome, Pair
+from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.baselines.rivals import RIVALS, versions
 from RobustDIRLib.baselines.simpleitk import BSpline, Demons
 from RobustDIRLib.baselines.starts import Linear

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from RobustDIRLib.baselines.method import Outcome, Pair, find_method
+from RobustDIRLib.baselines.method import Outcome, Pair
+from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.baselines.timing import measured, peak_memory
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,10 @@ class ConvexAdam:
     def settings(self) -> dict[str, Any]:
         """What it is set to, and the version of its package."""
         return settings(self, "convexAdam")
+
+    def on(self, device: str) -> ConvexAdam:
+        """The same on a device."""
+        return replace(self, device=device)
 
     def prepare(self) -> None:
         """Import the package.

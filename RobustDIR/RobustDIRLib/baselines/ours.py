@@ -30,6 +30,10 @@ class OwnModel:
         """What tables call it: a model's name, or that of its file."""
         return Path(self.name).name
 
+    def on(self, device: str) -> OwnModel:
+        """The same on a device."""
+        return OwnModel(self.name, self.path, device, self.quality)
+
     def prepare(self) -> None:
         """Load the weights.
 

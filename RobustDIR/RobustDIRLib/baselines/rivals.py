@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from RobustDIRLib.baselines import ants, convexadam, elastix, simpleitk
 from RobustDIRLib.baselines.method import Method
@@ -37,18 +37,16 @@ RIVALS = {
 }
 
 
-def find_rival(name: str, device: str) -> Method:
+def find_rival(name: str) -> Method:
     """The rival of a name.
 
     Args:
         name: One of `RIVALS`.
-        device: Where a rival computes that can use a GPU.
     Raises:
         InputError: If its package is not installed.
     """
     require(RIVALS[name].distribution, name)
-    method = RIVALS[name].build()
-    return replace(method, device=device) if isinstance(method, convexadam.ConvexAdam) else method
+    return RIVALS[name].build()
 
 
 def versions() -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import SimpleITK as sitk
 
 from RobustDIRLib.baselines.aligned import aligned
-from RobustDIRLib.baselines.method import Outcome, Pair
+from RobustDIRLib.baselines.method import Method, Outcome, Pair
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,6 @@ class Linear:
         start = aligned(pair, threads)
         transform = start.linear.transform
         return Outcome(transform, transform.GetInverse(), start.notes)
+
+
+STARTS: dict[str, Callable[[], Method]] = {"none": Untouched, "linear": Linear}

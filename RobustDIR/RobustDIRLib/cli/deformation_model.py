@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from RobustDIRLib.baselines.method import find_method
+    from RobustDIRLib.baselines.registry import find_method
     from RobustDIRLib.datasets.opening import open_dataset
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.finetuning.deformation_building import Building, build

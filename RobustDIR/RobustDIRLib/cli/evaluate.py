@@ -183,7 +183,7 @@ def _request(args: argparse.Namespace) -> Request:
 
 def _methods(args: argparse.Namespace) -> tuple[str, ...]:
     """Methods by their names; files of models by their absolute paths, so that they are found from any folder."""
-    from RobustDIRLib.baselines.method import list_methods
+    from RobustDIRLib.baselines.registry import list_methods
 
     names, known = [name.strip() for name in args.methods.split(",") if name.strip()], list_methods()
     return tuple(str(Path(name).absolute()) if name not in known and Path(name).is_file() else name for name in names)

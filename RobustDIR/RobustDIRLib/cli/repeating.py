@@ -51,7 +51,7 @@ def repeating_command(args: argparse.Namespace, paths: Collection[str]) -> str:
 
 def _model_words(name: str) -> str:
     """A model as a command in any folder names it: by its name, or the absolute path of its file."""
-    from RobustDIRLib.baselines.method import list_methods
+    from RobustDIRLib.baselines.registry import list_methods
 
     return name if name in list_methods() or not os.path.isfile(name) else str(Path(name).absolute())
 

@@ -97,7 +97,7 @@ def planned(dataset: Dataset, path: Path, split: str | None, methods: Sequence[M
         dataset: Opened.
         path: What it was opened from.
         split: Part of it that was asked for.
-        methods: As `baselines.method.find_method` gives them.
+        methods: As `baselines.registry.find_method` gives them.
         rest: Further fields of `Evaluation`.
     """
     return Evaluation(

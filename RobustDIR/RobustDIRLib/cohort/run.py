@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from RobustDIRLib.baselines.method import Method, find_method
+from RobustDIRLib.baselines.method import Method
 from RobustDIRLib.baselines.ours import OwnModel
+from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
@@ -61,7 +62,7 @@ class Request:
 
     Attributes:
         dataset: Folder of a data set, or a file that describes one.
-        methods: Names, as `baselines.method.find_method` takes them.
+        methods: Names, as `baselines.registry.find_method` takes them.
         kind: Of the data set.
         split: Part of it.
         subjects: File that names those whose pairs alone are taken, or of a split, its test; see `datasets.subjects`.

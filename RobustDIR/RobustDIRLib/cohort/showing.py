@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from RobustDIRLib.baselines.method import Outcome, find_method
+from RobustDIRLib.baselines.method import Outcome
+from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.plan import Evaluation, checksums, made_with, require_evaluation, settings_of
 from RobustDIRLib.cohort.results import Key, differences, look

@@ -11,8 +11,9 @@ import qt
 from RobustDIRLib.panel import applying
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 
-_NOTHING = "Register first, with the transform ticked."
+_NOTHING = _("Register first, with the transform ticked.")
 _POLL_MILLISECONDS, _TICK_SECONDS = 30, 0.05
 _FIRST_SECONDS = 0.2  # what is done by then needs no word of waiting
 
@@ -39,7 +40,9 @@ class ApplySection(Section):
         for side, node, other in ((applying.MOVING, moving, fixed), (applying.FIXED, fixed, moving)):
             if None not in (node, other):
                 index = self.side.keys.index(side)
-                named = f"{side.capitalize()} volume “{node.GetName()}” (bring onto “{other.GetName()}”)"
+                named = _("{side} volume “{node}” (bring onto “{other}”)").format(
+                    side=side.capitalize(), node=node.GetName(), other=other.GetName()
+                )
                 self.ui.applySideSelector.setItemText(index, named)
         transforms = self.parameters.transformNode, self.parameters.inverseNode
         there = any(node is not None for node in transforms)
@@ -81,7 +84,9 @@ class ApplySection(Section):
         copy = yield from self.applied.begin(node, side, **given)
         stale = self.panel.standing.sentence()
         colour = widgets.CAREFUL if stale else widgets.GOOD
-        widgets.set_text(self.ui.applyLabel, f"Made “{copy.GetName()}”. {stale}".strip(), colour)
+        widgets.set_text(
+            self.ui.applyLabel, _("Made “{copy}”. {stale}").format(copy=copy.GetName(), stale=stale).strip(), colour
+        )
 
     def _go_on(self, seconds: float = _TICK_SECONDS) -> None:
         """Work for about so long."""
@@ -90,7 +95,9 @@ class ApplySection(Section):
             with self.panel.telling():
                 for done in self._steps or ():
                     if more := time.monotonic() > until:
-                        widgets.set_text(self.ui.applyLabel, f"Resampling, {100 * done:.0f} % …", widgets.QUIET)
+                        widgets.set_text(
+                            self.ui.applyLabel, _("Resampling, {done:.0f} % …").format(done=100 * done), widgets.QUIET
+                        )
                         break
         finally:
             if not more:
@@ -105,7 +112,11 @@ class ApplySection(Section):
     def undo(self) -> None:
         """Remove the last copy."""
         name = self.applied.undo()
-        widgets.set_text(self.ui.applyLabel, f"Removed “{name}”." if name else "Nothing to undo.", widgets.QUIET)
+        widgets.set_text(
+            self.ui.applyLabel,
+            _("Removed “{name}”.").format(name=name) if name else _("Nothing to undo."),
+            widgets.QUIET,
+        )
         self.panel.update()
 
     def scene_closes(self) -> None:

@@ -22,9 +22,10 @@ from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
 from RobustDIRLib.mrml.resampling import Resampler, boxes
+from RobustDIRLib.panelparts.words import _
 
 MOVING, FIXED = "moving", "fixed"
-SIDES = {MOVING: "Moving volume (bring onto fixed)", FIXED: "Fixed volume (bring onto moving)"}
+SIDES = {MOVING: _("Moving volume (bring onto fixed)"), FIXED: _("Fixed volume (bring onto moving)")}
 _COPY = "RobustDIR.AppliedTo"
 _DOSE = "DicomRtImport.DoseVolume"
 # Attributes that name the file or stored image that a node was read from.
@@ -75,7 +76,7 @@ class Applied:
             copy = yield from _resampled(node, _from_world(node, side, transform, inverse), reference)
         else:
             copy = _moved(node, _combined(node, side, transform, inverse))
-        copy.SetName(slicer.mrmlScene.GenerateUniqueName(f"{node.GetName()} registered"))
+        copy.SetName(slicer.mrmlScene.GenerateUniqueName(_("{node} registered").format(node=node.GetName())))
         copy.SetAttribute(_COPY, node.GetName())
         _keep_place(node, copy)
         self._made.append([copy.GetID()])
@@ -107,14 +108,14 @@ def remove(node: Any) -> None:
 
 def _refuse(node: Any, transform: Any, inverse: Any, reference: Any) -> None:
     if node is None:
-        raise InputError("Select a volume, segmentation, model or markups to apply the transform to.")
+        raise InputError(_("Select a volume, segmentation, model or markups to apply the transform to."))
     if transform is None and inverse is None:
-        raise InputError("There is no transform to apply: register first, with the transform ticked under Outputs.")
+        raise InputError(_("There is no transform to apply: register first, with the transform ticked under Outputs."))
     if node.IsA("vtkMRMLVolumeNode"):
         if node.GetImageData() is None or not node.GetImageData().GetPointData().GetScalars():
-            raise InputError(f"{node.GetName()} holds no voxels; load it again.")
+            raise InputError(_("{node} holds no voxels; load it again.").format(node=node.GetName()))
         if reference is None or reference.GetImageData() is None:
-            raise InputError("Select both volumes under Inputs: the result takes its voxels from one of them.")
+            raise InputError(_("Select both volumes under Inputs: the result takes its voxels from one of them."))
 
 
 def _from_world(node: Any, side: str, transform: Any, inverse: Any) -> Any:
@@ -226,7 +227,7 @@ def _moved(node: Any, transform: Any) -> Any:
     slicer.mrmlScene.RemoveNode(passing)
     if not hardened:
         remove(copy)
-        raise InputError(f"{node.GetName()} cannot be transformed; see the application's log.")
+        raise InputError(_("{node} cannot be transformed; see the application's log.").format(node=node.GetName()))
     return copy
 
 

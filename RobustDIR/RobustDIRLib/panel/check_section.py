@@ -12,26 +12,26 @@ import slicer
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.measures import BY_NAME, STRUCTURES
+from RobustDIRLib.evaluation.measures import BY_NAME
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
-from RobustDIRLib.panel import checking, inputs
-from RobustDIRLib.panel.figure_words import COLUMN_TIPS, meaning
+from RobustDIRLib.panel import checking, figure_words, inputs
 from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, loaded
 from RobustDIRLib.panelparts import environment, views, widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.watching import Watch
+from RobustDIRLib.panelparts.words import _
 
-_JUDGEMENT_COLUMNS = ("Measure", "Before", "After", "Limit", "Verdict")
+_JUDGEMENT_COLUMNS = tuple(figure_words.JUDGEMENT_COLUMNS)
 _TOLERANCE_COLUMN = 3
 _VERDICTS = {
-    Verdict.WITHIN: "within",
-    Verdict.OUTSIDE: "outside",
-    Verdict.UNDEFINED: "undefined",
-    Verdict.NOT_JUDGED: "not judged",
+    Verdict.WITHIN: _("within"),
+    Verdict.OUTSIDE: _("outside"),
+    Verdict.UNDEFINED: _("undefined"),
+    Verdict.NOT_JUDGED: _("not judged"),
 }
-_LANDMARK_COLUMNS = ("Name", "Before, mm", "After, mm", "Improvement, mm")
-_STRUCTURE_COLUMNS = ("Structure", *(one.short_heading for one in STRUCTURES))
+_LANDMARK_COLUMNS = tuple(figure_words.LANDMARK_COLUMNS)
+_STRUCTURE_COLUMNS = tuple(figure_words.STRUCTURE_COLUMNS)
 _COLOURS = {
     Verdict.WITHIN: widgets.GOOD,
     Verdict.OUTSIDE: widgets.BAD,
@@ -121,7 +121,7 @@ class CheckSection(Section):
     def _measure_landmarks(self) -> None:
         p = self.parameters
         self.landmarks = []
-        text = "Select landmarks of both volumes under Inputs to measure the error at them."
+        text = _("Select landmarks of both volumes under Inputs to measure the error at them.")
         colour = widgets.QUIET
         if self.panel.standing.stale:
             text = ""
@@ -129,7 +129,7 @@ class CheckSection(Section):
             try:
                 fixed, moving = inputs.paired_landmarks(p)
                 if p.transformNode is None:
-                    text = "Register, with the transform ticked under Outputs, to measure the error after it."
+                    text = _("Register, with the transform ticked under Outputs, to measure the error after it.")
                 else:
                     points = mrml.transform_points(p.transformNode, fixed.points)
                     self.landmarks = checking.landmark_errors(fixed.names, fixed.points, moving.points, points)
@@ -151,11 +151,11 @@ class CheckSection(Section):
     def _fill(self) -> None:
         self._fill_judgements()
         rows = [[r.name, *(f"{v:.2f}" for v in (r.before, r.after, r.improvement))] for r in self.landmarks]
-        widgets.fill_table(self.ui.landmarkTable, _LANDMARK_COLUMNS, rows, COLUMN_TIPS)
+        widgets.fill_table(self.ui.landmarkTable, _LANDMARK_COLUMNS, rows, figure_words.COLUMN_TIPS)
         widgets.fit_height(self.ui.landmarkTable, 8)
         structures = self.structures
         cells = [_structure_cells(row) for row in structures]
-        widgets.fill_table(self.ui.structureTable, _STRUCTURE_COLUMNS, cells, COLUMN_TIPS)
+        widgets.fill_table(self.ui.structureTable, _STRUCTURE_COLUMNS, cells, figure_words.COLUMN_TIPS)
         widgets.fit_height(self.ui.structureTable, 8)
         self.ui.landmarkTable.setVisible(bool(rows))
         self.ui.structureTable.setVisible(bool(structures))
@@ -167,7 +167,7 @@ class CheckSection(Section):
         self.ui.measureButton.enabled = self.ui.measureButton.enabled and not self.panel.standing.stale
         problem = self._no_report()
         self.ui.reportButton.enabled = not problem
-        self.ui.reportButton.toolTip = problem or "Writes a report of what is shown here, to read in a browser."
+        self.ui.reportButton.toolTip = problem or _("Writes a report of what is shown here, to read in a browser.")
 
     def _no_report(self) -> str:
         """Why there is nothing to report; empty if there is."""
@@ -175,11 +175,13 @@ class CheckSection(Section):
             found: str = self.panel.standing.sentence()
             return found
         if self._background.busy:
-            return "Something is being measured or written; wait for it."
+            return _("Something is being measured or written; wait for it.")
         return (
             ""
             if self.panel.run.last_folder is not None
-            else ("A report needs the files of a registration of this parameter set in this session: register first.")
+            else (
+                _("A report needs the files of a registration of this parameter set in this session: register first.")
+            )
         )
 
     def _fill_judgements(self) -> None:
@@ -195,7 +197,7 @@ class CheckSection(Section):
             for one in self.judgements
         ]
         table = self.ui.judgementTable
-        widgets.fill_table(table, _JUDGEMENT_COLUMNS, rows, COLUMN_TIPS)
+        widgets.fill_table(table, _JUDGEMENT_COLUMNS, rows, figure_words.COLUMN_TIPS)
         blocked = table.blockSignals(True)
         for row in range(len(rows)):
             for column in range(len(_JUDGEMENT_COLUMNS)):
@@ -206,16 +208,22 @@ class CheckSection(Section):
         widgets.fit_height(table, len(rows))
         widgets.set_text(self.ui.verdictLabel, *self._verdict())
         warnings = " ".join(str(sentence) for sentence in self.record.get("warnings") or ())
-        widgets.set_text(self.ui.warningsLabel, f"Warnings of the run: {warnings}" if warnings else "", widgets.CAREFUL)
+        widgets.set_text(
+            self.ui.warningsLabel,
+            _("Warnings of the run: {warnings}").format(warnings=warnings) if warnings else "",
+            widgets.CAREFUL,
+        )
 
     def _verdict(self) -> tuple[str, str]:
         """What came of the figures, and of which pair; that nothing is judged, and why; and the colour for it."""
         if self.panel.standing.stale:
             return self.panel.standing.sentence(), widgets.CAREFUL
         if not self.judgements:
-            return "Register first, then the figures appear here.", ""
+            return _("Register first, then the figures appear here."), ""
         transform = self.parameters.transformNode
-        of = self.panel.standing.title or f"“{transform.GetName()}”, which was not registered here"
+        of = self.panel.standing.title or _("“{transform}”, which was not registered here").format(
+            transform=transform.GetName()
+        )
         return f"{of}: {summary(self.judgements)}", ""
 
     def _dress(self, row: int, column: int, judgement: Judgement) -> None:
@@ -226,10 +234,11 @@ class CheckSection(Section):
         item.setFlags(flags | qt.Qt.ItemIsEditable if editable else flags)
         if column == len(_JUDGEMENT_COLUMNS) - 1:
             widgets.colour_cell(self.ui.judgementTable, row, column, _COLOURS[judgement.verdict])
-        note = f"{judgement.criterion.title}: {meaning(judgement.criterion.name)}"
-        note = f"{note} Here: {judgement.figure.note}." if judgement.figure.note else note
+        note = f"{judgement.criterion.title}: {figure_words.meaning(judgement.criterion.name)}"
+        if judgement.figure.note:
+            note = _("{meaning} Here: {note}.").format(meaning=note, note=judgement.figure.note)
         if editable:
-            note = f"{judgement.limit_text}; double-click to change it"
+            note = _("{limit_text}; double-click to change it").format(limit_text=judgement.limit_text)
         item.setToolTip(note[:1].upper() + note[1:])
 
     def _tolerance_edited(self, row: int, column: int) -> None:
@@ -255,7 +264,7 @@ class CheckSection(Section):
         self.panel.look.comparison.remember()
         errors = {"before": [x.before for x in self.landmarks], "after": [x.after for x in self.landmarks]}
         known = [n for n in slicer.util.getNodesByClass("vtkMRMLPlotChartNode") if n.GetAttribute(_CURVE)]
-        chart = mrml.cumulative_chart(errors, "Landmark errors", chart=known[0] if known else None)
+        chart = mrml.cumulative_chart(errors, _("Landmark errors"), chart=known[0] if known else None)
         chart.SetAttribute(_CURVE, "yes")
         views.show_plot(chart)
         self.panel.update()
@@ -273,7 +282,7 @@ class CheckSection(Section):
             folder = self._background.new_folder(Path(slicer.app.temporaryPath))
             steps = itertools.chain(steps, structures.hand_over(folder, *given))
             self._background.start(steps, structures.command(folder, self.panel.run.last_folder))
-            widgets.set_text(self.ui.measureLabel, "Measuring …", widgets.QUIET)
+            widgets.set_text(self.ui.measureLabel, _("Measuring …"), widgets.QUIET)
         self._seen = None
         self.panel.update()
 
@@ -286,7 +295,7 @@ class CheckSection(Section):
         folder = self.panel.run.last_folder
         if folder is None or self._no_report():
             return
-        path = qt.QFileDialog.getSaveFileName(None, "Report", "registration.html", "Report (*.html *.json *.csv)")
+        path = qt.QFileDialog.getSaveFileName(None, _("Report"), "registration.html", _("Report (*.html *.json *.csv)"))
         if not path or not self._report_can_be_made(str(path)):
             return
         words = [f"--tolerance={name}={limit}" for name, limit in self.tolerances.to_json().items()]
@@ -295,7 +304,7 @@ class CheckSection(Section):
             checking.write_shown(shown, self._shown())
             words = ["report", str(folder / RESULT), "-o", str(path), "--shown", str(shown), *words]
             self._background.start(iter(()), library_command(*words))
-            self.panel.say("Writing the report …", widgets.QUIET)
+            self.panel.say(_("Writing the report …"), widgets.QUIET)
         self._seen = None
         self.panel.update()
 
@@ -303,13 +312,14 @@ class CheckSection(Section):
         """What the report is to hold: whose, of which nodes, and the figures that stand here now."""
         p, standing = self.parameters, self.panel.standing
         pair = standing.fixed, standing.moving
-        roles = {"Parameter set": p.parameterNode, "Fixed volume": pair[0], "Moving volume": pair[1]}
-        for name, (_, what) in (*INPUTS.items(), *OUTPUTS.items()):
-            roles.setdefault(what[:1].upper() + what[1:], getattr(p, name))
+        roles = {_("Parameter set"): p.parameterNode}
+        of_run = {"fixedVolume": pair[0], "movingVolume": pair[1]}
+        for name, (_reference, what) in (*INPUTS.items(), *OUTPUTS.items()):
+            roles[what[:1].upper() + what[1:]] = of_run[name] if name in of_run else getattr(p, name)
         if self.landmarks:
-            roles.update({"Fixed landmarks": p.fixedLandmarks, "Moving landmarks": p.movingLandmarks})
+            roles.update({_("Fixed landmarks"): p.fixedLandmarks, _("Moving landmarks"): p.movingLandmarks})
         if self.structures:
-            roles.update({"Fixed segmentation": p.fixedSegmentation, "Moving segmentation": p.movingSegmentation})
+            roles[_("Fixed segmentation")], roles[_("Moving segmentation")] = p.fixedSegmentation, p.movingSegmentation
         return {
             "patients": [mrml.patient_of(node) for node in pair],
             "volumes": [node.GetName() for node in pair],
@@ -333,7 +343,7 @@ class CheckSection(Section):
                 parameters = self.panel.parameters_of(self._measured_set)
                 parameters.structures = json.dumps({"rows": rows, "of": self._measured_of})
         else:
-            self.panel.say("The report was written.", widgets.GOOD)
+            self.panel.say(_("The report was written."), widgets.GOOD)
         self._seen = None
         self.panel.update()
 
@@ -341,12 +351,12 @@ class CheckSection(Section):
         """Write all figures to a CSV file."""
         if not self.judgements:
             return
-        path = qt.QFileDialog.getSaveFileName(None, "Export figures", "registration.csv", "CSV (*.csv)")
+        path = qt.QFileDialog.getSaveFileName(None, _("Export figures"), "registration.csv", _("CSV (*.csv)"))
         if not path:
             return
         with self.panel.telling():
             checking.write_csv(Path(str(path)), self.judgements, self.measured, self.structures)
-            self.panel.say(f"Written to {path}.", widgets.GOOD)
+            self.panel.say(_("Written to {path}.").format(path=path), widgets.GOOD)
 
     def scene_closes(self) -> None:
         """Let go of its nodes."""
@@ -370,7 +380,7 @@ def _limit(one: Judgement) -> str:
 def _structure_cells(row: dict[str, Any]) -> list[str]:
     """Name, and each figure before and after."""
     if row.get("only_in"):
-        return [f"{row['label']} ({row['note']})", *("–" for _ in checking.STRUCTURE_FIGURES)]
+        return [f"{row['label']} ({row['note']})", *("–" for _figure in checking.STRUCTURE_FIGURES)]
     pairs = [[row.get(key) for key in keys] for keys in checking.STRUCTURE_FIGURES]
     texts = [["–" if value is None else f"{value:.2f}" for value in pair] for pair in pairs]
     return [str(row["label"]), *(f"{before} → {after}" for before, after in texts)]

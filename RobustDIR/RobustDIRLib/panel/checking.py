@@ -19,6 +19,7 @@ from RobustDIRLib.evaluation.landmarks import tre_spread
 from RobustDIRLib.evaluation.measures import STRUCTURES
 from RobustDIRLib.evaluation.run_figures import figures_of
 from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances
+from RobustDIRLib.panelparts.words import _
 
 Array = NDArray[np.float64]
 STRUCTURE_FIGURES = tuple(one.in_run for one in STRUCTURES)  # columns of a structure's row, before and after
@@ -76,7 +77,11 @@ def write_shown(path: Path, shown: Mapping[str, Any]) -> None:
     try:
         path.write_text(json.dumps({"format": "robustdir-shown-1", **shown}), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path.parent} cannot be written to ({error.strerror}); free some space there.") from error
+        raise InputError(
+            _("{parent} cannot be written to ({reason}); free some space there.").format(
+                parent=path.parent, reason=error.strerror
+            )
+        ) from error
 
 
 def measures(
@@ -149,7 +154,7 @@ def write_csv(
     from RobustDIRLib.io.files import written_atomically
 
     if path.suffix.lower() != ".csv":
-        raise InputError(f"{path} cannot be written: figures go into .csv; give it such a name.")
+        raise InputError(_("{path} cannot be written: figures go into .csv; give it such a name.").format(path=path))
     with written_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8-sig") as file:
         writer = CellWriter(file, ending="\r\n")
         writer.writerow(["measure", "unit", "value", "limit", "verdict", "note"])

@@ -15,17 +15,18 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel.boards import Board, seen_planes
 from RobustDIRLib.panelparts import views
+from RobustDIRLib.panelparts.words import _
 
 OFF, BLEND, CHECKERBOARD, FLICKER = "off", "blend", "checkerboard", "flicker"
 RED_CYAN, DIFFERENCE, JACOBIAN = "red-cyan", "difference", "jacobian"
 MODES = {
-    OFF: "Off",
-    BLEND: "Blend",
-    CHECKERBOARD: "Checkerboard",
-    FLICKER: "Flicker",
-    RED_CYAN: "Red and cyan",
-    DIFFERENCE: "Difference",
-    JACOBIAN: "Jacobian map",
+    OFF: _("Off"),
+    BLEND: _("Blend"),
+    CHECKERBOARD: _("Checkerboard"),
+    FLICKER: _("Flicker"),
+    RED_CYAN: _("Red and cyan"),
+    DIFFERENCE: _("Difference"),
+    JACOBIAN: _("Jacobian map"),
 }
 FLICKER_MILLISECONDS = 500
 _VIEW = "RobustDIR.View"
@@ -102,7 +103,7 @@ class Comparison:
         if self._laying is None or self._board is None:
             return False
         until, first = time.monotonic() + seconds, seconds == 0
-        for _ in self._laying:
+        for _step in self._laying:
             if time.monotonic() > until:
                 break
         else:
@@ -139,11 +140,11 @@ class Comparison:
 
 def _refuse_missing(mode: str, fixed: Any, warped: Any, jacobian: Any) -> None:
     if fixed is None:
-        raise InputError("Select the fixed volume under Inputs to compare with it.")
+        raise InputError(_("Select the fixed volume under Inputs to compare with it."))
     if mode == JACOBIAN and jacobian is None:
-        raise InputError("There is no Jacobian map: tick it under Outputs and register again.")
+        raise InputError(_("There is no Jacobian map: tick it under Outputs and register again."))
     if mode != JACOBIAN and warped is None:
-        raise InputError("There is no warped volume to compare with: tick it under Outputs and register again.")
+        raise InputError(_("There is no warped volume to compare with: tick it under Outputs and register again."))
 
 
 def _derived_nodes() -> list[Any]:
@@ -182,7 +183,9 @@ def _tinted(name: str, volume: Any, table: str) -> Any:
 def _shades(fixed: Any, warped: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     first, second = _shade(fixed), _shade(warped)
     if first.shape != second.shape:
-        raise InputError("The warped volume lies on other voxels than the fixed one; register again to compare them.")
+        raise InputError(
+            _("The warped volume lies on other voxels than the fixed one; register again to compare them.")
+        )
     return first, second
 
 
@@ -201,7 +204,7 @@ def _derived_node(mode: str) -> Any:
 
 def _new_derived(mode: str) -> Any:
     node = slicer.vtkMRMLScalarVolumeNode()
-    node.SetName(f"RobustDIR {mode}")
+    node.SetName(_("RobustDIR {mode}").format(mode=mode))
     node.SetAttribute(_VIEW, mode)
     node.SetHideFromEditors(True)
     node.SetSaveWithScene(False)
@@ -238,7 +241,7 @@ def jacobian_colours() -> Any:
     node = slicer.vtkMRMLColorTableNode()
     node.SetSingletonTag(_JACOBIAN_COLOURS)
     node.SetTypeToUser()
-    node.SetName("Jacobian determinant")
+    node.SetName(_("Jacobian determinant"))
     node.SetNumberOfColors(_ENTRIES)
     for index in range(_ENTRIES):
         node.SetColor(index, f"{2 * index / (_ENTRIES - 1):.2f}", *jacobian_colour(2 * index / (_ENTRIES - 1)), 1.0)

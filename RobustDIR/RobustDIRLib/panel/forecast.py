@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from RobustDIRLib.panelparts.words import _
+
 if TYPE_CHECKING:
     from RobustDIRLib.geometry import Grid
 
@@ -154,10 +156,14 @@ class Outlook:
         """For the panel."""
         size = " x ".join(str(n) for n in self.working)
         spacing = " x ".join(f"{s:.1f}" for s in self.spacing)
-        free = "" if self.available is None else f" ({self.available / _GIB:.1f} GiB are free)"
-        needed = f"{self.needed / _GIB:.1f} GiB" if self.needed > 0.1 * _GIB else "under 0.1 GiB"
-        text = f"About {spoken(self.seconds)} and {needed} of memory{free}. Works on {size} voxels of {spacing} mm."
-        return text if self.fits else f"{text} Memory is short: the registration will use a coarser grid."
+        free = "" if self.available is None else _(" ({gib:.1f} GiB are free)").format(gib=self.available / _GIB)
+        needed = f"{self.needed / _GIB:.1f} GiB" if self.needed > 0.1 * _GIB else _("under 0.1 GiB")
+        text = _("About {time} and {needed} of memory{free}. Works on {size} voxels of {spacing} mm.").format(
+            time=spoken(self.seconds), needed=needed, free=free, size=size, spacing=spacing
+        )
+        if self.fits:
+            return text
+        return _("{forecast} Memory is short: the registration will use a coarser grid.").format(forecast=text)
 
 
 def foresee(

@@ -20,6 +20,7 @@ from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.mrml import Points
 from RobustDIRLib.panel.runs import Method, Request, Volume
 from RobustDIRLib.panelparts.devices import DEVICES, offered
+from RobustDIRLib.panelparts.words import _
 
 SMALLEST_SIDE = 8
 _NAMED = 5
@@ -54,10 +55,16 @@ def warnings(parameters: Any) -> list[str]:
     found = []
     if fixed is moving:
         name = fixed.GetName()
-        found.append(f"Fixed and moving volume are the same, “{name}”: there will be no deformation to find.")
+        found.append(
+            _("Fixed and moving volume are the same, “{name}”: there will be no deformation to find.").format(name=name)
+        )
     patients = [mrml.patient_of(node) for node in (fixed, moving)]
     if all(patients) and patients[0] != patients[1]:
-        found.append(f"The volumes are of two patients: fixed of {patients[0]}, moving of {patients[1]}.")
+        found.append(
+            _("The volumes are of two patients: fixed of {fixed}, moving of {moving}.").format(
+                fixed=patients[0], moving=patients[1]
+            )
+        )
     return [*found, *filter(None, [of_masks(parameters)]), *_of_landmarks(parameters)]
 
 
@@ -65,12 +72,13 @@ def of_masks(parameters: Any) -> str:
     """What is hardly meant about the masks, one sentence; empty if there is nothing to say."""
     masks = " and ".join(_masks(parameters))
     if masks and parameters.alignment == "none" and parameters.quality == "fast" and not parameters.blankOutside:
-        return (
-            f"The {masks} mask does nothing: without a pre-alignment there is none to guide, nothing is refined inside "
-            f"it, and the network sees whole volumes unless it is to see nothing outside the masks."
-        )
+        return _(
+            "The {masks} mask does nothing: without a pre-alignment there is none to guide, nothing "
+            "is refined inside it, and the network sees whole volumes unless it is to see nothing "
+            "outside the masks."
+        ).format(masks=masks)
     if parameters.blankOutside and not masks:
-        return "The network can be shown nothing outside the masks only where a mask is selected; there is none."
+        return _("The network can be shown nothing outside the masks only where a mask is selected; there is none.")
     return ""
 
 
@@ -78,7 +86,9 @@ def of_device(parameters: Any) -> str:
     """That the chosen device is not here, as one sentence: a scene may come from another computer; empty if it is."""
     if parameters.device in offered():
         return ""
-    return f"The device “{DEVICES.get(parameters.device, parameters.device)}” is not here: choose another under Method."
+    return _("The device “{device}” is not here: choose another under Method.").format(
+        device=DEVICES.get(parameters.device, parameters.device)
+    )
 
 
 def _masks(parameters: Any) -> list[str]:
@@ -93,7 +103,7 @@ def grid_of(node: Any) -> Grid:
         InputError: If there is no volume, or it cannot be registered.
     """
     if node is None:
-        raise InputError("Select a fixed and a moving volume under Inputs.")
+        raise InputError(_("Select a fixed and a moving volume under Inputs."))
     _refuse_unusable(node)
     return mrml.grid_of_volume(node)
 
@@ -101,31 +111,36 @@ def grid_of(node: Any) -> Grid:
 def _require_both(parameters: Any) -> None:
     lacking = [what for what in ("fixed", "moving") if getattr(parameters, f"{what}Volume") is None]
     if len(lacking) == 2:
-        raise InputError("No volumes are selected: choose a fixed and a moving volume under Inputs.")
+        raise InputError(_("No volumes are selected: choose a fixed and a moving volume under Inputs."))
     if lacking:
-        raise InputError(f"No {lacking[0]} volume is selected: choose one under Inputs.")
+        raise InputError(_("No {lacking} volume is selected: choose one under Inputs.").format(lacking=lacking[0]))
 
 
 def _refuse_unusable(node: Any) -> None:
     name = node.GetName()
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
         raise InputError(
-            f"“{name}” is a label map, and registration needs an image: select the image it was drawn on, or convert "
-            f"it to a scalar volume in the Volumes module."
+            _(
+                "“{name}” is a label map, and registration needs an image: select the image it was drawn "
+                "on, or convert it to a scalar volume in the Volumes module."
+            ).format(name=name)
         )
     image = node.GetImageData()
     scalars = None if image is None else image.GetPointData().GetScalars()
     if scalars is None or not scalars.GetNumberOfTuples():
-        raise InputError(f"“{name}” holds no voxels: load or create its image first.")
+        raise InputError(_("“{name}” holds no voxels: load or create its image first.").format(name=name))
     if scalars.GetNumberOfComponents() != 1:
         raise InputError(
-            f"“{name}” has {scalars.GetNumberOfComponents()} values a voxel, and registration needs one: convert it to "
-            f"a scalar volume."
+            _("“{name}” has {count} values a voxel, and registration needs one: convert it to a scalar volume.").format(
+                name=name, count=scalars.GetNumberOfComponents()
+            )
         )
     if min(image.GetDimensions()) < SMALLEST_SIDE:
         sides = " x ".join(str(n) for n in image.GetDimensions())
         raise InputError(
-            f"“{name}” is {sides} voxels, and every side must have at least {SMALLEST_SIDE}: load the whole volume."
+            _(
+                "“{name}” is {sides} voxels, and every side must have at least {smallest_side}: load the whole volume."
+            ).format(name=name, sides=sides, smallest_side=SMALLEST_SIDE)
         )
 
 
@@ -154,11 +169,17 @@ def _mask(parameters: Any, side: str, steps: Steps) -> Volume | None:
         return None
     segment = segment_of(node, getattr(parameters, f"{side}MaskSegment"))
     if segment is None:
-        raise InputError(f"The {side} mask “{node.GetName()}” has no segments: draw one, or select no mask.")
+        raise InputError(
+            _("The {side} mask “{node}” has no segments: draw one, or select no mask.").format(
+                side=side, node=node.GetName()
+            )
+        )
     grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
     mask, filling = mrml.begin_labels(node, grid, [segment])
     name = segments(node)[segment]
-    problem = f"The {side} mask “{name}” covers no voxel of the {side} volume: draw it there, or use none."
+    problem = _("The {side} mask “{name}” covers no voxel of the {side} volume: draw it there, or use none.").format(
+        side=side, name=name
+    )
     steps += [filling, _refuse_empty(mask, problem)]
     return Volume(*mask)
 
@@ -193,13 +214,19 @@ def paired_landmarks(parameters: Any) -> tuple[Points, Points]:
     first, second = parameters.fixedLandmarks, parameters.movingLandmarks
     if (first is None) != (second is None):
         lacking = "fixed" if first is None else "moving"
-        raise InputError(f"Select {lacking} landmarks as well, or none at all: landmarks are measured in pairs.")
+        raise InputError(
+            _("Select {lacking} landmarks as well, or none at all: landmarks are measured in pairs.").format(
+                lacking=lacking
+            )
+        )
     pair = mrml.points_from_markups(first), mrml.points_from_markups(second)
     counts = [len(points.names) for points in pair]
     if counts[0] != counts[1]:
         raise InputError(
-            f"There are {counts[0]} fixed landmarks and {counts[1]} moving ones: each needs its counterpart, in the "
-            f"same order."
+            _(
+                "There are {fixed} fixed landmarks and {moving} moving ones: each needs its counterpart, "
+                "in the same order."
+            ).format(fixed=counts[0], moving=counts[1])
         )
     return pair
 
@@ -216,8 +243,10 @@ def _of_landmarks(parameters: Any) -> Iterator[str]:
         if len(outside):
             named = ", ".join(points.names[k] for k in outside[:_NAMED]) + (", …" if len(outside) > _NAMED else "")
             yield (
-                f"{len(outside)} of {len(points.names)} {side} landmarks lie outside the {side} volume ({named}): "
-                f"check that they belong to it."
+                _(
+                    "{outside} of {count} {side} landmarks lie outside the {side} volume ({named}): check "
+                    "that they belong to it."
+                ).format(outside=len(outside), count=len(points.names), side=side, named=named)
             )
 
 
@@ -229,7 +258,9 @@ def field_of(node: Any) -> Volume:
     """
     grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
     if grid is None or grid.GetDisplacementGrid() is None:
-        raise InputError(f"“{node.GetName()}” is no grid transform of a registration: register again.")
+        raise InputError(
+            _("“{node}” is no grid transform of a registration: register again.").format(node=node.GetName())
+        )
     image = grid.GetDisplacementGrid()
     array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(*image.GetDimensions()[::-1], 3)
     matrix = grid.GetGridDirectionMatrix()
@@ -252,14 +283,14 @@ def structures(parameters: Any) -> tuple[tuple[Volume, Volume, Volume, dict[int,
     for side in ("fixed", "moving"):
         node = getattr(parameters, f"{side}Segmentation")
         if node is None or not segments(node):
-            raise InputError(f"Select a segmentation of the {side} volume that has segments.")
+            raise InputError(_("Select a segmentation of the {side} volume that has segments.").format(side=side))
     if parameters.transformNode is None:
-        raise InputError("There is no transform: register first, with the transform ticked under Outputs.")
+        raise InputError(_("There is no transform: register first, with the transform ticked under Outputs."))
     _require_both(parameters)
     steps: Steps = []
     labels = _paired_labels(parameters, steps)
     if labels is None:
-        raise InputError("The two segmentations share no name: give the same structure the same name in both.")
+        raise InputError(_("The two segmentations share no name: give the same structure the same name in both."))
     names = {number: name for name, number in _numbers(parameters).items()}
     return (*labels, field_of(parameters.transformNode), names), chain.from_iterable(steps)
 

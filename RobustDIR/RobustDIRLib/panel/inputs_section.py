@@ -11,6 +11,7 @@ from RobustDIRLib.panel import inputs, sample
 from RobustDIRLib.panelparts import environment, widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 
 _SWAPPED = ("Volume", "Mask", "MaskSegment", "Landmarks", "Segmentation")
 _MODULE = "RobustDIR"
@@ -63,7 +64,7 @@ class InputsSection(Section):
         running = self.panel.run.run is not None
         self.ui.swapButton.enabled = not running
         self.ui.sampleButton.enabled = not self._background.busy
-        self.ui.sampleButton.text = "Making sample data …" if self._background.busy else "Load sample data"
+        self.ui.sampleButton.text = _("Making sample data …") if self._background.busy else _("Load sample data")
 
     def swap(self) -> None:
         """Exchange fixed and moving, with all that belongs to them."""
@@ -78,7 +79,7 @@ class InputsSection(Section):
     def load_sample(self) -> None:
         """Make the demo's pair in a process of its own, then load it."""
         if not self.panel.environment.state.ready:
-            self.panel.say("Some Python packages are missing; see the top of this panel.")
+            self.panel.say(_("Some Python packages are missing; see the top of this panel."))
             return
         if not self.panel.environment.provide(environment.SAMPLE_REQUIREMENTS):
             return
@@ -86,7 +87,7 @@ class InputsSection(Section):
             self._sample_folder = self._background.new_folder(Path(slicer.app.temporaryPath))
             self._sample_set = self.parameters.parameterNode.GetID()
             self._background.start(iter(()), sample.command(self._sample_folder))
-            self.panel.say("Making a brain pair with a known deformation …", widgets.QUIET)
+            self.panel.say(_("Making a brain pair with a known deformation …"), widgets.QUIET)
         self.panel.update()
 
     def _sample_made(self, events: list[dict[str, Any]], problem: str) -> None:
@@ -98,7 +99,7 @@ class InputsSection(Section):
                 sample.load(
                     self._sample_folder, self.panel.parameters_of(self._sample_set) if there else self.parameters
                 )
-                self.panel.say("Sample data loaded. Click Register.", widgets.GOOD)
+                self.panel.say(_("Sample data loaded. Click Register."), widgets.GOOD)
         self.panel.update()
 
     def scene_closes(self) -> None:

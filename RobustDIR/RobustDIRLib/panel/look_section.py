@@ -10,6 +10,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import comparisons
 from RobustDIRLib.panelparts import deformations, views, widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 
 _LAY_MILLISECONDS, _ZOOM_MILLISECONDS = 10, 500
 _ZOOMED = 1.2  # times the area that the drawing was made for
@@ -83,7 +84,7 @@ class LookSection(Section):
         mode = self.parameters.compare
         slides = mode in (comparisons.BLEND, comparisons.CHECKERBOARD, comparisons.JACOBIAN)
         self.ui.blendSlider.enabled = slides
-        self.ui.blendSliderLabel.text = "Field size:" if mode == comparisons.CHECKERBOARD else "Blend:"
+        self.ui.blendSliderLabel.text = _("Field size:") if mode == comparisons.CHECKERBOARD else _("Blend:")
         for widget in (
             self.ui.spacingSlider, self.ui.deformationSlicesCheckBox, self.ui.deformation3DCheckBox,
             self.ui.deformationColourCheckBox,
@@ -145,7 +146,9 @@ class LookSection(Section):
         """Where the views show too much for the spacing that was chosen."""
         if self._spacing <= self.parameters.deformationSpacing:
             return ""
-        return f"So far out the lines are {self._spacing:.0f} mm apart; zoom in for closer ones."
+        return _("So far out the lines are {spacing:.0f} mm apart; zoom in for closer ones.").format(
+            spacing=self._spacing
+        )
 
     def _follow_zoom(self) -> None:
         """Draw anew where the views were zoomed: how finely follows how much they show."""

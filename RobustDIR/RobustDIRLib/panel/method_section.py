@@ -13,21 +13,22 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import forecast, inputs
 from RobustDIRLib.panelparts import devices, widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import last_error, reason_of_exit
 
 ALIGNMENTS = {
-    "automatic": "Automatic (recommended)",
-    "none": "None: already aligned",
-    "rigid": "Rigid",
-    "affine": "Affine",
+    "automatic": _("Automatic (recommended)"),
+    "none": _("None: already aligned"),
+    "rigid": _("Rigid"),
+    "affine": _("Affine"),
 }
 QUALITIES = {
-    "fast": "Fast: the network alone",
-    "balanced": "Balanced (recommended)",
-    "best": "Best: twice the refinement",
+    "fast": _("Fast: the network alone"),
+    "balanced": _("Balanced (recommended)"),
+    "best": _("Best: twice the refinement"),
 }
 SPEED_SETTING = "RobustDIR/Speed"
 _POLL_MILLISECONDS = 100
@@ -72,7 +73,7 @@ class MethodSection(Section):
     def update(self) -> None:
         """Show the parameters, the model's card and the forecast."""
         cards = _cards()
-        self.model.set_options({name: _title(name, shipped) for name, (_, shipped) in cards.items()})
+        self.model.set_options({name: _title(name, shipped) for name, (_path, shipped) in cards.items()})
         for choice, name in (
             (self.model, "model"),
             (self.preset, "preset"),
@@ -86,7 +87,7 @@ class MethodSection(Section):
         self.ui.addModelButton.enabled = self._job is None and self.panel.environment.state.ready
         self.outlook = self._foresee()
         ready = self.panel.environment.state.ready
-        hint = "Select two volumes to see how long it will take." if ready else ""
+        hint = _("Select two volumes to see how long it will take.") if ready else ""
         sentence = self.outlook.sentence() if self.outlook else hint
         absent = inputs.of_device(self.parameters)
         widgets.set_text(self.ui.forecastLabel, absent or sentence, widgets.BAD if absent else widgets.QUIET)
@@ -98,7 +99,9 @@ class MethodSection(Section):
             widgets.set_text(self.ui.modelLabel, purpose(cards[wanted][0]), widgets.QUIET)
         else:
             self.ui.modelSelector.toolTip = ""
-            gone = f"The model “{wanted}” of this scene is not installed here; choose another or add it."
+            gone = _("The model “{wanted}” of this scene is not installed here; choose another or add it.").format(
+                wanted=wanted
+            )
             widgets.set_text(self.ui.modelLabel, gone, widgets.BAD)
 
     def _foresee(self) -> forecast.Outlook | None:
@@ -142,13 +145,13 @@ class MethodSection(Section):
 
     def add_model(self) -> None:
         """Check a model file and copy it among the user's own, in a process of its own."""
-        path = qt.QFileDialog.getOpenFileName(None, "Model file", "", "Model files (*.pt *.pth)")
+        path = qt.QFileDialog.getOpenFileName(None, _("Model file"), "", _("Model files (*.pt *.pth)"))
         if not path or self._job is not None:
             return
         with self.panel.telling():
             self._job = Job(library_command("models", "add", str(path)))
             self._set_id = self.parameters.parameterNode.GetID()
-            self.panel.say(f"Checking {Path(path).name} …", widgets.QUIET)
+            self.panel.say(_("Checking {name} …").format(name=Path(path).name), widgets.QUIET)
             self._timer.start()
 
     def _poll_adding(self) -> None:
@@ -164,7 +167,7 @@ class MethodSection(Section):
             name = last.removeprefix("added ").partition(":")[0]
             if slicer.mrmlScene.GetNodeByID(self._set_id) is not None:
                 self.panel.parameters_of(self._set_id).model = name
-            self.panel.say(f"The model “{name}” was added.", widgets.GOOD)
+            self.panel.say(_("The model “{name}” was added.").format(name=name), widgets.GOOD)
         else:
             self.panel.say(reason_of_exit(polled.exit_code, log, last_error(log)))
         self.panel.update()
@@ -178,7 +181,7 @@ class MethodSection(Section):
 
 
 def _title(name: str, shipped: bool) -> str:
-    return name if shipped else f"{name} (yours)"
+    return name if shipped else _("{name} (yours)").format(name=name)
 
 
 def _cards() -> dict[str, tuple[str, bool]]:
@@ -193,7 +196,7 @@ def _cards() -> dict[str, tuple[str, bool]]:
         try:
             text = card.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            text = f"# {entry.name}\n\nThis model came without a card."
+            text = _("# {entry}\n\nThis model came without a card.").format(entry=entry.name)
         cards[entry.name] = (text, entry.shipped)
     return cards
 

@@ -16,20 +16,21 @@ from typing import Any
 from RobustDIRLib.mrml.contents import Content, begin_content, content_of, place_of, state_of
 from RobustDIRLib.panel import inputs
 from RobustDIRLib.panel.runs import Request
+from RobustDIRLib.panelparts.words import _
 
 # Parameters that a run rests on, the parameter that refers to the node of the run, and what it is called.
 INPUTS = {
-    "fixedVolume": ("ofFixedVolume", "fixed volume"),
-    "movingVolume": ("ofMovingVolume", "moving volume"),
-    "fixedMask": ("ofFixedMask", "fixed mask"),
-    "movingMask": ("ofMovingMask", "moving mask"),
+    "fixedVolume": ("ofFixedVolume", _("fixed volume")),
+    "movingVolume": ("ofMovingVolume", _("moving volume")),
+    "fixedMask": ("ofFixedMask", _("fixed mask")),
+    "movingMask": ("ofMovingMask", _("moving mask")),
 }
 # Likewise of what a run makes.
 OUTPUTS = {
     "transformNode": ("madeTransform", "transform"),
-    "warpedNode": ("madeWarped", "warped volume"),
-    "inverseNode": ("madeInverse", "inverse transform"),
-    "jacobianNode": ("madeJacobian", "Jacobian map"),
+    "warpedNode": ("madeWarped", _("warped volume")),
+    "inverseNode": ("madeInverse", _("inverse transform")),
+    "jacobianNode": ("madeJacobian", _("Jacobian map")),
 }
 
 
@@ -120,7 +121,9 @@ class Standing:
         """Why nothing is judged; empty if the results are not stale."""
         if not self.stale:
             return ""
-        return f"Stale: these are results of {self.title}. {' '.join(self.reasons)} Register again."
+        return _("Stale: these are results of {title}. {reasons} Register again.").format(
+            title=self.title, reasons=" ".join(self.reasons)
+        )
 
 
 class Origins:
@@ -148,10 +151,10 @@ class Origins:
         self._known.update({state_of(filled[name][0]): content for name, content in made.items()})
         self._known.update({origin.states[name]: content for name, content in origin.contents.items()})
         contents = {name: content.to_json() for name, content in made.items()}
-        for name, (reference, _) in INPUTS.items():
+        for name, (reference, _what) in INPUTS.items():
             node = origin.nodes.get(name)
             setattr(parameters, reference, node if node is not None and node.GetScene() is not None else None)
-        for name, (reference, _) in OUTPUTS.items():
+        for name, (reference, _what) in OUTPUTS.items():
             setattr(parameters, reference, filled[name][0] if name in filled else None)
             if name not in filled:
                 setattr(parameters, name, None)  # of a run before: it does not belong to these results
@@ -182,50 +185,50 @@ class Origins:
         fixed, moving = parameters.ofFixedVolume, parameters.ofMovingVolume
         origin, made = _parsed(record.get("origin")), record.get("made")
         if origin is None or not isinstance(made, dict):
-            return Standing(record, fixed, moving, ("What they were made from is not known.",))
+            return Standing(record, fixed, moving, (_("What they were made from is not known."),))
         reasons = [*self._of_inputs(parameters, origin), *self._of_outputs(parameters, made)]
         return Standing(record, fixed, moving, tuple(reasons))
 
     def _of_inputs(self, parameters: Any, origin: Mapping[str, Any]) -> Iterator[str]:
         now = {name: getattr(parameters, name) for name in INPUTS}
-        then = {name: getattr(parameters, reference) for name, (reference, _) in INPUTS.items()}
+        then = {name: getattr(parameters, reference) for name, (reference, _what) in INPUTS.items()}
         fixed, moving = then["fixedVolume"], then["movingVolume"]
         two = None not in (fixed, moving) and fixed is not moving
         if two and now["fixedVolume"] is moving and now["movingVolume"] is fixed:
-            yield "Fixed and moving volume were swapped."
+            yield _("Fixed and moving volume were swapped.")
             return
-        for name, (_, what) in INPUTS.items():
+        for name, (_reference, what) in INPUTS.items():
             reason = self._of_input(parameters, name, then[name], origin)
             if reason:
-                yield f"The {what} {reason}."
+                yield _("The {what} {reason}.").format(what=what, reason=reason)
 
     def _of_input(self, parameters: Any, name: str, then: Any, origin: Mapping[str, Any]) -> str:
         """What became of one input, as the end of a sentence; empty if it is what it was."""
         now, kept = getattr(parameters, name), origin["contents"].get(name)
         if kept is None:
-            return "" if now is None else "was added"
+            return "" if now is None else _("was added")
         if then is None:
-            return "was deleted"
+            return _("was deleted")
         if now is not then:
-            return "is no longer selected" if now is None else "is another one"
+            return _("is no longer selected") if now is None else _("is another one")
         segment = origin["segments"].get(name, "")
         if segment and _segment(parameters, name) != segment:
-            return "is another segment"
+            return _("is another segment")
         found = self._content(now, (segment,) if segment else ())
         if found.data != kept.data:
-            return "was edited"
-        return "" if found.same_place(kept) else "was moved"
+            return _("was edited")
+        return "" if found.same_place(kept) else _("was moved")
 
     def _of_outputs(self, parameters: Any, made: Mapping[str, Any]) -> Iterator[str]:
-        for name, (_, what) in OUTPUTS.items():
+        for name, (_reference, what) in OUTPUTS.items():
             node = getattr(parameters, name)
             if node is None:
                 continue
             kept = _content_or_none(made.get(name))
             if kept is None or self._content(node).data != kept.data:
-                yield f"The {what} “{node.GetName()}” is not what the registration left."
+                yield _("The {what} “{node}” is not what the registration left.").format(what=what, node=node.GetName())
             elif not self._content(node).same_place(kept):
-                yield f"The {what} “{node.GetName()}” was moved."
+                yield _("The {what} “{node}” was moved.").format(what=what, node=node.GetName())
 
     def _content(self, node: Any, segments: tuple[str, ...] = ()) -> Content:
         state = state_of(node, segments)
@@ -272,7 +275,7 @@ def _same_origin(parameters: Any, before: Mapping[str, Any], origin: Origin) -> 
     return same and all(
         getattr(parameters, reference) is origin.nodes.get(name)
         and (name not in origin.contents or _alike(before["contents"][name], origin.contents[name]))
-        for name, (reference, _) in INPUTS.items()
+        for name, (reference, _what) in INPUTS.items()
     )
 
 
@@ -281,7 +284,7 @@ def note_choices(parameters: Any, standing: Standing) -> None:
     if not standing.record:
         return
     chosen = set(loaded_list(parameters.chosenOutputs))
-    for name, (reference, _) in OUTPUTS.items():
+    for name, (reference, _what) in OUTPUTS.items():
         made = getattr(parameters, reference)
         if made is not None and getattr(parameters, name) is not made:
             chosen.add(name)

@@ -22,6 +22,7 @@ from RobustDIRLib.panel.applying import remove
 from RobustDIRLib.panel.origins import Origin, Origins, depends_on
 from RobustDIRLib.panel.runs import Results
 from RobustDIRLib.panelparts.exchange import Header
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import INVERSE_FIELD as INVERSE
 from RobustDIRLib.run_files import JACOBIAN_VOXELS as JACOBIAN
 from RobustDIRLib.run_files import TRANSFORM_FIELD as TRANSFORM
@@ -67,7 +68,7 @@ OUTPUTS = (
     Output(TRANSFORM, "makeTransform", "transformNode", "vtkMRMLGridTransformNode", "{moving} to {fixed}"),
     Output(WARPED, "makeWarped", "warpedNode", "vtkMRMLScalarVolumeNode", "{moving} on {fixed}"),
     Output(INVERSE, "makeInverse", "inverseNode", "vtkMRMLGridTransformNode", "{fixed} to {moving}"),
-    Output(JACOBIAN, "makeJacobian", "jacobianNode", "vtkMRMLScalarVolumeNode", "Jacobian of {moving} on {fixed}"),
+    Output(JACOBIAN, "makeJacobian", "jacobianNode", "vtkMRMLScalarVolumeNode", _("Jacobian of {moving} on {fixed}")),
 )
 
 

@@ -14,22 +14,23 @@ from RobustDIRLib.panel.origins import Origin, begin, loaded
 from RobustDIRLib.panel.runs import Run, State, new_folder
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import remove_workplace
 
 POLL_MILLISECONDS = 50
-_DONE = "Registered. Look at it, then check the figures."
+_DONE = _("Registered. Look at it, then check the figures.")
 _STAGES = {
-    "hand over": "Handing the volumes over",
-    "start": "Starting",
-    "read": "Reading",
-    "normalise": "Normalising intensities",
-    "align": "Aligning linearly",
-    "network": "Registering",
-    "refine": "Refining",
-    "resample": "Warping",
-    "measure": "Measuring",
-    "write": "Writing",
-    "take over": "Taking the results over",
+    "hand over": _("Handing the volumes over"),
+    "start": _("Starting"),
+    "read": _("Reading"),
+    "normalise": _("Normalising intensities"),
+    "align": _("Aligning linearly"),
+    "network": _("Registering"),
+    "refine": _("Refining"),
+    "resample": _("Warping"),
+    "measure": _("Measuring"),
+    "write": _("Writing"),
+    "take over": _("Taking the results over"),
 }
 
 
@@ -60,7 +61,7 @@ class RunSection(Section):
         running = self.run is not None
         problem = "" if running else self._problem()
         self.ui.registerButton.enabled = not running and not problem
-        self.ui.registerButton.toolTip = problem or "Starts the registration."
+        self.ui.registerButton.toolTip = problem or _("Starts the registration.")
         self.ui.cancelButton.enabled = running and not (self.run and self.run.stopping)
         self.ui.keepButton.enabled = bool(self.run and self.run.can_keep)
         self.ui.progressBar.setVisible(running)
@@ -70,9 +71,9 @@ class RunSection(Section):
     def _problem(self) -> str:
         """Why nothing can be registered yet, as far as a glance can tell."""
         if not self.panel.environment.state.ready:
-            return "Some Python packages are missing; see the top of this panel."
+            return _("Some Python packages are missing; see the top of this panel.")
         if self.parameters.fixedVolume is None or self.parameters.movingVolume is None:
-            return "Select a fixed and a moving volume under Inputs."
+            return _("Select a fixed and a moving volume under Inputs.")
         return ""
 
     def start(self) -> None:
@@ -97,9 +98,9 @@ class RunSection(Section):
         self._needed = {
             node.GetID(): what
             for node, what in (
-                (self.parameters.fixedVolume, "The fixed volume"),
-                (self.parameters.movingVolume, "The moving volume"),
-                (self.parameters.parameterNode, "The parameter set"),
+                (self.parameters.fixedVolume, _("The fixed volume")),
+                (self.parameters.movingVolume, _("The moving volume")),
+                (self.parameters.parameterNode, _("The parameter set")),
             )
         }
         self._set_id = self.parameters.parameterNode.GetID()
@@ -115,7 +116,7 @@ class RunSection(Section):
         """Ask the run to end; the panel says so once it has."""
         if self.run is not None:
             self.run.stop()
-            widgets.set_text(self.ui.statusLabel, "Stopping …", widgets.QUIET)
+            widgets.set_text(self.ui.statusLabel, _("Stopping …"), widgets.QUIET)
             self.update()
 
     def keep(self) -> None:
@@ -139,8 +140,8 @@ class RunSection(Section):
         assert run is not None
         self.ui.progressBar.setValue(int(1000 * run.fraction))
         self.ui.keepButton.enabled = run.can_keep
-        what = "Stopping" if run.stopping else _STAGES.get(run.stage, run.stage)
-        left = "" if run.stopping else f", about {spoken(run.seconds_left)} left"
+        what = _("Stopping") if run.stopping else _STAGES.get(run.stage, run.stage)
+        left = "" if run.stopping else _(", about {spoken} left").format(spoken=spoken(run.seconds_left))
         widgets.set_text(self.ui.statusLabel, f"{what}{left} …", widgets.QUIET)
         self._show_log()
 
@@ -167,7 +168,7 @@ class RunSection(Section):
             with self.panel.telling():
                 self._take(run)
         elif state is State.STOPPED:
-            self.panel.say("Cancelled; the scene is as it was.", widgets.QUIET)
+            self.panel.say(_("Cancelled; the scene is as it was."), widgets.QUIET)
         else:
             self.panel.say(run.message)
             self.ui.logCollapsibleButton.collapsed = not run.log
@@ -202,7 +203,7 @@ class RunSection(Section):
         if self._set_id == self.parameters.parameterNode.GetID() and self.panel.standing.stale:
             sentences.append(self.panel.standing.sentence())
         if sentences:
-            text = "Registered, with warnings: " + " ".join(s[:1].upper() + s[1:] for s in sentences)
+            text = _("Registered, with warnings: ") + " ".join(s[:1].upper() + s[1:] for s in sentences)
             self.panel.say(text, widgets.CAREFUL)
         else:
             self.panel.say(_DONE, widgets.GOOD)
@@ -221,12 +222,16 @@ class RunSection(Section):
         self._forget(node.GetID())
         what = self._needed.get(node.GetID())
         if self.run is not None and what:
-            self._abandon(f"{what} was deleted during the registration, which was stopped; nothing was changed.")
+            self._abandon(
+                _("{what} was deleted during the registration, which was stopped; nothing was changed.").format(
+                    what=what
+                )
+            )
 
     def scene_closes(self) -> None:
         """A run ends with its scene."""
         if self.run is not None:
-            self._abandon("The scene was closed during the registration, which was stopped.")
+            self._abandon(_("The scene was closed during the registration, which was stopped."))
         for set_id in list(self._folders):
             self._forget(set_id)
 

@@ -23,6 +23,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
 from RobustDIRLib.panelparts import exchange
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
 from RobustDIRLib.run_files import RECORD
 from RobustDIRLib.runner.job import Job
@@ -243,13 +244,13 @@ class Run:
 
     def _hand_over(self) -> Iterator[bool]:
         request = self._request
-        for _ in request.steps:
+        for _step in request.steps:
             yield False
         volumes = {"fixed": request.fixed, "moving": request.moving}
         masks = {"fixed_mask": request.fixed_mask, "moving_mask": request.moving_mask}
         for name, volume in {**volumes, **masks}.items():
             if volume is not None:
-                for _ in exchange.write_in_steps(self._input(name), volume.array, volume.grid):
+                for _step in exchange.write_in_steps(self._input(name), volume.array, volume.grid):
                     yield False
 
     def _input(self, name: str) -> Path:
@@ -289,10 +290,10 @@ class Run:
             header = exchange.read_header(path)
             array = self._allocate(name, header)
             yield False
-            for _ in exchange.read_in_steps(path, header, array):
+            for _step in exchange.read_in_steps(path, header, array):
                 yield False
             results.headers[name], results.arrays[name] = header, array
-        for _ in self._finish():
+        for _step in self._finish():
             yield False
         self._enter("take over")
         self.results = results
@@ -302,7 +303,9 @@ def _read_record(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); register again.") from error
+        raise InputError(
+            _("{path} cannot be read ({error}); register again.").format(path=path, error=error)
+        ) from error
     return record
 
 
@@ -323,8 +326,10 @@ def new_folder(parent: Path, fixed: Grid, moving: Grid) -> Path:
         free = needed
     if free < needed:
         raise InputError(
-            f"The disk of {parent} is full: the registration needs {needed / 2**20:.0f} MiB for its files and "
-            f"{free / 2**20:.0f} MiB are free; free some space, or choose another temporary folder in the "
-            f"application settings."
+            _(
+                "The disk of {parent} is full: the registration needs {needed:.0f} MiB for its files and "
+                "{free:.0f} MiB are free; free some space, or choose another temporary folder in the "
+                "application settings."
+            ).format(parent=parent, needed=needed / 2**20, free=free / 2**20)
         )
     return new_workplace(parent)

@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 
 from RobustDIRLib import mrml
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
 
 # Of `demo`, which cannot be imported here: it needs torch.
@@ -34,10 +35,14 @@ def load(folder: Path, parameters: Any) -> None:
     from RobustDIRLib.io.landmarks import read_landmarks
 
     for side, (image, points) in _FILES.items():
-        volume = slicer.util.loadVolume(str(folder / image), {"name": f"Sample {side}", "show": False})
+        volume = slicer.util.loadVolume(
+            str(folder / image), {"name": _("Sample {side}").format(side=side), "show": False}
+        )
         slicer.mrmlScene.RemoveNode(volume.GetStorageNode())  # the file goes; saving the scene asks for a new one
         given = read_landmarks(folder / points)
-        landmarks = mrml.markups_from_points(mrml.Points(given.points, given.names), f"Sample {side} points")
+        landmarks = mrml.markups_from_points(
+            mrml.Points(given.points, given.names), _("Sample {side} points").format(side=side)
+        )
         landmarks.GetDisplayNode().SetVisibility(False)
         setattr(parameters, f"{side}Volume", volume)
         setattr(parameters, f"{side}Landmarks", landmarks)

@@ -12,6 +12,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import outputs
 from RobustDIRLib.panel.origins import Origins, begin
 from RobustDIRLib.panel.runs import Run, State, new_folder
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import remove_workplace
 
 _PAUSE_SECONDS = 0.02
@@ -36,7 +37,7 @@ def register(parameters: Any) -> None:
             slicer.app.processEvents()
             time.sleep(_PAUSE_SECONDS)
         if run.results is None:
-            raise InputError(run.message or "The registration was stopped.")
+            raise InputError(run.message or _("The registration was stopped."))
         outputs.take(parameters, Origins(), origin, buffers, run.results)
     finally:
         run.kill()

@@ -15,6 +15,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import STRUCTURES
 from RobustDIRLib.panel.runs import HANDOVER, Volume
 from RobustDIRLib.panelparts import exchange
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import JACOBIAN_VOXELS
 from RobustDIRLib.runner.launching import python_executable
 
@@ -37,7 +38,11 @@ def hand_over(folder: Path, fixed: Volume, moving: Volume, field: Volume, names:
     try:
         (folder / NAMES).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{folder} cannot be written to ({error.strerror}); free some space and try again.") from error
+        raise InputError(
+            _("{folder} cannot be written to ({reason}); free some space and try again.").format(
+                folder=folder, reason=error.strerror
+            )
+        ) from error
     for name, volume in ((FIXED, fixed), (MOVING, moving), (FIELD, field)):
         yield from exchange.write_in_steps(folder / name, volume.array, volume.grid)
 
@@ -88,7 +93,7 @@ def measure(folder: Path, jacobian: Path | None = None) -> list[dict[str, Any]]:
         for label in after.scores
     ]
     for side, labels in (("fixed", after.only_fixed), ("moving", after.only_moving)):
-        note = f"only in the {side} segmentation"
+        note = _("only in the {side} segmentation").format(side=side)
         rows += [{"label": names[label], "only_in": side, "note": note} for label in labels]
     return rows
 

@@ -11,9 +11,10 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts.words import _
 
 OFF, GRID, GLYPH, CONTOUR = "off", "grid", "glyph", "contour"
-MODES = {OFF: "Off", GRID: "Grid", GLYPH: "Arrows", CONTOUR: "Contours"}
+MODES = {OFF: _("Off"), GRID: _("Grid"), GLYPH: _("Arrows"), CONTOUR: _("Contours")}
 _SLICE_LINE = 2
 _PLAIN = (0.30, 0.85, 0.90)
 _SCALE = ((0.0, (0.15, 0.35, 0.95)), (0.33, (0.10, 0.80, 0.55)), (0.66, (0.98, 0.85, 0.15)), (1.0, (0.90, 0.10, 0.10)))
@@ -43,7 +44,7 @@ def show(transform: Any, mode: str, *, region: Any, spacing: float, slices: bool
     if transform is None:
         if mode == OFF:
             return spacing
-        raise InputError("There is no deformation to draw: register first, with the transform ticked under Outputs.")
+        raise InputError(_("There is no deformation to draw: register first, with the transform ticked under Outputs."))
     if transform.GetDisplayNode() is None:
         transform.CreateDefaultDisplayNodes()
     display = transform.GetDisplayNode()

@@ -8,11 +8,13 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from RobustDIRLib.panelparts.words import _
+
 DEVICES = {
-    "auto": "Automatic",
-    "cpu": "Processor (CPU)",
-    "cuda": "NVIDIA graphics card (CUDA)",
-    "mps": "Apple graphics (MPS)",
+    "auto": _("Automatic"),
+    "cpu": _("Processor (CPU)"),
+    "cuda": _("NVIDIA graphics card (CUDA)"),
+    "mps": _("Apple graphics (MPS)"),
 }
 # What the drivers of graphics cards leave: NVIDIA's, its own under WSL, and AMD's, which torch calls CUDA as well.
 _DRIVERS = ("/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")

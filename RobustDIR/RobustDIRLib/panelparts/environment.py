@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts.words import _
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 SAMPLE_REQUIREMENTS = ("nilearn>=0.10.3",)
 REPORT_REQUIREMENTS = ("jinja2>=3.1", "markdown-it-py>=3", "matplotlib>=3.10")
 # What a registration can do without, by what it is for; a folder of wheels brings it, too.
-OPTIONAL = {"HTML reports": REPORT_REQUIREMENTS, "sample data": SAMPLE_REQUIREMENTS}
-DECLINED = "Nothing was installed."
+OPTIONAL = {_("HTML reports"): REPORT_REQUIREMENTS, _("sample data"): SAMPLE_REQUIREMENTS}
+DECLINED = _("Nothing was installed.")
 OLDEST_SLICER = (5, 10)
 _MODULES = {"scikit-image": "skimage", "markdown-it-py": "markdown_it"}
 # Not to be installed by pip: the extension brings the one, the application the other.
@@ -86,15 +87,17 @@ class State:
             uses = [use for use, words in OPTIONAL.items() if set(requirements(words)) & set(self.optional)]
             names = ", ".join(r.name for r in self.optional)
             return (
-                f"Ready to register. For {' and '.join(uses)}, {names} can be added." if uses else "Ready to register."
+                _("Ready to register. For {uses}, {names} can be added.").format(uses=" and ".join(uses), names=names)
+                if uses
+                else _("Ready to register.")
             )
         parts = []
         if self.missing:
-            parts.append(f"Missing: {', '.join(r.name for r in self.missing)}.")
+            parts.append(_("Missing: {names}.").format(names=", ".join(r.name for r in self.missing)))
         if self.old:
-            parts.append(f"Too old: {', '.join(r.name for r in self.old)}.")
+            parts.append(_("Too old: {names}.").format(names=", ".join(r.name for r in self.old)))
         if self.needs_extension:
-            parts.append("PyTorch comes with the extension “PyTorch”: install it in the Extensions Manager.")
+            parts.append(_("PyTorch comes with the extension “PyTorch”: install it in the Extensions Manager."))
         return " ".join(parts)
 
 
@@ -159,13 +162,15 @@ def install(state: State, wheels: Path | None = None) -> None:
         return
     if state.needs_extension:
         raise InputError(
-            "PyTorch is missing: install the extension “PyTorch” in the Extensions Manager, restart 3D Slicer and "
-            "try again."
+            _(
+                "PyTorch is missing: install the extension “PyTorch” in the Extensions Manager, restart "
+                "3D Slicer and try again."
+            )
         )
     others = [r for r in state.wanted if r.name not in _SKIPPED]
     simpleitk = [r for r in state.wanted if r.name == "SimpleITK"]
     if simpleitk:
-        raise InputError("SimpleITK is missing or too old: it comes with 3D Slicer; install version 5.10 or later.")
+        raise InputError(_("SimpleITK is missing or too old: it comes with 3D Slicer; install version 5.10 or later."))
     if others:
         ensure([r.words for r in others])
     if any(r.name == "torch" for r in state.wanted):
@@ -190,7 +195,9 @@ def ensure(packages: Sequence[str]) -> None:
                 raise InputError(DECLINED) from error
             raise
         return
-    question = f"RobustDIR needs these Python packages:\n\n{', '.join(packages)}\n\nInstall them now?"
+    question = _("RobustDIR needs these Python packages:\n\n{names}\n\nInstall them now?").format(
+        names=", ".join(packages)
+    )
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="RobustDIR"):
         raise InputError(DECLINED)
     slicer.util.pip_install(list(packages))
@@ -220,9 +227,11 @@ def _install_from_folder(wanted: Sequence[Requirement], folder: Path) -> None:
     import slicer
 
     if not folder.is_dir() or not any(folder.glob("*.whl")):
-        raise InputError(f"{folder} holds no wheel files (.whl); choose the folder they were downloaded to.")
+        raise InputError(
+            _("{folder} holds no wheel files (.whl); choose the folder they were downloaded to.").format(folder=folder)
+        )
     names = [r.words for r in wanted if r.name != "SimpleITK"]
-    question = f"Install {', '.join(names)} from\n{folder}?"
+    question = _("Install {names} from\n{folder}?").format(names=", ".join(names), folder=folder)
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="RobustDIR"):
         raise InputError(DECLINED)
     slicer.util.pip_install(["--no-index", "--find-links", str(folder), *names])
@@ -233,9 +242,9 @@ def too_old(major: int, minor: int) -> str:
     if (major, minor) >= OLDEST_SLICER:
         return ""
     oldest = ".".join(map(str, OLDEST_SLICER))
-    return (
-        f"RobustDIR needs 3D Slicer {oldest} or later, and this is {major}.{minor}: please install a newer 3D Slicer."
-    )
+    return _(
+        "RobustDIR needs 3D Slicer {oldest} or later, and this is {major}.{minor}: please install a newer 3D Slicer."
+    ).format(oldest=oldest, major=major, minor=minor)
 
 
 def installed(installer: Callable[[], None]) -> str | None:
@@ -246,5 +255,5 @@ def installed(installer: Callable[[], None]) -> str | None:
         return str(error)
     except Exception as error:  # whatever pip, the network or the extension raises is the user's to read, not ours
         said = str(error).strip().splitlines() or [type(error).__name__]
-        return f"Installing failed ({said[-1]}); see the log."
+        return _("Installing failed ({said}); see the log.").format(said=said[-1])
     return None

@@ -10,6 +10,7 @@ import qt
 
 from RobustDIRLib.panelparts import environment, widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 
 
 class EnvironmentStrip(Section):
@@ -57,7 +58,7 @@ class EnvironmentStrip(Section):
 
     def install_from_folder(self) -> None:
         """From a folder of wheels, after asking."""
-        folder = qt.QFileDialog.getExistingDirectory(None, "Folder of wheel files (.whl)")
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder of wheel files (.whl)"))
         if folder:
             self._install(Path(folder))
 
@@ -66,4 +67,4 @@ class EnvironmentStrip(Section):
         self.examine()
         self._say(problem)
         if not problem and self.state.ready:
-            self.panel.say("Everything is installed.", widgets.GOOD)
+            self.panel.say(_("Everything is installed."), widgets.GOOD)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
+from RobustDIRLib.panelparts.words import _
 
 STEP_BYTES = 1 << 22
 
@@ -70,13 +71,15 @@ def write_in_steps(path: Path, array: NDArray[Any], grid: Grid) -> Iterator[None
                 yield
     except OSError as error:
         raise InputError(
-            f"{path.parent} cannot be written to ({error.strerror}); free some space on that disk and try again."
+            _("{parent} cannot be written to ({reason}); free some space on that disk and try again.").format(
+                parent=path.parent, reason=error.strerror
+            )
         ) from error
 
 
 def write(path: Path, array: NDArray[Any], grid: Grid) -> None:
     """Write a volume at once; see `write_in_steps`."""
-    for _ in write_in_steps(path, array, grid):
+    for _step in write_in_steps(path, array, grid):
         pass
 
 
@@ -118,11 +121,13 @@ def read_header(path: Path) -> Header:
             offset, size = file.tell(), path.stat().st_size
         header = _parsed(said, offset)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); register again.") from error
+        raise InputError(
+            _("{path} cannot be read ({reason}); register again.").format(path=path, reason=error.strerror)
+        ) from error
     except (KeyError, ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged or of another form; register again.") from error
+        raise InputError(_("{path} is damaged or of another form; register again.").format(path=path)) from error
     if size != offset + int(np.prod(header.shape, dtype=np.int64)) * header.dtype.itemsize:
-        raise InputError(f"{path} is cut short; register again.")
+        raise InputError(_("{path} is cut short; register again.").format(path=path))
     return header
 
 
@@ -169,17 +174,19 @@ def read_in_steps(path: Path, header: Header, array: NDArray[Any]) -> Iterator[N
             while start < len(flat):
                 count = file.readinto(flat[start : start + STEP_BYTES])
                 if not count:
-                    raise InputError(f"{path} is cut short; register again.")
+                    raise InputError(_("{path} is cut short; register again.").format(path=path))
                 start += count
                 yield
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); register again.") from error
+        raise InputError(
+            _("{path} cannot be read ({reason}); register again.").format(path=path, reason=error.strerror)
+        ) from error
 
 
 def read(path: Path) -> tuple[NDArray[Any], Grid]:
     """Array and grid of a file, at once; see `read_in_steps`."""
     header = read_header(path)
     array = np.empty(header.shape, header.dtype)
-    for _ in read_in_steps(path, header, array):
+    for _step in read_in_steps(path, header, array):
         pass
     return array, header.grid

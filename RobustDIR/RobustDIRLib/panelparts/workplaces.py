@@ -13,6 +13,7 @@ from pathlib import Path
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.processes import process_exists
+from RobustDIRLib.panelparts.words import _
 
 _NAME = re.compile(r"RobustDIR-(?:run|work)-(?:(\d+)-)?.+")
 
@@ -27,8 +28,10 @@ def new_workplace(parent: Path) -> Path:
         return Path(tempfile.mkdtemp(dir=parent, prefix=f"RobustDIR-run-{os.getpid()}-"))
     except OSError as error:
         raise InputError(
-            f"{parent} cannot take the panel's files ({error.strerror}); free some space there, or choose another "
-            f"temporary folder in the application settings."
+            _(
+                "{parent} cannot take the panel's files ({reason}); free some space there, or choose "
+                "another temporary folder in the application settings."
+            ).format(parent=parent, reason=error.strerror)
         ) from error
 
 

@@ -6,6 +6,7 @@ the panel need nothing that Slicer does not come with.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -37,6 +38,7 @@ except ImportError:  # a Slicer that is too old, as the panel says; until then t
     _ = translate = WithinRange = parameterNodeWrapper = _as_it_is
 
 
+_THUMBNAIL = Path(__file__).parent / "Resources" / "Icons" / "BrainPair.png"
 _SECTIONS = (
     "inputsCollapsibleButton", "methodCollapsibleButton", "outputsCollapsibleButton", "runFrame",
     "lookCollapsibleButton", "checkCollapsibleButton", "applyCollapsibleButton",
@@ -57,6 +59,7 @@ class RobustDIR(ScriptedLoadableModule):
             "the deformation and figures to check it. Research software, not a medical device."
         )
         parent.acknowledgementText = _("Built on 3D Slicer, PyTorch, SimpleITK, SciPy, scikit-image and NiBabel.")
+        slicer.app.connect("startupCompleted()", _offer_sample_data)
 
 
 @parameterNodeWrapper
@@ -266,6 +269,14 @@ class RobustDIRTest(ScriptedLoadableModuleTest):
             parameters.warpedNode.GetImageData().GetDimensions(),
             parameters.fixedVolume.GetImageData().GetDimensions(),
         )
+
+
+def _offer_sample_data():
+    """Let the module Sample Data offer our pair; modules that are loaded before it find it only now."""
+    if not _too_old():
+        from RobustDIRLib.panel import sample
+
+        sample.offer(_THUMBNAIL)
 
 
 def _too_old():

@@ -84,7 +84,52 @@ def test_torch_needs_the_extension():
     assert state.needs_extension
     assert "Extensions Manager" in state.sentence()
     with pytest.raises(InputError, match="extension “PyTorch”"):
-        environment.install(state)
+        environment.install(State((TORCH,), (), has_extension=False))
+
+
+class Extensions:
+    """Stands in for Slicer's manager of extensions: takes what is asked of it, and gives the user's answer."""
+
+    def __init__(self, *, there: bool = False, agrees: bool = True) -> None:
+        self.there, self.agrees, self.asked = there, agrees, []
+
+    def isExtensionInstalled(self, name: str) -> bool:
+        return self.there and name == "PyTorch"
+
+    def installExtensionFromServer(self, name: str, restart: bool = True) -> bool:
+        self.asked.append((name, restart))
+        return self.agrees
+
+
+@pytest.mark.parametrize(
+    ("there", "agrees", "asked", "sentence"),
+    [
+        (False, True, [("PyTorch", False)], environment.RESTART),
+        (False, False, [("PyTorch", False)], "was not installed: try again"),
+        (True, True, [], environment.RESTART),
+    ],
+)
+def test_one_click_installs_the_extension_and_the_rest(monkeypatch, there, agrees, asked, sentence):
+    """Slicer asks the user itself; the restart, which may cost a scene, is left to the user."""
+    slicer, extensions = Installer(monkeypatch, packaging=False), Extensions(there=there, agrees=agrees)
+    sys.modules["slicer"].app = types.SimpleNamespace(extensionsManagerModel=lambda: extensions)
+    monkeypatch.setattr(environment, "_is_there", lambda module: module not in ("PyTorchUtils", "torch", "nibabel"))
+    monkeypatch.setattr(environment, "_older", lambda _requirement: False)
+    state = environment.examine()
+    assert "which Install… installs first" in state.sentence()
+    assert sentence in environment.installed(lambda: environment.install(state))
+    assert extensions.asked == asked
+    assert [word.partition(">")[0] for word in slicer.installed[0]] == ["nibabel"]
+
+
+@pytest.mark.parametrize("app", [None, types.SimpleNamespace(), types.SimpleNamespace(extensionsManagerModel=object)])
+def test_a_slicer_that_installs_no_extensions_says_where_it_is(monkeypatch, app):
+    Installer(monkeypatch, packaging=False)
+    sys.modules["slicer"].app = app
+    monkeypatch.setattr(environment, "_is_there", lambda module: module not in ("PyTorchUtils", "torch"))
+    state = environment.examine()
+    assert not state.offers_extension
+    assert "install it in the Extensions Manager" in state.sentence()
 
 
 def test_slicer_with_packaging_installs_without_torch(monkeypatch):

@@ -96,9 +96,9 @@ class InputsSection(Section):
         elif self._sample_folder is not None and self.parameters is not None:
             with self.panel.telling():
                 there = slicer.mrmlScene.GetNodeByID(self._sample_set) is not None
-                sample.load(
-                    self._sample_folder, self.panel.parameters_of(self._sample_set) if there else self.parameters
-                )
+                chosen = self.panel.parameters_of(self._sample_set) if there else self.parameters
+                for name, node in sample.load(self._sample_folder).items():
+                    setattr(chosen, name, node)
                 self.panel.say(_("Sample data loaded. Click Register."), widgets.GOOD)
         self.panel.update()
 

@@ -8,9 +8,12 @@ from typing import Any
 import slicer
 
 from RobustDIRLib import mrml
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts import environment
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
 
+NAME = "RobustDIR brain pair"
 # Of `demo`, which cannot be imported here: it needs torch.
 _FILES = {
     "fixed": ("fixed.nii.gz", "fixed_landmarks.csv"),
@@ -23,27 +26,99 @@ def command(folder: Path) -> list[str]:
     return library_command("demo", "--pair-only", "--output", str(folder))
 
 
-def load(folder: Path, parameters: Any) -> None:
-    """Load the pair and choose it as the panel's inputs.
+def load(folder: Path) -> dict[str, Any]:
+    """Load the pair into the scene.
 
     Args:
         folder: What `command` filled; may be deleted afterwards.
-        parameters: Of the panel.
+    Returns:
+        Nodes by the names of the panel's inputs.
     Raises:
         InputError: If a file cannot be read.
     """
     from RobustDIRLib.io.landmarks import read_landmarks
 
+    nodes = {}
     for side, (image, points) in _FILES.items():
-        volume = slicer.util.loadVolume(
-            str(folder / image), {"name": _("Sample {side}").format(side=side), "show": False}
-        )
+        named = {"name": _("Sample {side}").format(side=side), "show": False}
+        volume = slicer.util.loadVolume(str(folder / image), named)
         slicer.mrmlScene.RemoveNode(volume.GetStorageNode())  # the file goes; saving the scene asks for a new one
         given = read_landmarks(folder / points)
         landmarks = mrml.markups_from_points(
             mrml.Points(given.points, given.names), _("Sample {side} points").format(side=side)
         )
         landmarks.GetDisplayNode().SetVisibility(False)
-        setattr(parameters, f"{side}Volume", volume)
-        setattr(parameters, f"{side}Landmarks", landmarks)
-    slicer.util.setSliceViewerLayers(background=parameters.fixedVolume, fit=True)
+        nodes[f"{side}Volume"], nodes[f"{side}Landmarks"] = volume, landmarks
+    slicer.util.setSliceViewerLayers(background=nodes["fixedVolume"], fit=True)
+    return nodes
+
+
+class SampleLoader:
+    """Makes and loads the pair when it is chosen in Slicer's module Sample Data."""
+
+    def __init__(self) -> None:
+        self._background: Any = None  # timers belong to a running application
+        self._folder: Path | None = None
+
+    def __call__(self, _source: Any = None) -> None:
+        """Begin to make it, unless that goes on already; it is loaded once it is there.
+
+        Args:
+            _source: What the module Sample Data was told of it.
+        """
+        from RobustDIRLib.panelparts.background import Background
+
+        self._background = self._background or Background(self._made)
+        if self._background.busy:
+            return
+        state = environment.examine()
+        problem = "" if state.ready else _("{lacking} Open the module RobustDIR.").format(lacking=state.sentence())
+        if not problem and not environment.examine(environment.requirements(environment.SAMPLE_REQUIREMENTS)).ready:
+            problem = environment.installed(lambda: environment.ensure(environment.SAMPLE_REQUIREMENTS)) or ""
+        try:
+            self._folder = None if problem else self._background.new_folder(Path(slicer.app.temporaryPath))
+        except InputError as error:
+            problem = str(error)
+        if self._folder is None:
+            _tell(problem)
+            return
+        slicer.util.showStatusMessage(_("Making a brain pair with a known deformation …"))
+        self._background.start(iter(()), command(self._folder))
+
+    def _made(self, _events: list[dict[str, Any]], problem: str) -> None:
+        slicer.util.showStatusMessage("")
+        if not problem and self._folder is not None:
+            try:
+                load(self._folder)
+            except InputError as error:
+                problem = str(error)
+        if problem:
+            _tell(problem)
+
+
+def _tell(problem: str) -> None:
+    slicer.util.warningDisplay(problem, windowTitle="RobustDIR")
+
+
+def offer(thumbnail: Path) -> None:
+    """Have Slicer's module Sample Data offer the pair, which is made on this computer: nothing is downloaded.
+
+    Args:
+        thumbnail: Picture for its button.
+    """
+    try:
+        from SampleData import SampleDataLogic  # type: ignore[import-not-found]
+    except ImportError:  # an application that was built without that module
+        return
+    SampleDataLogic.registerCustomSampleDataSource(
+        category="RobustDIR",
+        sampleName=NAME,
+        uris=[f"file:{name}" for name, _points in _FILES.values()],  # asked for by the module, never opened
+        fileNames=[name for name, _points in _FILES.values()],
+        nodeNames=[None, None],
+        thumbnailFileName=str(thumbnail),
+        customDownloader=_LOADER,
+    )
+
+
+_LOADER = SampleLoader()

@@ -8,6 +8,7 @@ machines without internet.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -25,6 +26,8 @@ REPORT_REQUIREMENTS = ("jinja2>=3.1", "markdown-it-py>=3", "matplotlib>=3.10")
 # What a registration can do without, by what it is for; a folder of wheels brings it, too.
 OPTIONAL = {_("HTML reports"): REPORT_REQUIREMENTS, _("sample data"): SAMPLE_REQUIREMENTS}
 DECLINED = _("Nothing was installed.")
+RESTART = _("The extension “PyTorch” is there: restart 3D Slicer, then click Install… again for PyTorch itself.")
+EXTENSION = "PyTorch"
 OLDEST_SLICER = (5, 10)
 _MODULES = {"scikit-image": "skimage", "markdown-it-py": "markdown_it"}
 # Not to be installed by pip: the extension brings the one, the application the other.
@@ -59,12 +62,14 @@ class State:
         old: Requirements that are there in too old a version.
         has_extension: Whether the PyTorch extension is there.
         optional: Requirements of `OPTIONAL` that are absent or too old.
+        offers_extension: Whether the application can install that extension itself.
     """
 
     missing: tuple[Requirement, ...]
     old: tuple[Requirement, ...]
     has_extension: bool
     optional: tuple[Requirement, ...] = ()
+    offers_extension: bool = False
 
     @property
     def ready(self) -> bool:
@@ -96,7 +101,9 @@ class State:
             parts.append(_("Missing: {names}.").format(names=", ".join(r.name for r in self.missing)))
         if self.old:
             parts.append(_("Too old: {names}.").format(names=", ".join(r.name for r in self.old)))
-        if self.needs_extension:
+        if self.needs_extension and self.offers_extension:
+            parts.append(_("PyTorch comes with the extension “PyTorch”, which Install… installs first."))
+        elif self.needs_extension:
             parts.append(_("PyTorch comes with the extension “PyTorch”: install it in the Extensions Manager."))
         return " ".join(parts)
 
@@ -118,7 +125,8 @@ def examine(wanted: Sequence[Requirement] | None = None) -> State:
     missing, old = _lacking(requirements() if wanted is None else wanted)
     others = () if wanted is not None else requirements([words for each in OPTIONAL.values() for words in each])
     absent, outdated = _lacking(others)
-    return State(tuple(missing), tuple(old), _is_there("PyTorchUtils"), tuple(absent + outdated))
+    has_extension = _is_there("PyTorchUtils")
+    return State(tuple(missing), tuple(old), has_extension, tuple(absent + outdated), _extensions() is not None)
 
 
 def _lacking(wanted: Sequence[Requirement]) -> tuple[list[Requirement], list[Requirement]]:
@@ -154,26 +162,22 @@ def install(state: State, wheels: Path | None = None) -> None:
         state: What `examine` found.
         wheels: Folder of wheel files to install from, without internet; the registry if not given.
     Raises:
-        InputError: If the extension is missing, the folder holds no wheels, or the user declines.
+        InputError: If the extension is missing or was only now installed (`RESTART`), the folder holds no wheels, or
+            the user declines.
         RuntimeError: If the installer fails; its message is the installer's own.
     """
     if wheels is not None:
         _install_from_folder(state.wanted, wheels)
         return
-    if state.needs_extension:
-        raise InputError(
-            _(
-                "PyTorch is missing: install the extension “PyTorch” in the Extensions Manager, restart "
-                "3D Slicer and try again."
-            )
-        )
     others = [r for r in state.wanted if r.name not in _SKIPPED]
     simpleitk = [r for r in state.wanted if r.name == "SimpleITK"]
     if simpleitk:
         raise InputError(_("SimpleITK is missing or too old: it comes with 3D Slicer; install version 5.10 or later."))
     if others:
         ensure([r.words for r in others])
-    if any(r.name == "torch" for r in state.wanted):
+    if state.needs_extension:
+        _install_extension()
+    elif any(r.name == "torch" for r in state.wanted):
         _install_torch(next(r.least for r in state.wanted if r.name == "torch"))
 
 
@@ -213,6 +217,37 @@ def _packaging() -> Any:
         if hasattr(module, "pip_ensure"):
             return module
     return None
+
+
+def _extensions() -> Any:
+    """What installs extensions in this application; None where it cannot, or is not built to."""
+    find = getattr(getattr(sys.modules.get("slicer"), "app", None), "extensionsManagerModel", None)
+    manager = find() if find is not None else None
+    return manager if hasattr(manager, "installExtensionFromServer") else None
+
+
+def _install_extension() -> None:
+    """Have the application install the extension that brings torch; it asks the user itself.
+
+    Raises:
+        InputError: In any case: the extension is of use after a restart, which is the user's to choose.
+    """
+    manager = _extensions()
+    if manager is None:
+        raise InputError(
+            _(
+                "PyTorch is missing: install the extension “PyTorch” in the Extensions Manager, restart "
+                "3D Slicer and try again."
+            )
+        )
+    if not manager.isExtensionInstalled(EXTENSION) and not manager.installExtensionFromServer(EXTENSION, False):
+        raise InputError(
+            _(
+                "The extension “PyTorch” was not installed: try again, or install it in the Extensions "
+                "Manager, restart 3D Slicer and come back."
+            )
+        )
+    raise InputError(RESTART)
 
 
 def _install_torch(least: str) -> None:

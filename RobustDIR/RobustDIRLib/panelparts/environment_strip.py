@@ -12,6 +12,8 @@ from RobustDIRLib.panelparts import environment, widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
 
+_COLOURS = {environment.DECLINED: widgets.QUIET, environment.RESTART: widgets.CAREFUL}
+
 
 class EnvironmentStrip(Section):
     """What a registration needs of the application's Python."""
@@ -31,7 +33,7 @@ class EnvironmentStrip(Section):
         self.ui.environmentLabel.toolTip = ", ".join(r.words for r in state.wanted)
         for button in (self.ui.installButton, self.ui.wheelsButton, self.ui.checkAgainButton):
             button.setVisible(bool(state.wanted))
-        self.ui.installButton.enabled = not state.needs_extension
+        self.ui.installButton.enabled = state.offers_extension or not state.needs_extension
 
     def examine(self) -> None:
         """Look again."""
@@ -50,7 +52,7 @@ class EnvironmentStrip(Section):
     def _say(self, problem: str | None) -> None:
         """Why nothing was installed; what the user wished is no fault."""
         if problem:
-            self.panel.say(problem, widgets.QUIET if problem == environment.DECLINED else widgets.BAD)
+            self.panel.say(problem, _COLOURS.get(problem, widgets.BAD))
 
     def install(self) -> None:
         """From the registry, after asking."""

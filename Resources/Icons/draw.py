@@ -37,6 +37,7 @@ class Icon:
 ICONS = (
     Icon("Resources/Icons/RobustDIRExtension.png", (24, 58, 110), (12, 136, 150), (255, 138, 92)),
     Icon("RobustDIR/Resources/Icons/RobustDIR.png", (24, 58, 110), (12, 136, 150), (255, 176, 59)),
+    Icon("RobustDIRTrain/Resources/Icons/RobustDIRTrain.png", (74, 38, 104), (178, 60, 108), (255, 214, 102)),
 )
 
 

@@ -13,7 +13,7 @@ from RobustDIRLib.panelparts import environment
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
 
-NAME = "RobustDIR brain pair"
+NAME = "RobustDIRBrainPair"
 # Of `demo`, which cannot be imported here: it needs torch.
 _FILES = {
     "fixed": ("fixed.nii.gz", "fixed_landmarks.csv"),

@@ -49,7 +49,8 @@ ALLOWED = {
     "panelparts": FOUNDATION | {"io", "runner"},
     "panel": FOUNDATION | {"mrml", "runner", "io", "evaluation", "model_store", "registration", "panelparts"},
     "trainpanel": FOUNDATION
-    | {"configuration", "mrml", "runner", "io", "datasets", "evaluation", "model_store", "panelparts"},
+    | {"configuration", "mrml", "runner", "io", "datasets", "evaluation", "model_store", "panelparts", "cohort"},
+    # of cohort the layout of its files alone
     "cli": None,  # sits on top
     "__main__": {"cli"},
 }

@@ -17,6 +17,7 @@ from RobustDIRLib.mrml.transforms import (
     transform_from_parts,
     transform_points,
 )
+from RobustDIRLib.mrml.vectors import vectors_to_node
 from RobustDIRLib.mrml.volumes import (
     Volume,
     begin_volume,
@@ -52,6 +53,7 @@ __all__ = [
     "table_from_columns",
     "transform_from_parts",
     "transform_points",
+    "vectors_to_node",
     "volume_from_node",
     "volume_to_node",
 ]

@@ -25,11 +25,18 @@ class Background:
 
     Args:
         finished: Called with the process's events and, if it failed, why in one sentence.
+        heard: Called with events as they come, if given.
     """
 
-    def __init__(self, finished: Callable[[list[dict[str, Any]], str], None]) -> None:
-        self._finished = finished
+    def __init__(
+        self,
+        finished: Callable[[list[dict[str, Any]], str], None],
+        heard: Callable[[list[dict[str, Any]]], None] | None = None,
+    ) -> None:
+        self._finished, self._heard = finished, heard
         self._steps: Iterator[None] | None = None
+        self._after: Iterator[None] | None = None
+        self._finishing = False  # the steps are those after the command
         self._command: Sequence[str] = ()
         self._job: Job | None = None
         self._folder: Path | None = None
@@ -52,9 +59,9 @@ class Background:
         self._folder = new_workplace(parent)
         return self._folder
 
-    def start(self, steps: Iterator[None], command: Sequence[str]) -> None:
-        """Do the steps, then run the command."""
-        self._steps, self._command, self._events = steps, command, []
+    def start(self, steps: Iterator[None], command: Sequence[str], after: Iterator[None] | None = None) -> None:
+        """Do the steps, then run the command and, if it ends well, do what is to be done after it."""
+        self._steps, self._command, self._after, self._events = steps, command, after, []
         self._timer.start()
 
     def stop(self) -> None:
@@ -78,15 +85,29 @@ class Background:
             until = time.monotonic() + _TICK_SECONDS
             while self._steps is not None and time.monotonic() < until:
                 if next(self._steps, self) is self:
-                    self._steps, self._job = None, Job(self._command, output=self._output())
+                    self._steps_done()
             return
         if self._job is None:
             self._timer.stop()
             return
         polled = self._job.poll()
         self._events += polled.events
-        if polled.exit_code is not None:
-            self._end(self._problem(polled.exit_code))
+        if polled.events and self._heard is not None:
+            self._heard(polled.events)
+        if polled.exit_code is None:
+            return
+        problem = self._problem(polled.exit_code)
+        if problem or self._after is None:
+            self._end(problem)
+        else:
+            self._steps, self._job, self._finishing = self._after, None, True
+
+    def _steps_done(self) -> None:
+        self._steps = None
+        if self._finishing:
+            self._end("")
+        else:
+            self._job = Job(self._command, output=self._output())
 
     def _output(self) -> Path | None:
         return None if self._folder is None else self._folder / _OUTPUT
@@ -103,7 +124,8 @@ class Background:
         self._timer.stop()
         if self._job is not None:
             self._job.kill()
-        self._steps = self._job = self._folder = None
+        self._steps = self._after = self._job = self._folder = None
+        self._finishing = False
         try:
             self._finished(events, problem)
         finally:
@@ -111,7 +133,8 @@ class Background:
                 remove_workplace(folder)
 
     def _clear(self) -> None:
-        self._steps = self._job = None
+        self._steps = self._after = self._job = None
+        self._finishing = False
         if self._folder is not None:
             remove_workplace(self._folder)
         self._folder = None

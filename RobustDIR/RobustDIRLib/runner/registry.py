@@ -57,7 +57,7 @@ _OWN = (NOTE, OUTPUT, STOP, PAUSE, CONFIG, RECORDS, CHECKPOINT, SUMMARY, MODEL, 
 _OWN_OF_KIND = {
     FINETUNE: ("failed_pair.pt",),
     EVALUATE: (
-        *(EVALUATION, "results", "candidates", "pairs.csv", "landmarks.csv", "labels.csv"),
+        *(EVALUATION, "results", "candidates", "pairs.csv", "landmarks.csv", "labels.csv", "report.html"),
         *("tables", "figures", "worst"),
     ),
     DEFORMATIONS: (DEFORMATION_MODEL, "pairs", "card.json", "samples.png"),

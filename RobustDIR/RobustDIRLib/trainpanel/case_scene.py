@@ -115,7 +115,7 @@ class CaseLoading:
         for side in ("fixed", "moving"):
             points = mrml.Points(np.array(landmarks[side], dtype=np.float64).reshape(-1, 3), tuple(landmarks["names"]))
             node = mrml.markups_from_points(points, f"{self._title} {side} landmarks")
-            _mark(node)
+            mark(node)
             nodes.points[side] = node
 
 
@@ -147,11 +147,12 @@ def _remove(nodes: list[Any]) -> None:
 
 def _new(kind: str, name: str) -> Any:
     node = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
-    _mark(node)
+    mark(node)
     return node
 
 
-def _mark(node: Any) -> None:
+def mark(node: Any) -> None:
+    """Let a node go with what is looked at, and never be saved."""
     node.SetAttribute(LOOKED_AT, "1")
     node.SetSaveWithScene(False)
 

@@ -48,7 +48,7 @@ class ModelsBox(Section):
 
     def refresh(self) -> None:
         """List the models anew."""
-        entries = _models()
+        entries = models()
         self._names = [entry.name for entry in entries]
         tips = _("What it is asked for by."), _("Came with RobustDIR, or is your own."), _("Size of its file.")
         columns = dict(zip((_("Model"), _("Origin"), _("MB")), tips, strict=True))
@@ -77,7 +77,7 @@ class ModelsBox(Section):
     def _chosen(self) -> Any:
         row = self.ui.modelsTable.currentRow()
         name = self._names[row] if 0 <= row < len(self._names) else None
-        return next((entry for entry in _models() if entry.name == name), None)
+        return next((entry for entry in models() if entry.name == name), None)
 
     def publish(self) -> None:
         """Make the selected run's model one of the user's own, with a card."""
@@ -165,7 +165,7 @@ class ModelsBox(Section):
         self.panel.update_soon()
 
 
-def _models() -> list[Any]:
+def models() -> list[Any]:
     """All models; none where what listing them takes is not installed, as the strip on top says."""
     try:
         from RobustDIRLib.model_store import list_models

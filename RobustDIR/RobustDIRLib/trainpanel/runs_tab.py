@@ -193,6 +193,8 @@ class RunsTab(Section):
 
     def _show_curves(self, shown: bool) -> None:
         if shown:
+            for button in (self.ui.cumulativeButton, self.ui.boxesButton):  # they would change the layout in turn
+                button.setChecked(False)
             self.curves.show()
         else:
             self.curves.hide()
@@ -214,6 +216,7 @@ class RunsTab(Section):
         listed = due and self.board.look(_SHARE_SECONDS)
         if self.panel.parameters is not None and (listed or watched):
             self.update()
+            self.panel.evaluate.update()  # evaluations are runs, too
         if listed:
             self._show_log()
 

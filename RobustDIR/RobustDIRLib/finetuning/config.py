@@ -69,13 +69,13 @@ class LossWeights:
     labels: int = 24
 
     def __post_init__(self) -> None:
-        if min(self.dice, self.nmi, self.local_ncc, self.mind, self.landmarks, self.gradient) < 0 or self.labels < 1:
+        if min(vars(self).values()) < 0 or self.labels < 1:
             raise ValueError("weights must not be negative and labels must be at least 1")
 
     @property
     def automatic(self) -> bool:
         """Whether the terms are left to the data."""
-        return self.dice == self.nmi == self.local_ncc == self.mind == self.landmarks == 0
+        return not any(weight for name, weight in vars(self).items() if name not in ("gradient", "labels"))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -14,7 +15,12 @@ from RobustDIRLib.finetuning.similarity import local_ncc_loss, mind_loss, nmi_lo
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.training.losses import dice_loss, gradient_loss, one_hot
 
-_SIMILARITIES = {"nmi": nmi_loss, "local_ncc": local_ncc_loss, "mind": mind_loss}
+# By their names in `LossWeights`: what is taught of the fixed and the warped image, both `(1, 1, D, H, W)` in [-1, 1].
+SIMILARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "nmi": nmi_loss,
+    "local_ncc": local_ncc_loss,
+    "mind": mind_loss,
+}
 
 
 def resolve_terms(weights: LossWeights, labelled: bool) -> LossWeights:
@@ -76,12 +82,12 @@ def _one_way(displacement: Tensor, pair: TrainingPair, weights: LossWeights, cho
         assert pair.fixed_labels is not None and pair.moving_labels is not None
         moving, fixed = (one_hot(labels, chosen) for labels in (pair.moving_labels, pair.fixed_labels))
         loss = loss + weights.dice * dice_loss(warping.warp(moving, displacement), fixed)
-    similarities = {name: getattr(weights, name) for name in _SIMILARITIES}
+    similarities = {name: getattr(weights, name) for name in SIMILARITIES}
     if any(similarities.values()):
         warped = warping.warp(pair.moving, displacement)
         for name, weight in similarities.items():
             if weight:
-                loss = loss + weight * _SIMILARITIES[name](pair.fixed, warped)
+                loss = loss + weight * SIMILARITIES[name](pair.fixed, warped)
     if weights.landmarks and pair.fixed_points is not None:
         loss = loss + weights.landmarks * landmark_errors(displacement, pair).mean()
     if weights.gradient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from RobustDIRLib.panel.run_section import RunSection
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.environment_strip import EnvironmentStrip
 from RobustDIRLib.panelparts.panel import BasePanel
+from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.watching import Watch
 from RobustDIRLib.panelparts.workplaces import purge
 
@@ -25,10 +27,20 @@ _WATCHED = (
     *(name for kept in (INPUTS, OUTPUTS) for own, (reference, _) in kept.items() for name in (own, reference)),
     "fixedLandmarks", "movingLandmarks", "fixedSegmentation", "movingSegmentation",
 )  # fmt: skip
+# By what the others call them, in the order in which they are made and updated.
+SECTIONS: dict[str, Callable[[Any], Section]] = {
+    "environment": EnvironmentStrip,
+    "inputs": InputsSection,
+    "method": MethodSection,
+    "run": RunSection,
+    "look": LookSection,
+    "check": CheckSection,
+    "apply": ApplySection,
+}
 
 
 class Panel(BasePanel):
-    """All sections.
+    """All sections, each under its name of `SECTIONS`.
 
     Args:
         ui: The panel's widgets by name.
@@ -40,16 +52,9 @@ class Panel(BasePanel):
         super().__init__(ui, logic)
         self.origins, self.standing = Origins(), Standing()
         self._watch = Watch(self.update_soon)
-        self.environment = EnvironmentStrip(self)
-        self.inputs = InputsSection(self)
-        self.method = MethodSection(self)
-        self.run = RunSection(self)
-        self.look = LookSection(self)
-        self.check = CheckSection(self)
-        self.apply = ApplySection(self)
-        self.sections = (
-            self.environment, self.inputs, self.method, self.run, self.look, self.check, self.apply
-        )  # fmt: skip
+        for name, section in SECTIONS.items():
+            setattr(self, name, section(self))
+        self.sections = tuple(getattr(self, name) for name in SECTIONS)
 
     def _restore(self) -> None:
         """What loading a scene does not bring back: our transforms are linear between their voxels."""

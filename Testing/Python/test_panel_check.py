@@ -81,8 +81,8 @@ def test_verdicts_have_their_colour(a_panel):
 
     table = a_panel.ui.judgementTable
     colours = {table.item(r, 4).text(): table.item(r, 4).foreground().color().name() for r in range(table.rowCount)}
-    assert colours["✓ within"] == widgets.GOOD
-    assert colours["✗ outside"] == widgets.BAD
+    assert colours["✓ within"] == widgets.shade(widgets.GOOD, table)
+    assert colours["✗ outside"] == widgets.shade(widgets.BAD, table)
 
 
 @pytest.mark.parametrize(

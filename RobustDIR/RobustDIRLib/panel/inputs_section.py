@@ -64,7 +64,7 @@ class InputsSection(Section):
         running = self.panel.run.run is not None
         self.ui.swapButton.enabled = not running
         self.ui.sampleButton.enabled = not self._background.busy
-        self.ui.sampleButton.text = _("Making sample data …") if self._background.busy else _("Load sample data")
+        self.ui.sampleButton.text = _("Making sample data …") if self._background.busy else _("Load &sample data")
 
     def swap(self) -> None:
         """Exchange fixed and moving, with all that belongs to them."""

@@ -84,7 +84,7 @@ class LookSection(Section):
         mode = self.parameters.compare
         slides = mode in (comparisons.BLEND, comparisons.CHECKERBOARD, comparisons.JACOBIAN)
         self.ui.blendSlider.enabled = slides
-        self.ui.blendSliderLabel.text = _("Field size:") if mode == comparisons.CHECKERBOARD else _("Blend:")
+        self.ui.blendSliderLabel.text = _("Field si&ze:") if mode == comparisons.CHECKERBOARD else _("&Blend:")
         for widget in (
             self.ui.spacingSlider, self.ui.deformationSlicesCheckBox, self.ui.deformation3DCheckBox,
             self.ui.deformationColourCheckBox,

@@ -7,9 +7,12 @@ from typing import Any
 
 import qt
 
-# Text colours that read on light and dark backgrounds alike.
-GOOD, BAD, CAREFUL, QUIET = "#1f8f3a", "#c62828", "#b26a00", "#7a7a7a"
+GOOD, BAD, CAREFUL, QUIET = "good", "bad", "careful", "quiet"
+# Colours of text on light and on dark backgrounds: none reads on both. Each has a contrast of at least 4.5 there.
+SHADES = {GOOD: ("#18702e", "#6fd08c"), BAD: ("#b71c1c", "#ff9c94"), CAREFUL: ("#865000", "#f2b45c"),
+          QUIET: ("#666666", "#b4b4b4")}  # fmt: skip
 
+_HALF = 128  # lightness, of 255
 _ROW, _BORDERS = 24, 6  # pixels; rows are as high in the .ui file
 
 
@@ -118,9 +121,9 @@ def update_table(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence
 
 def paint_cell(table: Any, row: int, column: int, colour: str) -> None:
     """Of a cell's text, if it is not so already."""
-    item, brush = table.item(row, column), qt.QBrush(qt.QColor(colour))
-    if item.foreground().color().name() != colour:
-        item.setForeground(brush)
+    item, wanted = table.item(row, column), shade(colour, table)
+    if item.foreground().color().name() != wanted:
+        item.setForeground(qt.QBrush(qt.QColor(wanted)))
 
 
 def fit_columns(table: Any) -> None:
@@ -130,10 +133,23 @@ def fit_columns(table: Any) -> None:
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
 
 
+def shade(colour: str, widget: Any) -> str:
+    """The colour of a text in a widget, on the background that the application's theme gives it.
+
+    Args:
+        colour: `GOOD`, `BAD`, `CAREFUL` or `QUIET`; nothing for the theme's own.
+        widget: Where it stands.
+    """
+    if not colour:
+        return ""
+    dark = widget.palette.color(qt.QPalette.Window).lightness() < _HALF
+    return SHADES[colour][dark]
+
+
 def colour_cell(table: Any, row: int, column: int, colour: str) -> None:
     """Of a cell's text, in bold."""
     item = table.item(row, column)
-    item.setForeground(qt.QBrush(qt.QColor(colour)))
+    item.setForeground(qt.QBrush(qt.QColor(shade(colour, table))))
     font = item.font()
     font.setBold(True)
     item.setFont(font)
@@ -149,5 +165,5 @@ def set_text(label: Any, text: str, colour: str = "") -> None:
     """Of a label, which hides where there is nothing to say."""
     if label.text != text:
         label.text = text
-    label.setStyleSheet(f"color: {colour}" if colour else "")
+    label.setStyleSheet(f"color: {shade(colour, label)}" if colour else "")
     label.setVisible(bool(text))

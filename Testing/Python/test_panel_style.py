@@ -119,7 +119,11 @@ def test_the_way_through_a_registration_needs_no_mouse():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_sentences_use_the_words_of_the_glossary(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_" and isinstance(node.args[0], ast.Constant):
+        if (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", "") == "_"
+            and isinstance(node.args[0], ast.Constant)
+        ):
             assert forbidden(node.args[0].value) == [], node.lineno
 
 

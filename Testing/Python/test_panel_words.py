@@ -12,12 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "RobustDIR" / "RobustDIRLib"
-PARTS = ("panel", "panelparts")
+PARTS = ("panel", "panelparts", "trainpanel")
 SOURCES = [path for part in PARTS for path in sorted((LIBRARY / part).rglob("*.py"))]
 MODULES = sorted(ROOT.glob("RobustDIR*/RobustDIR*.py"))
 # Not for people: stages of a run, notes to the log, style sheets, names of nodes that are never seen, and of people.
 SILENT = re.compile(
-    r"<|hand over|take over|RobustDIR (passing|contributors)|RobustDIR: |color: |no header line|an array of |Ball at "
+    r"<|hand over|take over|RobustDIR (passing|contributors|curves|cumulative errors|boxes|runs)|RobustDIR: |color: |no header line|an array of |Ball at "
 )
 PHRASE = re.compile(r"[A-Za-z…”)]{2,}[,:;.]? [A-Za-z(“\"]|[A-Za-z]{4,}[,:;.]? \0|\0[,:;.]? [A-Za-z]{4,}")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner import watching
 from RobustDIRLib.runner.folders import MODEL
 from RobustDIRLib.runner.registry import Registry, RunEntry, delete_run, read_run, resume_words
@@ -61,7 +62,7 @@ class Board:
         """Go on listing for about so long; whether a list is complete now, and those at work are attached to."""
         until = time.monotonic() + seconds
         self._listing = self._listing or self._registry.listing()
-        for _ in self._listing:
+        for _step in self._listing:
             if time.monotonic() > until:
                 return False
         self._listing, self._fresh = None, {}
@@ -187,7 +188,7 @@ class Board:
     def _at_work(self, folder: Path) -> WatchedRun:
         run = self.watched.get(folder) or watching.attach(folder)
         if run is None:
-            raise InputError(f"{folder}: no process of this computer is at work there.")
+            raise InputError(_("{folder}: no process of this computer is at work there.").format(folder=folder))
         self.watched[folder] = run
         return run
 

@@ -138,7 +138,7 @@ def _draw_errors(nodes: case_scene.CaseNodes, title: str) -> None:
     landmarks = nodes.said["landmarks"]
     fixed, moving = (np.array(landmarks[side], dtype=np.float64).reshape(-1, 3) for side in ("fixed", "moving"))
     ends = mrml.transform_points(nodes.transform, moving, inverse=True)
-    node = mrml.vectors_to_node(fixed, ends, f"{title} errors")
+    node = mrml.vectors_to_node(fixed, ends, _("{title} errors").format(title=title))
     case_scene.mark(node)
     node.GetDisplayNode().SetSaveWithScene(False)
     for points in nodes.points.values():

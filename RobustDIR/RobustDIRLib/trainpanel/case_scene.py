@@ -19,6 +19,7 @@ from RobustDIRLib import mrml
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panelparts import views
 from RobustDIRLib.panelparts.exchange import read_header, read_in_steps
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import read_object
 from RobustDIRLib.trainpanel.case_files import CASE, FIELD, IMAGES
 
@@ -98,7 +99,7 @@ class CaseLoading:
 
     def _add(self, nodes: CaseNodes, name: str, read: _Read) -> None:
         if name == FIELD:
-            nodes.transform = _new("vtkMRMLGridTransformNode", f"{self._title} deformation")
+            nodes.transform = _new("vtkMRMLGridTransformNode", _("{title} deformation").format(title=self._title))
             mrml.fill_grid_transform(nodes.transform, read.image, read.grid)
             return
         kind = "LabelMap" if name.endswith("labels") else "Scalar"
@@ -114,7 +115,7 @@ class CaseLoading:
             return
         for side in ("fixed", "moving"):
             points = mrml.Points(np.array(landmarks[side], dtype=np.float64).reshape(-1, 3), tuple(landmarks["names"]))
-            node = mrml.markups_from_points(points, f"{self._title} {side} landmarks")
+            node = mrml.markups_from_points(points, _("{title} {side} landmarks").format(title=self._title, side=side))
             mark(node)
             nodes.points[side] = node
 

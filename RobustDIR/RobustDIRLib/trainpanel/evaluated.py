@@ -13,6 +13,7 @@ from typing import Any
 from RobustDIRLib.cohort.layout import LANDMARKS, PAIRS, SUMMARY, SUMMARY_FORMAT, UNPERTURBED
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import read_object
 
 BEFORE = "before"
@@ -87,7 +88,7 @@ class Evaluated:
 def read(folder: Path) -> Evaluated:
     """What an evaluation found, all at once; see `begin`."""
     found, rest = begin(folder)
-    for _ in rest:
+    for _step in rest:
         pass
     return found
 
@@ -104,9 +105,15 @@ def begin(folder: Path) -> tuple[Evaluated, Iterator[None]]:
     """
     content = read_object(folder / SUMMARY)
     if content is None:
-        raise InputError(f"{folder} holds no sums of an evaluation yet; let it come to its end.")
+        raise InputError(
+            _("{folder} holds no sums of an evaluation yet; let it come to its end.").format(folder=folder)
+        )
     if content.get("format") != SUMMARY_FORMAT:
-        raise InputError(f"{folder / SUMMARY} is of another version of RobustDIR; evaluate again in another folder.")
+        raise InputError(
+            _("{folder} is of another version of RobustDIR; evaluate again in another folder.").format(
+                folder=folder / SUMMARY
+            )
+        )
     with _damage_told(folder):
         found = _summary(folder, content)
     return found, _pairs(found)
@@ -118,7 +125,9 @@ def _damage_told(folder: Path) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, OSError, csv.Error) as error:
         raise InputError(
-            f"{folder} holds damaged tables ({error}); start the evaluation again, which keeps its results."
+            _("{folder} holds damaged tables ({error}); start the evaluation again, which keeps its results.").format(
+                folder=folder, error=error
+            )
         ) from error
 
 

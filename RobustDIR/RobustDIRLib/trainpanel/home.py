@@ -10,6 +10,7 @@ import slicer
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder
+from RobustDIRLib.panelparts.words import _
 
 SETTING = "RobustDIRTrain/RunsFolder"
 _NAME = "RobustDIR runs"
@@ -49,9 +50,13 @@ def new_run_folder(kind: str, title: str = "") -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise InputError(f"{folder} cannot be made ({error.strerror}); choose another runs folder.") from error
+            raise InputError(
+                _("{folder} cannot be made ({reason}); choose another runs folder.").format(
+                    folder=folder, reason=error.strerror
+                )
+            ) from error
         return folder
-    raise InputError(f"{home} has no free name for a run; choose another runs folder.")
+    raise InputError(_("{home} has no free name for a run; choose another runs folder.").format(home=home))
 
 
 def _tame(title: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.outlook import Paces, Work, epochs_within, model_bytes
 from RobustDIRLib.trainpanel.opened import Opened, Shared
 
@@ -195,29 +196,39 @@ def refuse(plan: Plan, opened: Opened | None, shared: Shared | None) -> None:
     if plan.purpose != PRETRAIN:
         _refuse_data(plan, opened, shared)
     elif plan.side % 16:
-        raise InputError(f"Synthetic pairs of {plan.side} voxels cannot be halved four times: give a multiple of 16.")
+        raise InputError(
+            _("Synthetic pairs of {side} voxels cannot be halved four times: give a multiple of 16.").format(
+                side=plan.side
+            )
+        )
     if not plan.random and not plan.start_model:
-        raise InputError("Choose the model to start from.")
+        raise InputError(_("Choose the model to start from."))
     if plan.virtual_percent and plan.purpose != PRETRAIN:
         if not plan.deformation_model:
-            raise InputError("Virtual subjects need a deformation model: build or choose one, or set them to 0 %.")
+            raise InputError(_("Virtual subjects need a deformation model: build or choose one, or set them to 0 %."))
         if not Path(plan.deformation_model).is_file():
-            raise InputError(f"The deformation model {plan.deformation_model} is gone: choose another one.")
+            raise InputError(
+                _("The deformation model {deformation_model} is gone: choose another one.").format(
+                    deformation_model=plan.deformation_model
+                )
+            )
 
 
 def _refuse_data(plan: Plan, opened: Opened | None, shared: Shared | None) -> None:
     if opened is None:
-        raise InputError("No data set is open: choose one in the tab Data.")
+        raise InputError(_("No data set is open: choose one in the tab Data."))
     if not Path(opened.path).exists():
-        raise InputError(f"The data set {opened.path} is no longer there: choose its place in the tab Data.")
+        raise InputError(
+            _("The data set {path} is no longer there: choose its place in the tab Data.").format(path=opened.path)
+        )
     if shared is None:
-        raise InputError("The patients are not shared out yet: see the tab Data.")
+        raise InputError(_("The patients are not shared out yet: see the tab Data."))
     if not shared.pairs("train", opened.two_people):
-        raise InputError("The patients of the part for training make no pair: give it more in the tab Data.")
+        raise InputError(_("The patients of the part for training make no pair: give it more in the tab Data."))
     if plan.loss == "dice" and not opened.labelled:
-        raise InputError("The Dice loss needs label maps of all images, and some are missing: choose another loss.")
+        raise InputError(_("The Dice loss needs label maps of all images, and some are missing: choose another loss."))
     if plan.loss == "landmarks" and not any(case.landmarks for case in opened.cases):
-        raise InputError("The landmark loss needs landmarks, and the data set has none: choose another loss.")
+        raise InputError(_("The landmark loss needs landmarks, and the data set has none: choose another loss."))
 
 
 def finetune_settings(plan: Plan, opened: Opened, shared: Shared) -> dict[str, Any]:

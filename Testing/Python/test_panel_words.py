@@ -17,7 +17,8 @@ SOURCES = [path for part in PARTS for path in sorted((LIBRARY / part).rglob("*.p
 MODULES = sorted(ROOT.glob("RobustDIR*/RobustDIR*.py"))
 # Not for people: stages of a run, notes to the log, style sheets, names of nodes that are never seen, and of people.
 SILENT = re.compile(
-    r"<|hand over|take over|RobustDIR (passing|contributors|curves|cumulative errors|boxes|runs)|RobustDIR: |color: |no header line|an array of |Ball at "
+    r"<|hand over|take over|RobustDIR: |color: |no header line|an array of |Ball at "
+    r"|RobustDIR (passing|contributors|curves|cumulative errors|boxes|runs)"
 )
 PHRASE = re.compile(r"[A-Za-z…”)]{2,}[,:;.]? [A-Za-z(“\"]|[A-Za-z]{4,}[,:;.]? \0|\0[,:;.]? [A-Za-z]{4,}")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import slicer
-from slicer.i18n import tr as _
 
 from RobustDIRLib import mrml
 from RobustDIRLib.panelparts import deformations, views
 from RobustDIRLib.panelparts.background import Background
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.trainpanel import case_scene
 

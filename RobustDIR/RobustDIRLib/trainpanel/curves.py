@@ -64,11 +64,12 @@ class RunCurves:
         self._runs = [(folder, known.get(folder) or Follower(folder / RECORDS)) for folder in wanted]
         self._draw()
 
-    def read(self) -> None:
-        """Take what the runs have recorded since, a part of it if it is much, and draw it."""
+    def read(self) -> bool:
+        """Take what the runs have recorded since, a part of it if it is much, and draw it; whether there was any."""
         new = [record for _folder, follower in self._runs for record in follower.read()]
         if new:
             self._draw()
+        return bool(new)
 
     def show(self) -> None:
         """Change to a layout with plots and draw."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import qt
-from slicer.i18n import tr as _
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import EVALUATE, SUMMARY, signature
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.registry import RunEntry

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import qt
-from slicer.i18n import tr as _
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import RECORDED
 from RobustDIRLib.trainpanel.board import model_of
 from RobustDIRLib.trainpanel.home import new_run_folder

@@ -6,8 +6,11 @@ what Slicer asks of a scripted module. Importing it and opening the panel need n
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import slicer
 import vtk
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -19,13 +22,13 @@ from slicer.util import VTKObservationMixin
 try:
     from slicer.i18n import tr as _
     from slicer.i18n import translate
-    from slicer.parameterNodeWrapper import parameterNodeWrapper
+    from slicer.parameterNodeWrapper import Decimals, WithinRange, parameterNodeWrapper
 except ImportError:  # a Slicer that is too old, as the panel says; until then the names must be there
 
     def _as_it_is(*words):
         return words[-1]
 
-    _ = translate = parameterNodeWrapper = _as_it_is
+    _ = translate = Decimals = WithinRange = parameterNodeWrapper = _as_it_is
 
 
 _TABS = ("Data", "Train", "Runs", "Evaluate")  # each has a .ui file of its own
@@ -52,8 +55,54 @@ class RobustDIRTrain(ScriptedLoadableModule):
 class RobustDIRTrainParameterNode:
     """All that the panel remembers; saved with the scene. Runs are remembered by their folders instead."""
 
-    data: str  # JSON: what the tab Data holds
-    training: str  # JSON: what the tab Train holds
+    dataSource: str = "auto"
+    dataPath: str
+    dataPart: str
+    dataPreset: str = "generic"
+    patternFixed: str
+    patternMoving: str
+    patternFixedLabels: str
+    patternMovingLabels: str
+    patternFixedLandmarks: str
+    patternMovingLandmarks: str
+    pairing: str = "neighbours"
+    pairFixedVolume: vtkMRMLScalarVolumeNode
+    pairMovingVolume: vtkMRMLScalarVolumeNode
+    pairFixedSegmentation: vtkMRMLSegmentationNode
+    pairMovingSegmentation: vtkMRMLSegmentationNode
+    pairFixedLandmarks: vtkMRMLMarkupsFiducialNode
+    pairMovingLandmarks: vtkMRMLMarkupsFiducialNode
+    scenePairs: str  # JSON: whose each pair is; its nodes are references, see trainpanel/scene_pairs.py
+    dataName: str
+    trainPercent: Annotated[int, WithinRange(1, 100)] = 70
+    validationPercent: Annotated[int, WithinRange(0, 90)] = 10
+    splitSeed: Annotated[int, WithinRange(0, 999999)] = 0
+    assigned: str  # JSON: subjects of each part, where they were not drawn
+
+    purpose: str = "finetune"  # these to `strength` as trainpanel/plan.py has them
+    startModel: str = "generic"
+    network: str = "pyramid"
+    loss: str = "auto"
+    lossWeight: Annotated[float, WithinRange(0.0, 1000.0)] = 1.0
+    gradientWeight: Annotated[float, WithinRange(0.0, 1000.0)] = 0.1
+    epochs: Annotated[int, WithinRange(1, 100000)] = 300
+    pairsPerEpoch: Annotated[int, WithinRange(0, 100000)] = 0
+    learningRate: Annotated[float, Decimals(7), WithinRange(0.0000001, 1.0)] = 0.0001
+    stopWhenConverged: bool = True
+    augmentIntensity: bool = False
+    augmentFlip: bool = False
+    augmentAffine: bool = False
+    virtualPercent: Annotated[int, WithinRange(0, 100)] = 0
+    deformationModel: str
+    device: str = "auto"
+    threads: Annotated[int, WithinRange(0, 1024)] = 0
+    seed: Annotated[int, WithinRange(0, 999999)] = 0
+    shapes: str = "varied"
+    maps: Annotated[int, WithinRange(1, 10000)] = 100
+    side: Annotated[int, WithinRange(16, 512)] = 64
+    steps: Annotated[int, WithinRange(1, 10000000)] = 20000
+    contrast: str = "mixed"
+    strength: Annotated[float, WithinRange(0.0, 20.0)] = 2.2
 
 
 class RobustDIRTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -172,8 +221,8 @@ class RobustDIRTrainTest(ScriptedLoadableModuleTest):
 
     def test_parameters(self):
         """What is chosen lies in the scene, and not in the panel."""
-        RobustDIRTrainLogic().getParameterNode().data = "{}"
-        self.assertEqual(RobustDIRTrainLogic().getParameterNode().data, "{}")
+        RobustDIRTrainLogic().getParameterNode().dataPath = "somewhere"
+        self.assertEqual(RobustDIRTrainLogic().getParameterNode().dataPath, "somewhere")
 
 
 def _too_old():

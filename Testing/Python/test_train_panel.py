@@ -25,14 +25,14 @@ def test_opens_with_four_tabs_and_shows_each(train_panel, desktop):
 def test_parameters_survive_saving_and_loading_a_scene(train_panel, desktop, scene, tmp_path):
     import slicer
 
-    train_panel.widget.panel.parameters.data = '{"kept": 1}'
+    train_panel.widget.panel.parameters.dataPath = "/kept"
     assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
     scene.Clear(0)
     settle(desktop)
-    assert train_panel.widget.panel.parameters.data == ""
+    assert train_panel.widget.panel.parameters.dataPath == ""
     slicer.util.loadScene(str(tmp_path / "scene.mrml"))
     settle(desktop)
-    assert train_panel.widget.panel.parameters.data == '{"kept": 1}'
+    assert train_panel.widget.panel.parameters.dataPath == "/kept"
 
 
 def test_runs_go_where_the_user_says(train_panel, desktop, runs_folder, tmp_path):

@@ -198,7 +198,7 @@ def _conclude(config: FinetuneConfig, folder: Path, progress: str) -> None:
 
     if Rank.here().rank:
         return
-    summary = summarise(config, folder, Process.alone())
+    summary = summarise(config, folder, Process.alone(config.device))
     if progress == "json":
         _json_line({"kind": "summary", **summary})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.cli import as_path
@@ -22,6 +23,9 @@ def add_parser(subparsers: Any) -> None:
     actions.add_parser("list", help="every model by name, the shipped ones first")
     show = actions.add_parser("show", help="a model's card, network and checksum")
     show.add_argument("model", help="name or path of a model")
+    show.add_argument(
+        "--checkpoint", action="store_true", help="of a run's checkpoint.pt: its network and how far it is"
+    )
     add = actions.add_parser("add", help="check a model file and copy it among your own")
     add.add_argument("file", help="model file")
     add.add_argument("--name", help="what to call it (default: what its card says, else the file's name)")
@@ -59,6 +63,9 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
+    if args.checkpoint:
+        _show_checkpoint(args.model)
+        return
     from RobustDIRLib.model_store import card_text, load_model
     from RobustDIRLib.networks.build import network_config
 
@@ -67,6 +74,14 @@ def _show(args: argparse.Namespace) -> None:
     parameters = sum(p.numel() for p in model.network.parameters())
     options = ", ".join(f"{key} {value}" for key, value in network_config(model.network).items())
     print(f"\nfile: {model.path}\nsha256: {model.checksum}\nnetwork: {options}\nparameters: {parameters:,}")
+
+
+def _show_checkpoint(file: str) -> None:
+    from RobustDIRLib.training.checkpoints import load_checkpoint
+
+    state = load_checkpoint(Path(file))
+    options = ", ".join(f"{key} {value}" for key, value in state["network"].items())
+    print(f"file: {file}\nstep: {state['step']}\nnetwork: {options}")
 
 
 def _add(args: argparse.Namespace) -> None:

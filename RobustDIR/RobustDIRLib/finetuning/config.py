@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from RobustDIRLib.training.config import PRECISIONS, OptimizerConfig
+from RobustDIRLib.training.config import DEVICES, PRECISIONS, OptimizerConfig
 
 PAIRINGS = ("auto", "listed", "random")
 JUDGES = ("auto", "dice", "tre", "loss")
@@ -183,6 +183,7 @@ class FinetuneConfig:
         most_voxels: Larger pairs are cut to random boxes of so many working voxels; 0 for what memory bears.
         cache_mib: Main memory for preprocessed scans, MiB; older ones are read again.
         precision: auto, fp32, bf16 or fp16, as in pretraining.
+        device: auto (a graphics card where there is one), cpu or cuda.
         threads: Of the network; 0 leaves torch's choice.
         seed: Of every draw.
         log_every, checkpoint_every: Steps between records, and checkpoints within an epoch (0: at its end alone).
@@ -213,6 +214,7 @@ class FinetuneConfig:
     most_voxels: int = 0
     cache_mib: int = 2048
     precision: str = "auto"
+    device: str = "auto"
     threads: int = 0
     seed: int = 0
     log_every: int = 10
@@ -224,6 +226,7 @@ class FinetuneConfig:
             ("judge", self.judge, JUDGES),
             ("alignment", self.alignment, ALIGNMENTS),
             ("precision", self.precision, PRECISIONS),
+            ("device", self.device, DEVICES),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

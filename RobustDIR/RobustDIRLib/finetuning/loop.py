@@ -38,7 +38,9 @@ from RobustDIRLib.training.stopping import StopRequest, waiting
 Record = dict[str, Any]
 MODEL, RUN, SPLIT, RECORDS, FAILED = "weights.pt", "run.json", "split.json", "records.jsonl", "failed_pair.pt"
 # Settings that may differ when a run goes on: they change how long and how fast, not what is learnt at a step.
-MAY_CHANGE = frozenset({"epochs", "threads", "log_every", "checkpoint_every", "cache_mib", "convergence", "test_pairs"})
+MAY_CHANGE = frozenset(
+    {"epochs", "threads", "device", "log_every", "checkpoint_every", "cache_mib", "convergence", "test_pairs"}
+)
 
 
 class _Objective(nn.Module):
@@ -187,7 +189,7 @@ def finetune(config: FinetuneConfig, folder: Path, *, resume: bool = False) -> I
     """
     with locked(folder, Rank.here()):
         state = _earlier(config, folder, resume)
-        with joined_processes() as process, StopRequest(folder / "stop") as stop:
+        with joined_processes(config.device) as process, StopRequest(folder / "stop") as stop:
             tuner = Tuner(config, process, state)
             if process.leads:
                 write_json(folder / RUN, to_dict(config))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import slicer
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import forecast, inputs
-from RobustDIRLib.panelparts import devices, widgets
+from RobustDIRLib.panelparts import devices, models, widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.presets import PRESETS
@@ -72,8 +71,8 @@ class MethodSection(Section):
 
     def update(self) -> None:
         """Show the parameters, the model's card and the forecast."""
-        cards = _cards()
-        self.model.set_options({name: _title(name, shipped) for name, (_path, shipped) in cards.items()})
+        cards = models.cards()
+        self.model.set_options({name: models.title(name, shipped) for name, (_card, shipped) in cards.items()})
         for choice, name in (
             (self.model, "model"),
             (self.preset, "preset"),
@@ -96,7 +95,7 @@ class MethodSection(Section):
         wanted = self.parameters.model
         if wanted in cards:
             self.ui.modelSelector.toolTip = cards[wanted][0]
-            widgets.set_text(self.ui.modelLabel, purpose(cards[wanted][0]), widgets.QUIET)
+            widgets.set_text(self.ui.modelLabel, models.purpose(cards[wanted][0]), widgets.QUIET)
         else:
             self.ui.modelSelector.toolTip = ""
             gone = _("The model “{wanted}” of this scene is not installed here; choose another or add it.").format(
@@ -178,31 +177,3 @@ class MethodSection(Section):
         if self._job is not None:
             self._job.kill()
             self._job = None
-
-
-def _title(name: str, shipped: bool) -> str:
-    return name if shipped else _("{name} (yours)").format(name=name)
-
-
-def _cards() -> dict[str, tuple[str, bool]]:
-    """Card and origin of every model by name; needs nothing that must be installed first."""
-    try:
-        from RobustDIRLib.model_store import CARD, list_models
-    except ImportError:  # SimpleITK is missing, as the strip on top says
-        return {}
-    cards = {}
-    for entry in list_models():
-        card = entry.path.with_name(CARD)
-        try:
-            text = card.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            text = _("# {entry}\n\nThis model came without a card.").format(entry=entry.name)
-        cards[entry.name] = (text, entry.shipped)
-    return cards
-
-
-def purpose(card: str) -> str:
-    """The sentence of a card that says what the model was trained for: its first paragraph, without what follows it."""
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", card) if part.strip()]
-    text = next((part for part in paragraphs if not part.startswith(("#", "-", "|"))), "")
-    return text.replace("**", "").replace("`", "")

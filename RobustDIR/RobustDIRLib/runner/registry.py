@@ -53,8 +53,23 @@ _SHORT_TAIL, _TAIL = 1 << 13, 1 << 16
 _STEP, _EPOCH, _BEST = '{"kind": "step",', '{"kind": "epoch"', '"best_so_far"'
 _WATCHED = (NOTE, OUTPUT, CONFIG, RECORDS, SUMMARY, STOP, PAUSE, HOME, CHECKPOINT)
 # All that runs of a kind write; what else lies in a folder is not the run's to delete.
-_OWN = (NOTE, OUTPUT, STOP, PAUSE, CONFIG, RECORDS, CHECKPOINT, SUMMARY, MODEL, f"{MODEL}.sha256", "split.json")
+_OWN = (
+    NOTE,
+    OUTPUT,
+    STOP,
+    PAUSE,
+    CONFIG,
+    RECORDS,
+    CHECKPOINT,
+    SUMMARY,
+    MODEL,
+    f"{MODEL}.sha256",
+    "split.json",
+    "settings.json",
+    "bank.json",
+)
 _OWN_OF_KIND = {
+    PRETRAIN: ("bank",),
     FINETUNE: ("failed_pair.pt",),
     EVALUATE: (
         *(EVALUATION, "results", "candidates", "pairs.csv", "landmarks.csv", "labels.csv", "report.html"),

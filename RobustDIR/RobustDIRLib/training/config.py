@@ -12,10 +12,11 @@ from RobustDIRLib.synthesis.pairs import PairConfig
 _MOST_PROCESSES = 1024
 # How long a run is, what it is watched by, and where it began: none of it changes a step but those at the end.
 _OF_NO_CONSEQUENCE = {
-    *("steps", "optimizer.decay_steps", "optimizer.final_share", "threads", "workers", "initial"),
+    *("steps", "optimizer.decay_steps", "optimizer.final_share", "threads", "workers", "initial", "device"),
     *("log_every", "validate_every", "checkpoint_every", "validation_pairs", "validation_side"),
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class TrainingConfig:
         batch: Pairs a step (and process).
         seed: Of the weights and of every pair.
         precision: auto, fp32, bf16 or fp16. auto is fp32 on a CPU without matrix units for bf16.
+        device: auto (a graphics card where there is one), cpu or cuda.
         threads: Of the network; 0 leaves torch's choice.
         workers: Processes that synthesise ahead; 0 synthesises in between.
         log_every, validate_every, checkpoint_every: Steps between records, validations, checkpoints.
@@ -131,6 +133,7 @@ class TrainingConfig:
     batch: int = 1
     seed: int = 0
     precision: str = "auto"
+    device: str = "auto"
     threads: int = 0
     workers: int = 1
     log_every: int = 20
@@ -143,6 +146,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+        if self.device not in DEVICES:
+            raise ValueError(f"device must be one of {', '.join(DEVICES)}, not {self.device!r}")
         counts = (self.steps, self.batch, self.log_every, self.validate_every, self.checkpoint_every)
         if min(counts) < 1 or min(self.workers, self.threads, self.validation_pairs, self.validation_side) < 0:
             raise ValueError("steps, batch and the intervals must be at least 1, and no number negative")

@@ -176,7 +176,7 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
     with locked(folder, Rank.here()):
         if not resume:
             _refuse_taken(folder)
-        with joined_processes() as process, StopRequest(folder / "stop") as stop:
+        with joined_processes(config.device) as process, StopRequest(folder / "stop") as stop:
             bank = open_banks(config)
             trainer = _trainer(config, folder, process, resume)
             diary = Diary(folder / RECORDS, trainer.step) if process.leads else None

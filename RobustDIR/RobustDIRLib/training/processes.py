@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from RobustDIRLib.errors import InputError
+
 
 @dataclass(frozen=True)
 class Process:
@@ -23,9 +25,9 @@ class Process:
     device: torch.device
 
     @classmethod
-    def alone(cls) -> Process:
-        """The only process, on a GPU where there is one."""
-        return cls(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    def alone(cls, wanted: str = "auto") -> Process:
+        """The only process, on the device of `chosen_device`."""
+        return cls(0, 1, chosen_device(wanted))
 
     @property
     def leads(self) -> bool:
@@ -50,16 +52,33 @@ class Process:
         return bool(total > 0)
 
 
+def chosen_device(wanted: str, local: int = 0) -> torch.device:
+    """Where to compute.
+
+    Args:
+        wanted: `auto` (a graphics card where there is one), `cpu` or `cuda`.
+        local: Which of the machine's graphics cards.
+    Raises:
+        InputError: If there is no graphics card and one is wanted.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: torch finds no graphics card here; take cpu or auto.")
+    return torch.device("cuda", local) if wanted != "cpu" and torch.cuda.is_available() else torch.device("cpu")
+
+
 @contextmanager
-def joined_processes() -> Iterator[Process]:
+def joined_processes(wanted: str = "auto") -> Iterator[Process]:
     """Join the group that torchrun describes by its environment variables; alone if there is none.
+
+    Args:
+        wanted: Device; see `chosen_device`.
 
     Nothing that shares the group (see `Process.share`) should outlive the block: the group's threads end with the last
     one that holds it, and threads that still run while the interpreter ends can abort the process.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+    device = chosen_device(wanted, local)
     if world == 1:
         yield Process(0, 1, device)
         return

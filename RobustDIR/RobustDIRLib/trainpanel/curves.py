@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from slicer.i18n import tr as _
-
 from RobustDIRLib.mrml import Line, Titles, ViewChart
 from RobustDIRLib.mrml.plots import COLOURS
 from RobustDIRLib.panelparts import views
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.curves import Curve, compare
 from RobustDIRLib.runner.folders import RECORDS
 from RobustDIRLib.runner.following import Follower

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import slicer
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.trainpanel.dataset_files import tame
 
 SETTING = "RobustDIRTrain/RunsFolder"
 _NAME = "RobustDIR runs"
-_LONGEST = 60
 
 
 def runs_home() -> Path:
@@ -42,7 +41,7 @@ def new_run_folder(kind: str, title: str = "") -> Path:
     """
     home = runs_home()
     make_folder(home)
-    words = "-".join(part for part in (time.strftime("%Y-%m-%d-%H%M%S"), kind, _tame(title)) if part)
+    words = "-".join(part for part in (time.strftime("%Y-%m-%d-%H%M%S"), kind, tame(title)) if part)
     for number in range(1, 1000):
         folder = home / (words if number == 1 else f"{words}-{number}")
         try:
@@ -57,7 +56,3 @@ def new_run_folder(kind: str, title: str = "") -> Path:
             ) from error
         return folder
     raise InputError(_("{home} has no free name for a run; choose another runs folder.").format(home=home))
-
-
-def _tame(title: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", title).strip("-.")[:_LONGEST]

@@ -7,11 +7,11 @@ from typing import Any
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.trainpanel.board import model_of
 

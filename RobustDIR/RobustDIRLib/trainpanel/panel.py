@@ -44,7 +44,7 @@ class TrainPanel(BasePanel):
         self.update()
 
     def _is_blank(self) -> bool:
-        return not (self.parameters.data or self.parameters.training)
+        return not (self.parameters.dataPath or self.parameters.scenePairs)
 
     def show_tab(self, name: str) -> None:
         """Bring a tab to the front.

@@ -99,11 +99,6 @@ class Plan:
         """Whether a graphics card is asked for; `auto` takes one where there is one, which is not known here."""
         return self.device not in ("cpu", "auto")
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """That keeps a run off the graphics cards where the processor was chosen."""
-        return {"CUDA_VISIBLE_DEVICES": "-1"} if self.device == "cpu" else {}
-
 
 NAMES = tuple(each.name for each in fields(Plan))
 
@@ -195,12 +190,8 @@ def refuse(plan: Plan, opened: Opened | None, shared: Shared | None) -> None:
     """
     if plan.purpose != PRETRAIN:
         _refuse_data(plan, opened, shared)
-    elif plan.side % 16:
-        raise InputError(
-            _("Synthetic pairs of {side} voxels cannot be halved four times: give a multiple of 16.").format(
-                side=plan.side
-            )
-        )
+    else:
+        refuse_side(plan)
     if not plan.random and not plan.start_model:
         raise InputError(_("Choose the model to start from."))
     if plan.virtual_percent and plan.purpose != PRETRAIN:
@@ -208,10 +199,22 @@ def refuse(plan: Plan, opened: Opened | None, shared: Shared | None) -> None:
             raise InputError(_("Virtual subjects need a deformation model: build or choose one, or set them to 0 %."))
         if not Path(plan.deformation_model).is_file():
             raise InputError(
-                _("The deformation model {deformation_model} is gone: choose another one.").format(
-                    deformation_model=plan.deformation_model
-                )
+                _("The deformation model {file} is gone: choose another one.").format(file=plan.deformation_model)
             )
+
+
+def refuse_side(plan: Plan) -> None:
+    """Refuse synthetic pairs that no network takes.
+
+    Raises:
+        InputError: If so.
+    """
+    if plan.side % 16:
+        raise InputError(
+            _("Synthetic pairs of {side} voxels cannot be halved four times: give a multiple of 16.").format(
+                side=plan.side
+            )
+        )
 
 
 def _refuse_data(plan: Plan, opened: Opened | None, shared: Shared | None) -> None:
@@ -246,6 +249,7 @@ def finetune_settings(plan: Plan, opened: Opened, shared: Shared) -> dict[str, A
         "optimizer": {"learning_rate": plan.learning_rate, "clip": 1.0, "average": 0.0},
         "convergence": {"stop": plan.stop_when_converged},
         "epochs": plan.epochs,
+        "device": plan.device,
         "threads": plan.threads,
         "seed": plan.seed,
         "log_every": 1 if plan.pairs_per_epoch or shared.pairs("train", opened.two_people) < 50 else 10,
@@ -316,6 +320,7 @@ def pretrain_settings(plan: Plan, model: Path | None) -> dict[str, Any]:
             "average": 0.998,
         },
         "steps": plan.steps,
+        "device": plan.device,
         "threads": plan.threads,
         "seed": plan.seed,
         "log_every": max(1, min(20, plan.steps // 20)),

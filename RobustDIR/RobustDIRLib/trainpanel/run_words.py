@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from slicer.i18n import tr as _
-
 from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.registry import RunEntry
 from RobustDIRLib.runner.states import RunState
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import read_note
 from RobustDIRLib.runner.lines import as_object
 from RobustDIRLib.runner.registry import RunEntry

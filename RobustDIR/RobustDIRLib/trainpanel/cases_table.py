@@ -1,0 +1,104 @@
+"""The table of cases in the tab *Data*, with a small picture of each, drawn by a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts.background import Background
+from RobustDIRLib.panelparts.section import Section
+from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.runner.launching import library_command
+from RobustDIRLib.trainpanel.opened import PARTS, Opened, OpenedCase
+
+_ICON = (96, 48)  # pixels
+_PART = 2  # column
+
+
+class CasesTable(Section):
+    """Shows what a data set holds."""
+
+    def __init__(self, tab: Any) -> None:
+        super().__init__(tab.panel)
+        self._tab = tab
+        self._cases: tuple[OpenedCase, ...] = ()
+        self._drawing = Background(lambda _events, _problem: None, self._drawn)
+        table = self.ui.casesTable
+        table.setIconSize(qt.QSize(*_ICON))
+        table.connect("itemSelectionChanged()", self._select)
+        table.connect("itemDoubleClicked(QTableWidgetItem*)", lambda _item: tab.show_case())
+
+    @property
+    def selected(self) -> OpenedCase | None:
+        """The case whose row is selected."""
+        row = self.ui.casesTable.currentRow()
+        return self._cases[row] if 0 <= row < len(self._cases) else None
+
+    def forget(self) -> None:
+        """An empty table."""
+        self._drawing.stop()
+        self._cases = ()
+        self.ui.casesTable.setRowCount(0)
+
+    def fill(self, opened: Opened) -> None:
+        """Show the cases of a data set, and have them drawn."""
+        self._cases = opened.cases
+        rows = [self._row(case) for case in opened.cases]
+        widgets.fill_table(self.ui.casesTable, list(_columns()), rows, _columns())
+        folder = self._drawing.new_folder(Path(slicer.app.temporaryPath))
+        words = ["check", *opened.words, "--progress", "json", "--thumbnails", str(folder / "pictures")]
+        self._drawing.start(iter(()), library_command("dataset", *words))
+
+    def _row(self, case: OpenedCase) -> list[str]:
+        whose = " – ".join(dict.fromkeys(case.subjects))
+        labels = _("yes") if case.labelled else ""
+        size = " × ".join(str(n) for n in case.size)
+        return [case.name, whose, "", labels, str(case.landmarks or ""), size]
+
+    def _drawn(self, events: list[dict[str, Any]]) -> None:
+        rows = {case.name: row for row, case in enumerate(self._cases)}
+        table = self.ui.casesTable
+        for event in events:
+            if event.get("event") == "thumbnail" and event["case"] in rows:
+                row = rows[event["case"]]
+                table.item(row, 0).setIcon(qt.QIcon(qt.QPixmap(event["file"])))
+                table.setRowHeight(row, _ICON[1] + 4)
+                table.setColumnWidth(0, max(table.columnWidth(0), table.sizeHintForColumn(0)))
+
+    def update(self) -> None:
+        """The part of every case."""
+        shared, names = self._tab.split.shared, part_names()
+        for row, case in enumerate(self._cases):
+            part = shared.part_of(case.subjects) if shared is not None else ""
+            item = self.ui.casesTable.item(row, _PART)
+            text = names[part] if part else _("none") if shared is not None else ""
+            if item is not None and item.text() != text:
+                item.setText(text)
+
+    def _select(self) -> None:
+        self.panel.update_soon()
+
+    def close(self) -> None:
+        """Nothing may run on."""
+        self._drawing.stop()
+
+
+def part_names() -> dict[str, str]:
+    """Words for the parts of a split."""
+    return dict(zip(PARTS, (_("Training"), _("Validation"), _("Test")), strict=True))
+
+
+def _columns() -> dict[str, str]:
+    """What each column means, by its title."""
+    return {
+        _("Case"): _("Name of the pair, with its fixed and moving image."),
+        _("Patient"): _("Whose scans they are; two where the pair is of two people."),
+        _("Part"): _("What the pair is for: to learn from, to choose the best epoch, or for the final test."),
+        _("Labels"): _("Whether both images have label maps."),
+        _("Landmarks"): _("How many pairs of landmarks it has."),
+        _("Voxels"): _("Of the fixed image along x, y and z."),
+    }

@@ -1,0 +1,242 @@
+"""The tab Train on the module's real file: the form, presets, the forecast, the start, and the synthetic preview."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from panel_cases import settle
+from RobustDIRLib.configuration import from_dict
+from RobustDIRLib.finetuning.config import FinetuneConfig
+from RobustDIRLib.model_store import SHIPPED
+from RobustDIRLib.synthesis.bank import BankSettings
+from RobustDIRLib.training.config import TrainingConfig
+from RobustDIRLib.trainpanel.opened import Opened, OpenedCase, Shared
+from RobustDIRLib.trainpanel.plan import Plan
+from train_panel_cases import play_here
+
+LABELS = {"fixed_labels": "a.nii", "moving_labels": "b.nii"}
+
+
+def choose(choice, key: str) -> None:
+    """As the user does: by the entry of the combo box."""
+    choice.combo.setCurrentIndex(choice.keys.index(key))
+
+
+@pytest.fixture
+def a_tab(train_panel, desktop, tmp_path):
+    """The tab with a data set open and shared out, as the tab Data leaves it."""
+    (tmp_path / "set").mkdir()
+    cases = [OpenedCase(f"{w}", (w, w), "generic", LABELS, 3, (), (20, 22, 24), 12_000.0) for w in "abcdefg"]
+    data = train_panel.widget.panel.data
+    data.opened = Opened(str(tmp_path / "set"), "folders", "", "my set", (), tuple(cases))
+    parts = {"train": tuple("abcd"), "validation": ("e",), "test": tuple("fg")}
+    shared = Shared(parts, {n: len(s) for n, s in parts.items()}, {n: 2 * len(s) for n, s in parts.items()})
+    data.split.shared, data.split._asked = shared, data.split._wanted()
+    train_panel.widget.panel.show_tab("trainTab")
+    settle(desktop)
+    return train_panel
+
+
+@pytest.fixture
+def begun(monkeypatch, a_tab):
+    """Folders and words of runs that were begun; nothing runs."""
+    found = []
+    monkeypatch.setattr(a_tab.widget.panel.runs, "begin", lambda folder, words: found.append((folder, words)))
+    return found
+
+
+def test_a_fine_tuning_is_started_with_what_the_form_says(a_tab, desktop, begun, runs_folder):
+    ui, train = a_tab.ui, a_tab.widget.panel.train
+    ui.epochsBox.value = 7
+    ui.learningRateBox.value = 0.00025
+    ui.gradientWeightBox.value = 0.3
+    ui.intensityCheckBox.checked = True
+    ui.seedBox.value = 11
+    choose(train.loss, "dice")
+    choose(train.device, "cpu")
+    settle(desktop)
+    assert "of memory" in ui.runForecastLabel.text and "At most" in ui.runForecastLabel.text
+    ui.startRunButton.click()
+    [(folder, words)] = begun
+    assert folder.parent == runs_folder and words[0] == "finetune" and words[-1] == "json"
+    config = from_dict(FinetuneConfig, json.loads((folder / "settings.json").read_text()))
+    assert (config.epochs, config.seed, config.device, config.initial) == (7, 11, "cpu", "generic")
+    assert (config.optimizer.learning_rate, config.loss.gradient, config.loss.dice) == (0.00025, 0.3, 1.0)
+    assert config.augmentation.noise == 0.5 and config.split.validation == ("e",)
+    assert ui.trainTabs.currentWidget().objectName == "runsTab"
+    ui.startRunButton.click()
+    assert len({folder for folder, _ in begun}) == 2  # never two runs in one folder
+
+
+def test_a_pretraining_is_started_and_needs_no_data(train_panel, desktop, runs_folder, monkeypatch):
+    found = []
+    monkeypatch.setattr(train_panel.widget.panel.runs, "begin", lambda folder, words: found.append((folder, words)))
+    ui, train = train_panel.ui, train_panel.widget.panel.train
+    choose(train.purpose, "pretrain")
+    settle(desktop)
+    assert "" in train.model.keys and ui.syntheticFrame.isVisibleTo(ui.TrainTab)
+    assert not ui.dataTrainFrame.isVisibleTo(ui.TrainTab)
+    choose(train.model, "")
+    choose(train.shapes, "spheres")
+    ui.mapsBox.value, ui.sideBox.value, ui.stepsBox.value = 3, 32, 12
+    settle(desktop)
+    assert "About" in ui.runForecastLabel.text
+    ui.startRunButton.click()
+    [(folder, words)] = found
+    assert words[0] == "pretrain" and str(folder / "bank.json") in words
+    config = from_dict(TrainingConfig, json.loads((folder / "settings.json").read_text()))
+    bank = from_dict(BankSettings, json.loads((folder / "bank.json").read_text()))
+    assert config.steps == 12 and config.initial is None and bank.labels.kinds == ("spheres",)
+
+
+def test_presets_are_applied_told_apart_saved_and_removed(a_tab, desktop):
+    ui, train = a_tab.ui, a_tab.widget.panel.train
+    choose(train.preset, "paper")
+    settle(desktop)
+    assert (ui.gradientWeightBox.value, ui.epochsBox.value, train.loss.key) == (0.75, 300, "dice")
+    assert ui.intensityCheckBox.checked and train.preset.key == "paper"
+    ui.epochsBox.value = 299
+    settle(desktop)
+    assert train.preset.key == ""  # no longer the paper's
+    ui.presetNameEdit.text = "mine"
+    ui.savePresetButton.click()
+    settle(desktop)
+    choose(train.preset, "ten-minutes")
+    settle(desktop)
+    assert train.outlook.seconds <= 600 and ui.epochsBox.value <= 5
+    choose(train.preset, "own:mine")
+    settle(desktop)
+    assert (ui.epochsBox.value, ui.gradientWeightBox.value) == (299, 0.75)
+    ui.removePresetButton.click()
+    settle(desktop)
+    assert "own:mine" not in train.preset.keys and ui.epochsBox.value == 299
+    ui.presetNameEdit.text = "  "
+    ui.savePresetButton.click()
+    assert "Give the preset a name" in ui.messageLabel.text
+
+
+def test_damaged_presets_in_the_settings_are_passed_over(desktop):
+    import slicer
+
+    from RobustDIRLib.trainpanel import presets
+
+    for held in ("{", "[1]", '{"good": {"epochs": 3}, "bad": 7, "odd": {"epochs": "x", "loss": 3}}', None):
+        slicer.app.settings().setValue(presets.SETTING, held)
+        assert all(isinstance(plan, Plan) for plan in presets.own_presets().values())
+    slicer.app.settings().remove(presets.SETTING)
+
+
+def test_what_a_preset_does_not_say_stays():
+    from RobustDIRLib.trainpanel import presets
+
+    plan = Plan(device="cpu", threads=2, deformation_model="here.npz")
+    assert presets.applied(replace(Plan(), epochs=9), plan) == replace(plan, epochs=9)
+
+
+def test_the_data_set_moved_is_one_sentence_and_leaves_no_folder(a_tab, desktop, begun, runs_folder, tmp_path):
+    shutil.move(tmp_path / "set", tmp_path / "elsewhere")
+    a_tab.ui.startRunButton.click()
+    assert "is no longer there" in a_tab.ui.messageLabel.text
+    assert begun == [] and not list(runs_folder.glob("*finetune*"))
+
+
+def test_a_run_that_cannot_be_started_leaves_no_folder(a_tab, desktop, monkeypatch, runs_folder):
+    from RobustDIRLib.errors import InputError
+
+    def refuse(folder, words):
+        raise InputError("PythonSlicer cannot be started; reinstall 3D Slicer.")
+
+    monkeypatch.setattr(a_tab.widget.panel.runs, "begin", refuse)
+    a_tab.ui.startRunButton.click()
+    assert "cannot be started" in a_tab.ui.messageLabel.text and list(runs_folder.iterdir()) == []
+
+
+def test_a_start_file_is_taken_once_it_is_a_model(a_tab, desktop, dialogs, tmp_path, monkeypatch):
+    play_here(monkeypatch)
+    ui, train = a_tab.ui, a_tab.widget.panel.train
+    (tmp_path / "letter.pt").write_bytes(b"Dear colleague")
+    dialogs.answer(str(tmp_path / "letter.pt"))
+    ui.startFileButton.click()
+    desktop.wait_until(lambda: not train._examining.busy)
+    settle(desktop)
+    assert "letter.pt" in ui.messageLabel.text and "\n" not in ui.messageLabel.text and train.model.key == "generic"
+    mine = tmp_path / "mine" / "weights.pt"
+    mine.parent.mkdir()
+    shutil.copy(SHIPPED / "generic" / "weights.pt", mine)
+    dialogs.answer(str(mine))
+    ui.startFileButton.click()
+    desktop.wait_until(lambda: not train._examining.busy)
+    settle(desktop)
+    assert train.model.key == str(mine) and ui.messageLabel.text == ""
+    mine.unlink()
+    settle(desktop)
+    a_tab.widget.panel.update()
+    assert "is not here" in ui.startModelNote.text
+    ui.startRunButton.click()
+    assert str(mine) in ui.messageLabel.text
+
+
+def test_a_deformation_model_is_built_and_chosen(a_tab, desktop, begun, runs_folder):
+    ui, train = a_tab.ui, a_tab.widget.panel.train
+    ui.virtualBox.value = 50
+    settle(desktop)
+    assert "need a deformation model" in ui.runForecastLabel.text
+    ui.buildDeformationButton.click()
+    [(folder, words)] = begun
+    assert words[:2] == ["deformation-model", "build"] and json.loads((folder / "split.json").read_text())["test"] == [
+        "f", "g"
+    ]  # fmt: skip
+    (folder / "deformation_model.npz").write_bytes(b"")
+    a_tab.widget.panel.update()
+    choose(train.deformations, str(folder / "deformation_model.npz"))
+    settle(desktop)
+    assert "At most" in ui.runForecastLabel.text
+
+
+def test_one_click_puts_a_synthetic_pair_into_the_scene(train_panel, desktop, scene, monkeypatch):
+    """By the form's settings, another one at every click, with its labels and its deformation as a grid."""
+    from RobustDIRLib import mrml
+
+    play_here(monkeypatch)
+    ui, train = train_panel.ui, train_panel.widget.panel.train
+    choose(train.purpose, "pretrain")
+    choose(train.shapes, "large")
+    choose(train.contrast, "static")
+    ui.sideBox.value = 32
+    settle(desktop)
+    voxels = []
+    for _ in range(2):
+        ui.syntheticButton.click()
+        desktop.wait_until(lambda: not train.synthetic.busy)
+        settle(desktop)
+        assert ui.messageLabel.text == "", ui.messageLabel.text
+        [transform] = list(scene.GetNodesByClass("vtkMRMLGridTransformNode"))
+        volumes = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
+        [fixed] = [node for node in volumes if node.GetName().startswith("Synthetic fixed")]
+        voxels.append(mrml.volume_from_node(fixed).array.copy())
+        assert fixed.GetImageData().GetDimensions() == (32, 32, 32)
+        assert transform.GetDisplayNode().GetVisibility2D()
+        assert scene.GetNodesByClass("vtkMRMLLabelMapVolumeNode").GetNumberOfItems() == 2
+    assert not np.array_equal(*voxels)
+    ui.sideBox.value = 40
+    settle(desktop)
+    ui.syntheticButton.click()
+    assert "multiple of 16" in ui.messageLabel.text
+
+
+def test_words_and_settings_of_a_pretraining_start_it(tmp_path):
+    """The command itself, on a tiny pair, one step."""
+    from RobustDIRLib.cli import main
+    from RobustDIRLib.trainpanel import plan as plans
+
+    folder = tmp_path / "pre"
+    folder.mkdir()
+    plan = Plan(purpose="pretrain", start_model="generic", maps=1, side=32, steps=1, shapes="large", device="cpu")
+    (folder / "bank.json").write_text(json.dumps(plans.bank_settings(plan)))
+    model = SHIPPED / "generic" / "weights.pt"
+    (folder / "settings.json").write_text(json.dumps(plans.pretrain_settings(plan, model)))
+    assert main(plans.words_of(plan, folder)) == 0
+    assert (folder / "weights.pt").is_file() and len(list((folder / "bank").glob("labels_*.npz"))) == 1

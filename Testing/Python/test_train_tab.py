@@ -215,7 +215,8 @@ def test_one_click_puts_a_synthetic_pair_into_the_scene(train_panel, desktop, sc
         assert ui.messageLabel.text == "", ui.messageLabel.text
         [transform] = list(scene.GetNodesByClass("vtkMRMLGridTransformNode"))
         volumes = scene.GetNodesByClass("vtkMRMLScalarVolumeNode")
-        [fixed] = [node for node in volumes if node.GetName().startswith("Synthetic fixed")]
+        images = [node for node in volumes if not node.IsA("vtkMRMLLabelMapVolumeNode")]
+        [fixed] = [node for node in images if node.GetName().startswith("Synthetic fixed")]
         voxels.append(mrml.volume_from_node(fixed).array.copy())
         assert fixed.GetImageData().GetDimensions() == (32, 32, 32)
         assert transform.GetDisplayNode().GetVisibility2D()

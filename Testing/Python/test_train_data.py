@@ -208,7 +208,7 @@ def write_scene_set(panel, desktop, name: str) -> Path:
     open_set(panel, desktop)
     from RobustDIRLib.trainpanel.home import runs_home
 
-    return runs_home() / "Data sets" / name
+    return runs_home() / "data_sets" / name
 
 
 def test_pairs_of_the_scene_become_a_data_set_with_nothing_lost(train_panel, desktop, scene, a_pair_chosen):
@@ -290,7 +290,7 @@ def test_overlapping_segments_are_refused_and_nothing_is_left(train_panel, deskt
     add_pair(train_panel, desktop)
     write_scene_set(train_panel, desktop, "mine")
     assert "overlap" in train_panel.ui.dataNote.text, train_panel.ui.dataNote.text
-    assert list((runs_folder / "Data sets").iterdir()) == []
+    assert list((runs_folder / "data_sets").iterdir()) == []
 
 
 def test_pairs_that_do_not_fit_are_refused(train_panel, desktop, a_pair_chosen):

@@ -4,7 +4,7 @@ Everything that leaves a node is in world coordinates, mm, LPS, whatever transfo
 into a node lies in the world, too. Nodes that are read stay as they are. NumPy is all this needs beside Slicer.
 """
 
-from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, segments_of
+from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, may_overlap, segments_of
 from RobustDIRLib.mrml.patients import patient_of
 from RobustDIRLib.mrml.plots import Line, Titles, ViewChart
 from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_markups, show_point
@@ -46,6 +46,7 @@ __all__ = [
     "itk_parts",
     "labels_from_segmentation",
     "markups_from_points",
+    "may_overlap",
     "patient_of",
     "points_from_markups",
     "segments_of",

@@ -34,6 +34,13 @@ def segments_of(node: Any) -> dict[str, str]:
     return {each: str(segmentation.GetSegment(each).GetName()) for each in ids}
 
 
+def may_overlap(node: Any) -> bool:
+    """Whether segments may share voxels: those that are drawn in one image cannot."""
+    segmentation = node.GetSegmentation()
+    one_image = segmentation.ContainsRepresentation(_BINARY) and segmentation.GetNumberOfLayers() < 2
+    return segmentation.GetNumberOfSegments() > 1 and not one_image
+
+
 def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | None = None) -> Volume:
     """Segments as a label map on a grid, with all parent transforms of the segmentation.
 

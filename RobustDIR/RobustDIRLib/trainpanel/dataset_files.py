@@ -13,7 +13,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, write_json
 from RobustDIRLib.panelparts.words import _
 
-FOLDER = "Data sets"  # within the runs folder
+FOLDER = "data_sets"  # within the runs folder
 FILE_NAME = "robustdir-dataset.json"
 PAIRS, SCANS = "pairs", "scans"
 _LONGEST = 60

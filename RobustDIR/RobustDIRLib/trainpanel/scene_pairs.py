@@ -116,7 +116,7 @@ def checked_pair(nodes: dict[str, Any], subject: str, number: int) -> ScenePair:
                     first=patients[0], second=patients[1]
                 )
             )
-        pair.subject = next(filter(None, patients), f"patient {number}")
+        pair.subject = next(filter(None, patients), _("patient {number}").format(number=number))
     return pair
 
 
@@ -229,7 +229,7 @@ class SceneWriting:
             numbers = {each: self._numbers[name] for each, name in mrml.segments_of(node).items()}
             labels, filling = mrml.begin_labels(node, mrml.grid_of_volume(volume), numbers)
             yield from filling
-            if _may_overlap(node):
+            if mrml.may_overlap(node):
                 yield from _refuse_overlap(node, numbers, labels)
             yield from self._write(key, self._name("labels", node, ".mha"), labels)
         return self._written[key]
@@ -257,13 +257,6 @@ def _label_numbers(pairs: Sequence[ScenePair]) -> dict[str, int]:
     nodes = [pair.nodes.get(f"{side}_segmentation") for pair in pairs for side in ("fixed", "moving")]
     names = [name for node in nodes if node is not None for name in mrml.segments_of(node).values()]
     return {name: number for number, name in enumerate(dict.fromkeys(names), 1)}
-
-
-def _may_overlap(node: Any) -> bool:
-    """Segments of one image of voxels cannot."""
-    segmentation = node.GetSegmentation()
-    drawn = segmentation.ContainsRepresentation("Binary labelmap")
-    return segmentation.GetNumberOfSegments() > 1 and (not drawn or segmentation.GetNumberOfLayers() > 1)
 
 
 def _refuse_overlap(node: Any, numbers: dict[str, int], together: Volume) -> Iterator[None]:

@@ -181,3 +181,38 @@ def test_the_theme_that_is_on_chooses_the_shade(desktop, theme):
     assert widgets.SHADES[widgets.BAD][theme is DARK] in label.styleSheet
     widgets.set_text(label, "Nothing is.")
     assert label.styleSheet == ""
+
+
+# Of 1080 pixels Slicer's title, menus, tool bars, module selector and status line take some 180.
+WIDTH, HEIGHT = 440, 1080 - 180
+
+
+def height_of(panel) -> int:
+    """What a panel needs at the width that Slicer gives it."""
+    from SlicerHeadless import desktop
+
+    panel.parent.setFixedWidth(WIDTH)
+    panel.parent.show()
+    desktop.process_events()
+    height = panel.parent.layout().totalHeightForWidth(WIDTH)
+    panel.parent.hide()
+    return max(height, panel.parent.layout().minimumSize().height())
+
+
+@pytest.mark.parametrize("section", ["inputs", "method", "outputs", "look", "check", "apply"])
+def test_a_section_in_use_fits_a_common_screen(open_panel, desktop, section):
+    panel = open_panel("RobustDIR")
+    for name in ("inputs", "method", "outputs", "look", "check", "apply"):
+        getattr(panel.ui, f"{name}CollapsibleButton").collapsed = name != section
+    for label in ("environmentLabel", "lookLabel", "messageLabel", "maskLabel", "warningsLabel"):
+        getattr(panel.ui, label).text = "A sentence as long as they are when there is something to be said. " * 2
+    assert 200 < height_of(panel) <= HEIGHT
+
+
+@pytest.mark.parametrize("tab", ["data", "train", "runs", "evaluate"])
+def test_a_tab_in_use_fits_a_common_screen(open_panel, desktop, tab):
+    panel = open_panel("RobustDIRTrain")
+    tabs, page = panel.ui.trainTabs, getattr(panel.ui, f"{tab}Tab")
+    tabs.setCurrentWidget(page)
+    others = height_of(panel) - max(tabs.widget(k).minimumSizeHint().height() for k in range(tabs.count))
+    assert others + page.minimumSizeHint().height() <= HEIGHT

@@ -214,5 +214,5 @@ def test_a_tab_in_use_fits_a_common_screen(open_panel, desktop, tab):
     panel = open_panel("RobustDIRTrain")
     tabs, page = panel.ui.trainTabs, getattr(panel.ui, f"{tab}Tab")
     tabs.setCurrentWidget(page)
-    others = height_of(panel) - max(tabs.widget(k).minimumSizeHint().height() for k in range(tabs.count))
-    assert others + page.minimumSizeHint().height() <= HEIGHT
+    rest = height_of(panel) - tabs.sizeHint().height() + tabs.tabBar().sizeHint().height()
+    assert 100 < rest + page.minimumSizeHint().height() <= HEIGHT

@@ -7,8 +7,11 @@ from refinement_cases import SPACING, error, known_pair, smooth_velocity, standi
 from RobustDIRLib import warping
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.presets import DEFAULT, find_preset
+from RobustDIRLib.registration.refinement import judge as judge_file
 from RobustDIRLib.registration.refinement import refine as refine_file
 from RobustDIRLib.registration.refinement.correlation import PARITIES
+from RobustDIRLib.registration.refinement.judge import Judge
 from RobustDIRLib.registration.refinement.middle import Halves, warp_to
 from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
 from RobustDIRLib.registration.refinement.refine import Patience, WorkingPair, refine
@@ -125,6 +128,44 @@ class TestGradient:
         assert slope == pytest.approx(float(gradient.norm()), rel=0.15)
 
 
+class TestStiffness:
+    def test_empty_surroundings_do_not_change_it(self):
+        """Both terms shrink alike where a volume is padded with background; mice are mostly that."""
+        shape, margin, voxel = (24, 28, 32), 8, (1.0, 1.0, 1.0)
+        level = dataclasses.replace(LEVELS[1], distance=4.0, lattices=8)
+        coefficients = torch.zeros(3, 6, 7, 8)
+        coefficients[:, 2:4, 2:5, 2:6] = torch.rand(3, 2, 3, 4, generator=torch.Generator().manual_seed(1))
+        terms = []
+        for pad in (0, margin):
+            fixed, moving = (
+                torch.nn.functional.pad(texture(shape, seed)[..., 6:-6, 6:-6, 6:-6], [6 + pad] * 6, value=-1)
+                for seed in (1, 2)
+            )
+            at = torch.nn.functional.pad(coefficients, [pad // 4] * 6)
+            size = tuple(fixed.shape[2:])
+            problem = LevelProblem((fixed, moving), voxel, Halves.of(standing_still(size)), level)
+            lattices = problem.lattices(problem.grid.zeros(), PARITIES)
+            terms.append([problem.similarity_gradient(lattices, at)[0], problem.grid.roughness(at)[0]])
+        (loss, rough), (padded_loss, padded_rough) = terms
+        assert loss / padded_loss == pytest.approx(rough / padded_rough, rel=1e-3)
+        assert rough / padded_rough == pytest.approx(40 * 44 * 48 / (24 * 28 * 32), rel=1e-3)
+
+    def test_stiffer_levels_move_less_sharply(self, pair):
+        strains = [
+            float(
+                warping.displacement_gradient(
+                    refined(
+                        pair.fixed, pair.moving, levels=chosen_levels("balanced", None, preset)[:1]
+                    ).deformation.displacement
+                )
+                .square()
+                .mean()
+            )
+            for preset in (find_preset(DEFAULT), dataclasses.replace(find_preset(DEFAULT), stiffness=20.0))
+        ]
+        assert strains[1] < 0.5 * strains[0]
+
+
 class TestJudgement:
     def test_unlike_contrasts_are_left_to_the_network(self, pair):
         start = Deformation(*(warping.integrate_velocity(s * smooth_velocity(seed=8)) for s in (0.2, -0.2)))
@@ -141,19 +182,59 @@ class TestJudgement:
         ("unlikeness", "kept"),
         [
             ([0.02, 0.0186], [False]),  # what unrelated contrasts gain
-            ([0.02, 0.0160, 0.0158], [True, True]),
-            ([0.02, 0.0160, 0.0160], [True, False]),
+            ([0.02, 0.0160, 0.0500, 0.0495], [True, True]),
+            ([0.02, 0.0160, 0.0500, 0.0500], [True, False]),
             ([0.02, 0.0210], [False]),
         ],
     )
     def test_a_level_that_does_not_clearly_help_is_dropped(self, pair, monkeypatch, unlikeness, kept):
         told = iter(unlikeness)
-        monkeypatch.setattr(refine_file.Judge, "unlikeness", lambda self, halves: next(told))
+        monkeypatch.setattr(refine_file.Judge, "unlikeness", lambda self, halves, factor: next(told))
         start = standing_still()
         result = refined(pair.fixed, pair.moving, start=start)
         assert [level["kept"] for level in result.record["levels"]] == kept
         assert (result.deformation is start) == (not any(kept))
         assert result.record["ended"] == (None if kept[0] else "no gain")
+
+    def test_a_level_is_judged_by_the_detail_it_had(self, pair, monkeypatch):
+        factors, unlikeness = [], Judge.unlikeness
+
+        def told(self, halves, factor):
+            factors.append(factor)
+            return unlikeness(self, halves, factor)
+
+        monkeypatch.setattr(refine_file.Judge, "unlikeness", told)
+        refined(pair.fixed, pair.moving)
+        assert factors == [2, 2, 1, 1]
+
+    def test_what_half_resolution_cannot_see_full_resolution_does(self):
+        base, (z, y, x) = texture(), torch.meshgrid(*(torch.arange(n) for n in (30, 38, 34)), indexing="ij")
+        base = warping.resize(base, (30, 38, 34))
+        board = 0.3 * (1 - 2 * ((z + y + x) % 2).float())  # averages to nothing over 2x2x2 voxels
+        judge, halves = Judge((base + board, base)), Halves.of(standing_still((30, 38, 34)))
+        assert judge.unlikeness(halves, 2) < 1e-5
+        assert judge.unlikeness(halves, 1) > 0.05
+
+    def test_slabs_stand_for_all_of_a_large_volume(self, monkeypatch):
+        shape = (150, 20, 24)
+        judge, halves = Judge((texture(shape, 1), texture(shape, 2))), Halves.of(standing_still(shape))
+        whole = judge.unlikeness(halves, 1)
+        monkeypatch.setattr(judge_file, "_ENOUGH", 30_000)
+        slabs = list(judge_file._slabs(shape))
+        assert [(s.start, s.stop) for s in slabs] == [(16, 32), (64, 80), (112, 128)]
+        assert judge.unlikeness(halves, 1) == pytest.approx(whole, rel=0.1)
+        assert judge.unlikeness(halves, 1) != whole
+        assert [*judge_file._slabs((9, 200, 200))] == [slice(0, 9)]
+
+    def test_weights_count_at_either_resolution(self):
+        """Where the images differ nothing is weighted, and nothing is told."""
+        base, weight = texture(), torch.zeros(1, 1, *(-(-n // 2) for n in texture().shape[2:]))
+        weight[..., :8] = 1
+        other = torch.cat([base[..., :22], texture(seed=5)[..., 22:]], -1)
+        judge, free, halves = Judge((base, other), weight), Judge((base, other)), Halves.of(standing_still())
+        for factor in (1, 2):
+            assert judge.unlikeness(halves, factor) < 1e-4
+            assert free.unlikeness(halves, factor) > 0.02
 
     def test_what_folds_is_dropped(self, pair, monkeypatch):
         folds = iter([0, 5, 3])
@@ -219,14 +300,21 @@ class TestPatience:
 
 class TestSettings:
     def test_levels_follow_quality_unless_told(self):
-        assert chosen_levels("fast", None) == ()
-        assert chosen_levels("fast", True) == LEVELS
-        assert chosen_levels("best", False) == ()
-        assert chosen_levels("balanced", None) == LEVELS
+        preset = find_preset(DEFAULT)
+        assert chosen_levels("fast", None, preset) == ()
+        assert chosen_levels("fast", True, preset) == LEVELS
+        assert chosen_levels("best", False, preset) == ()
+        assert chosen_levels("balanced", None, preset) == LEVELS
+
+    def test_a_preset_says_how_stiff_and_how_long(self):
+        preset = dataclasses.replace(find_preset(DEFAULT), stiffness=0.2, effort=1.5)
+        found = chosen_levels("balanced", None, preset)
+        assert [level.stiffness for level in found] == [0.2, 0.2]
+        assert [level.steps for level in found] == [60, 48]
 
     def test_refusals(self):
         with pytest.raises(InputError, match="`quality` superb: there is no such quality; choose one of fast, bal"):
-            chosen_levels("superb", None)
+            chosen_levels("superb", None, find_preset(DEFAULT))
         for seconds in (0.0, -1.0, float("nan")):
             with pytest.raises(InputError, match="`refine_seconds`"):
                 check_seconds(seconds)

@@ -125,7 +125,7 @@ def register(
     preset, device = find_preset(options.preset), devices.find_device(options.device)
     preset = replace(preset, spacing=options.spacing or preset.spacing)
     check_kind(options.alignment)
-    levels = chosen_levels(options.quality, options.refine)
+    levels = chosen_levels(options.quality, options.refine, preset)
     check_seconds(options.refine_seconds)
     network = _network_of(model)
     for name, image in (("fixed", fixed), ("moving", moving)):

@@ -82,12 +82,6 @@ class LocalCorrelation:
         db = [torch.addcmul(r_b, q_b, y).addcmul_(p, x, value=-1) for x, y in zip(a, b, strict=True)]
         return loss, da, db
 
-    def structured(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-        """Share of the windows, as they are weighted, in which either image varies by more than `NOISE`."""
-        s = self.statistics(a, b)
-        seen = (torch.maximum(s.variance_a, s.variance_b) > 2 * NOISE).float()
-        return float((seen if self._weight is None else seen * self._weight).mean())
-
     def agreement(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
         """Whether local correlations have one sign: 1 if all are positive, -1 if all negative, 0 if as much of each."""
         s = self.statistics(a, b)

@@ -78,17 +78,20 @@ def warp_to(image: Tensor, displacement: Tensor) -> Tensor:
         Shape `(D, H, W)`.
     """
     shape = image.shape[2:]
+    return torch.cat([warp_planes(image, displacement, rows) for rows in _slabs(shape)])
+
+
+def warp_planes(image: Tensor, displacement: Tensor, rows: slice) -> Tensor:
+    """Some planes of `warp_to`, shape `(d, H, W)`."""
+    shape = image.shape[2:]
     scale = torch.tensor([n / m for n, m in zip(shape, displacement.shape[1:], strict=True)]).view(3, 1, 1, 1)
     voxels = displacement * (scale * torch.tensor([2 / max(n - 1, 1) for n in shape]).view(3, 1, 1, 1))
     lines = [torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in shape]
-    out = torch.empty(tuple(shape))
-    for rows in _slabs(shape):
-        planes = _planes(voxels, shape, rows)
-        points = torch.empty(1, rows.stop - rows.start, *shape[1:], 3)
-        for channel, line in enumerate((lines[0][rows, None, None], lines[1][:, None], lines[2])):
-            torch.add(planes[channel], line, out=points[0, ..., 2 - channel])
-        out[rows] = F.grid_sample(image, points, padding_mode="border", align_corners=True)[0, 0]
-    return out
+    planes = planes_of(voxels, shape, rows)
+    points = torch.empty(1, rows.stop - rows.start, *shape[1:], 3)
+    for channel, line in enumerate((lines[0][rows, None, None], lines[1][:, None], lines[2])):
+        torch.add(planes[channel], line, out=points[0, ..., 2 - channel])
+    return F.grid_sample(image, points, padding_mode="border", align_corners=True)[0, 0]
 
 
 def _slabs(shape: Sequence[int]) -> Iterator[slice]:
@@ -97,7 +100,7 @@ def _slabs(shape: Sequence[int]) -> Iterator[slice]:
         yield slice(start, min(start + thick, shape[0]))
 
 
-def _planes(values: Tensor, shape: Sequence[int], rows: slice) -> Tensor:
+def planes_of(values: Tensor, shape: Sequence[int], rows: slice) -> Tensor:
     """Planes of a field `(C, d, h, w)` on the grid of another shape, linear."""
     if tuple(values.shape[1:]) == tuple(shape):
         return values[:, rows]

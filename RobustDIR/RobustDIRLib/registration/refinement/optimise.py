@@ -24,7 +24,6 @@ from RobustDIRLib.registration.refinement.settings import Level
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.99
 _LAST_RATE = 0.2
 _SIMILARITY = 4.0
-_LEAST_SHARE = 0.05
 _NO_GAIN = 2e-4  # of the loss, from one warping of the images to the next
 
 
@@ -89,7 +88,6 @@ class LevelProblem:
             )
             for parity in PARITIES
         }
-        self.share = self._structured()
 
     def warped(self, coefficients: Tensor) -> list[Tensor]:
         """Both images in the middle, each `(D, H, W)`, sides even."""
@@ -122,7 +120,10 @@ class LevelProblem:
         return [slope.mul_(half / side) for slope, side in zip(slopes, self.voxel, strict=True)]
 
     def similarity_gradient(self, lattices: Sequence[_Lattice], change: Tensor) -> tuple[float, Tensor]:
-        """Minus the mean squared local correlation, where there is structure, after a change of the coefficients.
+        """Minus the mean squared local correlation after a change of the coefficients.
+
+        It is a mean over the whole volume, as the roughness is, so that empty surroundings change neither's weight
+        against the other.
 
         Returns:
             It, and its derivative with respect to the coefficients.
@@ -138,13 +139,7 @@ class LevelProblem:
             slopes = zip(part.fixed_slope, part.moving_slope, strict=True)
             force = torch.stack([(f * a).addcmul_(m, b) for a, b in slopes])
             gradient += gather(part.matrices, force)
-        return loss / self.share, gradient / self.share
-
-    def _structured(self) -> float:
-        """Share of the windows that hold structure, so that empty surroundings do not make the velocity stiffer."""
-        warped = self.warped(self.grid.zeros())
-        fixed, moving = ([lattice(image, p) for p in PARITIES[:2]] for image in warped)
-        return max(self.similarity.structured(fixed, moving), _LEAST_SHARE)
+        return loss, gradient
 
 
 def _linear(image: Tensor, slopes: Sequence[Tensor], velocity: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class Refinement:
 
     Attributes:
         deformation: On the working grid; the network's own where nothing was kept.
-        record: What was done, ready for JSON: `similarity`, `agreement`, `unlikeness`, `levels`, `ended`.
+        record: What was done, ready for JSON: `similarity`, `agreement`, `levels`, `ended`.
         seconds: Of wall time.
     """
 
@@ -120,7 +120,6 @@ def refine(
     if abs(agreement) < ALIKE:
         record["similarity"] = "none"
         return Refinement(deformation, {**record, "ended": "unlike"}, time.perf_counter() - clock.begun)
-    unlikeness = record["unlikeness"] = judge.unlikeness(halves)
     levels = [level for level in levels if min(pair.fixed.shape[2:]) >= _SMALLEST_SIDE * level.factor]
     for number, level in enumerate(levels, 1):
         if clock():
@@ -129,6 +128,7 @@ def refine(
         begun = time.perf_counter()
         problem = LevelProblem(images, pair.spacing, halves, level, weight)
         coefficients, steps = optimise(problem, clock)
+        unlikeness = judge.unlikeness(halves, level.factor)
         gain = _GAIN if number > 1 else _FIRST_GAIN
         found, after, reason = _verdict(problem, coefficients, judge, unlikeness * (1 - gain))
         record["levels"].append(
@@ -146,7 +146,7 @@ def refine(
             clock.ended = clock.ended or "no gain"
             break
         if not reason:
-            halves, unlikeness = found, after
+            halves = found
     result = deformation if halves is start else halves.settled().whole()
     return Refinement(result, {**record, "ended": clock.ended}, time.perf_counter() - clock.begun)
 
@@ -159,8 +159,8 @@ def _verdict(problem: LevelProblem, coefficients: Tensor, judge: Judge, needed: 
         if found.folds() <= folds:
             break
     else:
-        return problem.halves, judge.unlikeness(problem.halves), "it would fold"
-    after = judge.unlikeness(found)
+        return problem.halves, judge.unlikeness(problem.halves, problem.level.factor), "it would fold"
+    after = judge.unlikeness(found, problem.level.factor)
     return found, after, "" if after < needed else "the images do not agree clearly better"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.presets import Preset
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Level:
         rate: Largest change of a step, working voxels; it falls to a fifth towards the end.
         refresh: Steps between two warpings of the images; between them they are taken for linear in the displacement.
         lattices: How many of the eight sub-lattices of voxels stand for all, other ones after each warping.
-        stiffness: Weight of the velocity's mean squared gradient against the mean squared local correlation.
+        stiffness: Weight of the velocity's mean squared gradient against the mean squared local correlation; as a
+            preset has it.
     """
 
     factor: int
@@ -27,7 +29,7 @@ class Level:
     rate: float
     refresh: int
     lattices: int
-    stiffness: float
+    stiffness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class Quality:
     levels: tuple[Level, ...]
 
 
-_MIDDLE = Level(factor=2, distance=5, steps=40, rate=0.25, refresh=4, lattices=8, stiffness=0.5)
-_FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2, stiffness=0.5)
+_MIDDLE = Level(factor=2, distance=5, steps=40, rate=0.25, refresh=4, lattices=8)
+_FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2)
 
 QUALITIES = {
     "fast": Quality("the network alone", ()),
@@ -64,19 +66,21 @@ def find_quality(name: str) -> Quality:
     return QUALITIES[name]
 
 
-def chosen_levels(quality: str, refine: bool | None) -> tuple[Level, ...]:
+def chosen_levels(quality: str, refine: bool | None, preset: Preset) -> tuple[Level, ...]:
     """Levels of the refinement.
 
     Args:
         quality: Name of one of `QUALITIES`.
         refine: True refines at a quality that otherwise would not, False never does; None as the quality has it.
+        preset: Says how stiff the images' kind is, and how many steps it is worth.
     Raises:
         InputError: If there is no such quality.
     """
     levels = find_quality(quality).levels
-    if refine is None:
-        return levels
-    return (levels or QUALITIES["balanced"].levels) if refine else ()
+    if refine is not None:
+        levels = (levels or QUALITIES["balanced"].levels) if refine else ()
+    stiffness, effort = preset.stiffness, preset.effort
+    return tuple(replace(level, stiffness=stiffness, steps=round(effort * level.steps)) for level in levels)
 
 
 def check_seconds(seconds: float | None) -> None:

@@ -17,6 +17,7 @@ from RobustDIRLib.trainpanel.opened import PARTS, Opened, OpenedCase
 
 _ICON = (96, 48)  # pixels
 _PART = 2  # column
+_CASE_WIDTH = _ICON[0] + 90
 
 
 class CasesTable(Section):
@@ -49,9 +50,19 @@ class CasesTable(Section):
         self._cases = opened.cases
         rows = [self._row(case) for case in opened.cases]
         widgets.fill_table(self.ui.casesTable, list(_columns()), rows, _columns())
+        self._fit()
         folder = self._drawing.new_folder(Path(slicer.app.temporaryPath))
         words = ["check", *opened.words, "--progress", "json", "--thumbnails", str(folder / "pictures")]
         self._drawing.start(iter(()), library_command("dataset", *words))
+
+    def _fit(self) -> None:
+        """Room for a picture and a name; the patients take what is left."""
+        table = self.ui.casesTable
+        table.resizeColumnsToContents()
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.Interactive)
+        header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
+        table.setColumnWidth(0, _CASE_WIDTH)
 
     def _row(self, case: OpenedCase) -> list[str]:
         whose = " – ".join(dict.fromkeys(case.subjects))
@@ -67,17 +78,19 @@ class CasesTable(Section):
                 row = rows[event["case"]]
                 table.item(row, 0).setIcon(qt.QIcon(qt.QPixmap(event["file"])))
                 table.setRowHeight(row, _ICON[1] + 4)
-                table.setColumnWidth(0, max(table.columnWidth(0), table.sizeHintForColumn(0)))
 
     def update(self) -> None:
         """The part of every case."""
-        shared, names = self._tab.split.shared, part_names()
+        shared, names, changed = self._tab.split.shared, part_names(), False
         for row, case in enumerate(self._cases):
             part = shared.part_of(case.subjects) if shared is not None else ""
             item = self.ui.casesTable.item(row, _PART)
             text = names[part] if part else _("none") if shared is not None else ""
             if item is not None and item.text() != text:
                 item.setText(text)
+                changed = True
+        if changed:
+            self._fit()
 
     def _select(self) -> None:
         self.panel.update_soon()

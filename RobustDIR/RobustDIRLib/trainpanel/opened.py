@@ -103,6 +103,10 @@ class Shared:
         """The part that all of these are in; empty if there is none."""
         return next((name for name, held in self.subjects.items() if set(subjects) <= set(held)), "")
 
+    def anywhere(self, subjects: Sequence[str]) -> bool:
+        """Whether any of these is in a part."""
+        return any(subject in held for held in self.subjects.values() for subject in subjects)
+
     def pairs(self, part: str, two_people: bool) -> int:
         """Pairs of a part: its scans where they are paired with one another, else the data set's own."""
         if not two_people:

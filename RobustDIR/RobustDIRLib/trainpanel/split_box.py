@@ -24,7 +24,7 @@ from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.trainpanel.cases_table import part_names
 from RobustDIRLib.trainpanel.opened import PARTS, Shared, shared_from
 
-_NOBODY = "none"
+_NOBODY, _SEVERAL = "none", "several"  # the latter is none that can be chosen
 _DRAWN_BY = ("trainPercent", "validationPercent", "splitSeed")
 
 
@@ -60,7 +60,8 @@ class SplitBox(Section):
         ui.trainPercentBox.enabled = ui.validationPercentBox.enabled = ui.splitSeedBox.enabled = drawn
         ui.drawSplitButton.enabled = not drawn
         if case is not None and self.shared is not None:
-            self.part.show(self.shared.part_of(case.subjects) or _NOBODY)
+            nobody = "" if self.shared.anywhere(case.subjects) else _NOBODY
+            self.part.show(self.shared.part_of(case.subjects) or nobody or _SEVERAL)
         if opened is not None and self._asked != self._wanted():
             self.share()
 
@@ -97,6 +98,8 @@ class SplitBox(Section):
             names = part_names()
             counts = [f"{names[part]}: {len(self.shared.subjects[part])}" for part in PARTS]
             told = _("Patients by part: {counts}. Nobody is on two sides.").format(counts=", ".join(counts))
+            if self._tab.opened is not None and self._tab.opened.two_people:
+                told = " ".join([told, _("Pairs of two people are made anew within each part.")])
             widgets.set_text(self.ui.splitNote, told, widgets.QUIET)
         self.panel.update_soon()
 

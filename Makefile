@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help setup demo test test-long baselines test-baselines lint format bench screenshots clean
+.PHONY: help setup demo test test-long baselines test-baselines lint format bench docs screenshots clean
 
 help:
 	@echo "make demo       set up and register a brain with a known deformation; results in $(DEMO)/"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint       ruff and mypy alone"
 	@echo "make format     let ruff format the tree"
 	@echo "make bench      timings and accuracies of the README"
+	@echo "make docs       the documentation as a site: build/site/index.html"
 	@echo "make screenshots  the pictures in Resources/Screenshots, of the panel and the views"
 	@echo "make clean      remove the environment and everything generated"
 
@@ -70,9 +71,18 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python Testing/Benchmarks/run.py
 
+docs: .venv-docs/.ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html; to search in it: python3 -m http.server -d build/site"
+
+.venv-docs/.ready: requirements-docs.lock $(READY)
+	test -x .venv-docs/bin/python || $(BIN)/python -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-docs.lock
+	@touch $@
+
 screenshots: $(READY)
 	PYTHONPATH=Testing $(BIN)/python -m SlicerHeadless.screenshots
 
 clean:
-	rm -rf $(VENV) .venv-baselines $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-baselines .venv-docs $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find RobustDIR RobustDIRTrain Testing -name __pycache__ -type d -prune -exec rm -rf {} +

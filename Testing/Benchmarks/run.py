@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     """Run every benchmark, each in a process of its own."""
     commands = [["timing.py"], ["network.py"], ["paper_networks.py"], ["metrics.py"], ["panel.py"]]
+    commands += [["cohort.py"], ["cohort.py", "--empty", "1000"], ["cohort.py", "--spread", "4", "--side", "96"]]
     data = os.environ.get("ROBUSTDIR_DATA")
     commands += [["accuracy.py", data]] if data else []
     for script, *arguments in commands:

@@ -17,10 +17,9 @@ import SimpleITK as sitk
 from registration_cases import grid_about, picture
 from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.timing import Cost
-from RobustDIRLib.cohort import figures, work
+from RobustDIRLib.cohort import figures, task
 from RobustDIRLib.cohort import run as running
-from RobustDIRLib.cohort.results import AS_THEY_ARE, Key
-from RobustDIRLib.cohort.work import perform
+from RobustDIRLib.cohort.results import Key
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
 from RobustDIRLib.errors import InputError
@@ -154,18 +153,11 @@ def measured_here(method, pair: Pair, threads: int):
     return method.register(pickle.loads(pickle.dumps(pair)), threads), Cost(0.25, 0.5, 2**28)
 
 
-def work_through_here(tasks, jobs, settings, scratch, told) -> None:
-    """A stand-in for `workers.work_through` without processes."""
-    for task in tasks:
-        perform(task, settings, told)
-
-
 def stand_in(monkeypatch) -> None:
     """Let `run.evaluate` work in this process, on `open_dataset` and `METHODS`."""
     monkeypatch.setattr(running, "open_dataset", open_dataset)
     monkeypatch.setattr(running, "find_method", find_method)
-    monkeypatch.setattr(running, "work_through", work_through_here)
-    monkeypatch.setattr(work, "measured", measured_here)
+    monkeypatch.setattr(task, "measured", measured_here)
     monkeypatch.setattr(figures, "available", lambda: False)  # they take most of the time, and have their own tests
 
 
@@ -182,8 +174,8 @@ class Ear:
     def say(self, sentence: str) -> None:
         self.said.append(sentence)
 
-    def start(self, left, kept, jobs) -> None:
-        self.left, self.kept = list(left), [key for key, _ in kept]
+    def start(self, left, kept) -> None:
+        self.left, self.kept = list(left), list(kept)
 
     def ended(self, event) -> None:
         self.made.append(event.key)
@@ -201,13 +193,14 @@ class DeadlyFile:
         return FIXED_GRID
 
     def read(self) -> Image:
+        time.sleep(1)  # Dask takes no note of a worker that dies in its first moment
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
 
 @dataclass(frozen=True)
 class Telling:
-    """Writes down which process runs it and which one started that, and takes a minute."""
+    """Writes down in a folder which process runs it and which one started that, and takes a minute."""
 
     path: Path
     name: str = "telling"
@@ -216,9 +209,55 @@ class Telling:
         pass
 
     def register(self, pair: Pair, threads: int) -> Outcome:
-        self.path.with_suffix(".part").write_text(f"{os.getpid()} {os.getppid()}")
-        self.path.with_suffix(".part").rename(self.path)
+        self.path.mkdir(exist_ok=True)
+        place = self.path / f"{number_of(pair.moving.grid)}"
+        place.with_suffix(".part").write_text(f"{os.getpid()} {os.getppid()}")
+        place.with_suffix(".part").rename(place)
         time.sleep(60)
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class DeadlyOnce:
+    """Ends the process that registers the first time, and changes nothing from then on."""
+
+    path: Path
+    name: str = "deadly"
+
+    def settings(self) -> dict[str, str]:
+        return {}  # its files come and go
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        if not self.path.exists():
+            self.path.touch()
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Still().register(pair, threads)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Says that it has begun, and waits for leave to end: a minute at most."""
+
+    begun: Path
+    leave: Path
+    name: str = "held"
+
+    def settings(self) -> dict[str, str]:
+        return {}
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        self.begun.touch()
+        for _ in range(600):
+            if self.leave.exists():
+                return Still().register(pair, threads)
+            time.sleep(0.1)
         raise AssertionError
 
 
@@ -242,6 +281,50 @@ def main(data: str, output: str, *methods: str) -> int:
     return 0
 
 
+def a_cluster(workers: int):
+    """A cluster of the tests' own, in which a task is given up when its first worker dies.
+
+    Its processes are forked from one that has imported everything, which is quick; `--jobs` starts them afresh.
+    """
+    import dask
+    from distributed import LocalCluster
+    from distributed.utils import get_mp_context
+
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 0,
+            "distributed.worker.multiprocessing-method": "forkserver",
+            "distributed.deploy.lost-worker-timeout": "1 hour",
+        }
+    )
+    get_mp_context()
+    get_mp_context().set_forkserver_preload(["distributed", "cohort_worker"])
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address=None,
+        silence_logs=60,
+        memory_limit=0,
+        preload=["cohort_worker"],
+    )
+
+
+def a_worker(scheduler_file: str) -> int:
+    """A worker of a scheduler that runs elsewhere; it ends with that."""
+    import asyncio
+
+    from distributed import Worker
+
+    import cohort_worker  # noqa: F401
+
+    async def serve() -> None:
+        async with Worker(scheduler_file=scheduler_file, nthreads=1, dashboard=False) as worker:
+            await worker.finished()
+
+    asyncio.run(serve())
+    return 0
+
+
 def command(*words: str | Path) -> list[str]:
     """The command line of a process that runs one function of this file."""
     paths = [path for path in sys.path if path]
@@ -252,12 +335,12 @@ def command(*words: str | Path) -> list[str]:
     return [sys.executable, "-c", code, *arguments]
 
 
-def work_once(data: str, report: str) -> int:
-    """Work through one case by `Telling`, in real processes."""
-    from RobustDIRLib.cohort.work import Task, WorkSettings
-    from RobustDIRLib.cohort.workers import work_through
+def evaluate_in_pairs(data: str, output: str) -> int:
+    """The command, on two workers, with registrations in real processes that say who they are and take a minute."""
+    from RobustDIRLib.cli import main as robustdir
 
-    case = open_dataset(data).cases[0]
-    task = Task(case, ((Telling(Path(report)), AS_THEY_ARE),))
-    work_through([task], 1, WorkSettings(Path(data, "out"), pictures=0), Path(data), print)
-    return 0
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(running, "open_dataset", open_dataset)
+        monkeypatch.setattr(running, "find_method", lambda name, device: Telling(Path(output, "pids"), name))
+        words = ["--methods", "telling", "--jobs", "2", "--threads", "1", "--limit", "2", "--worst", "0"]
+        return robustdir(["evaluate", data, "-o", output, *words])

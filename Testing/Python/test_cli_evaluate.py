@@ -9,11 +9,11 @@ import pytest
 
 import cohort_cases as cases
 from RobustDIRLib.cli import evaluate as command
-from RobustDIRLib.cli import main
+from RobustDIRLib.cli import evaluate_screens, main
 from RobustDIRLib.cli.repeating import repeating_command
 from RobustDIRLib.cohort import run as running
-from RobustDIRLib.cohort.clock import Clock, in_words
 from RobustDIRLib.cohort.results import Key
+from RobustDIRLib.cohort.task import Ended
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.runner.history import History
@@ -130,7 +130,7 @@ def test_an_interrupted_run_says_how_to_go_on(evaluating, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "work_through", interrupted)
+    monkeypatch.setattr(running, "crew", interrupted)
     code, out, err = evaluating()
     assert code == 130
     assert out.splitlines()[-1] == "what is finished is kept; the same command goes on from there"
@@ -175,6 +175,7 @@ class TestRefusals:
         ("words", "message"),
         [
             (["--jobs", "0"], "--jobs 0"),
+            (["--jobs", "2", "--scheduler", "tcp://there:8786"], "--jobs 2"),
             (["--threads", "0"], "--threads 0"),
             (["--limit", "0"], "--limit 0"),
             (["--worst", "-1"], "--worst -1"),
@@ -209,13 +210,19 @@ class TestRefusals:
 
 
 class TestScreen:
-    def test_ranks_say_which_they_are(self, evaluating, monkeypatch):
-        monkeypatch.setenv("RANK", "1")
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        code, out, _ = evaluating()
-        assert code == 0
-        assert all(line.startswith("rank 1: ") for line in out.splitlines())
-        assert "the last rank to finish sums up" in out
+    def test_time_left_is_reckoned_from_the_pace(self, monkeypatch, capsys):
+        monkeypatch.setattr("time.monotonic", lambda: moment[0])
+        moment, keys = [100.0], [Key(f"c{n}", "still") for n in range(4)]
+        screen = evaluate_screens.Screen()
+        screen.start(keys, [])
+        for seconds, words in (
+            (30.0, "[1/4, about 2 min left]"),
+            (50.0, "[2/4, about 80 s left]"),
+            (1.0, "[3/4, about 27 s left]"),
+        ):
+            moment[0] += seconds
+            screen.ended(Ended(keys[0], 1.0, "", {"wall_s": 1.0}))
+            assert capsys.readouterr().out.splitlines()[-1].startswith(words)
 
     def test_a_bar_on_a_terminal_leaves_no_trace_behind_lines(self, evaluating, monkeypatch):
         class Live(command.Screen):
@@ -232,28 +239,11 @@ class TestScreen:
         assert "\r\x1b[K" in out[out.rindex("[4/4]") :]
 
 
-class TestClock:
-    def test_each_method_is_reckoned_by_its_own_mean(self):
-        keys = [Key(f"c{n}", method) for n in range(3) for method in ("quick", "slow")]
-        clock = Clock(keys, jobs=2)
-        assert clock.left() is None
-        clock.tick(keys[0], 1.0)
-        assert clock.left() == pytest.approx((2 * 1 + 3 * 1) / 2)  # the mean of all stands for the unknown
-        clock.tick(keys[1], 100.0)
-        assert clock.left() == pytest.approx((2 * 1 + 2 * 100) / 2)
-
-    def test_earlier_runs_teach_it(self):
-        clock = Clock([Key("a", "slow")], jobs=1)
-        clock.learn(Key("b", "slow"), 50.0)
-        assert clock.left() == 50.0
-        clock.tick(Key("a", "slow"), 70.0)
-        assert clock.left() == 0.0
-
-    @pytest.mark.parametrize(
-        ("seconds", "words"), [(0, "0 s"), (89, "89 s"), (95, "2 min"), (3600, "60 min"), (7500, "2 h 5 min")]
-    )
-    def test_words(self, seconds, words):
-        assert in_words(seconds) == words
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (89, "89 s"), (95, "2 min"), (3600, "60 min"), (7500, "2 h 5 min")]
+)
+def test_durations_in_words(seconds, words):
+    assert evaluate_screens.in_words(seconds) == words
 
 
 def test_help_names_the_default_methods(capsys):
@@ -287,6 +277,7 @@ class TestCommandThatRepeats:
     OPTIONS = (
         ("--kind", "folders"),
         ("--split", "training"),
+        ("--subjects", "/lists/subjects.json"),
         ("--limit", "1"),
         ("--perturb", "inversion=0.5,1"),
         ("--perturb", "low-dose=5"),
@@ -296,6 +287,7 @@ class TestCommandThatRepeats:
         ("--seed", "7"),
         ("--worst", "0"),
         ("--jobs", "2"),
+        ("--scheduler", "tcp://there:8786"),
         ("--threads", "3"),
         ("--device", "cpu"),
     )
@@ -313,6 +305,11 @@ class TestCommandThatRepeats:
         names = {name for name in vars(command_arguments("data", "-o", "x")) if not name.startswith("_")}
         for_programs = {"progress", "show", "case", "hand_over"}
         assert names - known - for_programs == {"dataset", "output", "aggregate", "methods", "redo"}
+
+    def test_a_scheduler_is_in_it_and_one_thread(self):
+        words = shlex.split(command._command(command_arguments("data", "-o", "out", "--scheduler", "tcp://there:8786")))
+        assert words[words.index("--scheduler") + 1] == "tcp://there:8786"
+        assert words[words.index("--threads") + 1] == "1"
 
     def test_figures_are_the_same(self, evaluating, tmp_path, monkeypatch, capsys):
         evaluating("--perturb", "low-dose=5", "--seed", "3", "--limit", "1", "--spacing", "3.5", methods="still,fair")

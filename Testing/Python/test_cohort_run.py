@@ -543,40 +543,10 @@ class TestPerturbations:
             assert Key("case0", "still", Condition("inversion", strength)).path(tmp_path / "out").is_file()
 
 
-class TestRanks:
-    """Processes of one run as `torchrun` starts them, one after the other here."""
-
-    @pytest.fixture
-    def as_rank(self, monkeypatch):
-        def set_rank(rank: int, world: int = 2, run: str = "r1") -> None:
-            for name, value in {"RANK": rank, "WORLD_SIZE": world, "TORCHELASTIC_RUN_ID": run}.items():
-                monkeypatch.setenv(name, str(value))
-
-        return set_rank
-
-    def test_cases_are_shared_and_the_last_sums_up(self, evaluating, as_rank, tmp_path, table):
-        as_rank(0)
-        first, ear = evaluating("still", "good")
-        assert {key.case for key in ear.made} == {"case0", "case2"}
-        assert not first.complete
-        assert not (tmp_path / "out" / "summary.json").exists()
-        assert "2 of 6 results are still missing" in ear.said[-1]
-        as_rank(1)
-        second, ear = evaluating("still", "good")
-        assert {key.case for key in ear.made} == {"case1"}
-        assert second.complete
-        assert len(table("pairs.csv")) == 6
-
-    @pytest.mark.parametrize(("rank", "world"), [("2", "2"), ("-1", "2"), ("a", "2"), ("0", "0")])
-    def test_ranks_that_make_no_sense_are_refused(self, evaluating, monkeypatch, rank, world):
-        monkeypatch.setenv("RANK", rank)
-        monkeypatch.setenv("WORLD_SIZE", world)
-        with pytest.raises(InputError, match=f"RANK {rank} and WORLD_SIZE {world}"):
-            evaluating("still")
-
-    def test_processors_are_shared_among_jobs_and_ranks(self, monkeypatch):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
-        monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-        assert running.threads_of(3, None) == 2
-        assert running.threads_of(30, None) == 1
-        assert running.threads_of(3, 5) == 5
+def test_processors_are_shared_among_jobs(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    assert running.threads_of(3, None) == 5
+    assert running.threads_of(30, None) == 1
+    assert running.threads_of(3, 5) == 5
+    assert running.threads_of(1, None, "tcp://cluster:8786") == 1
+    assert running.threads_of(1, 3, "tcp://cluster:8786") == 3

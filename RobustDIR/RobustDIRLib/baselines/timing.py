@@ -76,11 +76,14 @@ def measured(method: Method, pair: Pair, threads: int) -> tuple[Outcome, Cost]:
 
 
 def _code(task: Path, answer: Path) -> str:
-    """The child's program. Paths come before imports: what the method was pickled from must be found there too."""
+    """The child's program. Paths come before imports: what the method was pickled from must be found there too.
+
+    A terminal's Ctrl-C reaches the child, too, but is for the main process, which ends it.
+    """
     return (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
+        f"import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path[:] = {sys.path!r}\n"
         f"from RobustDIRLib.baselines.timing import _answer\n"
-        f"_answer({str(task)!r}, {str(answer)!r})"
+        f"_answer({str(task)!r}, {str(answer)!r}, {os.getpid()})"
     )
 
 
@@ -97,9 +100,9 @@ def _failure(name: str, code: int, output: str) -> Exception:
     return RuntimeError(f"{name} failed (exit status {code}):\n{output}")
 
 
-def _answer(task: str, answer: str) -> None:
+def _answer(task: str, answer: str, parent: int) -> None:
     """The child's side: run the task and write what came of it."""
-    _end_with_parent()
+    _end_with_parent(parent)
     method, pair, threads = pickle.loads(Path(task).read_bytes())
     try:
         method.prepare()
@@ -114,7 +117,7 @@ def _answer(task: str, answer: str) -> None:
     partial.replace(answer)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """See to it that this process is ended with the one that started it, however that goes: rivals can take hours.
 
     The kernel has to do it, since a rival's compiled code lets no thread of Python run beside it. Elsewhere than on
@@ -125,6 +128,8 @@ def _end_with_parent() -> None:
         import signal
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has gone in the meantime
+            os._exit(1)
 
 
 def peak_memory() -> int:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +23,8 @@ if TYPE_CHECKING:
 _MOST = 1024
 _DESCRIPTION = """\
 Register every case of DATASET by every method and measure what came of it. Each result is a file of its own in
-FOLDER: run the same command again after an interruption, and what is finished is kept. Under torchrun the ranks share
-the cases.
+FOLDER: run the same command again after an interruption, and what is finished is kept. Several cases at once are shared
+out by Dask (`pip install 'robustdir[cluster]'`), on this machine or on a cluster.
 """
 
 
@@ -81,8 +85,14 @@ def _add_what(group: Any) -> None:
 
 
 def _add_how(group: Any) -> None:
-    group.add_argument("--jobs", type=int, default=1, metavar="N", help="cases at once (default: 1)")
-    group.add_argument("--threads", type=int, metavar="N", help="of each job (default: the processors shared out)")
+    group.add_argument("--jobs", type=int, default=1, metavar="N", help="cases at once on this machine (default: 1)")
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="Dask cluster that works through the cases instead: its scheduler's address, or the file that it wrote",
+    )  # fmt: skip
+    group.add_argument(
+        "--threads", type=int, metavar="N", help="of each job (default: the processors shared out; 1 on a cluster)"
+    )
     group.add_argument("--device", default="auto", help="where networks run: auto (default), cpu, cuda or mps")
     group.add_argument("--redo", action="store_true", help="make results anew that were made with other settings")
 
@@ -108,14 +118,15 @@ def run(args: argparse.Namespace) -> int:
     request, folder = _request(args), Path(args.output)
     screen = JsonScreen() if args.progress == "json" else Screen()
     try:
-        summary = evaluate(request, folder, screen)
+        with _ended_by_sigterm():
+            summary = evaluate(request, folder, screen)
     except KeyboardInterrupt:
         screen.say("what is finished is kept; the same command goes on from there")
         raise
     finally:
         screen.close()
-    if isinstance(screen, JsonScreen) and summary.complete:
-        screen.concluded(summary.failed)
+    if isinstance(screen, JsonScreen):
+        screen.concluded(summary.failed + summary.missing)
         return 0
     return _conclude(summary, folder)
 
@@ -130,6 +141,23 @@ def _show(args: argparse.Namespace) -> int:
     shown = register_again(Path(args.show), args.case, args.methods)
     write_case(shown.data, shown.outcome.transform, Path(args.hand_over), shown.notes)
     return 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as batch systems send it, end a run as Ctrl-C does: no process is left behind, no file half done."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _aggregate(args: argparse.Namespace) -> int:
@@ -147,9 +175,7 @@ def _aggregate(args: argparse.Namespace) -> int:
     with locked(folder, Rank.alone()):
         states = list(aggregate(folder, plan, print).values())
     done, failed = states.count(State.DONE), states.count(State.FAILED)
-    if missing := len(states) - done - failed:
-        print(f"{missing} of {len(states)} results are missing; run the evaluation again for them")
-    return _conclude(Summary(done, failed, True), folder) or int(missing > 0)
+    return _conclude(Summary(done, failed, len(states) - done - failed), folder)
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -169,10 +195,14 @@ def _request(args: argparse.Namespace) -> Request:
             raise InputError(f"--{name} {value}: give a whole number of at least {least}.")
         if value is not None and name in ("jobs", "threads") and value > _MOST:
             raise InputError(f"--{name} {value}: give a whole number of at most {_MOST}.")
+    if args.scheduler and args.jobs > 1:
+        raise InputError(
+            f"--jobs {args.jobs}: the cluster of --scheduler says how many cases run at once; leave it out."
+        )
     methods = _methods(args)
     if not methods:
         raise InputError("--methods: give at least one, for instance none,generic.")
-    named = ("kind", "split", "subjects", "limit", "device", "jobs", "threads", "worst", "redo")
+    named = ("kind", "split", "subjects", "limit", "device", "jobs", "scheduler", "threads", "worst", "redo")
     how = {name: getattr(args, name) for name in named}
     command = _command(args)
     return Request(
@@ -193,18 +223,22 @@ def _command(args: argparse.Namespace) -> str:
     """The command that repeats the evaluation, with the threads that were taken: figures repeat for equal numbers."""
     from RobustDIRLib.cohort.run import threads_of
 
-    taken = {**vars(args), "threads": threads_of(args.jobs, args.threads)}
+    taken = {**vars(args), "threads": threads_of(args.jobs, args.threads, args.scheduler)}
+    if args.scheduler and Path(args.scheduler).is_file():
+        taken["scheduler"] = str(Path(args.scheduler).absolute())
     return repeating_command(argparse.Namespace(**taken), paths=("dataset", "output", "subjects"))
 
 
 def _conclude(summary: Summary, folder: Path) -> int:
-    if summary.complete:
-        from RobustDIRLib.cohort.overview import overview
+    from RobustDIRLib.cohort.overview import overview
 
-        if lines := overview(folder):
-            print("", *lines, "", sep="\n")
-        print(f"done: {summary.done} results; tables, figures and summary.json in {folder}")
-        print(f"as one HTML file: robustdir report {shlex.quote(str(folder))}")
+    if summary.missing:
+        total = summary.done + summary.failed + summary.missing
+        print(f"{summary.missing} of {total} results are missing; run the evaluation again for them")
+    if lines := overview(folder):
+        print("", *lines, "", sep="\n")
+    print(f"done: {summary.done} results; tables, figures and summary.json in {folder}")
+    print(f"as one HTML file: robustdir report {shlex.quote(str(folder))}")
     if summary.failed:
         print(f"failed: {summary.failed} results; pairs.csv says why", file=sys.stderr)
-    return int(summary.failed > 0)
+    return int(summary.failed + summary.missing > 0)

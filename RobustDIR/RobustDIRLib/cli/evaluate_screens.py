@@ -8,15 +8,14 @@ many of them; `case`, `method`, `condition`, `reason` if it failed, `seconds_per
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from RobustDIRLib.cohort.clock import Clock
     from RobustDIRLib.cohort.results import Key
-    from RobustDIRLib.cohort.work import Ended
+    from RobustDIRLib.cohort.task import Ended
 
 _BAR = 24
 
@@ -25,30 +24,26 @@ class Screen:
     """Progress on the terminal: a bar with the time left; off a terminal, a line a result."""
 
     def __init__(self) -> None:
-        ranks, rank = os.environ.get("WORLD_SIZE", "1"), os.environ.get("RANK", "0")
-        self.prefix = "" if ranks == "1" else f"rank {rank}: "
-        self.live = sys.stdout.isatty() and not self.prefix
+        self.live = sys.stdout.isatty()
         self.total = self.made = 0
-        self.clock: Any = None
+        self.begun = time.monotonic()
         self._open = False
 
     def say(self, sentence: str) -> None:
         """A line of its own."""
         self._clear()
-        print(self.prefix + sentence, flush=True)
+        print(sentence, flush=True)
 
-    def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
+    def start(self, left: Sequence[Key], kept: Sequence[Key]) -> None:
         """What there is to do."""
-        earlier = list(kept)
-        self.total, self.made, self.clock = len(left), 0, _clock(left, earlier, jobs)
-        finished = f"; {len(earlier)} are finished and kept" if earlier else ""
+        self.total, self.made, self.begun = len(left), 0, time.monotonic()
+        finished = f"; {len(kept)} are finished and kept" if kept else ""
         self.say(f"{len(left)} results to make{finished}")
         self._draw()
 
     def ended(self, event: Ended) -> None:
         """One result more."""
         self.made += 1
-        self.clock.tick(event.key, event.seconds)
         key = event.key
         name = f"{key.case}, {key.method}" + ("" if key.condition.strength is None else f", {key.condition.name}")
         if event.reason:
@@ -62,11 +57,11 @@ class Screen:
         self._clear()
 
     def _position(self) -> str:
-        from RobustDIRLib.cohort.clock import in_words
-
-        left = self.clock.left()
-        time_left = f", about {in_words(left)} left" if left is not None and self.made < self.total else ""
-        return f"[{self.made}/{self.total}{time_left}]"
+        """How far it is, and what is left at the pace so far."""
+        if not 0 < self.made < self.total:
+            return f"[{self.made}/{self.total}]"
+        left = (time.monotonic() - self.begun) / self.made * (self.total - self.made)
+        return f"[{self.made}/{self.total}, about {in_words(left)} left]"
 
     def _draw(self) -> None:
         if not self.live or not self.total:
@@ -85,25 +80,24 @@ class JsonScreen:
     """A line of JSON for every event."""
 
     def __init__(self) -> None:
-        self.total = self.made = 0
-        self.clock: Any = None
+        self.total = self.made = self.kept = 0
+        self.begun = time.monotonic()
 
     def say(self, sentence: str) -> None:
         """Something to be read."""
         self._tell("note", message=sentence)
 
-    def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
+    def start(self, left: Sequence[Key], kept: Sequence[Key]) -> None:
         """What there is to do; what is kept counts as done."""
-        earlier = list(kept)
-        self.made, self.total, self.clock = len(earlier), len(left) + len(earlier), _clock(left, earlier, jobs)
+        self.made = self.kept = len(kept)
+        self.total, self.begun = len(left) + len(kept), time.monotonic()
         self._tell("start", step=self.made, steps=self.total)
 
     def ended(self, event: Ended) -> None:
         """One result more."""
         self.made += 1
-        self.clock.tick(event.key, event.seconds)
-        left, key = self.clock.left(), event.key
-        pace = {} if left is None or self.made >= self.total else {"seconds_per_step": left / (self.total - self.made)}
+        key, seconds = event.key, (time.monotonic() - self.begun) / (self.made - self.kept)
+        pace = {"seconds_per_step": seconds} if self.made < self.total else {}
         place = {"pair": self.made, "pairs": self.total, "case": key.case, "method": key.method}
         self._tell(
             "pair", **place, condition=key.condition.name, **({"reason": event.reason} if event.reason else {}), **pace
@@ -120,14 +114,12 @@ class JsonScreen:
         print(json.dumps({"kind": kind, **values}), flush=True)
 
 
-def _clock(left: Sequence[Key], earlier: Iterable[tuple[Key, float]], jobs: int) -> Clock:
-    """Of what is left, knowing what earlier results took."""
-    from RobustDIRLib.cohort.clock import Clock
-
-    clock = Clock(left, jobs)
-    for key, seconds in earlier:
-        clock.learn(key, seconds)
-    return clock
+def in_words(seconds: float) -> str:
+    """A duration for people, as exact as one wants it: `40 s`, `7 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _figures(event: Ended) -> str:

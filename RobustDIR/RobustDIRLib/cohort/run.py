@@ -1,15 +1,11 @@
-"""Evaluate a data set: open it, take up what a folder already holds, work through the rest, sum up.
-
-Under `torchrun` every rank takes each so many-th case; they share the folder and nothing else. The rank that finds
-all results there when it is done sums up.
-"""
+"""Evaluate a data set: open it, take up what a folder already holds, work through the rest, sum up."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +16,7 @@ from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
+from RobustDIRLib.cohort.engine import Event, Place, crew, without_dask
 from RobustDIRLib.cohort.layout import WRITTEN
 from RobustDIRLib.cohort.plan import (
     Evaluation,
@@ -42,9 +39,8 @@ from RobustDIRLib.cohort.results import (
     look,
     write_result,
 )
+from RobustDIRLib.cohort.task import Ended, Lost, Task, TaskSettings
 from RobustDIRLib.cohort.terms import Terms
-from RobustDIRLib.cohort.work import Ended, Task, WorkSettings
-from RobustDIRLib.cohort.workers import Event, Lost, work_through
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.datasets.subjects import of_subjects, read_subjects
@@ -71,8 +67,9 @@ class Request:
         perturb: As `conditions.parse_conditions` takes them.
         perturbations: How images are perturbed.
         terms: What every method is given alike.
-        jobs: Processes at once.
-        threads: Of each; None shares the processors out.
+        jobs: Cases at once, in processes of this machine; several need Dask.
+        scheduler: Of a Dask cluster that works through the cases, instead: its address, or the file that it wrote.
+        threads: Of each job; None shares the processors out, and takes one on a cluster.
         worst: How many worst cases a method has its pictures of.
         redo: Make results anew that were made with other settings.
         command: How to repeat it.
@@ -89,6 +86,7 @@ class Request:
     perturbations: Perturbations = field(default_factory=Perturbations)
     terms: Terms = field(default_factory=Terms)
     jobs: int = 1
+    scheduler: str | None = None
     threads: int | None = None
     worst: int = 3
     redo: bool = False
@@ -101,8 +99,8 @@ class Listener(Protocol):
     def say(self, sentence: str) -> None:
         """Something to be read."""
 
-    def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
-        """Work begins: what is left to do, and what is kept of earlier runs with the seconds it took."""
+    def start(self, left: Sequence[Key], kept: Sequence[Key]) -> None:
+        """Work begins: what is left to do, and what is kept of earlier runs."""
 
     def ended(self, event: Ended) -> None:
         """A result is there."""
@@ -115,12 +113,12 @@ class Summary:
     Attributes:
         done: Results of this request that are there.
         failed: Those that failed.
-        complete: Whether all ranks' results are there, and the folder is summed up.
+        missing: Those that are not there all the same, as when somebody takes files away.
     """
 
     done: int
     failed: int
-    complete: bool
+    missing: int = 0
 
 
 def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
@@ -134,7 +132,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         InputError: If the data set, a method or a perturbation is unknown or broken; another run is at work in the
             folder; it belongs to another data set, or holds results made with other settings.
     """
-    rank = Rank.here()
+    _refuse_ranks()
     methods = [find_method(name, request.device) for name in dict.fromkeys(request.methods)]
     parse_conditions(request.perturb)  # before the data set, which may take a while to open
     dataset = _opened(request)
@@ -151,27 +149,49 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
     )
     plan = replace(plan, dataset=replace(plan.dataset, subjects=_subjects(request)))
     _make(folder)
-    with locked(folder, rank) as scratch:
-        if rank.world == 1:  # of several, another may be writing this very moment
-            _sweep(folder)
+    with locked(folder, Rank.alone()) as scratch:
+        _sweep(folder)
         earlier = read_evaluation(folder)
-        _refuse_foreign(folder, earlier is None and rank.world == 1, dataset, methods)
+        _refuse_foreign(folder, earlier is None, dataset, methods)
         plan = merged(earlier, plan, folder)
         survey = _Survey(folder, request, methods, conditions)
-        tasks = survey.tasks(dataset.cases[rank.rank :: rank.world], listener)
-        write_evaluation(folder, plan)
-        spread = request.device in ("auto", "cuda")  # cuda:1 means that one
-        settings = WorkSettings(
-            folder,
-            threads_of(request.jobs, request.threads),
-            request.worst,
-            request.perturbations,
-            request.terms,
-            spread,
-        )
-        listener.start([key for task in tasks for key in task.places()], survey.kept, request.jobs)
-        work_through(tasks, request.jobs, settings, scratch, _Secretary(settings, listener).take)
-        return _finish(folder, plan, _wanted(dataset, methods, conditions), rank, listener)
+        tasks = survey.tasks(dataset.cases, listener)
+        settings = _settings(request, folder, scratch)
+        with crew(_place(request, listener), tasks, settings, listener.say) as work:
+            write_evaluation(folder, plan)
+            listener.start([key for task in tasks for key in task.places()], survey.kept)
+            work(_Secretary(settings, listener).take)
+        return _finish(folder, plan, _wanted(dataset, methods, conditions), listener)
+
+
+def _refuse_ranks() -> None:
+    """Refuse to be started several times at once.
+
+    Raises:
+        InputError: Under `torchrun`.
+    """
+    if Rank.here().world > 1:
+        raise InputError("torchrun starts one evaluation several times; start it once, with `jobs` or a `scheduler`.")
+
+
+def _settings(request: Request, folder: Path, scratch: Path) -> TaskSettings:
+    return TaskSettings(
+        folder.absolute(),
+        threads_of(request.jobs, request.threads, request.scheduler),
+        request.worst,
+        request.perturbations,
+        request.terms,
+        request.device in ("auto", "cuda"),  # cuda:1 means that one
+        scratch,
+    )
+
+
+def _place(request: Request, listener: Listener) -> Place:
+    """Where the work is done; in this process where several are asked for and cannot be had, which is said."""
+    if request.scheduler is None and request.jobs > 1 and (why := without_dask()):
+        listener.say(why)
+        return Place()
+    return Place(request.jobs, request.scheduler)
 
 
 def _opened(request: Request) -> Dataset:
@@ -212,13 +232,14 @@ def _sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def threads_of(jobs: int, threads: int | None) -> int:
-    """Threads of each of some jobs: as asked for, or the processors of this machine shared out among its processes."""
+def threads_of(jobs: int, threads: int | None, scheduler: str | None = None) -> int:
+    """Threads of each job: as asked for, or this machine's processors shared out; one on a cluster, whatever it has."""
     if threads is not None:
         return threads
-    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if scheduler is not None:
+        return 1
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, processors // (jobs * beside))
+    return max(1, processors // (1 if without_dask() else jobs))
 
 
 def _wanted(dataset: Dataset, methods: Sequence[Method], conditions: Sequence[Condition]) -> list[Key]:
@@ -237,7 +258,7 @@ class _Survey:
         self.folder, self.request = folder, request
         self.wanted = [(method, condition) for condition in conditions for method in methods]
         self.settings = {method.name: settings_of(method) for method in methods}
-        self.kept: list[tuple[Key, float]] = []
+        self.kept: list[Key] = []
         self.other: list[Found] = []
 
     def tasks(self, cases: Sequence[Case], listener: Listener) -> list[Task]:
@@ -262,7 +283,7 @@ class _Survey:
         for method, condition in self.wanted:
             found = self._look(case, method, condition)
             if found.state is State.DONE and found.result:
-                self.kept.append((found.result.key, found.result.seconds))
+                self.kept.append(found.result.key)
                 continue
             left.append((method, condition))
             if found.state is State.OTHER:
@@ -291,7 +312,7 @@ class _Survey:
 class _Secretary:
     """Writes down what workers could not, and passes on what happens."""
 
-    def __init__(self, settings: WorkSettings, listener: Listener) -> None:
+    def __init__(self, settings: TaskSettings, listener: Listener) -> None:
         self.settings, self.listener = settings, listener
 
     def take(self, event: Event) -> None:
@@ -311,15 +332,8 @@ class _Secretary:
         return Ended(key, 0.0, lost.why, {})
 
 
-def _finish(folder: Path, plan: Evaluation, wanted: Sequence[Key], rank: Rank, listener: Listener) -> Summary:
-    """Sum up, unless other ranks are still at work."""
-    missing = sum(not key.path(folder).is_file() for key in wanted)
-    if missing and rank.world > 1:
-        listener.say(
-            f"done; {missing} of {len(wanted)} results are still missing, and the last rank to finish sums up (or "
-            f"`aggregate` does)"
-        )
-        return Summary(len(wanted) - missing, 0, False)
+def _finish(folder: Path, plan: Evaluation, wanted: Sequence[Key], listener: Listener) -> Summary:
     states = aggregate(folder, plan, listener.say)
     counts = Counter(states[key] for key in wanted)
-    return Summary(counts[State.DONE], counts[State.FAILED], True)
+    done, failed = counts[State.DONE], counts[State.FAILED]
+    return Summary(done, failed, len(wanted) - done - failed)

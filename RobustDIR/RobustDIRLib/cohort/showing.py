@@ -10,7 +10,7 @@ from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.plan import Evaluation, checksums, made_with, require_evaluation, settings_of
 from RobustDIRLib.cohort.results import Key, differences, look
-from RobustDIRLib.cohort.work import pair_of, read_case
+from RobustDIRLib.cohort.task import pair_of, read_case
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.datasets.subjects import of_subjects

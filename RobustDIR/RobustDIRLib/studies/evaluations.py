@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from RobustDIRLib.cohort.results import Key
 from RobustDIRLib.cohort.run import Request, evaluate
-from RobustDIRLib.cohort.work import Ended
+from RobustDIRLib.cohort.task import Ended
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.studies.study import Record, Row, Run, Study
@@ -102,7 +102,7 @@ class _Silent:
     def say(self, sentence: str) -> None:
         self.told.append({"kind": "note", "text": sentence})
 
-    def start(self, left: Sequence[Key], kept: Iterable[tuple[Key, float]], jobs: int) -> None:
+    def start(self, left: Sequence[Key], kept: Sequence[Key]) -> None:
         self.told.append({"kind": "start", "left": len(left)})
 
     def ended(self, event: Ended) -> None:

@@ -1,10 +1,16 @@
-"""A worker's task: one case, read once, by every wanted method under every wanted condition; a result file each."""
+"""A task: one case, read once, by every wanted method under every wanted condition; a result file each.
+
+A task may be begun a second time, after the process at it has died: what it had finished by then is kept.
+"""
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +21,16 @@ from RobustDIRLib.baselines.method import Method, Pair
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.cohort import conditions, measuring, worst
 from RobustDIRLib.cohort.plan import checksums, made_with, settings_of
-from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result, write_result
+from RobustDIRLib.cohort.results import (
+    AS_THEY_ARE,
+    Condition,
+    Key,
+    Result,
+    State,
+    differences,
+    look,
+    write_result,
+)
 from RobustDIRLib.cohort.terms import Terms
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
@@ -26,16 +41,17 @@ _GIB = 2**30
 
 
 @dataclass(frozen=True)
-class WorkSettings:
+class TaskSettings:
     """What all tasks of a run have in common.
 
     Attributes:
-        folder: Of the evaluation.
+        folder: Of the evaluation, from the root, so that other processes find it too.
         threads: Of each registration and of measuring it.
         pictures: How many worst cases a method has its pictures of; 0 draws none.
         perturbations: How images are perturbed.
         terms: What every method is given alike.
         spread_gpus: Whether each process keeps to one of several GPUs, in turn.
+        scratch: Folder for temporary files; None leaves them where the process has them.
     """
 
     folder: Path
@@ -44,6 +60,7 @@ class WorkSettings:
     perturbations: conditions.Perturbations = conditions.Perturbations()
     terms: Terms = Terms()
     spread_gpus: bool = False
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -59,41 +76,83 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A result is being made."""
-
-    key: Key
-
-
-@dataclass(frozen=True)
 class Ended:
     """A result is written."""
 
     key: Key
     seconds: float
     reason: str
-    values: Mapping[str, float]
+    values: dict[str, float]
+
+    @classmethod
+    def of(cls, result: Result) -> Ended:
+        """What is told of a result."""
+        return cls(result.key, result.seconds, result.reason, result.values)
 
 
-Tell = Callable[[Begun | Ended], None]
+@dataclass(frozen=True)
+class Lost:
+    """Whoever was at a task died.
+
+    Attributes:
+        task: What was left of it: the first wanted result is the one that was being made.
+        why: In words.
+    """
+
+    task: Task
+    why: str
 
 
-def perform(task: Task, settings: WorkSettings, tell: Tell) -> None:
+def perform(task: Task, settings: TaskSettings, tell: Callable[[Ended], None]) -> None:
     """Make every result of a task; what fails is written down with its reason and stops nothing.
 
     Args:
         task: What is wanted.
         settings: Of the run.
-        tell: Told of each result before and after.
+        tell: Told of each result once it is written.
     Raises:
         OSError, InputError: If a result cannot be written.
     """
     desk = _Desk(task.case, settings)
-    for (method, condition), key in zip(task.wanted, task.places(), strict=True):
-        tell(Begun(key))
-        result = desk.result(method, condition, key)
-        write_result(settings.folder, result)
-        tell(Ended(key, result.seconds, result.reason, result.values))
+    with _surroundings(settings):
+        for (method, condition), key in zip(task.wanted, task.places(), strict=True):
+            result = desk.kept(method, condition, key)
+            if result is None:
+                result = desk.result(method, condition, key)
+                write_result(settings.folder, result)
+            tell(Ended.of(result))
+
+
+def finished(task: Task, settings: TaskSettings) -> list[Ended]:
+    """Of the results of a task those that lie there already, made with the same."""
+    desk = _Desk(task.case, settings)
+    pairs = zip(task.wanted, task.places(), strict=True)
+    found = [desk.kept(method, condition, key) for (method, condition), key in pairs]
+    return [Ended.of(result) for result in found if result is not None]
+
+
+@contextmanager
+def _surroundings(settings: TaskSettings) -> Iterator[None]:
+    """Threads and temporary files as the run has them, whatever ran before; afterwards as they were."""
+    import SimpleITK as sitk
+    import torch
+
+    threads = torch.get_num_threads(), sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    temporary = tempfile.tempdir, os.environ.get("TMPDIR")
+    try:
+        torch.set_num_threads(settings.threads)
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(settings.threads)
+        if settings.scratch is not None:
+            tempfile.tempdir = os.environ["TMPDIR"] = str(settings.scratch)
+        yield
+    finally:
+        torch.set_num_threads(threads[0])
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads[1])
+        tempfile.tempdir = temporary[0]
+        if temporary[1] is None:
+            os.environ.pop("TMPDIR", None)
+        else:
+            os.environ["TMPDIR"] = temporary[1]
 
 
 def read_case(case: Case, terms: Terms) -> CaseData:
@@ -110,7 +169,7 @@ def pair_of(seen: CaseData, preset: str, terms: Terms) -> Pair:
 class _Desk:
     """A case while it is worked on: read once, measured as it lies once."""
 
-    def __init__(self, case: Case, settings: WorkSettings) -> None:
+    def __init__(self, case: Case, settings: TaskSettings) -> None:
         self.case, self.settings = case, settings
         self.remarks: list[str] = []  # of reading
         self._perturbed: tuple[Condition, CaseData] | None = None
@@ -142,6 +201,14 @@ class _Desk:
                 conditions.perturbed(self.data, condition, self.settings.perturbations, self.case),
             )
         return self._perturbed[1]
+
+    def kept(self, method: Method, condition: Condition, key: Key) -> Result | None:
+        """A result that lies there already, made with the same: the task was begun before."""
+        found = look(self.settings.folder, key)
+        if found.state is not State.DONE or found.result is None:
+            return None
+        changed = differences(found.result.made_with, self._record(method, condition)["made_with"])
+        return None if changed else found.result
 
     def result(self, method: Method, condition: Condition, key: Key) -> Result:
         """One result, failed or not."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from panel_cases import FIXED_GRID
-from test_panel_state import write_sample
+from test_panel_state import sample_process, write_sample
 
 
 class SampleDataLogic:
@@ -60,7 +60,7 @@ def test_a_click_makes_and_loads_the_pair_and_leaves_the_panel_alone(
     from RobustDIRLib.panel import sample
     from RobustDIRLib.panelparts import environment
 
-    code = f"import shutil, sys; shutil.copytree({str(tmp_path)!r}, sys.argv[1], dirs_exist_ok=True)"
+    code = sample_process(tmp_path)
     write_sample(tmp_path)
     monkeypatch.setattr(environment, "examine", lambda *_: environment.State((), (), True))
     monkeypatch.setattr(sample, "command", lambda folder: [sys.executable, "-c", code, str(folder)])
@@ -72,7 +72,7 @@ def test_a_click_makes_and_loads_the_pair_and_leaves_the_panel_alone(
     assert sorted(volumes) == ["Sample fixed", "Sample moving"]
     assert mrml.grid_of_volume(volumes["Sample fixed"]).shape == FIXED_GRID.shape
     assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 2
-    assert not list(Path(loader._folder).parent.glob(loader._folder.name))
+    assert not loader._folder.parent.exists()
 
 
 def test_what_is_missing_is_said_and_nothing_begins(offered, desktop, scene, monkeypatch):

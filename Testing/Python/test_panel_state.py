@@ -255,11 +255,7 @@ def test_sample_data_are_made_and_chosen(a_panel, desktop, tmp_path, monkeypatch
     from RobustDIRLib.panel import inputs_section
     from RobustDIRLib.panelparts import environment
 
-    code = f"""
-import shutil, sys
-for name in ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_landmarks.csv"):
-    shutil.copy({str(tmp_path)!r} + "/" + name, sys.argv[1])
-"""
+    code = sample_process(tmp_path)
     write_sample(tmp_path)
     monkeypatch.setattr(environment, "examine", lambda *_: environment.State((), (), True))
     monkeypatch.setattr(inputs_section.sample, "command", lambda folder: [sys.executable, "-c", code, str(folder)])
@@ -274,6 +270,15 @@ for name in ("fixed.nii.gz", "moving.nii.gz", "fixed_landmarks.csv", "moving_lan
     assert len(mrml.points_from_markups(p.movingLandmarks).names) == 2
     assert p.fixedVolume.GetStorageNode() is None
     assert a_panel.ui.registerButton.enabled
+
+
+def sample_process(source: Path) -> str:
+    """Code that gives the pair of `write_sample` where it is told to, if that place is free, as the command demands."""
+    return (
+        "import os, shutil, sys; place = sys.argv[1]\n"
+        "assert not os.path.exists(place) or not os.listdir(place), os.listdir(place)\n"
+        f"shutil.copytree({str(source)!r}, place, dirs_exist_ok=True)"
+    )
 
 
 def write_sample(folder: Path) -> None:

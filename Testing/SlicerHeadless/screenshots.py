@@ -15,6 +15,7 @@ from SlicerHeadless import availability
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "Resources" / "Screenshots"
+THUMBNAIL = ROOT / "RobustDIR" / "Resources" / "Icons" / "BrainPair.png"
 PANEL_WIDTH = 440
 VIEW = (430, 400)
 SECTIONS = ("inputs", "method", "outputs", "look", "check", "apply")
@@ -33,14 +34,23 @@ class Session:
         self._wait = desktop.wait_until
         self._process_events = desktop.process_events
 
+    def load_sample(self) -> None:
+        """Loads the sample data.
+
+        Raises:
+            RuntimeError: If they cannot be made, with what the panel says.
+        """
+        self.ui.sampleButton.click()
+        self._wait(lambda: self.ui.sampleButton.enabled, RUN_SECONDS)
+        if self.parameters.movingLandmarks is None:
+            raise RuntimeError(f"there are no sample data: {self.ui.messageLabel.text}")
+
     def register_sample(self) -> None:
-        """Loads the sample data and registers it.
+        """Registers it.
 
         Raises:
             RuntimeError: If the run fails, with what the panel says.
         """
-        self.ui.sampleButton.click()
-        self._wait(lambda: self.parameters.movingLandmarks is not None, RUN_SECONDS)
         self._wait(lambda: self.ui.registerButton.enabled, 30)
         self.ui.registerButton.click()
         self._wait(lambda: not self.ui.cancelButton.enabled and self.ui.registerButton.enabled, RUN_SECONDS)
@@ -145,6 +155,19 @@ def check_picture(session: Session) -> Any:
     return pictures.beside(panel, pictures.below(session.slice_picture("Red", (560, tall), middle=False), chart))
 
 
+def thumbnail(session: Session) -> Any:
+    """The sample pair side by side, for its button in the module Sample Data, 260 x 280."""
+    import slicer
+
+    from SlicerHeadless import pictures
+
+    p, sides = session.parameters, []
+    for volume in (p.fixedVolume, p.movingVolume):
+        slicer.util.setSliceViewerLayers(background=volume, foreground=None)
+        sides.append(session.slice_picture("Red", (128, 280)))
+    return pictures.beside(*sides)
+
+
 PICTURES: dict[str, Callable[[Session], Any]] = {
     "register.png": register_picture,
     "look.png": look_picture,
@@ -166,6 +189,9 @@ def main(folder: Path = FOLDER) -> int:
 
     session = Session()
     try:
+        session.load_sample()
+        if folder == FOLDER:
+            print(pictures.save(thumbnail(session), THUMBNAIL))
         session.register_sample()
         for name, draw in PICTURES.items():
             print(pictures.save(draw(session), folder / name))

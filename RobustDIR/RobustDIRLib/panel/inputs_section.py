@@ -84,7 +84,7 @@ class InputsSection(Section):
         if not self.panel.environment.provide(environment.SAMPLE_REQUIREMENTS):
             return
         with self.panel.telling():
-            self._sample_folder = self._background.new_folder(Path(slicer.app.temporaryPath))
+            self._sample_folder = sample.place(self._background)
             self._sample_set = self.parameters.parameterNode.GetID()
             self._background.start(iter(()), sample.command(self._sample_folder))
             self.panel.say(_("Making a brain pair with a known deformation …"), widgets.QUIET)

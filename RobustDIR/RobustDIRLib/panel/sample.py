@@ -26,6 +26,16 @@ def command(folder: Path) -> list[str]:
     return library_command("demo", "--pair-only", "--output", str(folder))
 
 
+def place(background: Any) -> Path:
+    """Where a process of the background may put the pair: a folder of its own, as its words go beside it.
+
+    Raises:
+        InputError: If it cannot be made.
+    """
+    folder: Path = background.new_folder(Path(slicer.app.temporaryPath)) / "pair"
+    return folder
+
+
 def load(folder: Path) -> dict[str, Any]:
     """Load the pair into the scene.
 
@@ -76,7 +86,7 @@ class SampleLoader:
         if not problem and not environment.examine(environment.requirements(environment.SAMPLE_REQUIREMENTS)).ready:
             problem = environment.installed(lambda: environment.ensure(environment.SAMPLE_REQUIREMENTS)) or ""
         try:
-            self._folder = None if problem else self._background.new_folder(Path(slicer.app.temporaryPath))
+            self._folder = None if problem else place(self._background)
         except InputError as error:
             problem = str(error)
         if self._folder is None:

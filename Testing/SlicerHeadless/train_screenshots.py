@@ -24,8 +24,8 @@ CASES = 10
 SETTINGS = {
     "epochs": 6,
     "pairsPerEpoch": 4,
-    "trainPercent": 60.0,
-    "validationPercent": 20.0,
+    "trainPercent": 60,
+    "validationPercent": 20,
     "stopWhenConverged": False,
 }
 WIDTH, VIEW = 460, 430

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "Testing" / "Python"), str(ROOT / "RobustDIR")]
 STAND_IN = ROOT / "Testing" / "Python" / "panel_process.py"
 
+from RobustDIRLib.values import DisplacementField, Image, Landmarks  # noqa: E402
 from SlicerHeadless import availability  # noqa: E402
 
 HEADER = """\
@@ -118,12 +119,12 @@ def choose_inputs(parameters: Any, side: int) -> None:
     for which, name in enumerate(("fixed", "moving")):
         image = np.roll(shapes[0], 3 * which, axis=2)
         labels = np.digitize(image, np.linspace(-0.6, 0.6, STRUCTURES)).astype(np.uint8)
-        mask = mrml.Volume((image > -0.5).astype(np.uint8), grid)
+        mask = Image((image > -0.5).astype(np.uint8), grid)
         nodes = {
-            "Volume": mrml.volume_to_node(mrml.Volume((1000 * image).astype(np.int16), grid), name),
+            "Volume": mrml.volume_to_node(Image((1000 * image).astype(np.int16), grid), name),
             "Mask": segmentation_from_labels(mask, {1: "body"}, f"{name} body"),
-            "Segmentation": segmentation_from_labels(mrml.Volume(labels, grid), {}, f"{name} structures"),
-            "Landmarks": mrml.markups_from_points(mrml.Points(points + [1.2 * which, 0, 0], names), f"{name} points"),
+            "Segmentation": segmentation_from_labels(Image(labels, grid), {}, f"{name} structures"),
+            "Landmarks": mrml.markups_from_points(Landmarks(points + [1.2 * which, 0, 0], names), f"{name} points"),
         }
         for what, node in nodes.items():
             setattr(parameters, f"{name}{what}", node)
@@ -209,7 +210,7 @@ def measure_sliders(panel: Any) -> None:
         voxels = mrml.volume_from_node(node).array
         voxels = zoom(voxels, [n / m for n, m in zip(LARGE, voxels.shape, strict=True)], order=1)
         array = (1000 * voxels / np.abs(voxels).max()).astype(np.int16)
-        setattr(parameters, name, mrml.volume_to_node(mrml.Volume(array, large), name))
+        setattr(parameters, name, mrml.volume_to_node(Image(array, large), name))
     parameters.transformNode = transform
     views.show(parameters.fixedVolume)
     views.fit()
@@ -237,9 +238,9 @@ def results(side: int) -> tuple[Any, ...]:
     from RobustDIRLib import mrml
 
     grid, shapes = grid_of(side), smooth_noise(side, 5)
-    fixed, warped = (mrml.volume_to_node(mrml.Volume(1000 * channel, grid), "volume") for channel in shapes[:2])
-    jacobian = mrml.volume_to_node(mrml.Volume(1 + 0.5 * shapes[2], grid), "jacobian")
-    field = mrml.Field(8 * np.moveaxis(shapes[2:], 0, -1), grid)
+    fixed, warped = (mrml.volume_to_node(Image(1000 * channel, grid), "volume") for channel in shapes[:2])
+    jacobian = mrml.volume_to_node(Image(1 + 0.5 * shapes[2], grid), "jacobian")
+    field = DisplacementField(8 * np.moveaxis(shapes[2:], 0, -1), grid)
     return fixed, warped, jacobian, mrml.transform_from_parts([field], "transform")
 
 

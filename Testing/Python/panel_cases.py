@@ -9,6 +9,7 @@ import numpy as np
 
 from mrml_cases import segmentation_from_labels
 from registration_cases import grid_about, picture
+from RobustDIRLib.values import Image, Landmarks
 
 PROCESS = Path(__file__).with_name("panel_process.py")
 CENTRE = np.array([30.0, -20, 10])
@@ -22,9 +23,7 @@ def volume_nodes():
 
     fixed = picture(FIXED_GRID, lambda p: p - CENTRE)
     moving = picture(MOVING_GRID, lambda p: (p - CENTRE) * 1.03 - [2, 1, 3])
-    nodes = [
-        mrml.volume_to_node(mrml.Volume(i.array, i.grid), n) for i, n in ((fixed, "planning"), (moving, "control"))
-    ]
+    nodes = [mrml.volume_to_node(Image(i.array, i.grid), n) for i, n in ((fixed, "planning"), (moving, "control"))]
     for node in nodes:
         node.GetDisplayNode().SetAutoWindowLevel(False)
         node.GetDisplayNode().SetWindowLevel(1.5, 0.7)
@@ -41,20 +40,19 @@ def landmark_nodes(count: int = 6, shift=(3.0, -2.0, 1.0)):
     moving = points + np.array(shift)
     moving[-1, 0] += 4
     return [
-        mrml.markups_from_points(mrml.Points(each, names), name)
+        mrml.markups_from_points(Landmarks(each, names), name)
         for each, name in ((points, "fixed points"), (moving, "moving points"))
     ]
 
 
 def segmentation_nodes(names=(("bright", "dark"), ("bright", "other"))):
     """A segmentation of each volume, with two segments each."""
-    from RobustDIRLib import mrml
 
     nodes = []
     for grid, named, off in ((FIXED_GRID, names[0], 0), (MOVING_GRID, names[1], 1)):
         labels = np.zeros(grid.shape, np.uint8)
         labels[6 + off : 12, 7:13, 8:15], labels[14:18, 10:15, 6:10] = 1, 2
-        volume = mrml.Volume(labels, grid)
+        volume = Image(labels, grid)
         nodes.append(segmentation_from_labels(volume, dict(enumerate(named, 1)), "structures"))
     return nodes
 

@@ -41,7 +41,8 @@ def test_images_labels_and_landmarks_lie_where_the_files_have_them(scene, a_fold
     nodes = load(folder)
     assert set(nodes.volumes) == {"fixed", "moving", "fixed_labels", "moving_labels"} and nodes.transform is None
     for name, node in nodes.volumes.items():
-        array, grid = mrml.volume_from_node(node)
+        volume = mrml.volume_from_node(node)
+        array, grid = volume.array, volume.grid
         assert np.array_equal(array, getattr(data, name).array)
         assert grid.close_to(getattr(data, name).grid)
     for side, node in nodes.points.items():
@@ -87,7 +88,8 @@ def test_a_synthetic_pair_fits_by_its_own_deformation(scene, tmp_path):
     assert main([*words, "--seed", "5", "--hand-over"]) == 0
     nodes = load(tmp_path / "pair", "synthetic")
     truth = pair_images(make_pair(read_settings(tmp_path / "s.json", 32, 1), 5, 0))
-    fixed, grid = mrml.volume_from_node(nodes.volumes["fixed_labels"])
+    volume = mrml.volume_from_node(nodes.volumes["fixed_labels"])
+    fixed, grid = volume.array, volume.grid
     assert np.array_equal(fixed, truth.fixed_labels.array) and grid.close_to(truth.fixed.grid)
     moving = nodes.volumes["moving_labels"]
     apart = mrml.volume_from_node(moving, grid).array != fixed

@@ -14,6 +14,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.images import resample
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
+from RobustDIRLib.values import Image
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -54,7 +55,7 @@ class TestPoints:
     def test_points_are_where_slicer_has_them(self, mrml, a_point_list, some_landmarks):
         points = mrml.points_from_markups(a_point_list)
         np.testing.assert_allclose(points.points, some_landmarks.points, atol=TOLERANCE_MM)
-        assert Landmarks(*points).names == some_landmarks.names
+        assert points.names == some_landmarks.names
 
     def test_parents_of_points_count(self, mrml, scene, a_point_list, some_landmarks):
         parent = bend(scene)
@@ -63,7 +64,7 @@ class TestPoints:
         np.testing.assert_allclose(mrml.points_from_markups(a_point_list).points, expected, atol=TOLERANCE_MM)
 
     def test_points_return_as_they_went(self, mrml, some_landmarks):
-        node = mrml.markups_from_points(mrml.Points(some_landmarks.points, some_landmarks.names), "made")
+        node = mrml.markups_from_points(Landmarks(some_landmarks.points, some_landmarks.names), "made")
         again = mrml.points_from_markups(node)
         np.testing.assert_allclose(again.points, some_landmarks.points, atol=TOLERANCE_MM)
         assert again.names == some_landmarks.names
@@ -71,7 +72,7 @@ class TestPoints:
     def test_a_filled_list_keeps_its_parent_and_the_points_their_place(self, mrml, scene, a_point_list, some_landmarks):
         parent = bend(scene)
         a_point_list.SetAndObserveTransformNodeID(parent.GetID())
-        wanted = mrml.Points(some_landmarks.points[:3], some_landmarks.names[:3])
+        wanted = Landmarks(some_landmarks.points[:3], some_landmarks.names[:3])
         mrml.markups_from_points(wanted, "ignored", node=a_point_list)
         assert a_point_list.GetTransformNodeID() == parent.GetID()
         np.testing.assert_allclose(mrml.points_from_markups(a_point_list).points, wanted.points, atol=0.02)
@@ -79,7 +80,7 @@ class TestPoints:
     def test_the_library_reads_what_slicer_saves(self, mrml, some_landmarks, tmp_path):
         import slicer
 
-        node = mrml.markups_from_points(mrml.Points(some_landmarks.points, some_landmarks.names), "made")
+        node = mrml.markups_from_points(Landmarks(some_landmarks.points, some_landmarks.names), "made")
         assert slicer.util.saveNode(node, str(tmp_path / "points.mrk.json"))
         again = read_landmarks(tmp_path / "points.mrk.json")
         np.testing.assert_allclose(again.points, some_landmarks.points, atol=TOLERANCE_MM)
@@ -160,7 +161,7 @@ class TestSegmentations:
         import slicer
 
         node = new_node(scene, "Segmentation", "overlapping")
-        reference = mrml.volume_to_node(mrml.Volume(np.zeros(oblique_grid.shape), oblique_grid), "reference")
+        reference = mrml.volume_to_node(Image(np.zeros(oblique_grid.shape), oblique_grid), "reference")
         for name, stop in (("large", 9), ("small", 5)):
             array = np.zeros(oblique_grid.shape, np.uint8)
             array[2:stop, 3:8, 4:11] = 1
@@ -213,7 +214,7 @@ class TestSegmentations:
 
     def test_labels_return_as_they_went(self, mrml, a_label_map):
         names = {1: "one", 2: "two", 207: "far"}
-        node = segmentation_from_labels(mrml.Volume(a_label_map.array, a_label_map.grid), names, "made")
+        node = segmentation_from_labels(Image(a_label_map.array, a_label_map.grid), names, "made")
         assert list(mrml.segments_of(node).values()) == ["one", "two", "3", "far"]
         labels = mrml.labels_from_segmentation(node, a_label_map.grid)
         np.testing.assert_array_equal(labels.array, np.searchsorted([0, 1, 2, 3, 207], a_label_map.array))
@@ -227,7 +228,7 @@ class TestSegmentations:
     def test_segmentations_made_here_can_be_saved(self, mrml, a_label_map, tmp_path):
         import slicer
 
-        node = segmentation_from_labels(mrml.Volume(a_label_map.array, a_label_map.grid), {}, "made")
+        node = segmentation_from_labels(Image(a_label_map.array, a_label_map.grid), {}, "made")
         assert slicer.util.saveNode(node, str(tmp_path / "made.seg.nrrd"))
         again = slicer.util.loadSegmentation(str(tmp_path / "made.seg.nrrd"))
         assert list(mrml.segments_of(again).values()) == ["1", "2", "3", "207"]

@@ -8,6 +8,7 @@ import pytest
 from mrml_cases import bend, from_parent, linear_transform, new_node
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.values import Image
 
 pytest.importorskip("slicer", reason="needs slicer-core")
 
@@ -97,7 +98,7 @@ def test_the_voxels_are_those_of_slicers_converter_however_small_the_steps(scene
     labels = labels_of(node, oblique_grid)
     from RobustDIRLib import mrml
 
-    reference = mrml.volume_to_node(mrml.Volume(np.zeros(oblique_grid.shape, np.uint8), oblique_grid), "reference")
+    reference = mrml.volume_to_node(Image(np.zeros(oblique_grid.shape, np.uint8), oblique_grid), "reference")
     node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
     node.CreateBinaryLabelmapRepresentation()
     segment = node.GetSegmentation().GetSegmentIDs()[0]

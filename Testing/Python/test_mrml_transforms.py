@@ -28,6 +28,7 @@ from RobustDIRLib.io.displacements import (
     write_transform,
 )
 from RobustDIRLib.io.images import resample
+from RobustDIRLib.values import DisplacementField, Landmarks
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -41,7 +42,7 @@ def mrml(scene):
 
 @pytest.fixture
 def a_grid_node(mrml, a_field):
-    return mrml.transform_from_parts([mrml.Field(a_field.array, a_field.grid)], "moving to fixed")
+    return mrml.transform_from_parts([DisplacementField(a_field.array, a_field.grid)], "moving to fixed")
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_from_parent_takes_fixed_points_to_moving_points(a_grid_node, a_field):
 def test_each_component_moves_along_its_own_axis(mrml, oblique_grid, component):
     array = np.zeros((*oblique_grid.shape, 3), np.float32)
     array[..., component] = 2.5
-    node = mrml.transform_from_parts([mrml.Field(array, oblique_grid)], "shift")
+    node = mrml.transform_from_parts([DisplacementField(array, oblique_grid)], "shift")
     point = inner_points(oblique_grid, 1)
     np.testing.assert_allclose(from_parent(node, point) - point, 2.5 * np.eye(3)[component][None], atol=TOLERANCE_MM)
 
@@ -91,7 +92,7 @@ def test_slicer_warps_the_moving_volume_as_the_library_does(mrml, scene, a_grid_
 def test_moving_landmarks_under_the_node_come_onto_fixed_ones(mrml, a_grid_node, a_field):
     fixed = inner_points(a_field.grid)
     moving = apply_to_points(to_sitk_transform(a_field), fixed)
-    markups = mrml.markups_from_points(mrml.Points(moving, tuple(map(str, range(len(moving))))), "moving")
+    markups = mrml.markups_from_points(Landmarks(moving, tuple(map(str, range(len(moving))))), "moving")
     markups.SetAndObserveTransformNodeID(a_grid_node.GetID())
     # MRML inverts the field by iteration to a tolerance of its own.
     np.testing.assert_allclose(mrml.points_from_markups(markups).points, fixed, atol=0.02)
@@ -100,8 +101,8 @@ def test_moving_landmarks_under_the_node_come_onto_fixed_ones(mrml, a_grid_node,
 def test_the_inverse_node_is_the_inverse(mrml, a_grid_node, a_field):
     """A field and its exact inverse: two shifts that undo each other, in two nodes."""
     shift = np.broadcast_to(np.float32([1.5, -2.5, 3.5]), (*a_field.grid.shape, 3))
-    forth = mrml.transform_from_parts([mrml.Field(shift, a_field.grid)], "moving to fixed")
-    back = mrml.transform_from_parts([mrml.Field(-shift, a_field.grid)], "fixed to moving")
+    forth = mrml.transform_from_parts([DisplacementField(shift, a_field.grid)], "moving to fixed")
+    back = mrml.transform_from_parts([DisplacementField(-shift, a_field.grid)], "fixed to moving")
     points = inner_points(a_field.grid)
     np.testing.assert_allclose(from_parent(back, from_parent(forth, points)), points, atol=TOLERANCE_MM)
     np.testing.assert_allclose(to_parent(forth, points), from_parent(back, points), atol=TOLERANCE_MM)
@@ -122,8 +123,8 @@ def test_the_order_of_parts_matters(mrml, a_field, an_affine):
     other = sitk.CompositeTransform([to_sitk_transform(a_field), an_affine])
     parts = mrml.itk_parts(one)
     assert len(parts) == 2
-    assert isinstance(parts[0], mrml.Field)
-    assert isinstance(mrml.itk_parts(other)[1], mrml.Field)
+    assert isinstance(parts[0], DisplacementField)
+    assert isinstance(mrml.itk_parts(other)[1], DisplacementField)
 
 
 def test_composites_within_composites_are_taken_apart(mrml, a_field, an_affine):
@@ -177,7 +178,7 @@ def test_a_node_sampled_on_its_own_grid_gives_its_field(mrml, a_grid_node, a_fie
 
 
 def test_a_filled_node_is_filled_anew(mrml, a_grid_node, a_field):
-    same = mrml.transform_from_parts([mrml.Field(-a_field.array, a_field.grid)], "ignored", node=a_grid_node)
+    same = mrml.transform_from_parts([DisplacementField(-a_field.array, a_field.grid)], "ignored", node=a_grid_node)
     assert same is a_grid_node
     field = field_from_transform(mrml, same, a_field.grid)
     np.testing.assert_allclose(field, -a_field.array, atol=TOLERANCE_MM)
@@ -185,7 +186,7 @@ def test_a_filled_node_is_filled_anew(mrml, a_grid_node, a_field):
 
 def test_the_node_owns_its_field(mrml, oblique_grid):
     array = np.ones((*oblique_grid.shape, 3), np.float32)
-    node = mrml.transform_from_parts([mrml.Field(array, oblique_grid)], "shift")
+    node = mrml.transform_from_parts([DisplacementField(array, oblique_grid)], "shift")
     array *= 9
     point = inner_points(oblique_grid, 1)
     np.testing.assert_allclose(from_parent(node, point) - point, 1.0, atol=TOLERANCE_MM)
@@ -194,7 +195,7 @@ def test_the_node_owns_its_field(mrml, oblique_grid):
 def test_a_linear_node_refuses_a_field(mrml, scene, a_field):
     node = linear_transform(scene, np.eye(4))
     with pytest.raises(InputError, match="linear takes linear transforms only"):
-        mrml.transform_from_parts([mrml.Field(a_field.array, a_field.grid)], "x", node=node)
+        mrml.transform_from_parts([DisplacementField(a_field.array, a_field.grid)], "x", node=node)
 
 
 @pytest.mark.parametrize("extension", [".h5", ".nrrd", ".nii.gz", ".mha"])
@@ -295,6 +296,6 @@ def test_beyond_its_grid_a_field_goes_on_with_its_border_values(a_grid_node, a_f
 def test_a_grid_of_one_voxel_thickness_works(mrml):
     grid = Grid((1, 5, 6), (2.0, 1.5, 3.0), (4.0, -7.0, 9.0))
     array = np.full((*grid.shape, 3), 1.25, np.float32)
-    node = mrml.transform_from_parts([mrml.Field(array, grid)], "thin")
+    node = mrml.transform_from_parts([DisplacementField(array, grid)], "thin")
     point = grid.points_from_voxels([[0.0, 2.0, 3.0]])
     np.testing.assert_allclose(from_parent(node, point) - point, 1.25, atol=TOLERANCE_MM)

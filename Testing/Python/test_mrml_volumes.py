@@ -180,7 +180,7 @@ def test_reading_leaves_the_scene_as_it_was(mrml, scene, a_volume_node):
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_volumes_return_as_they_went(mrml, scene, oblique_grid, kind):
     array = (np.random.default_rng(5).uniform(0, 200, oblique_grid.shape)).astype(kind)
-    node = mrml.volume_to_node(mrml.Volume(array, oblique_grid), "made")
+    node = mrml.volume_to_node(Image(array, oblique_grid), "made")
     again = mrml.volume_from_node(node)
     np.testing.assert_array_equal(again.array, array)
     assert again.array.dtype == kind
@@ -191,7 +191,7 @@ def test_volumes_return_as_they_went(mrml, scene, oblique_grid, kind):
 def test_slicer_finds_a_point_of_a_written_volume(mrml, scene, an_image):
     import vtk
 
-    node = mrml.volume_to_node(mrml.Volume(an_image.array, an_image.grid), "made")
+    node = mrml.volume_to_node(Image(an_image.array, an_image.grid), "made")
     matrix = vtk.vtkMatrix4x4()
     node.GetRASToIJKMatrix(matrix)
     points = inner_points(an_image.grid, 9)
@@ -202,7 +202,7 @@ def test_slicer_finds_a_point_of_a_written_volume(mrml, scene, an_image):
 @pytest.mark.parametrize(("kind", "becomes"), [(bool, np.uint8), (np.float16, np.float32), (">i2", "<i2")])
 def test_types_that_vtk_lacks_are_widened(mrml, scene, oblique_grid, kind, becomes):
     array = np.random.default_rng(6).integers(0, 2, oblique_grid.shape).astype(kind)
-    again = mrml.volume_from_node(mrml.volume_to_node(mrml.Volume(array, oblique_grid), "made"))
+    again = mrml.volume_from_node(mrml.volume_to_node(Image(array, oblique_grid), "made"))
     assert again.array.dtype == becomes
     np.testing.assert_array_equal(again.array, array)
 
@@ -210,7 +210,7 @@ def test_types_that_vtk_lacks_are_widened(mrml, scene, oblique_grid, kind, becom
 def test_a_filled_node_owns_its_voxels_and_lies_in_the_world(mrml, scene, a_volume_node, an_image):
     a_volume_node.SetAndObserveTransformNodeID(bend(scene).GetID())
     array = np.zeros(an_image.grid.shape, np.int16)
-    same = mrml.volume_to_node(mrml.Volume(array, an_image.grid), "ignored", node=a_volume_node)
+    same = mrml.volume_to_node(Image(array, an_image.grid), "ignored", node=a_volume_node)
     array += 1
     assert same is a_volume_node
     assert a_volume_node.GetTransformNodeID() is None
@@ -218,7 +218,7 @@ def test_a_filled_node_owns_its_voxels_and_lies_in_the_world(mrml, scene, a_volu
 
 
 def test_label_maps_become_label_map_nodes(mrml, scene, a_label_map):
-    node = mrml.volume_to_node(mrml.Volume(*_pair(a_label_map)), "labels", labels=True)
+    node = mrml.volume_to_node(Image(*_pair(a_label_map)), "labels", labels=True)
     assert node.GetClassName() == "vtkMRMLLabelMapVolumeNode"
 
 

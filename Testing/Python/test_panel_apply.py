@@ -9,6 +9,7 @@ from scipy.ndimage import map_coordinates
 import mrml_cases
 import panel_cases as cases
 from registration_cases import grid_about, picture, points_of
+from RobustDIRLib.values import DisplacementField, Image
 
 # Mild and unlike along every axis, mm, LPS; bends enough to tell a direction from its opposite.
 BEND = ((7.0, 31.0, 1), (-5.0, 27.0, 2), (6.0, 36.0, 0))
@@ -45,7 +46,7 @@ def transforms(scene):
 
     arrays, grid = fields()
     named = zip(arrays, ("there", "back"), strict=True)
-    return [mrml.transform_from_parts([mrml.Field(array, grid)], name) for array, name in named]
+    return [mrml.transform_from_parts([DisplacementField(array, grid)], name) for array, name in named]
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_each_kind_takes_the_node_whose_direction_is_stored(scene, transforms):
     fixed, moving = cases.volume_nodes()
     _, grid = fields()
     shift = np.broadcast_to(np.float32([9, 0, 0]), (*grid.shape, 3))
-    elsewhere = mrml.transform_from_parts([mrml.Field(shift, grid)], "to tell them apart")
+    elsewhere = mrml.transform_from_parts([DisplacementField(shift, grid)], "to tell them apart")
     node, applied = cases.landmark_nodes()[0], Applied()
     points = mrml.points_from_markups(node).points
     copy = applied.apply(node, "fixed", transform=transforms[0], inverse=elsewhere, reference=None)
@@ -146,7 +147,7 @@ def test_volumes(apply, side, both):
     there = WAYS["fixed" if side == "moving" else "moving"]  # where a point of the result lies in the original
     own, other = (cases.MOVING_GRID, cases.FIXED_GRID) if side == "moving" else (cases.FIXED_GRID, cases.MOVING_GRID)
     drawn = picture(own, lambda p: p - cases.CENTRE)
-    node = mrml.volume_to_node(mrml.Volume(drawn.array, own), "dose")
+    node = mrml.volume_to_node(Image(drawn.array, own), "dose")
     copy = apply(node, side, reference=fixed if side == "moving" else moving, both=both)
     result = mrml.volume_from_node(copy)
     assert result.grid.close_to(other)
@@ -198,7 +199,7 @@ def test_images_come_from_where_they_belong_to_a_hundredth_of_a_millimetre(trans
     own = grid_about(cases.CENTRE, (40, 42, 44), (4.1, 3.9, 4.3), (5, 9, -7), (1, -1, 1))
     found, grid = [], mrml.grid_of_volume(reference)
     for ramp in mrml_cases.ramps(own):
-        node = mrml.volume_to_node(mrml.Volume(ramp, own), "coordinate")
+        node = mrml.volume_to_node(Image(ramp, own), "coordinate")
         node.SetAndObserveTransformNodeID(parent.GetID())
         copy = Applied().apply(
             node, side, transform=transforms[0], inverse=transforms[1] if both else None, reference=reference
@@ -245,7 +246,7 @@ def test_beyond_a_volume_lies_its_background(apply, scene):
     small = grid_about(cases.CENTRE, (6, 7, 8), (3, 3, 3), (0, 0, 0), (1, 1, 1))
     ct = np.full(small.shape, 40, np.int16)
     ct[0, 0, 0] = -1000
-    scan, dose = (mrml.volume_to_node(mrml.Volume(array, small), "v") for array in (ct, ct + 1060))
+    scan, dose = (mrml.volume_to_node(Image(array, small), "v") for array in (ct, ct + 1060))
     dose.SetAttribute("DicomRtImport.DoseVolume", "1")
     corners = [mrml.volume_from_node(apply(node, "moving", reference=fixed)).array[0, 0, 0] for node in (scan, dose)]
     assert corners == [-1000, 0]
@@ -278,7 +279,7 @@ def test_colours_are_resampled_too(apply, scene):
 
     fixed, _ = cases.volume_nodes()
     drawn = picture(cases.MOVING_GRID, lambda p: p - cases.CENTRE).array
-    grey = mrml.volume_to_node(mrml.Volume((100 * drawn).astype(np.uint8), cases.MOVING_GRID), "grey")
+    grey = mrml.volume_to_node(Image((100 * drawn).astype(np.uint8), cases.MOVING_GRID), "grey")
     colour = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "colour")
     colour.CopyOrientation(grey)
     voxels = slicer.util.arrayFromVolume(grey)
@@ -295,7 +296,7 @@ def test_label_maps_keep_their_labels(apply):
     labels = np.zeros(cases.MOVING_GRID.shape, np.int16)
     labels[8:16, 8:18, 6:15] = 207
     labels[4:8] = 3
-    node = mrml.volume_to_node(mrml.Volume(labels, cases.MOVING_GRID), "organs", labels=True)
+    node = mrml.volume_to_node(Image(labels, cases.MOVING_GRID), "organs", labels=True)
     copy = apply(node, "moving", reference=fixed)
     assert copy.IsA("vtkMRMLLabelMapVolumeNode")
     assert set(np.unique(mrml.volume_from_node(copy).array)) <= {0, 3, 207}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import panel_cases as cases
+from RobustDIRLib.values import Image
 
 
 class TestUntouchedScene:
@@ -74,7 +75,7 @@ class TestUntouchedScene:
         cases.play(monkeypatch, "well")
         cases.register(a_panel, desktop)
         p = sections.parameters
-        shifted = mrml.Volume(np.full(cases.MOVING_GRID.shape, 7, np.float32), cases.MOVING_GRID)
+        shifted = Image(np.full(cases.MOVING_GRID.shape, 7, np.float32), cases.MOVING_GRID)
         mrml.volume_to_node(shifted, "ignored", node=p.warpedNode)
         p.warpedNode.GetDisplayNode().SetWindowLevel(9, 5)
         vectors = p.transformNode.GetTransformFromParent().GetDisplacementGrid()

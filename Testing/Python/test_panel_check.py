@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import panel_cases as cases
+from RobustDIRLib.values import Image
 
 
 @pytest.fixture
@@ -172,15 +173,14 @@ def test_segments_without_a_common_name_are_a_sentence(a_panel, sections, deskto
 
 def test_structures_are_measured_as_the_library_does(tmp_path):
     from RobustDIRLib.panel import structures
-    from RobustDIRLib.panel.runs import Volume
 
     labels = np.zeros(cases.FIXED_GRID.shape, np.uint8)
     labels[6:12, 7:13, 8:15] = 1
     shift = np.array(cases.FIXED_GRID.array_to_mm @ [0, 0, 2.0])  # two voxels along x, mm, LPS
     field = np.broadcast_to((shift * [-1, -1, 1]).astype(np.float32), (*labels.shape, 3))
     moving = np.roll(labels, 2, axis=2)
-    volumes = [Volume(array, cases.FIXED_GRID) for array in (labels, moving, field)]
-    for _ in structures.hand_over(tmp_path, *volumes, {1: "block"}):
+    volumes = [Image(array, cases.FIXED_GRID) for array in (labels, moving)]
+    for _ in structures.hand_over(tmp_path, *volumes, (field, cases.FIXED_GRID), {1: "block"}):
         pass
     (row,) = structures.measure(tmp_path)
     assert row["label"] == "block"

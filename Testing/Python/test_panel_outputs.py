@@ -8,6 +8,7 @@ import pytest
 from mrml_cases import TOLERANCE_MM, inner_points
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.displacements import DisplacementField, apply_to_points, to_sitk_transform
+from RobustDIRLib.values import Image
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def take_over(desktop, a_field, an_image, tmp_path):
     from RobustDIRLib.panel import outputs
     from RobustDIRLib.panelparts import exchange
 
-    volumes = [mrml.volume_to_node(mrml.Volume(*an_image_parts(an_image)), name) for name in ("fixed", "moving")]
+    volumes = [mrml.volume_to_node(Image(*an_image_parts(an_image)), name) for name in ("fixed", "moving")]
 
     def take(field, inverse):
         wishes = {output.node: None for output in outputs.OUTPUTS}

@@ -14,8 +14,9 @@ from registration_cases import grid_about, picture
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
 from RobustDIRLib.panel import runs
-from RobustDIRLib.panel.runs import Method, Request, Run, State, Volume, new_folder
+from RobustDIRLib.panel.runs import Method, Request, Run, State, new_folder
 from RobustDIRLib.panelparts import exchange, handover, workplaces
+from RobustDIRLib.values import Image
 
 FIXED = grid_about(np.array([30.0, -20, 10]), (22, 25, 27), (3.1, 2.9, 3.4), (12, -8, 20), (1, -1, 1))
 MOVING = grid_about(np.array([33.0, -21, 6]), (24, 26, 21), (3.6, 3.3, 4.0), (-10, 25, 8), (-1, 1, 1))
@@ -27,9 +28,9 @@ ALL = (handover.TRANSFORM_FIELD, handover.INVERSE_FIELD, handover.WARPED, handov
 def a_request() -> Request:
     fixed = picture(FIXED, lambda p: p - CENTRE)
     moving = picture(MOVING, lambda p: (p - CENTRE) * 1.03 - [2, 1, 3])
-    mask = Volume(np.ones((12, 12, 12), np.uint8), grid_about(CENTRE, (12, 12, 12), (7, 7, 7), (3, 4, 5)))
+    mask = Image(np.ones((12, 12, 12), np.uint8), grid_about(CENTRE, (12, 12, 12), (7, 7, 7), (3, 4, 5)))
     method = Method(alignment="none", device="cpu")
-    return Request(Volume(fixed.array, FIXED), Volume(moving.array, MOVING), method, fixed_mask=mask)
+    return Request(Image(fixed.array, FIXED), Image(moving.array, MOVING), method, fixed_mask=mask)
 
 
 @pytest.fixture

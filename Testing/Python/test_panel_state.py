@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import panel_cases as cases
+from RobustDIRLib.values import Landmarks
 
 ROOT = Path(__file__).parents[2]
 
@@ -284,7 +285,7 @@ def sample_process(source: Path) -> str:
 def write_sample(folder: Path) -> None:
     from registration_cases import picture
     from RobustDIRLib.io.images import write_image
-    from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
+    from RobustDIRLib.io.landmarks import write_landmarks
 
     for side, grid in (("fixed", cases.FIXED_GRID), ("moving", cases.MOVING_GRID)):
         write_image(folder / f"{side}.nii.gz", picture(grid, lambda p: p - cases.CENTRE))
@@ -307,8 +308,8 @@ def test_a_real_registration_from_click_to_table(open_panel, desktop, scene):
     # The moving volume shows the scene at (p - centre) * 1.03 - (2, 1, 3), so that is where a fixed point is found.
     true = (points - cases.CENTRE + [2, 1, 3]) / 1.03 + cases.CENTRE
     p = sections.parameters
-    p.fixedLandmarks = mrml.markups_from_points(mrml.Points(points, names), "fixed")
-    p.movingLandmarks = mrml.markups_from_points(mrml.Points(true, names), "moving")
+    p.fixedLandmarks = mrml.markups_from_points(Landmarks(points, names), "fixed")
+    p.movingLandmarks = mrml.markups_from_points(Landmarks(true, names), "moving")
     cases.settle(desktop)
     panel.ui.registerButton.click()
     desktop.wait_until(lambda: sections.run.run is None, 180)

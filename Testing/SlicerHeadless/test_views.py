@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from RobustDIRLib.values import DisplacementField
+
 
 @pytest.fixture
 def a_bright_corner(scene):
@@ -109,7 +111,7 @@ def test_a_transform_is_drawn_and_taken_away(rendering, scene, a_bright_corner, 
     grid = mrml.grid_of_volume(a_bright_corner)
     array = np.zeros((*grid.shape, 3), np.float32)
     array[..., 0] = 6 * np.sin(np.arange(20) / 3)[:, None]
-    node = mrml.transform_from_parts([mrml.Field(array, grid)], "transform")
+    node = mrml.transform_from_parts([DisplacementField(array, grid)], "transform")
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetAndObserveRegionNode(a_bright_corner)

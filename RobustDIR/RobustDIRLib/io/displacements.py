@@ -11,7 +11,6 @@ in LPS; NRRD, MetaImage and ITK's `.h5` in LPS. Readers here honour each, as ITK
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -34,6 +33,7 @@ from RobustDIRLib.io.files import (
 )
 from RobustDIRLib.io.header import placed_grid
 from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_matrix, tell
+from RobustDIRLib.values import DisplacementField as DisplacementField
 
 FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TRANSFORM_EXTENSIONS = (".h5", ".tfm")
@@ -41,25 +41,6 @@ _DOUBLE = 8
 _FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
-
-
-@dataclass(frozen=True)
-class DisplacementField:
-    """Displacements of the points of a grid, from fixed to moving.
-
-    Attributes:
-        array: Shape `(z, y, x, 3)`, mm, components x, y, z, LPS.
-        grid: The fixed grid, shape `(z, y, x)`.
-    Raises:
-        ValueError: If the shapes differ.
-    """
-
-    array: NDArray[np.floating]
-    grid: Grid
-
-    def __post_init__(self) -> None:
-        if self.array.shape != (*self.grid.shape, 3):
-            raise ValueError(f"a field of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
 
 
 def read_displacement(path: PathLike) -> DisplacementField:

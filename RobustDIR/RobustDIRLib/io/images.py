@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from RobustDIRLib.io.files import (
 from RobustDIRLib.io.formats import META, MGH, MINC, NIFTI, NRRD, format_of
 from RobustDIRLib.io.header import Header, grid_of, scalar_volume
 from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
+from RobustDIRLib.values import Image as Image
 
 _log = logging.getLogger(__name__)
 
@@ -45,25 +45,6 @@ _HEADERS: dict[str, Callable[[Path], Header]] = {
     META: metaimage.read_header,
     MGH: read_mgh_header,
 }
-
-
-@dataclass(frozen=True)
-class Image:
-    """A volume and where it lies.
-
-    Attributes:
-        array: Intensities or labels, shape `(z, y, x)`.
-        grid: Of the same shape; mm, LPS.
-    Raises:
-        ValueError: If the shapes differ.
-    """
-
-    array: NDArray[Any]
-    grid: Grid
-
-    def __post_init__(self) -> None:
-        if self.array.shape != self.grid.shape:
-            raise ValueError(f"an array of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
 
 
 def read_image(path: PathLike, *, fill_nan: float | None = None) -> Image:

@@ -19,7 +19,6 @@ every landmark's z to the wrong side.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,41 +29,10 @@ from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.io.files import PathLike, check_extension, extension, read_text, written_atomically
 from RobustDIRLib.io.slicer_points import fcsv_from_points, json_from_points, points_from_fcsv, points_from_json
 from RobustDIRLib.io.text_points import points_from_csv, points_from_text
+from RobustDIRLib.values import Landmarks as Landmarks
 
 READ_EXTENSIONS = (".csv", ".mrk.json", ".json", ".fcsv", ".txt", ".pts")
 WRITE_EXTENSIONS = (".csv", ".mrk.json", ".fcsv", ".txt", ".pts")
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """Points with names.
-
-    Attributes:
-        points: Shape `(N, 3)`, mm, LPS, components x, y, z.
-        names: One for each point; those empty or not given become its number, counted from 1.
-    Raises:
-        ValueError: If a point is not finite, or names and points differ in number.
-    """
-
-    points: Array
-    names: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        points = np.asarray(self.points, dtype=np.float64).reshape(-1, 3)
-        if not np.isfinite(points).all():
-            raise ValueError("landmarks must be finite")
-        if self.names and len(self.names) != len(points):
-            raise ValueError(f"{len(self.names)} names do not fit {len(points)} landmarks")
-        names = self.names or ("",) * len(points)
-        object.__setattr__(self, "points", points)
-        object.__setattr__(self, "names", tuple(name or str(k + 1) for k, name in enumerate(names)))
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def where(self, kept: NDArray[np.bool_]) -> Landmarks:
-        """Those of them that are kept, shape `(N,)`, in their order."""
-        return Landmarks(self.points[kept], tuple(np.array(self.names, dtype=object)[kept]))
 
 
 def pairs_inside(fixed: Landmarks, moving: Landmarks, fixed_grid: Grid, moving_grid: Grid) -> NDArray[np.bool_]:

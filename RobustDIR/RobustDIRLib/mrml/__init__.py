@@ -7,10 +7,9 @@ into a node lies in the world, too. Nodes that are read stay as they are. NumPy 
 from RobustDIRLib.mrml.labels import begin_labels, labels_from_segmentation, may_overlap, segments_of
 from RobustDIRLib.mrml.patients import patient_of
 from RobustDIRLib.mrml.plots import Line, Titles, ViewChart
-from RobustDIRLib.mrml.points import Points, markups_from_points, points_from_markups, show_point
+from RobustDIRLib.mrml.points import markups_from_points, points_from_markups, show_point
 from RobustDIRLib.mrml.tables import cumulative_chart, table_from_columns
 from RobustDIRLib.mrml.transforms import (
-    Field,
     fill_grid_transform,
     interpolate_linearly,
     itk_parts,
@@ -19,7 +18,6 @@ from RobustDIRLib.mrml.transforms import (
 )
 from RobustDIRLib.mrml.vectors import vectors_to_node
 from RobustDIRLib.mrml.volumes import (
-    Volume,
     begin_volume,
     empty_image,
     grid_of_volume,
@@ -29,12 +27,9 @@ from RobustDIRLib.mrml.volumes import (
 )
 
 __all__ = [
-    "Field",
     "Line",
-    "Points",
     "Titles",
     "ViewChart",
-    "Volume",
     "begin_labels",
     "begin_volume",
     "cumulative_chart",

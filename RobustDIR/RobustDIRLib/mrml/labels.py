@@ -14,7 +14,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
 from RobustDIRLib.mrml.resampling import Resampler, boxes
 from RobustDIRLib.mrml.surfaces import fill_surface
-from RobustDIRLib.mrml.volumes import Volume
+from RobustDIRLib.values import Image
 
 _BINARY, _SURFACE = "Binary labelmap", "Closed surface"
 
@@ -41,7 +41,7 @@ def may_overlap(node: Any) -> bool:
     return segmentation.GetNumberOfSegments() > 1 and not one_image
 
 
-def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | None = None) -> Volume:
+def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | None = None) -> Image:
     """Segments as a label map on a grid, with all parent transforms of the segmentation.
 
     Args:
@@ -63,7 +63,7 @@ def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | No
 
 def begin_labels(
     node: Any, grid: Grid, segments: Sequence[str] | Mapping[str, int | None]
-) -> tuple[Volume, Iterator[None]]:
+) -> tuple[Image, Iterator[None]]:
     """As `labels_from_segmentation`, in steps of a few hundredths of a second.
 
     Args:
@@ -81,14 +81,14 @@ def begin_labels(
         raise InputError(f"{node.GetName()} has no segment {unknown[0]}; select one that is there.")
     labels = {each: given[each] or number for number, each in enumerate(given, start=1)}
     array = np.zeros(grid.shape, dtype=np.uint8 if max(labels.values(), default=0) < 256 else np.uint16)
-    return Volume(array, grid), _fill(node, labels, array, grid)
+    return Image(array, grid), _fill(node, labels, array, grid)
 
 
 def _fill(node: Any, labels: Mapping[str, int], array: NDArray[Any], grid: Grid) -> Iterator[None]:
     """Voxels where the segmentation has them, or else its surfaces."""
     segmentation = node.GetSegmentation()
     if segmentation.ContainsRepresentation(_BINARY):
-        yield from _fill_from_voxels(node, labels, Volume(array, grid))
+        yield from _fill_from_voxels(node, labels, Image(array, grid))
     elif segmentation.ContainsRepresentation(_SURFACE):
         to_world = transform_to_world(node)
         for each, label in labels.items():
@@ -99,7 +99,7 @@ def _fill(node: Any, labels: Mapping[str, int], array: NDArray[Any], grid: Grid)
         )
 
 
-def _fill_from_voxels(node: Any, labels: Mapping[str, int], target: Volume) -> Iterator[None]:
+def _fill_from_voxels(node: Any, labels: Mapping[str, int], target: Image) -> Iterator[None]:
     """Segments that do not overlap share an image, which is resampled once for all of them."""
     layers: list[tuple[Any, dict[int, int]]] = []
     for each, label in labels.items():
@@ -116,7 +116,7 @@ def _fill_from_voxels(node: Any, labels: Mapping[str, int], target: Volume) -> I
         yield from _add(image, values, from_world, target)
 
 
-def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Volume) -> Iterator[None]:
+def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Image) -> Iterator[None]:
     """One image of segments into the label map, over what is there.
 
     Args:

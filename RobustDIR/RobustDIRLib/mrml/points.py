@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import slicer
@@ -10,22 +10,11 @@ import vtk
 from numpy.typing import ArrayLike
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array, swap_lps_ras
+from RobustDIRLib.geometry import swap_lps_ras
+from RobustDIRLib.values import Landmarks
 
 
-class Points(NamedTuple):
-    """Named points: `io.landmarks.Landmarks(*points)` makes landmarks of them.
-
-    Attributes:
-        points: Shape `(N, 3)`, world, mm, LPS.
-        names: One for each.
-    """
-
-    points: Array
-    names: tuple[str, ...]
-
-
-def points_from_markups(node: Any) -> Points:
+def points_from_markups(node: Any) -> Landmarks:
     """The points of a markups node in the world, with all its parent transforms.
 
     Raises:
@@ -41,10 +30,10 @@ def points_from_markups(node: Any) -> Points:
             name = node.GetNthControlPointLabel(k) or f"number {k + 1}"
             raise InputError(f"{node.GetName()}: the point {name} is not placed; place or delete it.")
     points = slicer.util.arrayFromMarkupsControlPoints(node, world=True)
-    return Points(swap_lps_ras(points), tuple(node.GetNthControlPointLabel(k) or str(k + 1) for k in range(count)))
+    return Landmarks(swap_lps_ras(points), tuple(node.GetNthControlPointLabel(k) or str(k + 1) for k in range(count)))
 
 
-def markups_from_points(points: Points, name: str, *, node: Any = None) -> Any:
+def markups_from_points(points: Landmarks, name: str, *, node: Any = None) -> Any:
     """Put points into a markups node.
 
     Args:

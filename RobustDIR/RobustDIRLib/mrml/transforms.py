@@ -9,34 +9,23 @@ node MRML keeps one direction, and finds the other by iteration, good to about 0
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import slicer
 import vtk
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from vtk.util.numpy_support import numpy_to_vtk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
 from RobustDIRLib.mrml.geometry import moved, square
+from RobustDIRLib.values import DisplacementField
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-class Field(NamedTuple):
-    """A displacement field, `T(x) = x + u(x)`: `io.displacements.DisplacementField(*field)` makes one of it.
-
-    Attributes:
-        array: Shape `(z, y, x, 3)`, mm, components x, y, z, LPS.
-        grid: Shape `(z, y, x)`; world, mm, LPS.
-    """
-
-    array: NDArray[np.floating]
-    grid: Grid
-
-
-def transform_from_parts(parts: Sequence[Field | Array], name: str, *, node: Any = None) -> Any:
+def transform_from_parts(parts: Sequence[DisplacementField | Array], name: str, *, node: Any = None) -> Any:
     """Put a transform into the FromParent of a transform node.
 
     Args:
@@ -54,10 +43,10 @@ def transform_from_parts(parts: Sequence[Field | Array], name: str, *, node: Any
         raise ValueError("a transform has at least one part")
     only = parts[0] if len(parts) == 1 else None
     if node is None:
-        kind = "" if only is None else "Grid" if isinstance(only, Field) else "Linear"
+        kind = "" if only is None else "Grid" if isinstance(only, DisplacementField) else "Linear"
         unique = slicer.mrmlScene.GenerateUniqueName(name)
         node = slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}TransformNode", unique)
-    if node.IsA("vtkMRMLLinearTransformNode") and any(isinstance(part, Field) for part in parts):
+    if node.IsA("vtkMRMLLinearTransformNode") and any(isinstance(part, DisplacementField) for part in parts):
         raise InputError(f"{node.GetName()} takes linear transforms only; select or create another output transform.")
     with slicer.util.NodeModify(node):
         node.SetAndObserveTransformNodeID(None)
@@ -72,7 +61,7 @@ def interpolate_linearly(node: Any) -> None:
         grid.SetInterpolationModeToLinear()
 
 
-def itk_parts(transform: Any) -> list[Field | Array]:
+def itk_parts(transform: Any) -> list[DisplacementField | Array]:
     """The parts of an ITK transform in the order in which they act, for `transform_from_parts`.
 
     Args:
@@ -126,15 +115,15 @@ def fill_grid_transform(node: Any, image: Any, grid: Grid) -> None:
         node.SetAndObserveTransformFromParent(_placed(image, grid))
 
 
-def _itk_field(image: Any) -> Field:
+def _itk_field(image: Any) -> DisplacementField:
     import SimpleITK as sitk
 
     direction = tuple(map(tuple, np.array(image.GetDirection()).reshape(3, 3)))
     grid = Grid(image.GetSize()[::-1], image.GetSpacing(), image.GetOrigin(), direction)
-    return Field(sitk.GetArrayFromImage(image), grid)
+    return DisplacementField(sitk.GetArrayFromImage(image), grid)
 
 
-def _composite(parts: Sequence[Field | Array]) -> Any:
+def _composite(parts: Sequence[DisplacementField | Array]) -> Any:
     general = vtk.vtkGeneralTransform()
     general.PostMultiply()  # each part acts after those before it
     for part in parts:
@@ -142,16 +131,16 @@ def _composite(parts: Sequence[Field | Array]) -> Any:
     return general
 
 
-def _vtk_part(part: Field | Array) -> Any:
-    if isinstance(part, Field):
+def _vtk_part(part: DisplacementField | Array) -> Any:
+    if isinstance(part, DisplacementField):
         return _grid_transform(part)
     transform = vtk.vtkTransform()
     transform.SetMatrix(slicer.util.vtkMatrixFromArray(_LPS_RAS @ np.asarray(part) @ _LPS_RAS))
     return transform
 
 
-def _grid_transform(field: Field) -> Any:
-    array, grid = field
+def _grid_transform(field: DisplacementField) -> Any:
+    array, grid = field.array, field.grid
     vectors = np.ascontiguousarray(array, dtype=np.float32) * swap_lps_ras(np.ones(3)).astype(np.float32)
     image = vtk.vtkImageData()
     image.SetDimensions(*grid.size)

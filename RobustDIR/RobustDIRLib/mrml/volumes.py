@@ -8,7 +8,7 @@ that covers all of it: no file or network takes skewed voxels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import slicer
@@ -28,22 +28,11 @@ from RobustDIRLib.mrml.geometry import (
     upright_grid,
 )
 from RobustDIRLib.mrml.resampling import Resampler, dtype_of
+from RobustDIRLib.values import Image
 
-__all__ = ["Volume", "begin_volume", "grid_of_volume", "ijk_to_ras", "volume_from_node", "volume_to_node"]
+__all__ = ["begin_volume", "grid_of_volume", "ijk_to_ras", "volume_from_node", "volume_to_node"]
 
 _NARROW = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}
-
-
-class Volume(NamedTuple):
-    """Voxels and where they lie: `io.images.Image(*volume)` makes an image of them.
-
-    Attributes:
-        array: Shape `(z, y, x)`.
-        grid: World, mm, LPS.
-    """
-
-    array: NDArray[Any]
-    grid: Grid
 
 
 def grid_of_volume(node: Any) -> Grid:
@@ -59,7 +48,7 @@ def grid_of_volume(node: Any) -> Grid:
     return upright_grid(_own_matrix(node), transform_to_world(node), shape)
 
 
-def volume_from_node(node: Any, grid: Grid | None = None, *, nearest: bool | None = None) -> Volume:
+def volume_from_node(node: Any, grid: Grid | None = None, *, nearest: bool | None = None) -> Image:
     """The voxels of a scalar volume or label map in the world, with all its parent transforms.
 
     Args:
@@ -78,7 +67,7 @@ def volume_from_node(node: Any, grid: Grid | None = None, *, nearest: bool | Non
     return volume
 
 
-def begin_volume(node: Any, grid: Grid | None = None, *, nearest: bool | None = None) -> tuple[Volume, Iterator[None]]:
+def begin_volume(node: Any, grid: Grid | None = None, *, nearest: bool | None = None) -> tuple[Image, Iterator[None]]:
     """As `volume_from_node`, in steps of a few hundredths of a second.
 
     Returns:
@@ -93,17 +82,17 @@ def begin_volume(node: Any, grid: Grid | None = None, *, nearest: bool | None = 
     matrix, shape = _placed(node), image.GetDimensions()[::-1]
     if grid is None and matrix is not None:
         voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
-        return Volume(voxels, grid_of_matrix(matrix, shape)), iter(())
+        return Image(voxels, grid_of_matrix(matrix, shape)), iter(())
     if nearest is None:
         nearest = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
     grid = grid_of_volume(node) if grid is None else grid
     outside = 0.0 if nearest else image.GetScalarRange()[0]
     placed = image, slicer.util.vtkMatrixFromArray(_own_matrix(node)), transform_from_world(node)
     array = np.empty(grid.shape, dtype_of(image))
-    return Volume(array, grid), Resampler(placed, grid, nearest=nearest, outside=outside).fill(array)
+    return Image(array, grid), Resampler(placed, grid, nearest=nearest, outside=outside).fill(array)
 
 
-def volume_to_node(volume: Volume, name: str, *, node: Any = None, labels: bool = False) -> Any:
+def volume_to_node(volume: Image, name: str, *, node: Any = None, labels: bool = False) -> Any:
     """Put voxels into a volume node in the world.
 
     Args:
@@ -114,7 +103,7 @@ def volume_to_node(volume: Volume, name: str, *, node: Any = None, labels: bool 
     Returns:
         The node, with a display node; its memory is its own.
     """
-    array, grid = volume
+    array, grid = volume.array, volume.grid
     array = np.ascontiguousarray(array, dtype=_NARROW.get(array.dtype, array.dtype.newbyteorder("=")))
     image = vtk.vtkImageData()
     image.SetDimensions(*grid.size)

@@ -12,21 +12,23 @@ from typing import Any
 
 import numpy as np
 import slicer
+from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
-from RobustDIRLib.mrml import Points
-from RobustDIRLib.panel.runs import Method, Request, Volume
+from RobustDIRLib.panel.runs import Method, Request
 from RobustDIRLib.panelparts.devices import DEVICES, offered
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.values import Image, Landmarks
 
 SMALLEST_SIDE = 8
 _NAMED = 5
 
 
 Steps = list[Iterator[None]]
+VectorsRAS = tuple[NDArray[np.floating], Grid]  # `(z, y, x, 3)`, mm, components in RAS as MRML holds them
 
 
 def request(parameters: Any) -> Request:
@@ -144,10 +146,10 @@ def _refuse_unusable(node: Any) -> None:
         )
 
 
-def _volume(node: Any, steps: Steps) -> Volume:
+def _volume(node: Any, steps: Steps) -> Image:
     volume, filling = mrml.begin_volume(node)
     steps.append(filling)
-    return Volume(*volume)
+    return volume
 
 
 def _method(parameters: Any) -> Method:
@@ -163,7 +165,7 @@ def _method(parameters: Any) -> Method:
     )
 
 
-def _mask(parameters: Any, side: str, steps: Steps) -> Volume | None:
+def _mask(parameters: Any, side: str, steps: Steps) -> Image | None:
     node = getattr(parameters, f"{side}Mask")
     if node is None:
         return None
@@ -181,10 +183,10 @@ def _mask(parameters: Any, side: str, steps: Steps) -> Volume | None:
         side=side, name=name
     )
     steps += [filling, _refuse_empty(mask, problem)]
-    return Volume(*mask)
+    return mask
 
 
-def _refuse_empty(mask: mrml.Volume, problem: str) -> Iterator[None]:
+def _refuse_empty(mask: Image, problem: str) -> Iterator[None]:
     if not mask.array.any():
         raise InputError(problem)
     yield
@@ -205,7 +207,7 @@ def segment_of(node: Any, chosen: str) -> str | None:
     return chosen if chosen in known else (known[0] if known else None)
 
 
-def paired_landmarks(parameters: Any) -> tuple[Points, Points]:
+def paired_landmarks(parameters: Any) -> tuple[Landmarks, Landmarks]:
     """Both lists of landmarks, mm, LPS, in the world.
 
     Raises:
@@ -250,7 +252,7 @@ def _of_landmarks(parameters: Any) -> Iterator[str]:
             )
 
 
-def field_of(node: Any) -> Volume:
+def field_of(node: Any) -> VectorsRAS:
     """A grid transform's displacements from fixed to moving points, `(z, y, x, 3)`, mm, RAS components.
 
     Raises:
@@ -267,10 +269,10 @@ def field_of(node: Any) -> Volume:
     direction = np.eye(3) if matrix is None else slicer.util.arrayFromVTKMatrix(matrix)[:3, :3]
     lps = swap_lps_ras(direction.T).T
     origin = swap_lps_ras(image.GetOrigin())
-    return Volume(array, Grid(array.shape[:3], image.GetSpacing(), tuple(origin), tuple(map(tuple, lps))))
+    return array, Grid(array.shape[:3], image.GetSpacing(), tuple(origin), tuple(map(tuple, lps)))
 
 
-def structures(parameters: Any) -> tuple[tuple[Volume, Volume, Volume, dict[int, str]], Iterator[None]]:
+def structures(parameters: Any) -> tuple[tuple[Image, Image, VectorsRAS, dict[int, str]], Iterator[None]]:
     """What the measurement of structures takes: label maps of both volumes, the field, and the structures' names.
 
     Structures are paired by name.
@@ -302,7 +304,7 @@ def _numbers(parameters: Any) -> dict[str, int]:
     return {name: number for number, name in enumerate(names, start=1)}
 
 
-def _paired_labels(parameters: Any, steps: Steps) -> tuple[Volume, Volume] | None:
+def _paired_labels(parameters: Any, steps: Steps) -> tuple[Image, Image] | None:
     """Label maps of both segmentations; None if they share no name."""
     fixed, moving = (segments(getattr(parameters, f"{side}Segmentation")) for side in ("fixed", "moving"))
     if not set(fixed.values()) & set(moving.values()):
@@ -310,10 +312,10 @@ def _paired_labels(parameters: Any, steps: Steps) -> tuple[Volume, Volume] | Non
     return _labels(parameters, "fixed", steps), _labels(parameters, "moving", steps)
 
 
-def _labels(parameters: Any, side: str, steps: Steps) -> Volume:
+def _labels(parameters: Any, side: str, steps: Steps) -> Image:
     node, numbers = getattr(parameters, f"{side}Segmentation"), _numbers(parameters)
     labels = {segment: numbers[name] for segment, name in segments(node).items()}
     grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
     volume, filling = mrml.begin_labels(node, grid, labels)
     steps.append(filling)
-    return Volume(*volume)
+    return volume

@@ -29,19 +29,12 @@ from RobustDIRLib.run_files import RECORD
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import reason_of_exit, reason_of_mistake
+from RobustDIRLib.values import Image
 
 RESULT, HANDOVER, STOP, KEEP, OUTPUT = "result", "handover", "stop", "keep", "output.txt"
 STEP_SECONDS = 0.03
 # Bytes on disk per voxel of the fixed image and of the moving one: inputs, results, results for the panel.
 _DISK_FIXED, _DISK_MOVING = 60, 20
-
-
-@dataclass(frozen=True)
-class Volume:
-    """Voxels `(z, y, x)` of any real type, and where they lie, mm, LPS."""
-
-    array: NDArray[Any]
-    grid: Grid
 
 
 @dataclass(frozen=True)
@@ -69,11 +62,11 @@ class Request:
         steps: After which all voxels of the above are there; `InputError` where they cannot be.
     """
 
-    fixed: Volume
-    moving: Volume
+    fixed: Image
+    moving: Image
     method: Method
-    fixed_mask: Volume | None = None
-    moving_mask: Volume | None = None
+    fixed_mask: Image | None = None
+    moving_mask: Image | None = None
     steps: Iterator[None] = iter(())
 
 

@@ -12,6 +12,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import environment
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
+from RobustDIRLib.values import Landmarks
 
 NAME = "RobustDIRBrainPair"
 # Of `demo`, which cannot be imported here: it needs torch.
@@ -55,7 +56,7 @@ def load(folder: Path) -> dict[str, Any]:
         slicer.mrmlScene.RemoveNode(volume.GetStorageNode())  # the file goes; saving the scene asks for a new one
         given = read_landmarks(folder / points)
         landmarks = mrml.markups_from_points(
-            mrml.Points(given.points, given.names), _("Sample {side} points").format(side=side)
+            Landmarks(given.points, given.names), _("Sample {side} points").format(side=side)
         )
         landmarks.GetDisplayNode().SetVisibility(False)
         nodes[f"{side}Volume"], nodes[f"{side}Landmarks"] = volume, landmarks

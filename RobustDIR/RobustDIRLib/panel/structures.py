@@ -11,18 +11,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import STRUCTURES
-from RobustDIRLib.panel.runs import HANDOVER, Volume
+from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.panel.runs import HANDOVER
 from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import JACOBIAN_VOXELS
 from RobustDIRLib.runner.launching import python_executable
+from RobustDIRLib.values import Image
 
 FIXED, MOVING, FIELD, NAMES = "fixed_labels.mha", "moving_labels.mha", "field.mha", "names.json"
 
 
-def hand_over(folder: Path, fixed: Volume, moving: Volume, field: Volume, names: Mapping[int, str]) -> Iterator[None]:
+def hand_over(
+    folder: Path, fixed: Image, moving: Image, field: tuple[NDArray[Any], Grid], names: Mapping[int, str]
+) -> Iterator[None]:
     """Write what the process needs, a few megabytes between two yields.
 
     Args:
@@ -43,8 +49,8 @@ def hand_over(folder: Path, fixed: Volume, moving: Volume, field: Volume, names:
                 folder=folder, reason=error.strerror
             )
         ) from error
-    for name, volume in ((FIXED, fixed), (MOVING, moving), (FIELD, field)):
-        yield from exchange.write_in_steps(folder / name, volume.array, volume.grid)
+    for name, voxels in ((FIXED, (fixed.array, fixed.grid)), (MOVING, (moving.array, moving.grid)), (FIELD, field)):
+        yield from exchange.write_in_steps(folder / name, *voxels)
 
 
 def command(folder: Path, run: Path | None = None) -> list[str]:
@@ -71,9 +77,8 @@ def measure(folder: Path, jacobian: Path | None = None) -> list[dict[str, Any]]:
         `folding_percent` where the determinant is known; rows of structures that one side lacks have `only_in`.
     """
     from RobustDIRLib.evaluation.label_scores import evaluate_labels
-    from RobustDIRLib.geometry import swap_lps_ras
     from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
-    from RobustDIRLib.io.images import Image, resample
+    from RobustDIRLib.io.images import resample
 
     fixed, moving = (Image(*exchange.read(folder / name)) for name in (FIXED, MOVING))
     names = {int(key): name for key, name in json.loads((folder / NAMES).read_text(encoding="utf-8")).items()}

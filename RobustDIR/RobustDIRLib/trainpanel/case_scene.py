@@ -22,6 +22,7 @@ from RobustDIRLib.panelparts.exchange import read_header, read_in_steps
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import read_object
 from RobustDIRLib.trainpanel.case_files import CASE, FIELD, IMAGES
+from RobustDIRLib.values import Landmarks
 
 LOOKED_AT = "RobustDIRTrain.LookedAt"  # attribute of nodes that are here to be looked at
 _SAMPLED = 100_000  # voxels that a window is taken from
@@ -114,7 +115,7 @@ class CaseLoading:
         if not landmarks:
             return
         for side in ("fixed", "moving"):
-            points = mrml.Points(np.array(landmarks[side], dtype=np.float64).reshape(-1, 3), tuple(landmarks["names"]))
+            points = Landmarks(np.array(landmarks[side], dtype=np.float64).reshape(-1, 3), tuple(landmarks["names"]))
             node = mrml.markups_from_points(points, _("{title} {side} landmarks").format(title=self._title, side=side))
             mark(node)
             nodes.points[side] = node

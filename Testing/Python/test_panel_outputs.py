@@ -68,9 +68,9 @@ def test_the_field_comes_back_out_of_its_node(take_over, a_field, a_backward_fie
     """As the measurement of structures takes it."""
     from RobustDIRLib.panel import inputs
 
-    taken = inputs.field_of(take_over(a_field, a_backward_field).transformNode)
-    assert taken.grid.close_to(a_field.grid, 1e-6)
-    np.testing.assert_allclose(swap_lps_ras(taken.array), a_field.array, atol=1e-6)
+    array, grid = inputs.field_of(take_over(a_field, a_backward_field).transformNode)
+    assert grid.close_to(a_field.grid, 1e-6)
+    np.testing.assert_allclose(swap_lps_ras(array), a_field.array, atol=1e-6)
 
 
 def test_a_node_without_a_field_is_a_sentence(desktop, scene):

@@ -233,9 +233,8 @@ def test_pairs_of_the_scene_become_a_data_set_with_nothing_lost(train_panel, des
     data = case.load()
     assert case.subject == "ann"
     for role, node in zip(("fixed", "moving"), a_pair_chosen[:2], strict=True):
-        array, grid = mrml.volume_from_node(node)
-        image = getattr(data, role)
-        assert np.array_equal(image.array, array) and image.grid.close_to(grid)
+        volume, image = mrml.volume_from_node(node), getattr(data, role)
+        assert np.array_equal(image.array, volume.array) and image.grid.close_to(volume.grid)
     for role, node in zip(("fixed", "moving"), a_pair_chosen[4:], strict=True):
         points = mrml.points_from_markups(node)
         assert np.allclose(getattr(data, f"{role}_landmarks").points, points.points, atol=1e-6)

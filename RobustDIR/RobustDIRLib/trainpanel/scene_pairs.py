@@ -17,10 +17,10 @@ from typing import Any
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, write_json
-from RobustDIRLib.mrml import Volume
 from RobustDIRLib.panelparts.exchange import write_in_steps
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.trainpanel.dataset_files import FILE_NAME, tame
+from RobustDIRLib.values import Image
 
 ROLES = (
     "fixed", "moving", "fixed_segmentation", "moving_segmentation", "fixed_landmarks", "moving_landmarks"
@@ -234,20 +234,20 @@ class SceneWriting:
             yield from self._write(key, self._name("labels", node, ".mha"), labels)
         return self._written[key]
 
-    def _write(self, key: tuple[Any, ...], name: str, volume: Volume) -> Iterator[None]:
+    def _write(self, key: tuple[Any, ...], name: str, volume: Image) -> Iterator[None]:
         path = self._temporary / name
         make_folder(path.parent)
         yield from write_in_steps(path, volume.array, volume.grid)
         self._written[key] = name
 
     def _landmarks(self, node: Any) -> str:
-        from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
+        from RobustDIRLib.io.landmarks import write_landmarks
 
         key = (node.GetID(),)
         if key not in self._written:
             name = self._name("landmarks", node, ".csv")
             make_folder((self._temporary / name).parent)
-            write_landmarks(self._temporary / name, Landmarks(*mrml.points_from_markups(node)))
+            write_landmarks(self._temporary / name, mrml.points_from_markups(node))
             self._written[key] = name
         return self._written[key]
 
@@ -259,7 +259,7 @@ def _label_numbers(pairs: Sequence[ScenePair]) -> dict[str, int]:
     return {name: number for number, name in enumerate(dict.fromkeys(names), 1)}
 
 
-def _refuse_overlap(node: Any, numbers: dict[str, int], together: Volume) -> Iterator[None]:
+def _refuse_overlap(node: Any, numbers: dict[str, int], together: Image) -> Iterator[None]:
     """Every segment alone must be what it is among the others: where two overlap, one has lost voxels."""
     names = mrml.segments_of(node)
     for each, number in numbers.items():

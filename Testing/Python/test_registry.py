@@ -260,6 +260,16 @@ class TestDeleting:
                 delete_run(folder)
         assert (tmp_path / "scan.nii.gz").exists()
 
+    def test_what_a_pretraining_was_started_with_and_made_goes_with_it(self, tmp_path):
+        folder = cases.a_finished_run(tmp_path / "a")
+        (folder / "run.json").write_text(json.dumps({"banks": [str(folder / "bank")]}))
+        (folder / "process.json").unlink(missing_ok=True)
+        (folder / "bank").mkdir()
+        for name in ("settings.json", "bank.json", "bank/labels_0000.npz"):
+            (folder / name).write_text("{}")
+        assert delete_run(folder) == []
+        assert not folder.exists()
+
     def test_a_link_is_deleted_and_not_what_it_leads_to(self, tmp_path):
         folder = cases.a_finished_run(tmp_path / "a")
         (tmp_path / "kept").mkdir()

@@ -19,6 +19,7 @@ from rank_process import gradients_alone, gradients_together
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.synthesis.bank import make_bank
@@ -271,7 +272,8 @@ TAUGHT = [file for file in sorted(RECIPES.rglob("*.json")) if file.parent.name !
 @pytest.mark.parametrize("file", TAUGHT, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_recipes_are_valid(file: Path) -> None:
     content = read_json(file)
-    from_dict(TrainingConfig if "network" in content else SynthesisSettings, content)
+    kind = FinetuneConfig if "dataset" in content else TrainingConfig if "network" in content else SynthesisSettings
+    from_dict(kind, content)
     if "network" in content:
         build_network(content["network"])
 

@@ -1,0 +1,195 @@
+"""From data to a fine-tuned model to its evaluation, by clicks on the real panels, with a stop and a resume in between.
+
+The `long` version does it on ten hippocampi of the Decathlon; ROBUSTDIR_HIPPOCAMPUS names their folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import panel_cases
+from finetuning_cases import decathlon
+from panel_cases import settle
+from RobustDIRLib.runner.states import RunState
+
+SECONDS = 240.0  # at most, for what takes a few on a machine that does nothing else
+
+
+@dataclass
+class Driver:
+    """Clicks, and waits for what comes of it."""
+
+    panel: Any
+    desktop: Any
+
+    @property
+    def ui(self) -> Any:
+        return self.panel.ui
+
+    @property
+    def tabs(self) -> Any:
+        """What is behind the panel."""
+        return self.panel.widget.panel
+
+    def wait(self, condition: Any, seconds: float = SECONDS) -> None:
+        try:
+            self.desktop.wait_until(condition, seconds)
+        except TimeoutError as error:
+            notes = [
+                self.ui.messageLabel.text,
+                self.ui.dataNote.text,
+                self.ui.runNote.text,
+                self.ui.evaluationNote.text,
+            ]
+            raise AssertionError(f"still waiting; the panel says: {[note for note in notes if note]}") from error
+        settle(self.desktop)
+
+    def click(self, name: str) -> None:
+        """A button, once it can be clicked."""
+        self.wait(lambda: getattr(self.ui, name).enabled)
+        getattr(self.ui, name).click()
+        settle(self.desktop)
+
+    def wait_for(self, *states: RunState) -> None:
+        """Until the selected run is in one of these states."""
+        self.wait(lambda: self.tabs.runs.entry is not None and self.tabs.runs.entry.state in states)
+
+    def open(self, folder: Path, shares: tuple[int, int]) -> None:
+        """A data set, its patients shared out so: per cent for training and validation."""
+        p = self.tabs.parameters
+        self.ui.datasetPathEdit.currentPath = str(folder)
+        p.trainPercent, p.validationPercent = shares
+        self.click("openDataButton")
+        self.wait(lambda: self.tabs.data.opened is not None and self.tabs.data.split.shared is not None)
+
+    def stop_and_resume(self) -> None:
+        """The run that has just been started: made to wait, ended, gone on with to its end."""
+        self.click("pauseRunButton")
+        self.wait_for(RunState.PAUSED)
+        run = self.tabs.runs.board.watched[self.tabs.runs.selected]
+        begun = time.monotonic()
+        self.click("stopRunButton")
+        self.wait_for(RunState.STOPPED, RunState.KILLED)
+        assert time.monotonic() - begun < 30  # 5 s on a machine that does nothing else
+        assert self.tabs.runs.entry.state is RunState.STOPPED
+        assert not run._job._tree.living()
+        self.click("resumeRunButton")
+        self.wait_for(RunState.ENDED, RunState.FAILED, RunState.KILLED)
+        assert self.tabs.runs.entry.state is RunState.ENDED, self.ui.runNote.text
+
+    def publish(self, name: str) -> None:
+        for field, text in (("Name", name), ("Anatomy", "hippocampus"), ("Modality", "MR"), ("Licence", "CC BY 4.0")):
+            getattr(self.ui, f"publish{field}Edit").setText(text)
+        self.click("publishButton")
+        self.wait(lambda: not self.tabs.runs.models.busy)
+        assert f"“{name}”" in self.ui.messageLabel.text, self.ui.messageLabel.text
+
+    def evaluate(self, methods: tuple[str, ...], limit: int) -> None:
+        """On the run's test patients."""
+        self.tabs.show_tab("evaluateTab")
+        self.ui.evaluationLimitSpinBox.value = limit
+        self.tabs.update()
+        self.tabs.evaluate.form.tick(*methods)
+        self.ui.evaluationSubjectsSelector.setCurrentIndex(1)
+        settle(self.desktop)
+        self.click("evaluateButton")
+        self.wait(lambda: self.tabs.evaluate.found is not None)
+
+
+@pytest.fixture
+def driver(train_panel, desktop, tmp_path, monkeypatch):
+    """On an empty scene, with models of one's own in a folder of the test."""
+    monkeypatch.setenv("ROBUSTDIR_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    driver = Driver(train_panel, desktop)
+    yield driver
+    driver.tabs.runs.board.kill_all()
+
+
+def teach(driver: Driver, epochs: int, pairs: int) -> Path:
+    """Fine-tune the shipped model on what is open, with a stop in between; the folder of the run."""
+    driver.tabs.show_tab("trainTab")
+    p = driver.tabs.parameters
+    p.epochs, p.pairsPerEpoch, p.threads, p.device = epochs, pairs, 1, "cpu"
+    driver.click("startRunButton")
+    folder = driver.tabs.runs.selected
+    assert folder is not None, driver.ui.messageLabel.text
+    driver.stop_and_resume()
+    return folder
+
+
+def check_table(driver: Driver, model: str) -> None:
+    """Every test case has a Dice before, and by both methods."""
+    found = driver.tabs.evaluate.found
+    assert list(found.methods) == ["none", model] and found.cases and not found.reasons
+    for case in found.cases:
+        start, still, own = (found.values[case, name, "dice"] for name in ("before", "none", model))
+        assert still == pytest.approx(start, abs=1e-6) and 0 < own <= 1
+    table = driver.ui.caseTable
+    assert table.rowCount == len(found.cases) + 1
+    driver.ui.boxesButton.click()
+    driver.ui.boxesButton.click()
+
+
+def register_by(model: str, opened: Any, desktop: Any, dialogs: Any, folder: Path) -> dict[str, Any]:
+    """A pair in RobustDIR by a model; the report's JSON."""
+    fixed, moving = panel_cases.volume_nodes()
+    opened.ui.fixedSelector.setCurrentNode(fixed)
+    opened.ui.movingSelector.setCurrentNode(moving)
+    names = [opened.ui.modelSelector.itemText(k) for k in range(opened.ui.modelSelector.count)]
+    opened.ui.modelSelector.setCurrentIndex(names.index(f"{model} (yours)"))
+    parameters = opened.widget.panel.parameters
+    parameters.quality, parameters.alignment = "fast", "none"
+    settle(desktop)
+    said = panel_cases.register(opened, desktop, SECONDS)
+    assert said.startswith("Registered"), said
+    dialogs.answer(str(folder / "report.json"))
+    opened.ui.reportButton.click()
+    desktop.wait_until(lambda: (folder / "report.json").exists(), SECONDS)
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def test_from_data_to_a_model_that_registers(driver, desktop, dialogs, open_panel, tmp_path):
+    driver.open(decathlon(tmp_path / "organs"), (34, 33))
+    other = open_panel("RobustDIR")
+    folder = teach(driver, epochs=2, pairs=2)
+    assert driver.tabs.runs.entry.best["dice"] > 0
+    driver.publish("mine")
+    driver.evaluate(("none", "mine"), limit=1)
+    check_table(driver, "mine")
+    report = register_by("mine", other, desktop, dialogs, tmp_path)
+    assert "mine" in json.dumps(report)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert summary["pairs"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif("ROBUSTDIR_HIPPOCAMPUS" not in os.environ, reason="ROBUSTDIR_HIPPOCAMPUS names no folder")
+def test_ten_hippocampi_in_under_five_minutes(driver, desktop, dialogs, open_panel, tmp_path):
+    """What is said of the panel in the README, as a user does it."""
+    source = Path(os.environ["ROBUSTDIR_HIPPOCAMPUS"])
+    listed = json.loads((source / "dataset.json").read_text(encoding="utf-8"))
+    (tmp_path / "ten").mkdir()
+    for part in ("imagesTr", "labelsTr"):
+        (tmp_path / "ten" / part).symlink_to(source / part)
+    (tmp_path / "ten" / "dataset.json").write_text(json.dumps({**listed, "training": listed["training"][:10]}))
+    begun = time.monotonic()
+    driver.open(tmp_path / "ten", (60, 20))
+    other = open_panel("RobustDIR")
+    teach(driver, epochs=2, pairs=6)
+    driver.publish("hippocampus")
+    driver.evaluate(("none", "hippocampus"), limit=0)
+    check_table(driver, "hippocampus")
+    driver.ui.caseTable.cellClicked.emit(0, 3)
+    driver.wait(lambda: driver.tabs.evaluate.look.shown or not driver.tabs.evaluate.look.busy)
+    assert driver.tabs.evaluate.look.shown, driver.ui.lookedAtNote.text
+    report = register_by("hippocampus", other, desktop, dialogs, tmp_path)
+    assert "hippocampus" in json.dumps(report)
+    print(f"from data to evaluation and report: {time.monotonic() - begun:.0f} s")

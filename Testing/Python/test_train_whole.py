@@ -19,7 +19,7 @@ from finetuning_cases import decathlon
 from panel_cases import settle
 from RobustDIRLib.runner.states import RunState
 
-SECONDS = 240.0  # at most, for what takes a few on a machine that does nothing else
+SECONDS = 600.0  # at most, for what takes a few on a machine that does nothing else
 
 
 @dataclass
@@ -125,13 +125,14 @@ def teach(driver: Driver, epochs: int, pairs: int) -> Path:
     return folder
 
 
-def check_table(driver: Driver, model: str) -> None:
-    """Every test case has a Dice before, and by both methods."""
+def check_table(driver: Driver, *methods: str) -> None:
+    """Every test case has a Dice before, and by each method; lying still changes nothing."""
     found = driver.tabs.evaluate.found
-    assert list(found.methods) == ["none", model] and found.cases and not found.reasons
+    assert list(found.methods) == list(methods) and found.cases and not found.reasons
     for case in found.cases:
-        start, still, own = (found.values[case, name, "dice"] for name in ("before", "none", model))
-        assert still == pytest.approx(start, abs=1e-6) and 0 < own <= 1
+        values = {name: found.values[case, name, "dice"] for name in ("before", *methods)}
+        assert all(0 < value <= 1 for value in values.values())
+        assert values.get("none", values["before"]) == pytest.approx(values["before"], abs=1e-6)
     table = driver.ui.caseTable
     assert table.rowCount == len(found.cases) + 1
     driver.ui.boxesButton.click()
@@ -159,10 +160,10 @@ def register_by(model: str, opened: Any, desktop: Any, dialogs: Any, folder: Pat
 def test_from_data_to_a_model_that_registers(driver, desktop, dialogs, open_panel, tmp_path):
     driver.open(decathlon(tmp_path / "organs"), (34, 33))
     other = open_panel("RobustDIR")
-    folder = teach(driver, epochs=2, pairs=2)
+    folder = teach(driver, epochs=1, pairs=2)
     assert driver.tabs.runs.entry.best["dice"] > 0
     driver.publish("mine")
-    driver.evaluate(("none", "mine"), limit=1)
+    driver.evaluate(("mine",), limit=1)
     check_table(driver, "mine")
     report = register_by("mine", other, desktop, dialogs, tmp_path)
     assert "mine" in json.dumps(report)
@@ -186,7 +187,7 @@ def test_ten_hippocampi_in_under_five_minutes(driver, desktop, dialogs, open_pan
     teach(driver, epochs=2, pairs=6)
     driver.publish("hippocampus")
     driver.evaluate(("none", "hippocampus"), limit=0)
-    check_table(driver, "hippocampus")
+    check_table(driver, "none", "hippocampus")
     driver.ui.caseTable.cellClicked.emit(0, 3)
     driver.wait(lambda: driver.tabs.evaluate.look.shown or not driver.tabs.evaluate.look.busy)
     assert driver.tabs.evaluate.look.shown, driver.ui.lookedAtNote.text

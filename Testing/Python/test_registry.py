@@ -83,6 +83,22 @@ def test_runs_of_every_kind_are_known(tmp_path):
     assert listed(tmp_path)["evaluation"].state is RunState.ENDED
 
 
+def test_an_evaluation_tells_its_progress_by_its_output(tmp_path):
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "evaluation.json").write_text(json.dumps({"command": "x"}))
+    lines = [
+        {"kind": "start", "step": 0, "steps": 6},
+        {"kind": "end", "step": 6},  # of the time before
+        {"kind": "start", "step": 2, "steps": 8},
+        {"kind": "pair", "pair": 3, "pairs": 8, "seconds_per_step": 4.0},
+    ]
+    (tmp_path / "e" / "output.txt").write_text("".join(json.dumps(line) + "\nin words\n" for line in lines))
+    entry = read_run(tmp_path / "e")
+    assert (entry.step, entry.steps, entry.state) == (3, 8, RunState.KILLED)
+    (tmp_path / "e" / "summary.json").write_text("{}")
+    assert read_run(tmp_path / "e").state is RunState.ENDED
+
+
 def test_other_folders_are_no_runs(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.nii.gz").touch()

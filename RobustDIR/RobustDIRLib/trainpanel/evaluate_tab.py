@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,7 +67,11 @@ class EvaluateTab(Section):
         self.panel.say("")
         with self.panel.telling():
             folder, words = self.form.request()
-            self.panel.runs.begin(folder, words)
+            try:
+                self.panel.runs.begin(folder, words)
+            except BaseException:  # nothing was started: no folder without a run stays
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             self.show(folder)
         self.panel.update_soon()
 
@@ -77,16 +82,20 @@ class EvaluateTab(Section):
 
     def update(self) -> None:
         """Form, progress, and what was found."""
+        self.form.update()
+        problem = self.form.problem
+        self.ui.evaluateButton.enabled = not problem
+        widgets.set_text(self.ui.evaluateNote, problem, widgets.QUIET)
+        self.follow()
+
+    def follow(self) -> None:
+        """Progress, and what was found: for when nothing but the runs has changed."""
         entries = [entry for entry in self.panel.runs.board.entries if entry.kind == EVALUATE]
         names = {str(entry.folder): entry.folder.name for entry in entries}
         if self.folder is None and entries:
             self._set_folder(entries[0].folder)
         self._evaluations.set_options(names)
         self._evaluations.show(str(self.folder or ""))
-        self.form.update()
-        problem = self.form.problem
-        self.ui.evaluateButton.enabled = not problem
-        widgets.set_text(self.ui.evaluateNote, problem, widgets.QUIET)
         self._show_progress(next((entry for entry in entries if entry.folder == self.folder), None))
         self._show_buttons()
 

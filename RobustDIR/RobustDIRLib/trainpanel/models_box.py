@@ -26,7 +26,7 @@ class ModelsBox(Section):
         self._tab = tab
         self._background = Background(self._finished)
         self._done = ""  # what to say at the end
-        self._names: list[str] = []
+        self._entries: list[Any] = []  # as the table shows them
         ui = self.ui
         ui.publishButton.connect("clicked()", self.publish)
         ui.importModelButton.connect("clicked()", self.bring_in)
@@ -48,13 +48,12 @@ class ModelsBox(Section):
 
     def refresh(self) -> None:
         """List the models anew."""
-        entries = models()
-        self._names = [entry.name for entry in entries]
+        self._entries = models()
         tips = _("What it is asked for by."), _("Came with RobustDIR, or is your own."), _("Size of its file.")
         columns = dict(zip((_("Model"), _("Origin"), _("MB")), tips, strict=True))
         rows = [
             [entry.name, _("shipped") if entry.shipped else _("yours"), f"{entry.path.stat().st_size / 1e6:.1f}"]
-            for entry in entries
+            for entry in self._entries
         ]
         widgets.update_table(self.ui.modelsTable, columns, rows)
         self._show_buttons()
@@ -76,8 +75,7 @@ class ModelsBox(Section):
 
     def _chosen(self) -> Any:
         row = self.ui.modelsTable.currentRow()
-        name = self._names[row] if 0 <= row < len(self._names) else None
-        return next((entry for entry in models() if entry.name == name), None)
+        return self._entries[row] if 0 <= row < len(self._entries) else None
 
     def publish(self) -> None:
         """Make the selected run's model one of the user's own, with a card."""

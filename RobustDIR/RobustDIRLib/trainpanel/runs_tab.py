@@ -216,7 +216,8 @@ class RunsTab(Section):
         listed = due and self.board.look(_SHARE_SECONDS)
         if self.panel.parameters is not None and (listed or watched):
             self.update()
-            self.panel.evaluate.update()  # evaluations are runs, too
+            evaluate = self.panel.evaluate  # evaluations are runs, too, and runs have models to be evaluated
+            evaluate.update() if listed else evaluate.follow()
         if listed:
             self._show_log()
 

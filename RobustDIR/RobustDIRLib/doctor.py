@@ -30,6 +30,8 @@ REQUIRED = {
 EXTRAS = {
     "report": ("jinja2", "markdown_it", "matplotlib"),
     "demo": ("nilearn", "matplotlib"),
+    "tune": ("optuna",),
+    "cluster": ("distributed", "cryptography"),
     "baselines": ("itk", "ants", "convexAdam"),
     "dev": ("pytest", "ruff", "mypy", "pre_commit"),
 }

@@ -205,6 +205,9 @@ class Telling:
     path: Path
     name: str = "telling"
 
+    def settings(self) -> dict[str, str]:
+        return {}
+
     def prepare(self) -> None:
         pass
 
@@ -281,8 +284,8 @@ def main(data: str, output: str, *methods: str) -> int:
     return 0
 
 
-def a_cluster(workers: int):
-    """A cluster of the tests' own, in which a task is given up when its first worker dies.
+def a_cluster(workers: int, failures: int = 0):
+    """A cluster of the tests' own, in which a task is given up when its first worker dies, or a later one.
 
     Its processes are forked from one that has imported everything, which is quick; `--jobs` starts them afresh.
     """
@@ -292,7 +295,7 @@ def a_cluster(workers: int):
 
     dask.config.set(
         {
-            "distributed.scheduler.allowed-failures": 0,
+            "distributed.scheduler.allowed-failures": failures,
             "distributed.worker.multiprocessing-method": "forkserver",
             "distributed.deploy.lost-worker-timeout": "1 hour",
         }

@@ -27,6 +27,7 @@ ALLOWED = {
     "gathering": set(),
     "warping": {"gathering"},
     "configuration": FOUNDATION,
+    "clusters": FOUNDATION,
     "io": FOUNDATION | {"configuration"},
     "networks": CORE,
     "synthesis": CORE | {"io", "networks", "evaluation"},  # of networks the class Deformation alone
@@ -35,14 +36,26 @@ ALLOWED = {
     "evaluation": CORE | {"io"},
     "training": CORE | {"io", "networks", "synthesis", "evaluation", "model_store"},
     "finetuning": CORE
-    | {"io", "datasets", "networks", "synthesis", "evaluation", "model_store", "training", "registration", "baselines"},
+    | {
+        "clusters",
+        "io",
+        "datasets",
+        "networks",
+        "synthesis",
+        "evaluation",
+        "model_store",
+        "training",
+        "registration",
+        "baselines",
+    },
     "model_store": CORE | {"io", "networks"},
     "registration": CORE | {"io", "networks", "evaluation", "model_store"},
     "baselines": CORE | {"io", "evaluation", "registration", "model_store"},
     "doctor": FOUNDATION | {"registration", "model_store"},
     "demo": CORE | {"io", "evaluation"},
     "studies": CORE | {"io", "datasets", "synthesis", "evaluation", "training", "finetuning", "model_store", "cohort"},
-    "cohort": CORE | {"io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines"},
+    "cohort": CORE
+    | {"clusters", "io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines"},
     "report": CORE | {"io", "evaluation", "model_store", "cohort"},  # of cohort the layout of its files alone
     "mrml": FOUNDATION,
     # Of registration the forecast of memory alone: what needs torch runs in a process of its own.
@@ -57,8 +70,8 @@ ALLOWED = {
 }
 SLICERS = ("mrml/", "panelparts/", "panel/", "trainpanel/")
 TORCH_FREE = FOUNDATION | {
-    "configuration", "io", "datasets", "perturbations", "report", "doctor", "cli", "__main__", "mrml", "runner",
-    "panelparts", "panel", "trainpanel",
+    "configuration", "clusters", "io", "datasets", "perturbations", "report", "doctor", "cli", "__main__", "mrml",
+    "runner", "panelparts", "panel", "trainpanel",
 }  # fmt: skip
 
 

@@ -10,13 +10,16 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import cohort_cases as cases
+from RobustDIRLib import clusters
+from RobustDIRLib.clusters import Place
 from RobustDIRLib.cohort import engine
 from RobustDIRLib.cohort import run as running
-from RobustDIRLib.cohort.engine import Place, crew
+from RobustDIRLib.cohort.engine import crew
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Key, State, look
 from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.cohort.task import Ended, Lost, Task, TaskSettings
@@ -43,12 +46,14 @@ def cluster():
 
 @pytest.fixture
 def evaluating(dataset, tmp_path, monkeypatch):
-    """Evaluate into a folder; gives the summary and what was told."""
+    """Evaluate into a folder; gives the summary and what was told. Paths are from a folder that no worker is in."""
     cases.stand_in(monkeypatch)
+    monkeypatch.chdir(dataset.parent)
 
     def run(*methods: str, folder: str = "out", ear: cases.Ear | None = None, **wanted):
         ear = ear or cases.Ear()
-        request = Request(dataset, methods or ("still", "good"), **{"worst": 0, "threads": 1, **wanted})
+        place = Path(os.path.relpath(dataset))
+        request = Request(place, methods or ("still", "good"), **{"worst": 0, "threads": 1, **wanted})
         return evaluate(request, tmp_path / folder, ear), ear
 
     return run
@@ -268,7 +273,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://there", "evaluation.json"])
     def test_a_scheduler_that_is_none(self, evaluating, tmp_path, monkeypatch, address):
-        monkeypatch.setattr(engine, "_CONNECT_S", 0.5)
+        monkeypatch.setattr(clusters, "_CONNECT_S", 0.5)
         monkeypatch.chdir(tmp_path)
         (tmp_path / "evaluation.json").write_text("{}")
         with pytest.raises(InputError, match="no Dask scheduler answers there"):
@@ -286,7 +291,7 @@ class TestRefusals:
 class TestWithoutDask:
     @pytest.fixture(autouse=True)
     def _missing(self, monkeypatch):
-        monkeypatch.setattr(engine, "find_spec", lambda name: None)
+        monkeypatch.setattr(clusters, "find_spec", lambda name: None)
 
     def test_several_jobs_are_done_in_one_process_which_is_said(self, evaluating):
         summary, ear = evaluating(jobs=4)
@@ -335,7 +340,19 @@ class TestEnds:
     def test_nothing_runs_on(self, dataset, tmp_path, end):
         out = tmp_path / "out"
         job = Job(cases.command("evaluate_in_pairs", dataset, out), output=tmp_path / "output.txt")
-        wait_for(lambda: len([path for path in (out / "pids").glob("*") if path.suffix == ""]) == 2, 180)
+        try:
+            self._see_it_end(job, out, end)
+        finally:
+            job.kill()
+        said = (tmp_path / "output.txt").read_text()
+        assert "Traceback" not in said
+        if end != "kill":
+            going_on = "what is finished is kept; the same command goes on from there"
+            assert said.endswith(f"{going_on}\nrobustdir: interrupted\n")
+            assert not (out / ".running").exists()
+
+    def _see_it_end(self, job, out, end):
+        wait_for(lambda: len([path for path in (out / "pids").glob("*") if path.suffix == ""]) == 2, 300)
         pids = [int(word) for path in (out / "pids").glob("[01]") for word in path.read_text().split()]
         assert len(set(pids)) == 4
         assert all(map(at_work, pids))
@@ -347,10 +364,3 @@ class TestEnds:
         assert not job.forced
         wait_for(lambda: not any(map(at_work, pids)), 20)
         assert not results_of(out)
-        said = (tmp_path / "output.txt").read_text()
-        assert "Traceback" not in said
-        if end != "kill":
-            assert said.endswith(
-                "what is finished is kept; the same command goes on from there\nrobustdir: interrupted\n"
-            )
-            assert not (out / ".running").exists()

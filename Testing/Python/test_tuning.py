@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cohort_cases
 from finetuning_cases import NETWORK, a_config, decathlon
+from RobustDIRLib import clusters
 from RobustDIRLib.cli import main
+from RobustDIRLib.clusters import Place
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.tuning import TuneConfig, tune
 
@@ -75,6 +80,42 @@ def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(organs: P
         tune(a_config(organs, epochs=1, seed=3), TuneConfig(trials=1), tmp_path, lambda _: None)
     tune(a_config(organs, epochs=1), TuneConfig(trials=2), tmp_path, lambda _: None)
     assert len(_trials(tmp_path)) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kills a process by a signal")
+def test_trials_on_a_cluster_are_as_many_and_one_whose_worker_dies_goes_on(organs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    told: list[dict[str, Any]] = []
+
+    with cohort_cases.a_cluster(2, failures=3) as cluster:
+
+        def kill_one_at_its_first_checkpoint(record: dict[str, Any]) -> None:
+            if not any(earlier["kind"] == "checkpoint" for earlier in told) and record["kind"] == "checkpoint":
+                os.kill(cluster.workers[0].pid, signal.SIGKILL)
+            told.append(record)
+
+        search, place = TuneConfig(trials=3, prune=False), Place(scheduler=cluster.scheduler_address)
+        best = tune(a_config(organs, epochs=2), search, tmp_path, kill_one_at_its_first_checkpoint, place)
+    rows = _trials(tmp_path)
+    assert len(rows) == 3 and len({row["learning_rate"] for row in rows}) == 3
+    assert {row["state"] for row in rows} == {"complete"} and {row["epochs"] for row in rows} == {"2"}
+    assert {row["folder"] for row in rows} == {path.name for path in tmp_path.glob("trial_*")}
+    assert best["value"] == max(float(row["value"]) for row in rows)
+    assert not [record for record in told if "trial" not in record]
+
+
+def test_several_at_once_without_dask_are_one_after_the_other_which_is_said(
+    organs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "find_spec", lambda name: None)
+    settings = tmp_path / "settings.json"
+    plain = {"initial": None, "network": NETWORK, "alignment": "centre", "precision": "fp32", "epochs": 1}
+    settings.write_text(json.dumps(plain))
+    command = ["tune", str(organs), "-o", str(tmp_path / "search"), "--config", str(settings), "--trials", "1"]
+    assert main([*command, "--threads", "1", "--jobs", "2"]) == 0
+    assert "several jobs need Dask (pip install 'robustdir[cluster]')" in capsys.readouterr().out
+    assert main([*command, "--jobs", "0"]) == 2
+    assert main([*command, "--threads", "1", "--scheduler", "tcp://127.0.0.1:9"]) == 0  # nothing is left to do
 
 
 def test_the_command_searches(organs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
 from RobustDIRLib.cli.finetune import add_settings, settings_of
 
+if TYPE_CHECKING:
+    from RobustDIRLib.clusters import Place
+
 _DESCRIPTION = """\
 Fine-tune with learning rates and weights of the gradient term drawn at random (17 runs in the paper's ranges), and keep
-the best. Run the same command again to go on after an interruption, and several times at once, also on machines that
-share FOLDER, to share the runs. Needs `pip install 'robustdir[tune]'`.
+the best. Run the same command again to go on after an interruption. Several runs at once are shared out by Dask
+(`pip install 'robustdir[cluster]'`), on this machine or on a cluster. Needs `pip install 'robustdir[tune]'`.
 """
 
 
@@ -22,6 +26,8 @@ def add_parser(subparsers: Any) -> None:
     add_settings(parser)
     parser.add_argument("--trials", type=int, metavar="N", help="runs (default: 17)")
     parser.add_argument("--search", type=as_path, metavar="FILE", help="JSON file with ranges; see Documentation")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once on this machine (default: 1)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="Dask cluster that does the runs: its address or file")
     parser.add_argument("--no-prune", action="store_true", help="never give a run up before its end")
 
 
@@ -45,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
             figures = ", ".join(f"{n} {record[n]:.4f}" for n in ("dice", "tre_mm", "loss") if n in record)
             print(f"trial {record['trial']:>2}, epoch {record['epoch']:>3}: {figures}", flush=True)
 
-    best = tune(settings_of(args), search, args.output, tell)
+    def say(sentence: str) -> None:
+        print(json.dumps({"kind": "note", "message": sentence}) if args.progress == "json" else sentence, flush=True)
+
+    best = tune(settings_of(args), search, args.output, tell, _place(args, say), say)
     if args.progress == "json":
         print(json.dumps({"kind": "best", **best}))
     else:
@@ -54,3 +63,12 @@ def run(args: argparse.Namespace) -> int:
             f"{best['value']:.4f}; model: {best['file']}"
         )
     return 0
+
+
+def _place(args: argparse.Namespace, say: Callable[[str], None]) -> Place:
+    from RobustDIRLib.clusters import place_of
+    from RobustDIRLib.errors import InputError
+
+    if args.jobs < 1 or (args.scheduler and args.jobs > 1):
+        raise InputError(f"--jobs {args.jobs}: give a whole number of at least 1, and none with --scheduler.")
+    return place_of(args.jobs, args.scheduler, say)

@@ -13,10 +13,11 @@ from typing import Protocol
 from RobustDIRLib.baselines.method import Method
 from RobustDIRLib.baselines.ours import OwnModel
 from RobustDIRLib.baselines.registry import find_method
+from RobustDIRLib.clusters import place_of, without_dask
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
-from RobustDIRLib.cohort.engine import Event, Place, crew, without_dask
+from RobustDIRLib.cohort.engine import Event, crew
 from RobustDIRLib.cohort.layout import WRITTEN
 from RobustDIRLib.cohort.plan import (
     Evaluation,
@@ -157,7 +158,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         survey = _Survey(folder, request, methods, conditions)
         tasks = survey.tasks(dataset.cases, listener)
         settings = _settings(request, folder, scratch)
-        with crew(_place(request, listener), tasks, settings, listener.say) as work:
+        with crew(place_of(request.jobs, request.scheduler, listener.say), tasks, settings, listener.say) as work:
             write_evaluation(folder, plan)
             listener.start([key for task in tasks for key in task.places()], survey.kept)
             work(_Secretary(settings, listener).take)
@@ -186,16 +187,9 @@ def _settings(request: Request, folder: Path, scratch: Path) -> TaskSettings:
     )
 
 
-def _place(request: Request, listener: Listener) -> Place:
-    """Where the work is done; in this process where several are asked for and cannot be had, which is said."""
-    if request.scheduler is None and request.jobs > 1 and (why := without_dask()):
-        listener.say(why)
-        return Place()
-    return Place(request.jobs, request.scheduler)
-
-
 def _opened(request: Request) -> Dataset:
-    dataset = open_dataset(request.dataset, request.kind, request.split)
+    # Workers may be in other folders, where a path from here leads elsewhere.
+    dataset = open_dataset(request.dataset.absolute(), request.kind, request.split)
     if subjects := _subjects(request):
         dataset = of_subjects(dataset, subjects)
     return replace(dataset, cases=dataset.cases[: request.limit])

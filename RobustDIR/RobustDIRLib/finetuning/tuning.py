@@ -1,4 +1,8 @@
-"""Random search over learning rate and regularisation (section 2.2.3), by Optuna; it goes on where it was cut off."""
+"""Random search over learning rate and regularisation (section 2.2.3), by Optuna; it goes on where it was cut off.
+
+The trials are worked through here, or as tasks of Dask. All that is known of them is in the folder's journal: a trial
+whose process has died is begun again with its settings, from its last checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ import csv
 import io
 import json
 import math
+import queue
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.clusters import Place, Say, Watch, failure, is_dropped, opened
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
@@ -20,8 +27,14 @@ from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.training.checkpoints import NAME
 
 JOURNAL, SETTINGS, TABLE, PICTURE, BEST = "journal.log", "tune.json", "trials.csv", "trials.png", "best.json"
+_TICK_S = 0.5  # Ctrl-C is heeded as often where waiting cannot be interrupted
+_HERE = Place()
 Record = dict[str, Any]
 Tell = Callable[[Record], None]
+
+
+def _say_nothing(sentence: str) -> None:
+    """Nobody to tell."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,9 @@ class TuneConfig:
             raise ValueError("learning_rate and gradient hold a lower and an upper bound, learning rates above 0")
 
 
-def tune(base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> Record:
+def tune(
+    base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell, place: Place = _HERE, say: Say = _say_nothing
+) -> Record:
     """Fine-tune with settings drawn at random until so many trials are done, and sum up.
 
     The folder holds a journal of all trials and the run of each. The same command again goes on; several at once, on
@@ -62,21 +77,116 @@ def tune(base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> 
         config: The search.
         folder: Of the search; made if needed.
         tell: Is told of every record of every run, with `trial`.
+        place: Where the runs are, several at once there.
+        say: Told what the user should know of a cluster.
     Returns:
         The best trial: `trial`, `value` (Dice, or minus TRE or loss), `learning_rate`, `gradient`, `file`.
     Raises:
         InputError: If Optuna is not there, the folder holds another search, or no trial came to its end.
+        ConnectionError: If the cluster has gone, or a run ends all processes it is given to.
     """
     optuna = _optuna()
     folder.mkdir(parents=True, exist_ok=True)
     _check_same(base, config, folder)
-    study = _study(optuna, config, folder)
+    study = _study(optuna, config, folder, _begun(folder))
     _take_up_again(optuna, study, folder)
-    finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    enough = optuna.study.MaxTrialsCallback(config.trials, states=finished)
-    if len(study.get_trials(states=finished)) < config.trials:
+    left = config.trials - len(study.get_trials(states=_over(optuna)))
+    jobs = min(place.jobs, max(left, 1))
+    if left > 0 and (jobs > 1 or place.far):
+        _spread(_Search(base, config, folder.absolute()), left, replace(place, jobs=jobs), tell, say)
+    elif left > 0:
+        enough = optuna.study.MaxTrialsCallback(config.trials, states=_over(optuna))
         study.optimize(lambda trial: _run(optuna, trial, base, config, folder, tell), callbacks=[enough])
     return _sum_up(optuna, study, folder)
+
+
+def _over(optuna: Any) -> tuple[Any, Any]:
+    return optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What all runs of a search have in common."""
+
+    base: FinetuneConfig
+    config: TuneConfig
+    folder: Path
+
+
+def _spread(search: _Search, count: int, place: Place, tell: Tell, say: Say) -> None:
+    """Hand so many trials to the processes of a place, and hear of them until all are over.
+
+    Raises:
+        InputError: If a run cannot be done.
+        ConnectionError: If nobody is left to do them.
+    """
+    with opened(place, search.base.threads or 1, None, say) as client:
+        watch, news, topic = Watch(client), queue.SimpleQueue[Any](), f"robustdir-{uuid.uuid4().hex}"
+        client.subscribe_topic(topic, lambda event: news.put(event[1]))
+        begun = _begun(search.folder)
+        pending = {}
+        for number in range(count):
+            name = f"trial-{uuid.uuid4().hex}"
+            pending[name] = client.submit(_on_worker, search, begun + number, name, topic, key=name, pure=False)
+            pending[name].add_done_callback(news.put)
+        while pending:
+            try:
+                told = news.get(timeout=_TICK_S)
+            except queue.Empty:
+                watch.look()
+                continue
+            if isinstance(told, dict):
+                tell(told)
+            elif told.status == "finished":
+                pending.pop(told.key)
+            else:
+                raise _ended(failure(told))
+
+
+def _ended(error: BaseException) -> BaseException:
+    from distributed import KilledWorker
+
+    if not isinstance(error, KilledWorker):
+        return error
+    return ConnectionError(
+        "a run ended every process it was given to, which often means that memory ran out; what is finished is kept, "
+        "and the same command goes on from there, better with fewer at once"
+    )
+
+
+def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
+    """One trial, on a worker; one that this task had begun on another worker is gone on with.
+
+    Args:
+        search: Which.
+        seed: Added to that of the draws, so that no two processes draw alike.
+        name: Of the task, which the trial remembers.
+        topic: Under which records are told.
+    Raises:
+        InputError: If the worker does not see the folder, or the run cannot be done.
+    """
+    from distributed import get_worker
+
+    worker, optuna = get_worker(), _optuna()
+    if not (search.folder / SETTINGS).is_file():
+        raise InputError(f"the worker {worker.address} does not see {search.folder}; name a folder that all share.")
+
+    def tell(record: Record) -> None:
+        worker.log_event(topic, json.loads(json.dumps(record)))
+        if is_dropped(worker):
+            raise _Dropped
+
+    def run(trial: Any) -> float:
+        trial.set_user_attr("task", name)
+        return _run(optuna, trial, search.base, search.config, search.folder, tell)
+
+    study = _study(optuna, search.config, search.folder, seed)
+    _take_up_again(optuna, study, search.folder, name)
+    study.optimize(run, n_trials=1)
+
+
+class _Dropped(BaseException):
+    """Nobody waits for the trial any more; to Optuna it is one whose process has died, and the next command goes on."""
 
 
 def _optuna() -> Any:
@@ -101,10 +211,10 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
     write_json(file, now)
 
 
-def _study(optuna: Any, config: TuneConfig, folder: Path) -> Any:
+def _study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
     backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
     pruner = optuna.pruners.MedianPruner(n_warmup_steps=config.warm_up) if config.prune else optuna.pruners.NopPruner()
-    sampler = optuna.samplers.RandomSampler(seed=config.seed + _begun(folder))
+    sampler = optuna.samplers.RandomSampler(seed=config.seed + seed)
     return optuna.create_study(
         study_name="robustdir",
         storage=optuna.storages.JournalStorage(backend),
@@ -120,16 +230,28 @@ def _begun(folder: Path) -> int:
     return len(list(folder.glob("trial_*")))
 
 
-def _take_up_again(optuna: Any, study: Any, folder: Path) -> None:
-    """Trials that a kill left behind are begun again with their settings, from their last checkpoint."""
+def _take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None) -> None:
+    """Trials that a kill left behind are begun again with their settings, from their last checkpoint.
+
+    Args:
+        optuna: The package.
+        study: Of the search.
+        folder: Of the search.
+        task: Of Dask, whose trial alone is looked for; the others' may be at their very beginning.
+    """
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        place = folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
-        if _at_work(place):
+        place = _place(trial, folder)
+        if (task is not None and trial.user_attrs.get("task") != task) or _at_work(place):
             continue
         with suppress(ValueError):  # another process was quicker
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             if trial.params:
                 study.enqueue_trial(trial.params, user_attrs={"folder": place.name})
+
+
+def _place(trial: Any, folder: Path) -> Path:
+    """Where the run of a trial lies: one that is gone on with keeps its folder."""
+    return folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
 
 
 def _at_work(place: Path) -> bool:
@@ -149,7 +271,7 @@ def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, fold
     """One trial: the best validation quality of its run."""
     rate = trial.suggest_float("learning_rate", *config.learning_rate, log=True)
     weight = trial.suggest_float("gradient", *config.gradient)
-    place = folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
+    place = _place(trial, folder)
     trial.set_user_attr("folder", place.name)
     run = replace(base, optimizer=replace(base.optimizer, learning_rate=rate), loss=replace(base.loss, gradient=weight))
     best, judge = -math.inf, "loss"

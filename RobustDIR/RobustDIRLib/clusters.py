@@ -168,7 +168,7 @@ def _local_cluster(jobs: int, threads: int, scratch: Path | None) -> Iterator[An
         LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,
-            dashboard_address="127.0.0.1:0" if find_spec("bokeh") else None,
+            dashboard_address="127.0.0.1:0",  # any free port; without bokeh nothing is to be seen there
             silence_logs=_SILENT,
             security=True,  # others on this machine must not send it tasks
             preload=[__name__],

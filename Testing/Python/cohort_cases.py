@@ -305,7 +305,7 @@ def a_cluster(workers: int, failures: int = 0):
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=60,
         memory_limit=0,
         preload=["cohort_worker"],

@@ -92,6 +92,18 @@ def test_a_pretraining_is_started_and_needs_no_data(train_panel, desktop, runs_f
     assert config.steps == 12 and config.initial is None and bank.labels.kinds == ("spheres",)
 
 
+def test_another_purpose_leaves_nothing_chosen_that_it_does_not_have(train_panel, desktop):
+    train, p = train_panel.widget.panel.train, train_panel.widget.panel.parameters
+    choose(train.loss, "nmi")
+    choose(train.purpose, "pretrain")
+    settle(desktop)
+    assert p.loss == "auto" and train.loss.key == "auto"
+    choose(train.model, "")
+    choose(train.purpose, "finetune")
+    settle(desktop)
+    assert p.startModel == "generic" and train.model.key == "generic"
+
+
 def test_presets_are_applied_told_apart_saved_and_removed(a_tab, desktop):
     ui, train = a_tab.ui, a_tab.widget.panel.train
     choose(train.preset, "paper")

@@ -21,7 +21,7 @@ from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
 from RobustDIRLib.trainpanel import presets, train_words
 from RobustDIRLib.trainpanel.home import new_run_folder, runs_home
-from RobustDIRLib.trainpanel.plan import PAPER, PRETRAIN, RANDOM, SCRATCH, TEN_MINUTES, Plan
+from RobustDIRLib.trainpanel.plan import FINETUNE, PAPER, PRETRAIN, RANDOM, SCRATCH, TEN_MINUTES, Plan
 from RobustDIRLib.trainpanel.synthetic_box import SyntheticBox
 
 _OWN = "own:"  # before the names of the user's presets
@@ -35,7 +35,7 @@ class TrainTab(Section):
         super().__init__(panel)
         ui = self.ui
         choose = self._chooser
-        self.purpose = widgets.Choice(ui.purposeSelector, train_words.purposes(), choose("purpose"))
+        self.purpose = widgets.Choice(ui.purposeSelector, train_words.purposes(), self._choose_purpose)
         self.preset = widgets.Choice(ui.runPresetSelector, {}, self._apply)
         self.model = widgets.Choice(ui.startModelSelector, {}, choose("startModel"))
         self.network = widgets.Choice(ui.networkSelector, train_words.networks(), choose("network"))
@@ -67,6 +67,17 @@ class TrainTab(Section):
                 setattr(self.parameters, name, key)
 
         return choose
+
+    def _choose_purpose(self, purpose: str) -> None:
+        """What the new purpose does not have is not left chosen."""
+        p = self.parameters
+        if p is None:
+            return
+        p.purpose = purpose
+        if purpose == FINETUNE and p.startModel == RANDOM:
+            p.startModel = Plan.start_model
+        if p.loss not in train_words.losses(purpose):
+            p.loss = Plan.loss
 
     @property
     def plan(self) -> Plan:

@@ -193,6 +193,7 @@ def test_cmake_takes_every_file_of_the_module():
         if path.is_file() and not skipped & {path.suffix, path.parent.name} and not path.name.startswith(".")
     }
     assert taken == present
+    assert not re.findall(r"^\s+(?:RobustDIRLib|robustdir)/\S+$", text, re.MULTILINE), "patterns take them already"
 
 
 def test_library_knows_nothing_of_the_public_package():

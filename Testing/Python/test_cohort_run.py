@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import cohort_cases as cases
-from RobustDIRLib.baselines.starts import Linear
+from RobustDIRLib.baselines.starts import LinearStart
 from RobustDIRLib.cohort import run as running
 from RobustDIRLib.cohort.conditions import Perturbations
 from RobustDIRLib.cohort.results import Condition, Key, read_result, write_result
@@ -115,7 +115,7 @@ class TestOrder:
         """The linear alignment's transforms, and points of both grids, to the last bit, in the order of the cases."""
         parameters = []
 
-        class Recording(Linear):
+        class Recording(LinearStart):
             def register(self, pair, threads):
                 outcome = super().register(pair, threads)
                 voxels = np.random.default_rng(0).uniform(0, 15, (100, 3))

@@ -6,9 +6,9 @@ import pytest
 from registration_cases import inverse_of, points_of
 from rival_cases import FIXED_GRID, LINEAR, MOVING_GRID, a_chest_pair, chest, mean_error, places
 from RobustDIRLib.baselines.aligned import Frames, aligned
-from RobustDIRLib.baselines.elastix import FIRST, IN_LUNG, Elastix, Stage, _parameters, _reason, lung_mask, quick
+from RobustDIRLib.baselines.elastix import FIRST, IN_LUNG, BSplineStage, Elastix, _parameters, _reason, lung_mask, quick
 from RobustDIRLib.baselines.optional import version
-from RobustDIRLib.baselines.starts import Linear
+from RobustDIRLib.baselines.starts import LinearStart
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.preprocessing import normalise
@@ -91,8 +91,8 @@ def test_two_stages_meet_in_the_lung():
     """Both B-splines and the linear part in the wrong order would miss by what the linear part turns and scales."""
     pair = a_chest_pair()
     inside = places()[np.linalg.norm(places() / [22, 17, 26], axis=-1) < 1]
-    method = Elastix(first=Stage(40, (2, 1), (24, 12)), in_lung=Stage(40, (1,), (8,)))
-    before = mean_error(Linear().register(pair, 1).transform, inside)
+    method = Elastix(first=BSplineStage(40, (2, 1), (24, 12)), in_lung=BSplineStage(40, (1,), (8,)))
+    before = mean_error(LinearStart().register(pair, 1).transform, inside)
     after = mean_error(method.register(pair, 1).transform, inside)
     assert after < 0.5 * before
 

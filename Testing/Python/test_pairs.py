@@ -15,7 +15,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.synthesis.deformations import DeformationConfig
 from RobustDIRLib.synthesis.intensities import CorruptionConfig, IntensityConfig
 from RobustDIRLib.synthesis.labels import random_geometry
-from RobustDIRLib.synthesis.pairs import Pair, PairConfig, synthesize_pair
+from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
 from RobustDIRLib.synthesis.random import generator
 
 CALM = DeformationConfig(node_spacing=(16, 32), sigma_max=4.0)
@@ -26,7 +26,7 @@ def a_label_map() -> torch.Tensor:
     return random_geometry((52, 56, 48), generator(1), nodes=4)
 
 
-def _agreement(pair: Pair, displacement: torch.Tensor) -> float:
+def _agreement(pair: SyntheticPair, displacement: torch.Tensor) -> float:
     cut = slice(10, -10)
     warped = warping.warp(pair.moving_labels.float(), displacement, mode="nearest")
     return float((warped == pair.fixed_labels)[..., cut, cut, cut].float().mean())

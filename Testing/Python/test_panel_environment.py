@@ -11,7 +11,7 @@ import pytest
 import panel_cases as cases
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import environment
-from RobustDIRLib.panelparts.environment import Requirement, State
+from RobustDIRLib.panelparts.environment import Readiness, Requirement
 
 ROOT = Path(__file__).parents[2]
 TORCH, NIBABEL, SITK = Requirement("torch", "2.4"), Requirement("nibabel", "5"), Requirement("SimpleITK", "2.3")
@@ -80,11 +80,11 @@ def test_what_is_missing_or_old_is_named(monkeypatch):
 
 
 def test_torch_needs_the_extension():
-    state = State((TORCH, NIBABEL), (), has_extension=False)
+    state = Readiness((TORCH, NIBABEL), (), has_extension=False)
     assert state.needs_extension
     assert "Extensions Manager" in state.sentence()
     with pytest.raises(InputError, match="extension “PyTorch”"):
-        environment.install(State((TORCH,), (), has_extension=False))
+        environment.install(Readiness((TORCH,), (), has_extension=False))
 
 
 class Extensions:
@@ -134,7 +134,7 @@ def test_a_slicer_that_installs_no_extensions_says_where_it_is(monkeypatch, app)
 
 def test_slicer_with_packaging_installs_without_torch(monkeypatch):
     slicer = Installer(monkeypatch, packaging=True)
-    environment.install(State((NIBABEL, Requirement("scikit-image")), (), True))
+    environment.install(Readiness((NIBABEL, Requirement("scikit-image")), (), True))
     ((packages, named),) = slicer.ensured
     assert packages == ["nibabel>=5", "scikit-image"]
     assert named == {"requester": "RobustDIR", "skip_packages": ["torch", "SimpleITK"]}
@@ -143,7 +143,7 @@ def test_slicer_with_packaging_installs_without_torch(monkeypatch):
 
 def test_older_slicer_asks_first(monkeypatch):
     slicer = Installer(monkeypatch, packaging=False)
-    environment.install(State((NIBABEL,), (), True))
+    environment.install(Readiness((NIBABEL,), (), True))
     assert "nibabel" in slicer.asked[0]
     assert slicer.installed == [["nibabel>=5"]]
 
@@ -151,7 +151,7 @@ def test_older_slicer_asks_first(monkeypatch):
 def test_nothing_is_installed_against_the_users_will(monkeypatch):
     slicer = Installer(monkeypatch, packaging=False, agrees=False)
     with pytest.raises(InputError, match="Nothing was installed"):
-        environment.install(State((NIBABEL,), (), True))
+        environment.install(Readiness((NIBABEL,), (), True))
     assert slicer.installed == []
 
 
@@ -163,27 +163,27 @@ def test_torch_comes_through_the_extension_alone(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
     slicer = Installer(monkeypatch, packaging=False)
-    environment.install(State((TORCH,), (), True))
+    environment.install(Readiness((TORCH,), (), True))
     assert asked == [{"askConfirmation": True, "torchVersionRequirement": ">=2.4"}]
     assert slicer.installed == []
 
 
 def test_simpleitk_is_slicers_own():
     with pytest.raises(InputError, match="comes with 3D Slicer"):
-        environment.install(State((SITK,), (), True))
+        environment.install(Readiness((SITK,), (), True))
 
 
 class TestFolderOfWheels:
     def test_is_used_alone(self, monkeypatch, tmp_path):
         slicer = Installer(monkeypatch, packaging=True)
         (tmp_path / "nibabel-5.3-py3-none-any.whl").touch()
-        environment.install(State((NIBABEL,), (), False), tmp_path)
+        environment.install(Readiness((NIBABEL,), (), False), tmp_path)
         assert slicer.installed == [["--no-index", "--find-links", str(tmp_path), "nibabel>=5"]]
         assert not slicer.ensured
 
     def test_without_wheels_is_refused(self, tmp_path):
         with pytest.raises(InputError, match="holds no wheel files"):
-            environment.install(State((NIBABEL,), (), False), tmp_path)
+            environment.install(Readiness((NIBABEL,), (), False), tmp_path)
 
 
 def test_failures_of_installers_are_one_sentence():
@@ -216,7 +216,7 @@ def test_a_user_who_says_no_is_told_no_failure(monkeypatch):
     module = types.ModuleType("PyTorchUtils")
     module.PyTorchUtilsLogic = lambda: types.SimpleNamespace(installTorch=lambda **_: None)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
-    torch = State((TORCH,), (), True)
+    torch = Readiness((TORCH,), (), True)
     assert environment.installed(lambda: environment.install(torch)) == environment.DECLINED
 
 

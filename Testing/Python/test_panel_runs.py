@@ -14,7 +14,7 @@ from registration_cases import grid_about, picture
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
 from RobustDIRLib.panel import runs
-from RobustDIRLib.panel.runs import Method, Request, Run, State, new_folder
+from RobustDIRLib.panel.runs import Method, Request, Run, RunState, new_folder
 from RobustDIRLib.panelparts import exchange, handover, workplaces
 from RobustDIRLib.values import Image
 
@@ -38,9 +38,9 @@ def a_folder(tmp_path) -> Path:
     return new_folder(tmp_path, FIXED, MOVING)
 
 
-def finish(run: Run, seconds: float = 60.0) -> State:
+def finish(run: Run, seconds: float = 60.0) -> RunState:
     end = time.monotonic() + seconds
-    while run.advance() is State.RUNNING:
+    while run.advance() is RunState.RUNNING:
         if time.monotonic() > end:
             run.kill()
             raise TimeoutError(run.stage)
@@ -51,7 +51,7 @@ def finish(run: Run, seconds: float = 60.0) -> State:
 def wait_for_stage(run: Run, *stages: str) -> None:
     end = time.monotonic() + 60
     while run.stage not in stages:
-        assert run.advance() is State.RUNNING, run.message
+        assert run.advance() is RunState.RUNNING, run.message
         assert time.monotonic() < end
         time.sleep(0.005)
 
@@ -63,7 +63,7 @@ def play(monkeypatch, code: str) -> None:
 
 def test_a_real_run_gives_results_that_agree_with_its_own_files(a_request, a_folder):
     run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is State.DONE, run.message
+    assert finish(run) is RunState.DONE, run.message
     results = run.results
     assert set(results.arrays) == set(ALL)
     assert results.headers[handover.WARPED].grid.close_to(FIXED, 1e-6)
@@ -79,13 +79,13 @@ def test_a_real_run_gives_results_that_agree_with_its_own_files(a_request, a_fol
 
 def test_only_what_is_wanted_is_read(a_request, a_folder):
     run = Run(a_request, a_folder, None, (handover.JACOBIAN,))
-    assert finish(run) is State.DONE, run.message
+    assert finish(run) is RunState.DONE, run.message
     assert set(run.results.arrays) == {handover.JACOBIAN}
 
 
 def test_steps_are_short(a_request, a_folder):
     run, longest = Run(a_request, a_folder, None, ALL), 0.0
-    while run.state is State.RUNNING:
+    while run.state is RunState.RUNNING:
         begun = time.thread_time()
         run.advance()
         longest = max(longest, time.thread_time() - begun)
@@ -98,7 +98,7 @@ def test_cancelling_leaves_nothing(a_request, a_folder, stage):
     run = Run(a_request, a_folder, None, ALL)
     wait_for_stage(run, stage, "normalise", "align", "network")
     run.stop()
-    assert finish(run) is State.STOPPED
+    assert finish(run) is RunState.STOPPED
     assert run.results is None
     assert not a_folder.exists()
 
@@ -110,7 +110,7 @@ def test_a_process_ended_from_outside_is_a_sentence(a_request, a_folder):
     while run.process_id is None:
         run.advance()
     os.kill(run.process_id, signal.SIGKILL)
-    assert finish(run) is State.FAILED
+    assert finish(run) is RunState.FAILED
     assert "ended from outside" in run.message
     assert not a_folder.exists()
 
@@ -118,7 +118,7 @@ def test_a_process_ended_from_outside_is_a_sentence(a_request, a_folder):
 def test_a_model_that_is_gone_is_a_sentence(a_request, a_folder):
     request = Request(a_request.fixed, a_request.moving, Method(model="/gone/weights.pt"))
     run = Run(request, a_folder, None, ALL)
-    assert finish(run) is State.FAILED
+    assert finish(run) is RunState.FAILED
     assert run.message == "/gone/weights.pt does not exist; check the path."
 
 
@@ -129,7 +129,7 @@ def test_a_full_disk_while_handing_over_is_a_sentence(a_request, a_folder, monke
 
     monkeypatch.setattr(exchange, "write_in_steps", full)
     run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is State.FAILED
+    assert finish(run) is RunState.FAILED
     assert "No space left on device" in run.message
     assert not a_folder.exists()
 
@@ -137,14 +137,14 @@ def test_a_full_disk_while_handing_over_is_a_sentence(a_request, a_folder, monke
 def test_a_full_disk_in_the_process_is_a_sentence(a_request, a_folder, monkeypatch):
     play(monkeypatch, "raise OSError(28, 'No space left on device')")
     run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is State.FAILED
+    assert finish(run) is RunState.FAILED
     assert run.message.startswith("The disk of the run folder is full")
 
 
 def test_a_process_that_says_it_is_done_and_is_not(a_request, a_folder, monkeypatch):
     play(monkeypatch, "print('all well')")
     run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is State.FAILED
+    assert finish(run) is RunState.FAILED
     assert "cannot be read" in run.message
     assert run.log == ["all well"]
 
@@ -158,7 +158,7 @@ def test_results_cut_short_are_a_sentence(a_request, a_folder, monkeypatch):
     (a_folder / runs.HANDOVER / handover.WARPED).write_bytes(whole[:-8])
     play(monkeypatch, "pass")
     run = Run(a_request, a_folder, None, (handover.WARPED,))
-    assert finish(run) is State.FAILED
+    assert finish(run) is RunState.FAILED
     assert "cut short" in run.message
 
 
@@ -168,7 +168,7 @@ def test_killing_ends_the_process_at_once(a_request, a_folder, monkeypatch):
     wait_for_stage(run, "start")
     run.advance()
     run.kill()
-    assert run.state is State.STOPPED
+    assert run.state is RunState.STOPPED
     assert not a_folder.exists()
 
 

@@ -62,7 +62,7 @@ def test_a_click_makes_and_loads_the_pair_and_leaves_the_panel_alone(
 
     code = sample_process(tmp_path)
     write_sample(tmp_path)
-    monkeypatch.setattr(environment, "examine", lambda *_: environment.State((), (), True))
+    monkeypatch.setattr(environment, "examine", lambda *_: environment.Readiness((), (), True))
     monkeypatch.setattr(sample, "command", lambda folder: [sys.executable, "-c", code, str(folder)])
     loader = offered[0].customDownloader
     loader(offered[0])
@@ -83,7 +83,7 @@ def test_what_is_missing_is_said_and_nothing_begins(offered, desktop, scene, mon
     said = []
     monkeypatch.setattr(slicer.util, "warningDisplay", lambda text, **_: said.append(text))
     torch = (environment.Requirement("torch"),)
-    monkeypatch.setattr(environment, "examine", lambda *_: environment.State(torch, (), has_extension=False))
+    monkeypatch.setattr(environment, "examine", lambda *_: environment.Readiness(torch, (), has_extension=False))
     offered[0].customDownloader(offered[0])
     assert said[0].startswith("Missing: torch.")
     assert said[0].endswith("Open the module RobustDIR.")
@@ -98,7 +98,7 @@ def test_a_process_that_fails_says_why(offered, desktop, scene, monkeypatch):
 
     said = []
     monkeypatch.setattr(slicer.util, "warningDisplay", lambda text, **_: said.append(text))
-    monkeypatch.setattr(environment, "examine", lambda *_: environment.State((), (), True))
+    monkeypatch.setattr(environment, "examine", lambda *_: environment.Readiness((), (), True))
     code = "import sys; sys.exit('robustdir: nilearn is missing.')"
     monkeypatch.setattr(sample, "command", lambda _folder: [sys.executable, "-c", code])
     loader = offered[0].customDownloader

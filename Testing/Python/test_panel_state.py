@@ -90,7 +90,7 @@ def test_missing_packages_are_named_and_installed_after_asking(a_panel, desktop,
 
     from RobustDIRLib.panelparts import environment
 
-    missing = environment.State((environment.Requirement("nibabel", "5"),), (), True)
+    missing = environment.Readiness((environment.Requirement("nibabel", "5"),), (), True)
     monkeypatch.setattr(environment, "_packaging", lambda: None)  # as in Slicer 5.10
     monkeypatch.setattr(environment, "examine", lambda *_: missing)
     strip = a_panel.widget.panel.environment
@@ -102,7 +102,7 @@ def test_missing_packages_are_named_and_installed_after_asking(a_panel, desktop,
     assert a_panel.ui.messageLabel.text.startswith("Nothing was installed")
     installed = []
     monkeypatch.setattr(slicer.util, "pip_install", installed.append)
-    monkeypatch.setattr(environment, "examine", lambda *_: environment.State((), (), True))
+    monkeypatch.setattr(environment, "examine", lambda *_: environment.Readiness((), (), True))
     dialogs.answer("Ok")
     a_panel.ui.installButton.click()
     assert installed == [["nibabel>=5"]]
@@ -258,7 +258,7 @@ def test_sample_data_are_made_and_chosen(a_panel, desktop, tmp_path, monkeypatch
 
     code = sample_process(tmp_path)
     write_sample(tmp_path)
-    monkeypatch.setattr(environment, "examine", lambda *_: environment.State((), (), True))
+    monkeypatch.setattr(environment, "examine", lambda *_: environment.Readiness((), (), True))
     monkeypatch.setattr(inputs_section.sample, "command", lambda folder: [sys.executable, "-c", code, str(folder)])
     sections = a_panel.widget.panel
     a_panel.ui.sampleButton.click()

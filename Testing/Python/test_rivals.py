@@ -10,19 +10,19 @@ from rival_cases import FIXED_GRID, LINEAR, MOVING_GRID, a_pair, errors, mean_er
 from RobustDIRLib.baselines import optional
 from RobustDIRLib.baselines.ants import Ants
 from RobustDIRLib.baselines.convexadam import ConvexAdam
-from RobustDIRLib.baselines.elastix import Elastix, Stage
+from RobustDIRLib.baselines.elastix import BSplineStage, Elastix
 from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.baselines.rivals import RIVALS, versions
 from RobustDIRLib.baselines.simpleitk import BSpline, Demons
-from RobustDIRLib.baselines.starts import Linear
+from RobustDIRLib.baselines.starts import LinearStart
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image
 
 # The rivals as they are, but for fewer iterations.
 SHORT = {
-    "itk-elastix": Elastix(first=Stage(40, (4, 2, 1), (40, 20, 10))),
+    "itk-elastix": Elastix(first=BSplineStage(40, (4, 2, 1), (40, 20, 10))),
     "antspyx": Ants(metric="CC[{images},1,2]", convergence="[30x30x20x0,1e-6,10]"),
     "convexAdam": ConvexAdam(device="cpu"),
     "SimpleITK B-spline": BSpline(iterations=15, samples=0.1),
@@ -45,7 +45,7 @@ def pair():
 
 @pytest.fixture(scope="module")
 def start(pair) -> Outcome:
-    return Linear().register(pair, 1)
+    return LinearStart().register(pair, 1)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ _LOG = "elastix.log"
 
 
 @dataclass(frozen=True)
-class Stage:
+class BSplineStage:
     """One B-spline registration.
 
     Attributes:
@@ -47,8 +47,8 @@ class Stage:
     spacing: tuple[float, ...]
 
 
-FIRST = Stage(1000, (16, 8, 4, 2, 1), (80, 80, 40, 20, 10))
-IN_LUNG = Stage(2000, (4, 3, 2, 1, 1), (80, 40, 20, 10, 5))
+FIRST = BSplineStage(1000, (16, 8, 4, 2, 1), (80, 80, 40, 20, 10))
+IN_LUNG = BSplineStage(2000, (4, 3, 2, 1, 1), (80, 40, 20, 10, 5))
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Elastix:
 
     name: str = "elastix"
     share: float = 1.0
-    first: Stage = FIRST
-    in_lung: Stage = IN_LUNG
+    first: BSplineStage = FIRST
+    in_lung: BSplineStage = IN_LUNG
 
     def settings(self) -> dict[str, Any]:
         """What it is set to, and the version of its package."""
@@ -92,7 +92,7 @@ class Elastix:
             parts = [_inverse(fixed).transform, linear.transform, *splines, moving.transform]
             return Outcome(sitk.CompositeTransform(parts[::-1]))
 
-    def plan(self, frames: Frames, preset: Preset) -> list[tuple[Stage, Image | None]]:
+    def plan(self, frames: Frames, preset: Preset) -> list[tuple[BSplineStage, Image | None]]:
         """The stages, each with the mask of the fixed image inside which its metric is taken; None for everywhere."""
         if preset.window is None:
             return [(self.first, frames.fixed_mask)]
@@ -100,7 +100,7 @@ class Elastix:
         return [(self.first, None), (self.in_lung, lung)]
 
     def _run(
-        self, itk: Any, frames: Frames, linear: Linear, plan: list[tuple[Stage, Image | None]], threads: int
+        self, itk: Any, frames: Frames, linear: Linear, plan: list[tuple[BSplineStage, Image | None]], threads: int
     ) -> list[sitk.BSplineTransform]:
         """One B-spline a stage, each acting on what the linear alignment and those before it have done.
 
@@ -171,7 +171,7 @@ def lung_mask(image: Image, window: tuple[float, float]) -> Image | None:
     return Image((air == sizes.argmax()).astype(np.uint8), image.grid)
 
 
-def _parameters(stage: Stage, share: float, voxel: float) -> dict[str, list[str]]:
+def _parameters(stage: BSplineStage, share: float, voxel: float) -> dict[str, list[str]]:
     """A stage as elastix reads it: lists of text.
 
     Args:

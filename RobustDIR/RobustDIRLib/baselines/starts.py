@@ -26,7 +26,7 @@ class Untouched:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearStart:
     """The linear alignment alone, from which our own and every rival start."""
 
     name: str = "linear"
@@ -41,4 +41,4 @@ class Linear:
         return Outcome(transform, transform.GetInverse(), start.notes)
 
 
-STARTS: dict[str, Callable[[], Method]] = {"none": Untouched, "linear": Linear}
+STARTS: dict[str, Callable[[], Method]] = {"none": Untouched, "linear": LinearStart}

@@ -13,7 +13,7 @@ from RobustDIRLib.cohort.layout import FIGURES, UNPERTURBED
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, safe_name
 from RobustDIRLib.cohort.summary import before, per_subject
-from RobustDIRLib.evaluation.measures import COHORT, Measure, Shown
+from RobustDIRLib.evaluation.measures import COHORT, Measure, Places
 from RobustDIRLib.perturbations.catalogue import find_perturbation
 
 _BOX_CAPTION = "Median, quartiles, whiskers to 1.5 interquartile ranges, outliers; in brackets how many cases."
@@ -38,7 +38,7 @@ def draw_all(folder: Path, plan: Evaluation, collection: Collection) -> list[Ent
     ]
 
 
-def _shown(where: Shown) -> list[Measure]:
+def _shown(where: Places) -> list[Measure]:
     return [measure for measure in COHORT if where in measure.shown]
 
 
@@ -63,7 +63,7 @@ def _start(plan: Evaluation) -> tuple[str, ...]:
 
 
 def _boxes(folder: Path, plan: Evaluation, rows: list[Row]) -> Iterator[Entry]:
-    for measure in _shown(Shown.BOXES):
+    for measure in _shown(Places.BOXES):
         values = {m.name: [r.values[measure.name] for r in rows if r.key.method == m.name and measure.name in r.values]
                   for m in plan.methods}  # fmt: skip
         if not any(values.values()):
@@ -82,7 +82,7 @@ def _boxes(folder: Path, plan: Evaluation, rows: list[Row]) -> Iterator[Entry]:
 def _robustness(folder: Path, plan: Evaluation, collection: Collection) -> Iterator[Entry]:
     kinds = dict.fromkeys(c.perturbation for c in plan.conditions if c.perturbation != UNPERTURBED)
     for kind in kinds:
-        for measure in _shown(Shown.CURVES):
+        for measure in _shown(Places.CURVES):
             curves = _curves(plan, collection, kind, measure)
             if not any(len(curve) > 1 for curve in curves.values()):
                 continue

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from RobustDIRLib.baselines.method import Outcome
-from RobustDIRLib.cohort.overlaps import Deformation, LabelGauge
+from RobustDIRLib.cohort.overlaps import LabelGauge, SampledTransform
 from RobustDIRLib.cohort.results import LabelRow, LandmarkTable
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.errors import InputError
@@ -136,7 +136,7 @@ class Gauge:
         tally.add_all(regularity(determinant.array, within).values)
         self._inverse(outcome, tally)
         landmarks = self._landmarks(outcome.transform, tally, notes.append)
-        rows = self._labels(Deformation(displacement, determinant, within), tally, notes.append)
+        rows = self._labels(SampledTransform(displacement, determinant, within), tally, notes.append)
         return Reading(tally.values, tally.undefined, landmarks, rows, tuple(notes), warped, displacement)
 
     def _similarity(self, warped: Image) -> dict[str, Measurement]:
@@ -156,7 +156,9 @@ class Gauge:
         )
         tally.add_all({"inverse_mean_mm": found.mean_mm, "inverse_p95_mm": found.p95_mm})
 
-    def _labels(self, deformation: Deformation, tally: _Tally, note: Callable[[str], None]) -> tuple[LabelRow, ...]:
+    def _labels(
+        self, deformation: SampledTransform, tally: _Tally, note: Callable[[str], None]
+    ) -> tuple[LabelRow, ...]:
         if self.labels is None:
             tally.undefined.update(dict.fromkeys(OF_LABELS, _NO_LABELS))
             return ()

@@ -28,7 +28,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True)
-class Deformation:
+class SampledTransform:
     """A transform on the fixed grid.
 
     Attributes:
@@ -86,7 +86,7 @@ class LabelGauge:
         """With the images as they lie."""
         return evaluate_labels(self.fixed, resample(self.moving, self.fixed.grid, nearest=True, outside=0), self.moving)
 
-    def read(self, deformation: Deformation, add: Add, note: Note) -> tuple[LabelRow, ...]:
+    def read(self, deformation: SampledTransform, add: Add, note: Note) -> tuple[LabelRow, ...]:
         """Measure a transform.
 
         Args:
@@ -107,7 +107,7 @@ class LabelGauge:
         rows = [replace(row, name=self.names.get(row.label, "")) for row in rows]
         return tuple(sorted(rows, key=lambda row: row.label))
 
-    def _scored(self, after: LabelEvaluation, deformation: Deformation) -> Iterator[LabelRow]:
+    def _scored(self, after: LabelEvaluation, deformation: SampledTransform) -> Iterator[LabelRow]:
         organs = self.fixed.array if deformation.within is None else np.where(deformation.within, self.fixed.array, 0)
         regular = regularity_per_label(deformation.determinant.array, organs, after.scores)
         for label, scores in after.scores.items():

@@ -10,11 +10,11 @@ from RobustDIRLib.cohort.collecting import Collection, Row
 from RobustDIRLib.cohort.layout import TABLES
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
-from RobustDIRLib.evaluation.measures import COHORT, Kind, Shown, named
+from RobustDIRLib.evaluation.measures import COHORT, Kind, Places, named
 from RobustDIRLib.evaluation.table_text import EXTENSIONS, write_table
 from RobustDIRLib.evaluation.tables import Column, Table, TableStyle, make_table
 
-TESTED = tuple(one.name for one in COHORT if Shown.TESTS in one.shown)
+TESTED = tuple(one.name for one in COHORT if Places.TESTS in one.shown)
 COST = named(Kind.COST)
 
 

@@ -32,7 +32,7 @@ class Kind(str, Enum):
     COST = "time and memory"
 
 
-class Shown(Flag):
+class Places(Flag):
     """Where an evaluation shows a measure beside its files: the table with the tests, box plots, robustness curves.
 
     Those with tests are the paper's: each further one would make every test stricter (Bonferroni).
@@ -83,7 +83,7 @@ class Measure:
     unit: str
     better: str
     kind: Kind
-    shown: Shown = Shown.BOXES
+    shown: Places = Places.BOXES
     limit: Limit | None = None
     short: str = ""
     meaning: str = ""
@@ -131,8 +131,8 @@ def _with_unit(title: str, unit: str) -> str:
     return f"{title}, {unit}" if unit else title
 
 
-_TABLES = Shown.TESTS | Shown.BOXES
-_EVERYWHERE = _TABLES | Shown.CURVES
+_TABLES = Places.TESTS | Places.BOXES
+_EVERYWHERE = _TABLES | Places.CURVES
 
 MEASURES = (
     Measure(
@@ -140,20 +140,20 @@ MEASURES = (
         meaning="mean distance between where the transform takes the fixed landmarks and the moving ones",
     ),
     Measure(
-        "tre_median_mm", "TRE, median", "mm", "low", Kind.LANDMARKS, Shown.NOWHERE, Limit(),
+        "tre_median_mm", "TRE, median", "mm", "low", Kind.LANDMARKS, Places.NOWHERE, Limit(),
         meaning="half of the landmarks lie closer than this to their counterparts",
     ),
     Measure(
-        "tre_p95_mm", "TRE, 95th percentile", "mm", "low", Kind.LANDMARKS, Shown.BOXES, Limit(), "TRE, 95 %",
+        "tre_p95_mm", "TRE, 95th percentile", "mm", "low", Kind.LANDMARKS, Places.BOXES, Limit(), "TRE, 95 %",
         "95 of 100 landmarks lie closer than this to their counterparts",
     ),
     Measure(
-        "tre_max_mm", "TRE, maximum", "mm", "low", Kind.LANDMARKS, Shown.NOWHERE,
+        "tre_max_mm", "TRE, maximum", "mm", "low", Kind.LANDMARKS, Places.NOWHERE,
         Limit(5.0, "a clinical study of 2018", "TRE, largest"), "TRE, worst",
         "distance of the landmark that lies farthest from its counterpart",
     ),
     Measure(
-        "tre_near_percent", f"Landmarks under {NEAR_MM:g} mm", "%", "high", Kind.LANDMARKS, Shown.NOWHERE,
+        "tre_near_percent", f"Landmarks under {NEAR_MM:g} mm", "%", "high", Kind.LANDMARKS, Places.NOWHERE,
         Limit(highest=100.0), f"TRE < {NEAR_MM:g} mm",
         f"share of the landmarks that lie closer than {NEAR_MM:g} mm to their counterparts", in_cohorts=False,
     ),
@@ -170,13 +170,13 @@ MEASURES = (
         meaning="mean distance between the surfaces of a structure, over both together",
     ),
     Measure(
-        "mda_mm", "Mean distance to agreement", "mm", "low", Kind.LABELS, Shown.BOXES, Limit(3.0, _TG_132), "Distance",
+        "mda_mm", "Mean distance to agreement", "mm", "low", Kind.LABELS, Places.BOXES, Limit(3.0, _TG_132), "Distance",
         "mean distance between the surfaces of a structure",
     ),
     Measure("ssim", "SSIM", "", "high", Kind.IMAGES, _TABLES, meaning="structural similarity of the images"),
     Measure("ncc", "NCC", "", "high", Kind.IMAGES, meaning="correlation of the images' intensities"),
     Measure(
-        "nmi", "NMI", "", "high", Kind.IMAGES, Shown.BOXES | Shown.CURVES,
+        "nmi", "NMI", "", "high", Kind.IMAGES, Places.BOXES | Places.CURVES,
         meaning="normalised mutual information of the images, 1 to 2",
     ),
     Measure(
@@ -189,17 +189,17 @@ MEASURES = (
         meaning="spread of the local change of volume: 0 where it is the same everywhere",
     ),
     Measure(
-        "inverse_mean_mm", "Inverse residual, mean", "mm", "low", Kind.INVERSE, Shown.NOWHERE,
+        "inverse_mean_mm", "Inverse residual, mean", "mm", "low", Kind.INVERSE, Places.NOWHERE,
         meaning="mean distance from the start after transform and inverse",
     ),
     Measure(
-        "inverse_p95_mm", "Inverse residual, 95th percentile", "mm", "low", Kind.INVERSE, Shown.BOXES,
+        "inverse_p95_mm", "Inverse residual, 95th percentile", "mm", "low", Kind.INVERSE, Places.BOXES,
         Limit(VOXEL, _TG_132, "Inverse consistency, 95th percentile"), "Inverse",
         "there and back by transform and inverse ends closer than this to the start, in 95 % of voxels",
     ),
     Measure("wall_s", "Time", "s", "low", Kind.COST, meaning="time that the registration took"),
     Measure(
-        "cpu_s", "Processor time", "s", "low", Kind.COST, Shown.NOWHERE, meaning="time of all processors together"
+        "cpu_s", "Processor time", "s", "low", Kind.COST, Places.NOWHERE, meaning="time of all processors together"
     ),
     Measure("peak_gib", "Peak memory", "GiB", "low", Kind.COST, meaning="most memory held at once"),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from torch import nn
 from RobustDIRLib.synthesis.deformations import DeformationConfig
 from RobustDIRLib.synthesis.intensities import CorruptionConfig, IntensityConfig
 from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
-from RobustDIRLib.synthesis.pairs import Pair, PairConfig, synthesize_pair
+from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.validation import validate
 
@@ -28,7 +28,7 @@ _PAIRS = PairConfig(
 
 
 @lru_cache(maxsize=1)
-def synthetic_pairs() -> tuple[Pair, ...]:
+def synthetic_pairs() -> tuple[SyntheticPair, ...]:
     """The pairs, always the same."""
     made = []
     for index in range(_COUNT):

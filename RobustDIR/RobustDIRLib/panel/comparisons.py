@@ -38,7 +38,7 @@ _JACOBIAN_COLOURS = "RobustDIRJacobian"
 _ENTRIES = 256
 
 
-class Comparison:
+class ViewComparison:
     """What the Look section lays over each other; remembers what the views showed before it."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ class LookSection(Section):
 
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
-        self.comparison = comparisons.Comparison()
+        self.comparison = comparisons.ViewComparison()
         self.compare = widgets.Choice(self.ui.compareSelector, comparisons.MODES, self.choose_comparison)
         self.deformation = widgets.Choice(self.ui.deformationSelector, deformations.MODES, self.choose_deformation)
         self.ui.backButton.connect("clicked()", self.back)

@@ -11,7 +11,7 @@ import slicer
 from RobustDIRLib.panel import inputs, outputs
 from RobustDIRLib.panel.forecast import Size, spoken
 from RobustDIRLib.panel.origins import Origin, begin, loaded
-from RobustDIRLib.panel.runs import Run, State, new_folder
+from RobustDIRLib.panel.runs import Run, RunState, new_folder
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
@@ -132,7 +132,7 @@ class RunSection(Section):
             return
         state = self.run.advance()
         self._show_progress()
-        if state is not State.RUNNING:
+        if state is not RunState.RUNNING:
             self._finish(state)
 
     def _show_progress(self) -> None:
@@ -151,7 +151,7 @@ class RunSection(Section):
         if text != self.ui.logText.plainText:
             self.ui.logText.setPlainText(text)
 
-    def _finish(self, state: State) -> None:
+    def _finish(self, state: RunState) -> None:
         """The run has ended: take its results, or say why there are none."""
         run, self.run = self.run, None
         assert run is not None
@@ -163,11 +163,11 @@ class RunSection(Section):
         finally:
             self.panel.update()
 
-    def _end(self, run: Run, state: State) -> None:
-        if state is State.DONE:
+    def _end(self, run: Run, state: RunState) -> None:
+        if state is RunState.DONE:
             with self.panel.telling():
                 self._take(run)
-        elif state is State.STOPPED:
+        elif state is RunState.STOPPED:
             self.panel.say(_("Cancelled; the scene is as it was."), widgets.QUIET)
         else:
             self.panel.say(run.message)

@@ -70,7 +70,7 @@ class Request:
     steps: Iterator[None] = iter(())
 
 
-class State(Enum):
+class RunState(Enum):
     """Where a run is; the last three are final."""
 
     RUNNING = "running"
@@ -124,7 +124,7 @@ class Run:
         allocate: Allocate = _new_array,
         finish: Callable[[], Iterator[None]] = lambda: iter(()),
     ) -> None:
-        self.state, self.message, self.folder = State.RUNNING, "", folder
+        self.state, self.message, self.folder = RunState.RUNNING, "", folder
         self.log: list[str] = []
         self.warnings: list[str] = []
         self.took: dict[str, float] = {}
@@ -154,12 +154,12 @@ class Run:
     @property
     def stopping(self) -> bool:
         """Whether it was asked to stop and has not ended yet."""
-        return self._stopping and self.state is State.RUNNING
+        return self._stopping and self.state is RunState.RUNNING
 
     @property
     def fraction(self) -> float:
         """How far it is by its forecast, from 0 to 1."""
-        return 1.0 if self.state is State.DONE else self._progress.fraction(time.monotonic())
+        return 1.0 if self.state is RunState.DONE else self._progress.fraction(time.monotonic())
 
     @property
     def seconds_left(self) -> float:
@@ -171,24 +171,24 @@ class Run:
         """Of the registering process, once there is one."""
         return self._job.process_id if self._job else None
 
-    def advance(self, seconds: float = STEP_SECONDS) -> State:
+    def advance(self, seconds: float = STEP_SECONDS) -> RunState:
         """Go on for about so long, less if there is only waiting to do."""
         until = time.monotonic() + seconds
-        while self.state is State.RUNNING:
+        while self.state is RunState.RUNNING:
             try:
                 waiting = next(self._work)
             except StopIteration:
-                self._end(State.DONE)
+                self._end(RunState.DONE)
                 break
             except InputError as error:
-                self._end(State.FAILED, str(error))
+                self._end(RunState.FAILED, str(error))
                 break
             except Exception as error:  # a mistake of ours: a sentence for the panel, the traceback for its log
-                self._end(State.FAILED, reason_of_mistake(error))
+                self._end(RunState.FAILED, reason_of_mistake(error))
                 self.log = [*self.log, *traceback.format_exc().splitlines()]
                 break
             if self._stopping and (self._job is None or not waiting):
-                self._end(State.STOPPED)
+                self._end(RunState.STOPPED)
             if waiting or time.monotonic() > until:
                 break
         return self.state
@@ -202,17 +202,17 @@ class Run:
     def kill(self) -> None:
         """End it now: for when nobody will advance it any more."""
         self._stopping = True
-        if self.state is State.RUNNING:
-            self._end(State.STOPPED)
+        if self.state is RunState.RUNNING:
+            self._end(RunState.STOPPED)
 
-    def _end(self, state: State, message: str = "") -> None:
+    def _end(self, state: RunState, message: str = "") -> None:
         self._work.close()
         if self._job is not None:
-            if state is not State.DONE:
+            if state is not RunState.DONE:
                 self._job.kill()
             self.log = list(self._job.log)
         self.state, self.message = state, message
-        if state is not State.DONE:
+        if state is not RunState.DONE:
             remove_workplace(self.folder)
 
     def _steps(self) -> Generator[bool, None, None]:

@@ -11,7 +11,7 @@ import slicer
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import outputs
 from RobustDIRLib.panel.origins import Origins, begin
-from RobustDIRLib.panel.runs import Run, State, new_folder
+from RobustDIRLib.panel.runs import Run, RunState, new_folder
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import remove_workplace
 
@@ -33,7 +33,7 @@ def register(parameters: Any) -> None:
     buffers = outputs.Buffers()
     run = Run(request, folder, None, outputs.wanted(parameters), buffers.allocate, buffers.sum_up)
     try:
-        while run.advance() is State.RUNNING:
+        while run.advance() is RunState.RUNNING:
             slicer.app.processEvents()
             time.sleep(_PAUSE_SECONDS)
         if run.results is None:

@@ -54,7 +54,7 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class State:
+class Readiness:
     """What was found.
 
     Attributes:
@@ -116,7 +116,7 @@ def requirements(lines: Sequence[str] | None = None) -> tuple[Requirement, ...]:
     return tuple(Requirement(match.group(1), match.group(2) or "") for match in matches if match)
 
 
-def examine(wanted: Sequence[Requirement] | None = None) -> State:
+def examine(wanted: Sequence[Requirement] | None = None) -> Readiness:
     """Look for packages without importing any.
 
     Args:
@@ -126,7 +126,7 @@ def examine(wanted: Sequence[Requirement] | None = None) -> State:
     others = () if wanted is not None else requirements([words for each in OPTIONAL.values() for words in each])
     absent, outdated = _lacking(others)
     has_extension = _is_there("PyTorchUtils")
-    return State(tuple(missing), tuple(old), has_extension, tuple(absent + outdated), _extensions() is not None)
+    return Readiness(tuple(missing), tuple(old), has_extension, tuple(absent + outdated), _extensions() is not None)
 
 
 def _lacking(wanted: Sequence[Requirement]) -> tuple[list[Requirement], list[Requirement]]:
@@ -155,7 +155,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts.group().split(".")) if parts else ()
 
 
-def install(state: State, wheels: Path | None = None) -> None:
+def install(state: Readiness, wheels: Path | None = None) -> None:
     """Install what is missing, each after asking; in the application only.
 
     Args:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,11 +15,12 @@ import SimpleITK as sitk
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.run_figures import Figure, figures_of
 from RobustDIRLib.evaluation.tolerances import Tolerances
+from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
 from RobustDIRLib.io.files import PathLike, existing_file, last_line, quiet_itk
 from RobustDIRLib.io.images import Image, from_sitk, read_image, resample
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside, read_landmarks
-from RobustDIRLib.report.card import model_card
+from RobustDIRLib.model_store import CARD, WEIGHTS, card_text, list_models, load_model
 from RobustDIRLib.report.figures import Scene
 from RobustDIRLib.report.landmark_figures import Worst
 from RobustDIRLib.report.pair import LandmarkRow, MapStatistics, PairReport
@@ -197,3 +199,36 @@ def _reviews(run: Run) -> tuple[tuple[Review, ...], tuple[str, ...]]:
         for one in foreign
     )
     return tuple(one for one in everything if one.run_sha256 == run.sha256), warnings
+
+
+def model_card(model: Mapping[str, Any] | None) -> tuple[str | None, tuple[str, ...]]:
+    """The card of a recorded model, Markdown.
+
+    Args:
+        model: `model` of `run.json`: its name, path and checksum.
+    Returns:
+        The card, or None and a warning that says why there is none.
+    """
+    if not model or not model.get("sha256"):
+        return None, ("The run did not record a model file; there is no model card.",)
+    for path in _model_files(model):
+        if path.is_file() and sha256(path) == model["sha256"]:
+            try:
+                return _card_text(path), ()
+            except (InputError, OSError) as error:
+                return None, (f"The model card cannot be read: {error}",)
+    return None, (f"The model {model.get('name')} of this run is not installed here any more; its card is left out.",)
+
+
+def _model_files(model: Mapping[str, Any]) -> Iterator[Path]:
+    """Where the model lay, then wherever one of its name lies now."""
+    if model.get("path"):
+        yield Path(model["path"])
+    yield from (entry.path for entry in list_models() if entry.name == model.get("name"))
+
+
+def _card_text(path: Path) -> str:
+    beside = path.parent / CARD
+    if path.name == WEIGHTS and beside.is_file():  # without loading the network
+        return beside.read_text(encoding="utf-8")
+    return card_text(load_model(path))

@@ -11,13 +11,13 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.files import PathLike, check_extension, refuse_inputs, written_atomically
 from RobustDIRLib.report.cohort import read_cohort
-from RobustDIRLib.report.cohort_layout import cohort_html
+from RobustDIRLib.report.cohort_page import cohort_html
 from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import check_extra
-from RobustDIRLib.report.layout import pair_html
 from RobustDIRLib.report.limits import FILE as LIMITS
 from RobustDIRLib.report.limits import kept_limits
 from RobustDIRLib.report.pair import PairReport
+from RobustDIRLib.report.pair_page import pair_html
 from RobustDIRLib.report.review import FILE as REVIEWS
 from RobustDIRLib.report.run import read_run
 from RobustDIRLib.report.shown import Shown

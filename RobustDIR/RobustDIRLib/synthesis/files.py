@@ -22,7 +22,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField, write_displacement
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
-from RobustDIRLib.synthesis.pairs import Pair, PairConfig, synthesize_pair
+from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
 from RobustDIRLib.synthesis.random import generator
 
 _LARGEST_SIDE = 1024
@@ -103,13 +103,13 @@ class PairImages(NamedTuple):
     inverse: DisplacementField
 
 
-def make_pair(settings: SynthesisSettings, seed: int, index: int) -> Pair:
+def make_pair(settings: SynthesisSettings, seed: int, index: int) -> SyntheticPair:
     """The pair of an index under a seed: equal settings and numbers give equal pairs."""
     g = generator(seed, index)
     return synthesize_pair(sample_label_map(settings.labels, index, g), settings.pairs, g)
 
 
-def pair_images(pair: Pair) -> PairImages:
+def pair_images(pair: SyntheticPair) -> PairImages:
     """A pair in millimetres; the truth lies on a coarser grid of the same borders where it was made at one."""
     grid = Grid(_sides(pair.fixed))
     truth_grid = grid.resized(_sides(pair.truth.displacement))
@@ -118,7 +118,7 @@ def pair_images(pair: Pair) -> PairImages:
     return PairImages(fixed, moving, fixed_labels, moving_labels, there, back)
 
 
-def _write_pair(folder: Path, pair: Pair) -> None:
+def _write_pair(folder: Path, pair: SyntheticPair) -> None:
     for name, made in pair_images(pair)._asdict().items():
         path = folder / f"{name}.nii.gz"
         write_image(path, made) if isinstance(made, Image) else write_displacement(path, made)
@@ -135,7 +135,7 @@ def _slice(volume: Tensor) -> np.ndarray:
     return np.asarray(((middle.float() + 1) * 127.5).clamp(0, 255).to(torch.uint8).numpy())
 
 
-def _write_preview(path: Path, pair: Pair) -> None:
+def _write_preview(path: Path, pair: SyntheticPair) -> None:
     """Middle slices of fixed, moving, moving warped by the truth, and the labels of fixed, side by side."""
     u = warping.resize_displacement(pair.truth.displacement, pair.fixed.shape[2:])
     labels = pair.fixed_labels.float() / max(float(pair.fixed_labels.max()), 1.0) * 2 - 1

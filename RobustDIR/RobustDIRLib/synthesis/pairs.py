@@ -59,7 +59,7 @@ class PairConfig:
             raise ValueError(f"a side of {self.side} voxels cannot be made at 1/{self.reduction} of the resolution")
 
 
-class Pair(NamedTuple):
+class SyntheticPair(NamedTuple):
     """A synthetic pair.
 
     Attributes:
@@ -113,7 +113,7 @@ def _sliding_warps(scene: Tensor, place: Place, config: PairConfig, g: Generator
     return _Warps((first, second), pair.truth(), (pair.density(layers[0], grid), pair.density(layers[1], grid)))
 
 
-def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Pair:
+def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> SyntheticPair:
     """Deform one label map twice and turn both results into images.
 
     Args:
@@ -138,4 +138,4 @@ def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Pair:
         image = image if density is None else aerate(image, deformed, density)
         images.append(corrupt(image, config.corruption, g))
         maps.append(deformed)
-    return Pair(images[0], images[1], maps[0], maps[1], warps.truth)
+    return SyntheticPair(images[0], images[1], maps[0], maps[1], warps.truth)

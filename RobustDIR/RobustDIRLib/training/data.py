@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.synthesis.bank import LabelBank
-from RobustDIRLib.synthesis.pairs import Pair, PairConfig, synthesize_pair
+from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
 from RobustDIRLib.synthesis.random import generator, integer
 from RobustDIRLib.training.config import TrainingConfig
 
@@ -21,22 +21,22 @@ from RobustDIRLib.training.config import TrainingConfig
 _TRAINING, _VALIDATION = 1, 2
 
 
-class SyntheticPairs(Dataset[Pair]):
+class SyntheticPairs(Dataset[SyntheticPair]):
     """An endless data set: item (k, side) is always the same pair, made on the spot."""
 
     def __init__(self, bank: LabelBank, config: PairConfig, seed: int, stream: int = _TRAINING) -> None:
         self.bank, self.config, self.seed, self.stream = bank, config, seed, stream
 
-    def __getitem__(self, key: tuple[int, int]) -> Pair:
+    def __getitem__(self, key: tuple[int, int]) -> SyntheticPair:
         index, side = key
         g = generator(self.seed, self.stream, index)
         labels = self.bank[integer(0, len(self.bank) - 1, g)]
         return synthesize_pair(labels, replace(self.config, side=side), g)
 
 
-def join(pairs: Sequence[Pair]) -> Pair:
+def join(pairs: Sequence[SyntheticPair]) -> SyntheticPair:
     """Several pairs as one, along the batch axis."""
-    return Pair(
+    return SyntheticPair(
         torch.cat([pair.fixed for pair in pairs]),
         torch.cat([pair.moving for pair in pairs]),
         torch.cat([pair.fixed_labels for pair in pairs]),
@@ -47,14 +47,14 @@ def join(pairs: Sequence[Pair]) -> Pair:
     )
 
 
-def to_device(pair: Pair, device: torch.device) -> Pair:
+def to_device(pair: SyntheticPair, device: torch.device) -> SyntheticPair:
     """The pair with every tensor on a device."""
 
     def move(tensor: Tensor) -> Tensor:
         return tensor.to(device, non_blocking=True)
 
     fixed, moving, fixed_labels, moving_labels = map(move, pair[:4])
-    return Pair(fixed, moving, fixed_labels, moving_labels, Deformation(*map(move, pair.truth)))
+    return SyntheticPair(fixed, moving, fixed_labels, moving_labels, Deformation(*map(move, pair.truth)))
 
 
 class _Keys:
@@ -74,7 +74,9 @@ class _Keys:
             yield [(start + i, side) for i in range(config.batch)]
 
 
-def training_batches(config: TrainingConfig, bank: LabelBank, first: int, rank: int, world: int) -> Iterator[Pair]:
+def training_batches(
+    config: TrainingConfig, bank: LabelBank, first: int, rank: int, world: int
+) -> Iterator[SyntheticPair]:
     """Batches from step `first` on; every process takes its own share of each step's pairs.
 
     The pairs of a step depend on the step alone, so a resumed run meets the same ones as an unbroken run, and several
@@ -99,7 +101,7 @@ def _prepare_worker(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def validation_pairs(config: TrainingConfig, bank: LabelBank) -> list[Pair]:
+def validation_pairs(config: TrainingConfig, bank: LabelBank) -> list[SyntheticPair]:
     """The fixed validation pairs: the same for every run with the same banks and pair settings."""
     data = SyntheticPairs(bank, config.pairs, 0, _VALIDATION)
     side = config.validation_side or config.pairs.side

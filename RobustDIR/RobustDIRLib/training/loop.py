@@ -21,7 +21,7 @@ from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
 from RobustDIRLib.synthesis.bank import LabelBank
-from RobustDIRLib.synthesis.pairs import Pair
+from RobustDIRLib.synthesis.pairs import SyntheticPair
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
 from RobustDIRLib.training.config import LossConfig, TrainingConfig
 from RobustDIRLib.training.data import open_banks, to_device, training_batches, validation_pairs
@@ -43,7 +43,7 @@ class _Objective(nn.Module):
         super().__init__()
         self.network, self.loss = network, loss
 
-    def forward(self, pair: Pair, count: int | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, pair: SyntheticPair, count: int | None = None) -> tuple[Tensor, Tensor]:
         return pretraining_loss(self.network.levels(pair.fixed, pair.moving, count), pair, self.loss)
 
 
@@ -68,7 +68,7 @@ class Trainer(Learner):
         """All that `restore` needs."""
         return {"config": to_dict(self.config), **super().state()}
 
-    def learn(self, pair: Pair) -> tuple[float, float]:
+    def learn(self, pair: SyntheticPair) -> tuple[float, float]:
         """One optimiser step; returns the loss and the end-point error of the finest level that learnt."""
         count = self.config.wide.levels if self.config.wide.at(self.step) else None
         with autocast(self.config.precision, self.device):
@@ -140,7 +140,7 @@ class _Meter:
         }
 
 
-def _validation_record(trainer: Trainer, pairs: list[Pair]) -> Record:
+def _validation_record(trainer: Trainer, pairs: list[SyntheticPair]) -> Record:
     network = trainer.network.eval()
     with trainer.average.used_by(network):
         measures = validate(network, pairs)

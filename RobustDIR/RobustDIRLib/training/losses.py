@@ -10,7 +10,7 @@ from torch import Tensor
 
 from RobustDIRLib import warping
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.synthesis.pairs import Pair
+from RobustDIRLib.synthesis.pairs import SyntheticPair
 from RobustDIRLib.training.config import LossConfig
 
 _SMOOTHING = 1e-5
@@ -77,7 +77,7 @@ def one_hot(labels: Tensor, chosen: Tensor) -> Tensor:
     return (labels == chosen.view(1, -1, 1, 1, 1)).float()
 
 
-def _label_loss(level: Deformation, pair: Pair) -> Tensor:
+def _label_loss(level: Deformation, pair: SyntheticPair) -> Tensor:
     shape = [int(n) for n in level.displacement.shape[2:]]
     chosen = torch.unique(pair.fixed_labels)
     moving, fixed = (
@@ -87,7 +87,7 @@ def _label_loss(level: Deformation, pair: Pair) -> Tensor:
     return dice_loss(warping.warp(moving, level.displacement), fixed)
 
 
-def pretraining_loss(levels: Sequence[Deformation], pair: Pair, config: LossConfig) -> tuple[Tensor, Tensor]:
+def pretraining_loss(levels: Sequence[Deformation], pair: SyntheticPair, config: LossConfig) -> tuple[Tensor, Tensor]:
     """Weighted sum of the terms, and the finest level's end-point error on its own (in the truth's voxels)."""
     errors = level_errors(levels, pair.truth)
     loss = torch.zeros(())

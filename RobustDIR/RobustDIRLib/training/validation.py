@@ -8,22 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from RobustDIRLib import warping
-from RobustDIRLib.synthesis.pairs import Pair
+from RobustDIRLib.synthesis.pairs import SyntheticPair
 from RobustDIRLib.training.losses import dice_loss, one_hot
 
 
-def _full_truth(pair: Pair) -> Tensor:
+def _full_truth(pair: SyntheticPair) -> Tensor:
     return warping.resize_displacement(pair.truth.displacement, pair.fixed.shape[2:])
 
 
-def _dice(pair: Pair, displacement: Tensor) -> float:
+def _dice(pair: SyntheticPair, displacement: Tensor) -> float:
     chosen = torch.unique(pair.fixed_labels)
     warped = warping.warp(pair.moving_labels.float(), displacement, mode="nearest")
     return 1 - float(dice_loss(one_hot(warped, chosen), one_hot(pair.fixed_labels, chosen)))
 
 
 @torch.no_grad()
-def validate(network: nn.Module, pairs: Sequence[Pair]) -> dict[str, float]:
+def validate(network: nn.Module, pairs: Sequence[SyntheticPair]) -> dict[str, float]:
     """Mean over pairs of what the network leaves of the error.
 
     Args:

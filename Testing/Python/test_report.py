@@ -18,7 +18,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
 from RobustDIRLib.io.images import Image, read_image, write_image
-from RobustDIRLib.report import layout
+from RobustDIRLib.report import pair_page
 from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import markdown, number, significant
 from RobustDIRLib.report.tables import COLUMNS
@@ -64,7 +64,7 @@ def html_of(folder, tmp_path, tolerances=DEFAULTS, *, pictures=False):
     """The page of a run, by default without drawing, which takes most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         if not pictures:
-            patch.setattr(layout, "_pictures", lambda *_: {"images": [], "transform": [], "landmarks": []})
+            patch.setattr(pair_page, "_pictures", lambda *_: {"images": [], "transform": [], "landmarks": []})
         write_pair_report(folder, tmp_path / "out.html", tolerances)
     return parsed((tmp_path / "out.html").read_text(encoding="utf-8"))
 
@@ -521,7 +521,7 @@ class TestCommand:
             assert path.read_bytes() == before
 
     def test_writes_all_three_and_sums_up(self, a_run, capsys, monkeypatch):
-        monkeypatch.setattr(layout, "_pictures", lambda *_: {"images": [], "transform": [], "landmarks": []})
+        monkeypatch.setattr(pair_page, "_pictures", lambda *_: {"images": [], "transform": [], "landmarks": []})
         before = {path.name for path in a_run.iterdir()}
         assert main(["report", str(a_run), "--tolerance", "dice=0.99", "--tolerance", "tre_max_mm=off"]) == 0
         said = capsys.readouterr().out

@@ -11,7 +11,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS
 from RobustDIRLib.io.checksums import sha256
-from RobustDIRLib.report import layout
+from RobustDIRLib.report import pair_page
 from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.review import FORMAT, Review, add_reviews, as_json, read_reviews
 
@@ -30,7 +30,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def a_run(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(layout, "_pictures", lambda *_: {"images": [], "transform": [], "landmarks": []})
+    monkeypatch.setattr(pair_page, "_pictures", lambda *_: {"images": [], "transform": [], "landmarks": []})
     return shutil.copytree(made, tmp_path / "run")
 
 

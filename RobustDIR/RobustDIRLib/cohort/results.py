@@ -113,7 +113,7 @@ class Result:
         made_with: Input, method, perturbation and measures, in plain values: what makes results comparable.
         stamps: Of the files of the input: by them it is seen without reading that a file has not changed.
         reason: Why it failed; empty if it did not.
-        values: Measures by name, as in `layout.MEASURES` and their `before`; undefined ones are left out.
+        values: Measures by name, as in `measures.COHORT` and their `before`; undefined ones are left out.
         undefined: Reasons of those left out, by the measure's name.
         landmarks: If the case has any.
         labels: Of both label maps.

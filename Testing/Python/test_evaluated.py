@@ -1,5 +1,6 @@
 """What an evaluation found, read from its folder: figures, tests, errors, damage."""
 
+import csv
 import json
 
 import numpy as np
@@ -44,6 +45,21 @@ def test_figures_are_those_of_the_unperturbed_results(folder):
     assert found.columns("wall_s") == ["still", "good", "fair"]  # no measure of images as they lie
     assert found.median("tre_mean_mm", "fair") == pytest.approx(2, abs=1e-3)
     assert found.median("tre_mean_mm", "refusing") is None
+
+
+def test_results_of_perturbed_images_are_not_mixed_in(folder, tmp_path):
+    place = copied(folder, tmp_path / "a")
+    with (folder / "pairs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    perturbed = [row for row in rows if row["perturbation"] == "bias-field"]
+    assert len(perturbed) == len(rows) // 2
+    for row in perturbed:
+        row.update({"tre_mean_mm": "99", "tre_mean_before_mm": "99"})
+    with (place / "pairs.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert max(evaluated.read(place).values[case, "fair", "tre_mean_mm"] for case in ("case0", "case2")) < 3
 
 
 def test_tests_against_the_start_and_between_methods(folder):

@@ -82,6 +82,7 @@ docs: .venv-docs/.ready
 
 screenshots: $(READY)
 	PYTHONPATH=Testing $(BIN)/python -m SlicerHeadless.screenshots
+	test -z "$$ROBUSTDIR_DATA" || PYTHONPATH=Testing $(BIN)/python -m SlicerHeadless.train_screenshots
 
 clean:
 	rm -rf $(VENV) .venv-baselines .venv-docs $(DEMO) build dist RobustDIR/*.egg-info .pytest_cache .mypy_cache .ruff_cache

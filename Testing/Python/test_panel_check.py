@@ -238,3 +238,13 @@ def test_a_report_that_fails_is_a_sentence(a_panel, sections, desktop, dialogs, 
     a_panel.ui.reportButton.click()
     desktop.wait_until(lambda: not sections.check._background.busy)
     assert a_panel.ui.messageLabel.text == "reports need jinja2."
+
+
+def test_the_section_fits_a_common_screen(a_panel, desktop):
+    from test_panel_style import height_of
+
+    for name in ("inputs", "method", "outputs", "look", "check", "apply"):
+        getattr(a_panel.ui, f"{name}CollapsibleButton").collapsed = name != "check"
+    cases.settle(desktop)
+    assert a_panel.ui.landmarkTable.rowCount > 4
+    assert 600 < height_of(a_panel) <= 1080

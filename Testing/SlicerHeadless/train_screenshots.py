@@ -28,7 +28,7 @@ SETTINGS = {
     "validationPercent": 20,
     "stopWhenConverged": False,
 }
-WIDTH, VIEW = 460, 430
+WIDTH, VIEW = 560, 430
 SECONDS = 1800.0
 NAME = "hippocampus"
 
@@ -122,11 +122,12 @@ class Session:
         """The selected run."""
         return self.panel.runs.entry
 
-    def start(self, **settings: Any) -> None:
-        """Sets the form of the tab Train and starts the run."""
-        for name, value in settings.items():
-            setattr(self.panel.parameters, name, value)
-        self.settle()
+    def start(self) -> None:
+        """Starts the run of the tab Train.
+
+        Raises:
+            RuntimeError: If it cannot be started, with what the panel says.
+        """
         self.ui.startRunButton.click()
         self.settle()
         if self.run is None:
@@ -169,12 +170,11 @@ def drawn(session: Session) -> Iterator[tuple[str, Any]]:
     """Every picture, one after the other, as they come about."""
     from SlicerHeadless import pictures
 
+    for name, value in SETTINGS.items():
+        setattr(session.panel.parameters, name, value)
     session.open_data()
     data = session.picture("dataTab")
     yield "train_data.png", pictures.beside(data, session.views(data.height()))
-    for name, value in SETTINGS.items():
-        setattr(session.panel.parameters, name, value)
-    session.settle()
     yield "train_settings.png", session.picture("trainTab")
     session.start()
     session.wait_for_epochs(2)

@@ -24,6 +24,7 @@ from RobustDIRLib.panelparts.words import _
 
 _JUDGEMENT_COLUMNS = tuple(figure_words.JUDGEMENT_COLUMNS)
 _TOLERANCE_COLUMN = 3
+_ROWS_OF_FIGURES, _ROWS_OF_LISTS = 8, 4  # seen at once: the section is to fit a screen of 1080 pixels
 _VERDICTS = {
     Verdict.WITHIN: _("within"),
     Verdict.OUTSIDE: _("outside"),
@@ -152,11 +153,11 @@ class CheckSection(Section):
         self._fill_judgements()
         rows = [[r.name, *(f"{v:.2f}" for v in (r.before, r.after, r.improvement))] for r in self.landmarks]
         widgets.fill_table(self.ui.landmarkTable, _LANDMARK_COLUMNS, rows, figure_words.COLUMN_TIPS)
-        widgets.fit_height(self.ui.landmarkTable, 8)
+        widgets.fit_height(self.ui.landmarkTable, _ROWS_OF_LISTS)
         structures = self.structures
         cells = [_structure_cells(row) for row in structures]
         widgets.fill_table(self.ui.structureTable, _STRUCTURE_COLUMNS, cells, figure_words.COLUMN_TIPS)
-        widgets.fit_height(self.ui.structureTable, 8)
+        widgets.fit_height(self.ui.structureTable, _ROWS_OF_LISTS)
         self.ui.landmarkTable.setVisible(bool(rows))
         self.ui.structureTable.setVisible(bool(structures))
         self.ui.curveButton.enabled = bool(rows)
@@ -205,7 +206,7 @@ class CheckSection(Section):
         table.blockSignals(blocked)
         widgets.fit_columns(table)  # anew: verdicts are bold
         table.setVisible(bool(rows))
-        widgets.fit_height(table, len(rows))
+        widgets.fit_height(table, _ROWS_OF_FIGURES)
         widgets.set_text(self.ui.verdictLabel, *self._verdict())
         warnings = " ".join(str(sentence) for sentence in self.record.get("warnings") or ())
         widgets.set_text(

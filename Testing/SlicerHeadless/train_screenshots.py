@@ -135,13 +135,12 @@ class Session:
 
     def wait_for_epochs(self, count: int) -> None:
         """Waits until a run has come so far, or has ended."""
-        self.wait(lambda: self.run is not None and (self.run.step >= count or not self.run.alive), SECONDS)
+        self.wait(lambda: self.run is not None and (self.run.epoch >= count or not self.run.alive), SECONDS)
 
     def stop_and_resume(self) -> None:
         """Stops the run, and lets it go on."""
         self.ui.stopRunButton.click()
-        self.wait(lambda: self.run is not None and not self.run.alive, 60)
-        self.settle(2)
+        self.wait(lambda: self.run is not None and not self.run.alive and self.ui.resumeRunButton.enabled, 60)
         self.ui.resumeRunButton.click()
         self.settle(2)
 

@@ -24,8 +24,8 @@ class Preset:
         window: Intensities that become -1 and 1; None takes `PERCENTILES` of each image's voxels off the background.
         large_motion: Whether networks that can do so start at half the working resolution, as breathing moves the
             diaphragm farther than the coarsest levels reach. For images alike in contrast.
-        stiffness: Weight of the smoothness of refinement's velocities against the likeness of the images. Lungs slide
-            along the ribs and give way far more than brains; below 1 the parcels of mouse brains came out worse.
+        stiffness: Weight of the smoothness of refinement's velocities against the likeness of the images. What
+            others gave stands in the card of the model `generic`.
         effort: Factor on the steps of refinement.
         title: In the panel's list.
         ssim_window: Side of the SSIM's windows, voxels (section 2.4.2).
@@ -50,7 +50,7 @@ PRESETS = {
         Preset(DEFAULT, "any pair; spacing and intensities from the images", title="Generic (any body part)"),
         Preset(
             "lung-ct", "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True,
-            stiffness=0.1, effort=1.5, title="Lung CT (Hounsfield units)", ssim_window=21, data_sets=("nlst", "lungct"),
+            stiffness=0.35, effort=1.5, title="Lung CT (Hounsfield units)", ssim_window=21, data_sets=("nlst", "lungct"),
         ),
         Preset(
             "brain-mri", "brain MRI; 1 mm, percentiles (section 2.3.3)", 1.0, stiffness=0.3, title="Brain MRI",

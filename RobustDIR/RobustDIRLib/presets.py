@@ -50,7 +50,8 @@ PRESETS = {
         Preset(DEFAULT, "any pair; spacing and intensities from the images", title="Generic (any body part)"),
         Preset(
             "lung-ct", "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True,
-            stiffness=0.35, effort=1.5, title="Lung CT (Hounsfield units)", ssim_window=21, data_sets=("nlst", "lungct"),
+            stiffness=0.35, effort=1.5, title="Lung CT (Hounsfield units)", ssim_window=21,
+            data_sets=("nlst", "lungct"),
         ),
         Preset(
             "brain-mri", "brain MRI; 1 mm, percentiles (section 2.3.3)", 1.0, stiffness=0.3, title="Brain MRI",

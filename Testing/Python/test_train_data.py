@@ -52,7 +52,7 @@ def column(panel, number: int) -> list[str]:
 
 
 @pytest.fixture
-def here(monkeypatch):
+def here(monkeypatch, desktop):
     """Commands are done in this process."""
     play_here(monkeypatch)
 

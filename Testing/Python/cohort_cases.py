@@ -243,7 +243,7 @@ class DeadlyOnce:
 
 @dataclass(frozen=True)
 class Held:
-    """Says that it has begun, and waits for leave to end: a minute at most."""
+    """Says that it has begun, and waits for leave to end: five minutes at most."""
 
     begun: Path
     leave: Path
@@ -257,7 +257,7 @@ class Held:
 
     def register(self, pair: Pair, threads: int) -> Outcome:
         self.begun.touch()
-        for _ in range(600):
+        for _ in range(3000):
             if self.leave.exists():
                 return Still().register(pair, threads)
             time.sleep(0.1)

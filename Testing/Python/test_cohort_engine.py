@@ -171,8 +171,8 @@ class TestDeaths:
         scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *words], **quiet)
         worker = subprocess.Popen(cases.command("a_worker", file), **quiet)
         try:
-            wait_for(file.exists, 120)
-            threading.Thread(target=lambda: (wait_for(begun.exists, 120), scheduler.kill())).start()
+            wait_for(file.exists, 300)
+            threading.Thread(target=lambda: (wait_for(begun.exists, 300), scheduler.kill())).start()
             with pytest.raises(ConnectionError, match="the same command goes on from there"):
                 evaluating("good", "held", scheduler=str(file))
         finally:
@@ -225,12 +225,12 @@ class TestTwoClients:
         first = threading.Thread(target=lambda: came.append(evaluating("good", "held", scheduler=cluster)))
         first.start()
         try:
-            wait_for(begun.exists, 60)
+            wait_for(begun.exists, 300)
             with pytest.raises(InputError, match="another run is at work"):
                 evaluating("good", "held", scheduler=cluster)
         finally:
             leave.touch()
-            first.join(60)
+            first.join(300)
         ((summary, ear),) = came
         assert (summary.done, summary.failed, summary.missing) == (8, 0, 0)
         assert len(ear.made) == len(set(ear.made)) == 8
@@ -245,7 +245,7 @@ class TestTwoClients:
 
         class Leaving(cases.Ear):
             def ended(self, event):
-                wait_for(begun.exists, 60)
+                wait_for(begun.exists, 300)
                 raise Gone
 
         with pytest.raises(Gone):

@@ -10,6 +10,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import apply_to_points, sample_transform
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.model_store import LoadedModel
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import PRESETS
@@ -115,6 +116,19 @@ class TestKnownTransform:
 
     def test_stages_are_timed(self, result):
         assert list(result.timings) == ["normalise", "align", "network", "resample", "measure"]
+
+
+class TestModelsThatRuleRefinementOut:
+    @pytest.mark.parametrize(
+        ("card", "refine", "refined"),
+        [({}, None, True), ({"refine": False}, None, False), ({"refine": False}, True, True), ({}, False, False)],
+    )
+    def test_are_left_alone_unless_refinement_is_asked_for(self, fixed, moving, tmp_path, card, refine, refined):
+        model = LoadedModel(Standin(), card, tmp_path / "weights.pt", "0" * 64)
+        options = replace(AS_THEY_LIE, quality="balanced", refine=refine, refine_seconds=1e-6)
+        record = register(fixed, moving, model, options=options).record
+        assert (record["refinement"] is not None) == refined
+        assert record["refinement_ruled_out"] == (not refined and refine is None)
 
 
 class TestLinearPart:

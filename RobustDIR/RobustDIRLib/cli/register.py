@@ -242,7 +242,7 @@ def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None
     size = " x ".join(str(n) for n in result.working_grid.size)
     spacing = " x ".join(f"{s:.3g}" for s in result.working_grid.spacing)
     print(f"network    on {size} voxels of {spacing} mm")
-    print(f"refined    {_refined(result.record.get('refinement'))}")
+    print(f"refined    {_refined(result.record)}")
     if measures.landmarks:
         figures = measures.landmarks.summary()
         print(
@@ -259,8 +259,11 @@ def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None
     print(f"done       in {seconds:.1f} s; files in {folder}")
 
 
-def _refined(record: Any) -> str:
+def _refined(run: dict[str, Any]) -> str:
     """What the refinement did, in a few words."""
+    record = run.get("refinement")
+    if run.get("refinement_ruled_out"):
+        return "not: the model's card rules it out; --refine does it all the same"
     if record is None:
         return "not asked for"
     if record["ended"] == "unlike":

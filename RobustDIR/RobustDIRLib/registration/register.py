@@ -125,7 +125,8 @@ def register(
     preset, device = find_preset(options.preset), devices.find_device(options.device)
     preset = replace(preset, spacing=options.spacing or preset.spacing)
     check_kind(options.alignment)
-    levels = chosen_levels(options.quality, options.refine, preset)
+    ruled_out = options.refine is None and _rules_refinement_out(model)
+    levels = () if ruled_out else chosen_levels(options.quality, options.refine, preset)
     check_seconds(options.refine_seconds)
     network = _network_of(model)
     for name, image in (("fixed", fixed), ("moving", moving)):
@@ -148,6 +149,7 @@ def register(
             ) from error
     record = {
         **asdict(options),
+        "refinement_ruled_out": ruled_out,
         "refinement": result.pop("refinement"),
         "device": str(device),
         "threads": threads,
@@ -173,6 +175,12 @@ def _network_of(model: LoadedModel | Network) -> Network:
             f"{type(model).__name__} is no network: it has to be called with two images, and to say its bytes_per_voxel"
         )
     return network
+
+
+def _rules_refinement_out(model: LoadedModel | Network) -> bool:
+    """Whether a model's card does: refinement by intensities undoes what labels taught of borders that do not show."""
+    card = getattr(model, "card", None)
+    return isinstance(card, dict) and card.get("refine") is False
 
 
 def _budget(options: RegistrationOptions, network: Network, device: torch.device) -> Budget:

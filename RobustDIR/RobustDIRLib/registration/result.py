@@ -30,7 +30,8 @@ class RegistrationOptions:
         blank_outside: Whether the network, too, sees nothing outside the masks, and percentiles are taken inside.
         spacing: Side of a working voxel, mm; None for the preset's.
         quality: One of `refinement.settings.QUALITIES`.
-        refine: Whether the network's result is refined on the pair itself; None as the quality has it.
+        refine: Whether the network's result is refined on the pair itself; None as the model's
+            card (`refine`, false where refinement undoes what labels taught) or else the quality has it.
         refine_seconds: Wall time at most for the refinement; None for as long as it helps.
     """
 

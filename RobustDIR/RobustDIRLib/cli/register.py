@@ -259,7 +259,7 @@ def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None
     print(f"done       in {seconds:.1f} s; files in {folder}")
 
 
-def _refined(run: dict[str, Any]) -> str:
+def _refined(run: Mapping[str, Any]) -> str:
     """What the refinement did, in a few words."""
     record = run.get("refinement")
     if run.get("refinement_ruled_out"):

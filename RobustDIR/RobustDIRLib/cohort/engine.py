@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import uuid
@@ -86,7 +87,7 @@ class _Dispatcher:
             ConnectionError: If the scheduler is gone.
             OSError, InputError: If results cannot be written.
         """
-        self.client.subscribe_topic(self.topic, lambda event: self.news.put(from_dict(Ended, event[1])))
+        self.client.subscribe_topic(self.topic, lambda event: self.news.put(from_dict(Ended, json.loads(event[1]))))
         for task in self.tasks:
             self._submit(task, self.certain)
         while self.pending or self.suspects:
@@ -175,7 +176,7 @@ def _on_worker(task: Task, settings: TaskSettings, topic: str, version: str) -> 
 
     def tell(ended: Ended) -> None:
         made.append(ended)
-        worker.log_event(topic, asdict(ended))
+        worker.log_event(topic, json.dumps(asdict(ended)))  # text, as Dask adds words of its own to a dictionary
         if is_dropped(worker):
             raise _Dropped
 

@@ -122,7 +122,7 @@ def _spread(search: _Search, count: int, place: Place, tell: Tell, say: Say) -> 
     """
     with opened(place, search.base.threads or 1, None, say) as client:
         watch, news, topic = Watch(client), queue.SimpleQueue[Any](), f"robustdir-{uuid.uuid4().hex}"
-        client.subscribe_topic(topic, lambda event: news.put(event[1]))
+        client.subscribe_topic(topic, lambda event: news.put(json.loads(event[1])))
         begun = _begun(search.folder)
         pending = {}
         for number in range(count):
@@ -172,7 +172,7 @@ def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
         raise InputError(f"the worker {worker.address} does not see {search.folder}; name a folder that all share.")
 
     def tell(record: Record) -> None:
-        worker.log_event(topic, json.loads(json.dumps(record)))
+        worker.log_event(topic, json.dumps(record))  # text, as Dask adds words of its own to a dictionary
         if is_dropped(worker):
             raise _Dropped
 

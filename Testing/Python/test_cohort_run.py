@@ -429,7 +429,7 @@ class TestSpacing:
         assert summary["terms"] == {"masks": "measure", "spacing": Terms(spacing=spacing).spacing, "words": words}
         assert all(words in one["caption"] for one in summary["tables"])
         for kind in ("md", "tex"):
-            assert words in (tmp_path / "out" / "tables" / f"accuracy.{kind}").read_text()
+            assert words in (tmp_path / "out" / "tables" / f"accuracy.{kind}").read_text(encoding="utf-8")
 
     def test_of_another_kind_does_not_mix(self, evaluating):
         evaluating("still", limit=1)

@@ -238,7 +238,7 @@ def test_spacing_colour_and_views_of_the_drawing(a_panel, sections, desktop):
 @pytest.mark.parametrize("area", [0.0, 3 * 90.0**2, 3 * 358.0**2, 3 * 900.0**2])
 @pytest.mark.parametrize("in_3d", [False, True])
 def test_a_drawing_is_as_fine_as_the_views_can_carry(desktop, spacing, area, in_3d):
-    from RobustDIRLib.panel.deformations import resolution_for, spacing_for
+    from RobustDIRLib.panelparts.deformations import resolution_for, spacing_for
 
     drawn = spacing_for(spacing, area)
     piece = resolution_for(drawn, area, in_3d)

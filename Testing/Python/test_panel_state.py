@@ -33,7 +33,7 @@ print(panel.ui.statusLabel.text)
 print(panel.ui.installButton.enabled, panel.ui.registerButton.enabled, panel.ui.wheelsButton.isHidden())
 print(sorted(set(MISSING) & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     strip, status, buttons, loaded = done.stdout.strip().splitlines()[-4:]
     assert strip.startswith(

@@ -215,6 +215,22 @@ class TestJudgement:
         assert judge.unlikeness(halves, 2) < 1e-5
         assert judge.unlikeness(halves, 1) > 0.05
 
+    @pytest.mark.parametrize("planes", [3, 4, 15, 16, 17, 18, 33, 40, 41, 42, 43, 44, 45, 73, 74, 105, 200])
+    def test_no_slab_is_too_thin_to_be_compared(self, planes, monkeypatch):
+        """Whatever a volume's number of planes: a last slab of one or two once ended the registration."""
+        monkeypatch.setattr(judge_file, "_ENOUGH", planes * 300 + 1)  # every second slab
+        slabs = list(judge_file._slabs((planes, 20, 30)))
+        assert slabs
+        assert all(s.start >= 0 and s.stop <= planes and s.stop - s.start >= min(planes, 5) for s in slabs)
+
+    def test_a_volume_that_leaves_one_plane_over_is_compared(self, monkeypatch):
+        monkeypatch.setattr(judge_file, "_ENOUGH", 6_000)
+        shape = (41, 24, 12)  # slabs of 16 planes from the ninth on, one in 32
+        images = [torch.rand((1, 1, *shape), generator=torch.Generator().manual_seed(k)) for k in (0, 1)]
+        still = torch.zeros(1, 3, *shape)
+        judge, halves = Judge(images), Halves.of(Deformation(still, still))
+        assert judge.unlikeness(halves, factor=1) > 0.01
+
     def test_slabs_stand_for_all_of_a_large_volume(self, monkeypatch):
         shape = (150, 20, 24)
         judge, halves = Judge((texture(shape, 1), texture(shape, 2))), Halves.of(standing_still(shape))

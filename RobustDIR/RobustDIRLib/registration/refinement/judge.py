@@ -15,6 +15,7 @@ from RobustDIRLib.registration.refinement.middle import Halves, half_shape, plan
 
 _FLAT = 1e-3  # variance of grey values in 3x3x3 voxels under which nothing can be told
 _SLAB = 16  # planes that are compared together
+_FEWEST = 5  # planes of a slab: self-similarity compares patches of three planes with their neighbours
 _ENOUGH = 2_000_000  # voxels, about: of larger volumes every second slab, or third and so on, stands for all
 
 
@@ -74,7 +75,7 @@ def _slabs(shape: Sequence[int]) -> Iterator[slice]:
         yield slice(0, shape[0])
         return
     start = min((period - _SLAB) // 2, max(shape[0] - _SLAB, 0) // 2)
-    for first in range(start, shape[0], period):
+    for first in range(start, max(shape[0] - _FEWEST, start) + 1, period):
         yield slice(first, min(first + _SLAB, shape[0]))
 
 

@@ -15,7 +15,7 @@ from RobustDIRLib.registration.refinement.judge import Judge
 from RobustDIRLib.registration.refinement.middle import Halves, warp_to
 from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
 from RobustDIRLib.registration.refinement.refine import Patience, WorkingPair, refine
-from RobustDIRLib.registration.refinement.settings import QUALITIES, check_seconds, chosen_levels
+from RobustDIRLib.registration.refinement.settings import QUALITIES, check_seconds, chosen_levels, seen_levels
 
 LEVELS = QUALITIES["balanced"].levels
 
@@ -327,6 +327,11 @@ class TestSettings:
         found = chosen_levels("balanced", None, preset)
         assert [level.stiffness for level in found] == [0.2, 0.2]
         assert [level.steps for level in found] == [60, 48]
+
+    def test_no_level_is_far_finer_than_the_images_own_voxels(self):
+        assert seen_levels(LEVELS, 1.5, 2.0) == LEVELS
+        assert seen_levels(LEVELS, 1.5, 5.3) == LEVELS[:1]
+        assert seen_levels(LEVELS, 1.5, 7.0) == ()
 
     def test_refusals(self):
         with pytest.raises(InputError, match="`quality` superb: there is no such quality; choose one of fast, bal"):

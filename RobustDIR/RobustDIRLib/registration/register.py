@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ from RobustDIRLib.registration.preprocessing import (
 )
 from RobustDIRLib.registration.record import model_record, versions
 from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, refine, tensor
-from RobustDIRLib.registration.refinement.settings import Level, check_seconds, chosen_levels
+from RobustDIRLib.registration.refinement.settings import Level, check_seconds, chosen_levels, seen_levels
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
 
@@ -136,6 +137,7 @@ def register(
     tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, _budget(options, network, device), journal.warn)
+        levels = seen_levels(levels, _side(grid), _side(fixed.grid))
         patience = Patience(options.refine_seconds, enough, journal.level)
         try:
             setting = _Setting(options.alignment, preset, extras, grid, device, options.blank_outside, levels, patience)
@@ -175,6 +177,11 @@ def _network_of(model: LoadedModel | Network) -> Network:
             f"{type(model).__name__} is no network: it has to be called with two images, and to say its bytes_per_voxel"
         )
     return network
+
+
+def _side(grid: Grid) -> float:
+    """Of a cube as large as a voxel, mm."""
+    return math.prod(grid.spacing) ** (1 / 3)
 
 
 def _rules_refinement_out(model: LoadedModel | Network) -> bool:

@@ -48,6 +48,8 @@ class Quality:
 _MIDDLE = Level(factor=2, distance=5, steps=40, rate=0.25, refresh=4, lattices=8)
 _FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2)
 
+_FINEST = 0.5  # of the image's own voxel: no level has finer ones
+
 QUALITIES = {
     "fast": Quality("the network alone", ()),
     "balanced": Quality("and refinement to full resolution", (_MIDDLE, _FINE)),
@@ -81,6 +83,20 @@ def chosen_levels(quality: str, refine: bool | None, preset: Preset) -> tuple[Le
         levels = (levels or QUALITIES["balanced"].levels) if refine else ()
     stiffness, effort = preset.stiffness, preset.effort
     return tuple(replace(level, stiffness=stiffness, steps=round(effort * level.steps)) for level in levels)
+
+
+def seen_levels(levels: tuple[Level, ...], side: float, own: float) -> tuple[Level, ...]:
+    """Those of the levels whose voxels are not far finer than the images': there is nothing to be seen there.
+
+    A breathing CT of 5 x 5 x 6 mm voxels came out worse the finer its refinement went (2.8 mm at 1.5 mm, 2.2 where the
+    finest level was left out at 2.5 mm, 1.96 without any).
+
+    Args:
+        levels: To choose from.
+        side: Of a working voxel, mm.
+        own: Side of a cube as large as the fixed image's own voxel, mm.
+    """
+    return tuple(level for level in levels if level.factor * side >= _FINEST * own)
 
 
 def check_seconds(seconds: float | None) -> None:

@@ -25,8 +25,12 @@ from RobustDIRLib.mrml.volumes import (
     volume_from_node,
     volume_to_node,
 )
+from RobustDIRLib.values import Image as Volume  # the names that scripts of an earlier version know
+from RobustDIRLib.values import Landmarks as Points
 
 __all__ = [
+    "Points",
+    "Volume",
     "Line",
     "Titles",
     "ViewChart",

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import numpy as np
 import slicer
-import vtk
 from slicer import (
     vtkMRMLGridTransformNode,
     vtkMRMLMarkupsFiducialNode,
@@ -24,7 +23,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 try:
     from slicer.i18n import tr as _
@@ -116,12 +114,11 @@ class RobustDIRParameterNode:
     tolerances: str  # JSON: limits by name
 
 
-class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class RobustDIRWidget(ScriptedLoadableModuleWidget):
     """The panel."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
         self.logic = self.panel = self.ui = None
 
     def setup(self):
@@ -139,12 +136,7 @@ class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.logic = RobustDIRLogic()
         self.panel = Panel(self.ui, self.logic)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
-        self.panel.use(None)
+        self.panel.begin()
 
     def _refuse(self, problem):
         """Say why nothing can be done, and let nothing be clicked."""
@@ -156,37 +148,16 @@ class RobustDIRWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """End what runs."""
-        self.removeObservers()
         if self.panel is not None:
             self.panel.close()
 
     def enter(self):
         """The user came to the module: packages may have been installed meanwhile."""
-        if self.panel is None:
-            return
-        if self.panel.parameters is None:
-            self.panel.use(None)
-        self.panel.environment.examine()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self):
         """The user went to another module; a registration goes on."""
-
-    def onSceneStartClose(self, caller, event):
-        """A registration ends with its scene."""
-        self.panel.scene_closes()
-
-    def onSceneEndClose(self, caller, event):
-        """Work with the parameters of the scene that is there now."""
-        self.panel.use(None)
-
-    def onSceneEndImport(self, caller, event):
-        """Work with the parameters that were loaded."""
-        self.panel.scene_imported()
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeRemoved(self, caller, event, node):
-        """A node has gone."""
-        self.panel.node_removed(node)
 
 
 class RobustDIRLogic(ScriptedLoadableModuleLogic):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import slicer
-import vtk
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
@@ -17,7 +16,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
 
 try:
     from slicer.i18n import tr as _
@@ -105,12 +103,11 @@ class RobustDIRTrainParameterNode:
     strength: Annotated[float, WithinRange(0.0, 20.0)] = 2.2
 
 
-class RobustDIRTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class RobustDIRTrainWidget(ScriptedLoadableModuleWidget):
     """The panel."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
         self.logic = self.panel = self.ui = None
 
     def setup(self):
@@ -129,12 +126,7 @@ class RobustDIRTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.logic = RobustDIRTrainLogic()
         self.panel = TrainPanel(self.ui, self.logic)
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
-        self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
-        self.panel.use(None)
+        self.panel.begin()
 
     def _fill_tabs(self, ui):
         """Load the .ui file of every tab into it."""
@@ -153,37 +145,16 @@ class RobustDIRTrainWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """Let go; runs go on."""
-        self.removeObservers()
         if self.panel is not None:
             self.panel.close()
 
     def enter(self):
         """The user came to the module: packages may have been installed meanwhile."""
-        if self.panel is None:
-            return
-        if self.panel.parameters is None:
-            self.panel.use(None)
-        self.panel.environment.examine()
+        if self.panel is not None:
+            self.panel.enter()
 
     def exit(self):
         """The user went to another module; runs go on."""
-
-    def onSceneStartClose(self, caller, event):
-        """Runs do not belong to the scene, and go on."""
-        self.panel.scene_closes()
-
-    def onSceneEndClose(self, caller, event):
-        """Work with the parameters of the scene that is there now."""
-        self.panel.use(None)
-
-    def onSceneEndImport(self, caller, event):
-        """Work with the parameters that were loaded."""
-        self.panel.scene_imported()
-
-    @vtk.calldata_type(vtk.VTK_OBJECT)
-    def onNodeRemoved(self, caller, event, node):
-        """A node has gone."""
-        self.panel.node_removed(node)
 
 
 class RobustDIRTrainLogic(ScriptedLoadableModuleLogic):

@@ -6,11 +6,14 @@ all of it on its dashboard. What a task leaves in files is ours, and a run goes 
 
 from __future__ import annotations
 
+import json
 import logging
+import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,6 +24,7 @@ from RobustDIRLib.errors import InputError
 
 _INSTALL = "pip install 'robustdir[cluster]'"
 _CONNECT_S = 10
+_TICK_S = 0.5  # Ctrl-C is heeded as often where waiting cannot be interrupted
 _PATIENCE_S = 60.0
 _UNREAD = "deserialization"  # as Dask says of a scheduler that cannot unpickle tasks
 _SILENT = logging.CRITICAL + 1
@@ -110,6 +114,48 @@ class Watch:
             )
 
 
+class Errands:
+    """Tasks handed to a cluster, and what is heard of them.
+
+    Args:
+        client: Of the cluster.
+
+    Attributes:
+        topic: Under which workers tell of records, by `tell_client`.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.topic = f"robustdir-{uuid.uuid4().hex}"
+        self._client, self._watch = client, Watch(client)
+        self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # Text, as Dask adds words of its own to a dictionary.
+        client.subscribe_topic(self.topic, lambda event: self._news.put(json.loads(event[1])))
+
+    def submit(self, key: str, work: Callable[..., Any], *values: Any) -> Any:
+        """Hand out a task; its future, which `hear` gives when it is over."""
+        future = self._client.submit(work, *values, key=key, pure=False)
+        future.add_done_callback(self._news.put)
+        return future
+
+    def hear(self) -> Any:
+        """Wait for what comes next: a record that a worker told, a dictionary, or the future of a task that is over.
+
+        Raises:
+            ConnectionError: If nobody is left to work.
+        """
+        while True:
+            try:
+                return self._news.get(timeout=_TICK_S)
+            except queue.Empty:
+                self._watch.look()
+
+
+def tell_client(worker: Any, topic: str, record: Mapping[str, Any]) -> bool:
+    """Tell whoever asked for the task of a worker of a record, plain values; whether anybody still listens."""
+    worker.log_event(topic, json.dumps(record))
+    return not _is_dropped(worker)
+
+
 def failure(future: Any) -> BaseException:
     """What became of a task that came to no end, as users are told; `distributed.KilledWorker` stays as it is."""
     if future.status != "error":
@@ -123,7 +169,7 @@ def failure(future: Any) -> BaseException:
     return error
 
 
-def is_dropped(worker: Any) -> bool:
+def _is_dropped(worker: Any) -> bool:
     """Whether whoever asked for the task that runs in a worker has gone: Dask cannot end a thread."""
     task = worker.state.tasks.get(worker.get_current_task())
     return task is None or task.state == "cancelled"

@@ -82,6 +82,11 @@ class Grid:
         return {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
 
     @property
+    def voxel_side(self) -> float:
+        """Side of a cube as large as a voxel, mm."""
+        return float(np.prod(self.spacing) ** (1 / 3))
+
+    @property
     def size(self) -> tuple[int, int, int]:
         """Voxels along x, y, z, as ITK counts them."""
         z, y, x = self.shape

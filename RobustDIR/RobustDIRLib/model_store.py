@@ -49,6 +49,11 @@ class ModelEntry:
     path: Path
     shipped: bool
 
+    @property
+    def card(self) -> Path:
+        """Its card for people, which may be missing."""
+        return self.path.with_name(CARD)
+
 
 @dataclass(frozen=True)
 class LoadedModel:

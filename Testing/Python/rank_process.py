@@ -60,5 +60,5 @@ if __name__ == "__main__":
     kind, file, folder = sys.argv[1:]
     config_of = {c.__name__: c for c in (TrainingConfig, FinetuneConfig)}[kind]
     with joined_processes() as process:
-        found = gradients(from_dict(config_of, json.loads(Path(file).read_text())), process)
+        found = gradients(from_dict(config_of, json.loads(Path(file).read_text(encoding="utf-8"))), process)
         torch.save(found, Path(folder) / f"{process.rank}.pt")

@@ -44,9 +44,9 @@ def work(args) -> int:
         print(f"child {subprocess.Popen(SLEEPER).pid}", flush=True)
     (folder / "run.json").write_text(json.dumps(settings(args.subcommand)))
     checkpoint = folder / "checkpoint.pt"
-    step = int(checkpoint.read_text()) if args.resume else 0
+    step = int(checkpoint.read_text(encoding="utf-8")) if args.resume else 0
     records = folder / "records.jsonl"
-    earlier = records.read_text().splitlines(True) if args.resume else []
+    earlier = records.read_text(encoding="utf-8").splitlines(True) if args.resume else []
     records.write_text("".join(line for line in earlier if json.loads(line)["step"] <= step))
 
     def tell(kind: str, **values) -> None:

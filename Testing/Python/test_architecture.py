@@ -63,8 +63,9 @@ ALLOWED = {
     "panelparts": FOUNDATION | {"io", "runner", "model_store"},
     "panel": FOUNDATION | {"mrml", "runner", "io", "evaluation", "model_store", "registration", "panelparts"},
     "trainpanel": FOUNDATION
-    | {"configuration", "mrml", "runner", "io", "datasets", "evaluation", "model_store", "panelparts", "cohort"},
-    # of cohort the layout of its files alone
+    | {"configuration", "mrml", "runner", "io", "datasets", "evaluation", "model_store", "panelparts", "cohort"}
+    | {"baselines"},
+    # of cohort the layout of its files alone, of baselines which packages are installed
     "cli": None,  # sits on top
     "__main__": {"cli"},
 }
@@ -210,7 +211,7 @@ def test_slicer_takes_one_file_for_a_module():
 
 
 def test_version_stands_once_in_package_and_metadata():
-    declared = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    declared = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     from RobustDIRLib import __version__
 
     assert declared

@@ -78,7 +78,7 @@ def test_images_labels_and_landmarks(tmp_path):
         assert array.dtype == image.array.dtype
         assert grid.close_to(image.grid)
     assert not (tmp_path / "moving_labels.mha").exists()
-    content = json.loads((tmp_path / case_files.CASE).read_text())
+    content = json.loads((tmp_path / case_files.CASE).read_text(encoding="utf-8"))
     assert content["notes"] == ["it has changed"]
     points = content["landmarks"]
     assert points["names"] == list("abcde")
@@ -90,4 +90,4 @@ def test_images_labels_and_landmarks(tmp_path):
 def test_a_case_without_landmarks(tmp_path):
     data = a_case()
     case_files.write_case(CaseData(data.fixed, data.moving), AFFINE, tmp_path)
-    assert json.loads((tmp_path / case_files.CASE).read_text())["landmarks"] is None
+    assert json.loads((tmp_path / case_files.CASE).read_text(encoding="utf-8"))["landmarks"] is None

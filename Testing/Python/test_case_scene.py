@@ -57,13 +57,14 @@ def test_the_next_case_takes_the_place_of_the_last_and_nothing_is_saved(scene, a
 
     from RobustDIRLib.trainpanel.case_scene import remove_looked_at
 
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))  # gives nodes of earlier tests their storage nodes
     before = contents(scene)
     load(a_folder[0])
     count = scene.GetNumberOfNodes()
     load(a_folder[0], "again")
     assert scene.GetNumberOfNodes() == count
     assert slicer.util.saveScene(str(tmp_path / "scene.mrml"))
-    assert "again" not in (tmp_path / "scene.mrml").read_text()
+    assert "again" not in (tmp_path / "scene.mrml").read_text(encoding="utf-8")
     remove_looked_at()
     left = contents(scene)
     assert {name for name in left if name not in before} <= {"vtkMRMLColorTableNodeGrey"}

@@ -116,7 +116,9 @@ def test_split_shares_all_subjects_out_and_finetune_takes_it(six_people, tmp_pat
     [told] = events(capsys)
     parts = [told[name] for name in ("train", "validation", "test")]
     assert sorted(sum(parts, [])) == list("abcdef") and all(parts)
-    assert json.loads(file.read_text()) == dict(zip(("train", "validation", "test"), parts, strict=True))
+    assert json.loads(file.read_text(encoding="utf-8")) == dict(
+        zip(("train", "validation", "test"), parts, strict=True)
+    )
     assert main(["dataset", "split", str(six_people), "--subjects", str(file)]) == 0
     assert capsys.readouterr().out.splitlines()[0].split()[:2] == ["train", str(len(parts[0]))]
 

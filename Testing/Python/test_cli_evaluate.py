@@ -59,7 +59,7 @@ def test_methods_stand_beside_each_other_at_the_end(evaluating, tmp_path):
     (place,) = [k for k, line in enumerate(lines) if line.startswith("median over subjects")]
     words = [line.split() for line in lines[place : place + 4]]
     assert " ".join(words[0][3:]) == "TRE, mean, mm Folding, % SDlogJ Time, s Peak memory, GiB"
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())["summary"]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["summary"]
     found = {(one["method"], one["measure"]): one["median"] for one in summary}
     for row, method in zip(words[1:], ("before", "still", "good"), strict=True):
         assert row[:2] == [method, f"{found[method, 'tre_mean_mm']:.2f}"]
@@ -120,7 +120,7 @@ def test_recorded_command_repeats_the_evaluation(evaluating, tmp_path, monkeypat
         "use",
     ]
     evaluating(*words)
-    recorded = json.loads((tmp_path / "out" / "summary.json").read_text())["command"]
+    recorded = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["command"]
     monkeypatch.chdir("/")
     assert main(shlex.split(recorded)[1:]) == 0
     assert capsys.readouterr().out.startswith("0 results to make; 6 are finished and kept\n")
@@ -259,7 +259,7 @@ def test_only_pairs_of_the_subjects_asked_for_and_the_command_says_so(evaluating
     assert code == 0
     assert out.splitlines()[0] == "2 results to make"
     assert "case1, still" in out and "case0" not in out
-    recorded = json.loads((tmp_path / "out" / "summary.json").read_text())["command"]
+    recorded = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["command"]
     assert f"--subjects {tmp_path / 'split.json'}" in recorded
 
 
@@ -313,12 +313,15 @@ class TestCommandThatRepeats:
 
     def test_figures_are_the_same(self, evaluating, tmp_path, monkeypatch, capsys):
         evaluating("--perturb", "low-dose=5", "--seed", "3", "--limit", "1", "--spacing", "3.5", methods="still,fair")
-        words = shlex.split(json.loads((tmp_path / "out" / "evaluation.json").read_text())["command"])
+        words = shlex.split(json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["command"])
         words[words.index("--output") + 1] = str(tmp_path / "again")
         monkeypatch.chdir("/")
         assert main(words[1:]) == 0
         first, second = (
-            {path.relative_to(tmp_path / name): json.loads(path.read_text())["result"] for path in results}
+            {
+                path.relative_to(tmp_path / name): json.loads(path.read_text(encoding="utf-8"))["result"]
+                for path in results
+            }
             for name in ("out", "again")
             for results in [sorted((tmp_path / name / "results").rglob("*.json"))]
         )
@@ -363,12 +366,12 @@ def test_files_of_others_are_not_written_over(evaluating, tmp_path, name):
     code, _, err = evaluating()
     assert code == 2
     assert f"holds {name} of no evaluation" in err
-    assert (tmp_path / "out" / name).read_text() == "mine"
+    assert (tmp_path / "out" / name).read_text(encoding="utf-8") == "mine"
 
 
 def test_an_evaluation_in_two_goes_is_repeated_by_both(evaluating, tmp_path):
     evaluating(methods="still")
     evaluating(methods="good")
     evaluating(methods="good")
-    recorded = json.loads((tmp_path / "out" / "evaluation.json").read_text())["command"].splitlines()
+    recorded = json.loads((tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8"))["command"].splitlines()
     assert [shlex.split(line)[shlex.split(line).index("--methods") + 1] for line in recorded] == ["still", "good"]

@@ -93,7 +93,7 @@ def test_levels_of_the_refinement_are_told(register, capsys):
 def test_a_keep_file_ends_the_refinement_and_keeps_the_run(register, capsys, tmp_path):
     (tmp_path / "keep").touch()
     assert register("--progress", "json", "--keep-file", str(tmp_path / "keep")) == 0
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert record["refinement"]["ended"] in ("asked", "unlike")
     assert record["refinement"]["levels"] == []
 
@@ -101,7 +101,7 @@ def test_a_keep_file_ends_the_refinement_and_keeps_the_run(register, capsys, tmp
 def test_without_refinement_nothing_is_said_of_it(register, capsys, tmp_path):
     assert register("--progress", "json", "--no-refine") == 0
     assert "refine" not in [event.get("stage") for event in events(capsys)]
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert record["refinement"] is None
     assert "--no-refine" in record["command"]
 

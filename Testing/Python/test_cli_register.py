@@ -58,7 +58,7 @@ def test_blank_outside_reaches_the_registration(pair, tmp_path, blank):
     words = ["register", str(pair / "fixed.nii.gz"), str(pair / "moving.mha"), "-o", str(tmp_path / "run")]
     words += ["--fixed-mask", str(pair / "fixed_mask.nrrd"), "--moving-mask", str(pair / "moving_mask.nrrd")]
     assert main([*words, *(["--blank-outside"] if blank else [])]) == 0
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["blank_outside"] is blank
+    assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["blank_outside"] is blank
 
 
 def test_what_readers_remark_is_kept_and_said_once(pair, tmp_path, capfd):
@@ -73,7 +73,7 @@ def test_what_readers_remark_is_kept_and_said_once(pair, tmp_path, capfd):
     assert (
         main(["register", str(pair / "fixed.nii.gz"), str(tmp_path / "twice.nii.gz"), "-o", str(tmp_path / "run")]) == 0
     )
-    warnings = json.loads((tmp_path / "run" / "run.json").read_text())["warnings"]
+    warnings = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["warnings"]
     assert len([one for one in warnings if "places the volume twice" in one]) == 1
     said = "".join(capfd.readouterr())
     assert said.count("places the volume twice") == 1
@@ -140,7 +140,7 @@ class TestRun:
 
     def test_record_names_inputs_by_checksum_and_measures_landmarks(self, command, pair, tmp_path):
         command(*extras_of(pair))
-        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
         assert record["inputs"]["moving"] == {"path": str(pair / "moving.mha"), "sha256": sha256(pair / "moving.mha")}
         assert record["inputs"]["labels"][0]["path"].endswith("moving_labels.nrrd")
         assert record["model"] == {"name": "standin", "path": "standin.pt", "sha256": "ab" * 32}
@@ -151,13 +151,13 @@ class TestRun:
     def test_recorded_command_repeats_the_run_bit_by_bit(self, command, pair, tmp_path, monkeypatch):
         command("--threads", "1", "--alignment", "affine", "--memory-limit", "3.5", *extras_of(pair))
         first = contents(tmp_path / "run")
-        record = json.loads((tmp_path / "run" / "run.json").read_text())
+        record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
         words = shlex.split(record["command"])
         monkeypatch.chdir("/")
         assert words[0] == "robustdir"
         assert main(words[1:]) == 0
         assert contents(tmp_path / "run") == first
-        assert json.loads((tmp_path / "run" / "run.json").read_text())["command"] == record["command"]
+        assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["command"] == record["command"]
 
 
 class TestRefusals:
@@ -325,7 +325,7 @@ def test_every_option_is_in_the_recorded_command(command, pair, tmp_path, monkey
     points = ["--fixed-landmarks", relative[2], "--moving-landmarks", relative[3]]
     assert command("--threads", "1", "--alignment", "none", "--preset", "brain-mri", *masks, *points) == 0
     first = contents_without_labels(tmp_path / "run")
-    recorded = json.loads((tmp_path / "run" / "run.json").read_text())["command"]
+    recorded = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["command"]
     words = shlex.split(recorded)[1:]
     assert "--blank-outside" in words
     assert words[words.index("--model") + 1] == "generic"

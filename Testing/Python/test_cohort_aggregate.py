@@ -83,7 +83,7 @@ def summed(folder, plan, monkeypatch):
 
     def make() -> dict:
         aggregate(folder, plan, lambda sentence: None)
-        return json.loads((folder / "summary.json").read_text())
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
     return make
 
@@ -193,7 +193,7 @@ class TestSummary:
         monkeypatch.setattr(figures, "available", lambda: False)
         states = aggregate(tmp_path, plan, lambda sentence: None)
         assert set(states.values()) == {State.MISSING}
-        content = json.loads((tmp_path / "summary.json").read_text())
+        content = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
         assert (content["primary"], content["tests"], content["summary"]) == (None, None, [])
         assert content["tests_reason"]
 
@@ -214,7 +214,7 @@ class TestTables:
         assert {entry["file"] for entry in content["tables"]} == {
             f"tables/{name}.{kind}" for name in ("accuracy", "cost", "robustness") for kind in ("md", "csv", "tex")
         }
-        text = (folder / "tables" / "robustness.md").read_text()
+        text = (folder / "tables" / "robustness.md").read_text(encoding="utf-8")
         assert "unperturbed" in text
         assert "low-dose 5" in text
         assert "| A |" in text
@@ -243,7 +243,7 @@ class TestFigures:
     @pytest.fixture
     def drawn(self, folder, plan):
         aggregate(folder, plan, lambda sentence: None)
-        return json.loads((folder / "summary.json").read_text())["figures"]
+        return json.loads((folder / "summary.json").read_text(encoding="utf-8"))["figures"]
 
     def test_every_figure_is_there_and_shows_something(self, folder, drawn):
         names = {entry["file"] for entry in drawn}
@@ -283,7 +283,7 @@ class TestWorst:
             monkeypatch.setitem(cases.METHODS, "chosen", Chosen("chosen", float(again)))
             request = Request(tmp_path / "data", ("chosen",), worst=2, redo=again)
             evaluate(request, tmp_path / "out", cases.Ear())
-            return json.loads((tmp_path / "out" / "summary.json").read_text())["worst"]
+            return json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))["worst"]
 
         return run
 

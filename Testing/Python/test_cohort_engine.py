@@ -101,7 +101,10 @@ class TestFigures:
         evaluating(*methods, folder="one", **wanted)
         _, ear = evaluating(*methods, folder="many", scheduler=cluster, **wanted)
         one, many = (
-            {path.relative_to(tmp_path / name): json.loads(path.read_text())["result"] for path in results}
+            {
+                path.relative_to(tmp_path / name): json.loads(path.read_text(encoding="utf-8"))["result"]
+                for path in results
+            }
             for name in ("one", "many")
             for results in [results_of(tmp_path / name)]
         )
@@ -132,7 +135,11 @@ class TestFigures:
         evaluating("untidy", "good", folder="after", **wanted)
         evaluating("good", folder="alone", **wanted)
         after, alone = (
-            [json.loads(path.read_text())["result"] for path in results_of(tmp_path / name) if "good" in path.parts]
+            [
+                json.loads(path.read_text(encoding="utf-8"))["result"]
+                for path in results_of(tmp_path / name)
+                if "good" in path.parts
+            ]
             for name in ("after", "alone")
         )
         assert len(alone) == 2
@@ -344,7 +351,7 @@ class TestEnds:
             self._see_it_end(job, out, end)
         finally:
             job.kill()
-        said = (tmp_path / "output.txt").read_text()
+        said = (tmp_path / "output.txt").read_text(encoding="utf-8")
         assert "Traceback" not in said
         if end != "kill":
             going_on = "what is finished is kept; the same command goes on from there"
@@ -353,7 +360,7 @@ class TestEnds:
 
     def _see_it_end(self, job, out, end):
         wait_for(lambda: len([path for path in (out / "pids").glob("*") if path.suffix == ""]) == 2, 300)
-        pids = [int(word) for path in (out / "pids").glob("[01]") for word in path.read_text().split()]
+        pids = [int(word) for path in (out / "pids").glob("[01]") for word in path.read_text(encoding="utf-8").split()]
         assert len(set(pids)) == 4
         assert all(map(at_work, pids))
         if end == "stop":  # as the runner and the panel do, with all the time it wants

@@ -64,7 +64,7 @@ def test_a_file_cut_short_is_damaged(a_result, tmp_path, kept):
 
 def test_every_changed_character_is_noticed(a_result, tmp_path):
     path = write_result(tmp_path, a_result)
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     for place in range(0, len(text) - 1, 7):
         path.write_text(text[:place] + ("1" if text[place] != "1" else "2") + text[place + 1 :])
         assert look(tmp_path, KEY).state is State.DAMAGED, text[place : place + 20]
@@ -149,4 +149,4 @@ def test_places_differ_by_case_method_kind_and_strength(tmp_path):
 
 
 def test_file_says_its_format(a_result, tmp_path):
-    assert json.loads(write_result(tmp_path, a_result).read_text())["format"] == "robustdir-result-1"
+    assert json.loads(write_result(tmp_path, a_result).read_text(encoding="utf-8"))["format"] == "robustdir-result-1"

@@ -162,8 +162,10 @@ class TestResuming:
     def test_damaged_result_is_said_and_made_anew(self, evaluating, tmp_path, table, damage):
         evaluating("still")
         path, other = (Key(name, "still").path(tmp_path / "out") for name in ("case1", "case2"))
-        whole = path.read_text()
-        path.write_text({"half": whole[:99], "empty": "", "foreign": "{}", "swapped": other.read_text()}[damage])
+        whole = path.read_text(encoding="utf-8")
+        path.write_text(
+            {"half": whole[:99], "empty": "", "foreign": "{}", "swapped": other.read_text(encoding="utf-8")}[damage]
+        )
         summary, ear = evaluating("still")
         assert ear.made == [Key("case1", "still")]
         assert str(path) in ear.said[0]
@@ -259,7 +261,7 @@ class TestFailures:
         assert set(ear.failed.values()) == {"the pair is too hard; give another."}
         row = found(table("pairs.csv"), "case1", "refusing")
         assert (row["status"], row["reason"], row["dice"]) == ("failed", "the pair is too hard; give another.", "")
-        content = json.loads((tmp_path / "out" / "summary.json").read_text())
+        content = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
         assert content["counts"] == {"planned": 6, "done": 3, "failed": 3, "missing": 0}
         assert len(content["failures"]) == 3
 
@@ -267,7 +269,7 @@ class TestFailures:
         monkeypatch.setitem(cases.METHODS, "refusing", cases.Refusing(mistake=True))
         _, ear = evaluating("refusing")
         assert set(ear.failed.values()) == {"ZeroDivisionError: too many"}
-        record = json.loads(Key("case0", "refusing").path(tmp_path / "out").read_text())["result"]
+        record = json.loads(Key("case0", "refusing").path(tmp_path / "out").read_text(encoding="utf-8"))["result"]
         assert "in register" in record["traceback"]
 
     def test_nan_is_refused_with_its_file(self, evaluating, dataset):
@@ -425,7 +427,7 @@ class TestSpacing:
         assert seen["a"] == seen["b"] == pytest.approx([expected] * 2, rel=1e-4)
         assert [float(row["spacing_mm"]) for row in table("pairs.csv")] == pytest.approx([expected] * 4, rel=1e-4)
         words = Terms(spacing=spacing).words
-        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
         assert summary["terms"] == {"masks": "measure", "spacing": Terms(spacing=spacing).spacing, "words": words}
         assert all(words in one["caption"] for one in summary["tables"])
         for kind in ("md", "tex"):

@@ -183,7 +183,7 @@ def test_building_keeps_what_is_done_and_tells_how_samples_are(organs: Path, tmp
     assert method.calls == len(dataset.cases) == 3
     again = list(build(building, tmp_path / "m"))
     assert method.calls == 3 and again[-1] == first[-1]
-    card = json.loads((tmp_path / "m" / "card.json").read_text())
+    card = json.loads((tmp_path / "m" / "card.json").read_text(encoding="utf-8"))
     assert card["pairs"] == 3 and card["samples"] == 100 and min(card["variance_explained"]) >= 0.8
     assert card["folding_percent_mean"] <= card["folding_percent_max"] and card["sdlogj_mean"] > 0
     assert (tmp_path / "m" / "samples.png").stat().st_size > 5000

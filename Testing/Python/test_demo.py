@@ -132,7 +132,7 @@ def test_demo_registers_and_tells(tmp_path, a_model, a_brain, monkeypatch, capsy
     for name in ("transform.h5", "inverse.h5", "warped.nii.gz", "displacement.nii.gz", "run.json"):
         assert (folder / "result" / name).stat().st_size > 0
     assert (folder / "picture.png").read_bytes().startswith(b"\x89PNG")
-    record = json.loads((folder / "result" / "run.json").read_text())
+    record = json.loads((folder / "result" / "run.json").read_text(encoding="utf-8"))
     assert record["measures"]["tre"]["after_mean_mm"] == pytest.approx(after, abs=0.01)
 
     assert cli.main(["demo", "-o", str(folder), "--model", str(a_model)]) == 2

@@ -88,7 +88,7 @@ def test_errors_of_landmarks_come_in_steps(folder, monkeypatch):
 def copied(folder, place):
     place.mkdir()
     for name in ("summary.json", "pairs.csv"):
-        (place / name).write_text((folder / name).read_text())
+        (place / name).write_text((folder / name).read_text(encoding="utf-8"))
     return place
 
 
@@ -104,7 +104,7 @@ def test_what_is_not_there_or_damaged_is_told(folder, tmp_path):
     (place / "pairs.csv").unlink()
     with pytest.raises(InputError, match="damaged tables"):
         evaluated.read(place)
-    content = json.loads((folder / "summary.json").read_text())
+    content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     (place / "summary.json").write_text(json.dumps({**content, "format": "robustdir-cohort-9"}))
     with pytest.raises(InputError, match="another version"):
         evaluated.read(place)
@@ -112,7 +112,7 @@ def test_what_is_not_there_or_damaged_is_told(folder, tmp_path):
 
 def test_sums_of_before_there_were_tests_against_the_start(folder, tmp_path):
     place = copied(folder, tmp_path / "a")
-    content = json.loads((folder / "summary.json").read_text())
+    content = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     del content["start_tests"]
     (place / "summary.json").write_text(json.dumps(content))
     assert all(BEFORE not in (one.first, one.second) for tests in evaluated.read(place).tests.values() for one in tests)

@@ -59,7 +59,7 @@ def test_a_file_that_may_not_grow_is_refused_whole(writers, tmp_path, name):
     assert str(tmp_path / name) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (tmp_path / name).read_text() == "the one before"
+    assert (tmp_path / name).read_text(encoding="utf-8") == "the one before"
     writers[name](tmp_path / name)
     assert (tmp_path / name).stat().st_size > 9000
 

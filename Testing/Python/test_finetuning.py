@@ -236,7 +236,7 @@ def test_a_folder_that_holds_a_model_is_left_as_it_is(organs: Path, tmp_path: Pa
     (tmp_path / "weights.pt").write_text("mine")
     with pytest.raises(InputError, match=r"holds weights.pt, which the run would write over"):
         list(finetune(a_config(organs), tmp_path))
-    assert (tmp_path / "weights.pt").read_text() == "mine"
+    assert (tmp_path / "weights.pt").read_text(encoding="utf-8") == "mine"
 
 
 def test_labels_for_dice_must_be_there(breaths: Path, tmp_path: Path) -> None:
@@ -298,17 +298,17 @@ def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path
     assert code == 0
     assert "3 subjects to learn from, 2 for validation, 1 for testing" in told
     assert "| Error on synthetic pairs, voxels |" in told and "| fine-tuned |" in told
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
     assert set(summary["after"]) >= {"synthetic_error"}
-    written = json.loads((tmp_path / "run" / "run.json").read_text())
+    written = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert written["loss"]["gradient"] == 0.5 and written["loss"]["dice"] == 1.0
-    assert json.loads((tmp_path / "run" / "split.json").read_text())["test"] == ["organ_005"]
+    assert json.loads((tmp_path / "run" / "split.json").read_text(encoding="utf-8"))["test"] == ["organ_005"]
 
 
 def test_opening_two_thousand_listed_pairs_reads_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory does not grow with the list."""
     folder = decathlon(tmp_path / "set", people=3)
-    content = json.loads((folder / "dataset.json").read_text())
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     names = []
     for number in range(300):
         for kind in ("imagesTr", "labelsTr"):

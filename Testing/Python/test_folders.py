@@ -89,7 +89,7 @@ def test_landmarks_of_one_image_alone_are_refused(by_case):
 def test_landmarks_in_the_wrong_frame_are_noticed(by_case):
     """RAS taken for LPS turns x and y about: here far out of the image."""
     path = by_case / "ann" / "fixed_landmarks.csv"
-    path.write_text(path.read_text().replace("x,y,z", "r,a,s"))
+    path.write_text(path.read_text(encoding="utf-8").replace("x,y,z", "r,a,s"))
     problems(by_case, "5 of 5 landmarks outside their image", count=1)
 
 

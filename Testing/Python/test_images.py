@@ -354,7 +354,7 @@ def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(InputError, match="disk full"):
         write_half()
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.nii.gz"]
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 def test_interrupted_writing_leaves_nothing(tmp_path):

@@ -108,7 +108,7 @@ def test_a_bank_refuses_other_settings_and_an_empty_folder(tmp_path: Path, small
         make_bank(tmp_path, small_config, 1, 9)
     with pytest.raises(InputError, match="no label maps"):
         LabelBank(tmp_path / "nothing")
-    assert json.loads((tmp_path / "bank.json").read_text())["seed"] == 8
+    assert json.loads((tmp_path / "bank.json").read_text(encoding="utf-8"))["seed"] == 8
 
 
 def test_anatomical_label_maps_become_scenes_with_shared_numbers(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_checksum_agrees_with_sha256sum(a_model_file):
     note = a_model_file.with_name("tiny.pt.sha256")
     checked = subprocess.run(["sha256sum", "--check", note.name], cwd=note.parent, capture_output=True, text=True)
     assert checked.stdout == "tiny.pt: OK\n"
-    assert note.read_text().split()[0] == model_store.load_model(a_model_file).checksum
+    assert note.read_text(encoding="utf-8").split()[0] == model_store.load_model(a_model_file).checksum
 
 
 def test_every_single_flipped_byte_is_noticed_by_the_checksum(a_model_file):
@@ -217,7 +217,7 @@ def test_added_model_is_listed_and_the_same(a_model_file, own_folder):
     assert entry in model_store.list_models()
     assert model_store.load_model("tiny").checksum == model_store.load_model(a_model_file).checksum
     assert model_store.checksum_problem(entry.path) is None
-    assert "results" in (own_folder / "tiny" / "card.md").read_text()
+    assert "results" in (own_folder / "tiny" / "card.md").read_text(encoding="utf-8")
 
 
 def test_adding_runs_the_network(a_model_file, own_folder, monkeypatch):
@@ -265,7 +265,7 @@ def test_shipped_models_come_first_and_cannot_be_hidden(a_network, a_shipped_fol
 def test_shipped_models_are_whole_small_and_have_cards(entry):
     assert model_store.checksum_problem(entry.path) is None
     assert entry.path.stat().st_size < 10e6
-    assert (entry.path.parent / "card.md").read_text().startswith("# ")
+    assert (entry.path.parent / "card.md").read_text(encoding="utf-8").startswith("# ")
     model_store._check_forward(model_store.load_model(entry.name))
 
 
@@ -292,7 +292,7 @@ def test_command_refuses_in_one_line_with_2(tmp_path, capsys):
 
 
 def test_listing_needs_no_torch():
-    source = Path(import_module("RobustDIRLib.cli.models").__file__).read_text()
+    source = Path(import_module("RobustDIRLib.cli.models").__file__).read_text(encoding="utf-8")
     assert "import torch" not in source
 
 
@@ -439,7 +439,7 @@ class TestPublishing:
         ):
             with pytest.raises(InputError, match=words):
                 model_store.export_model("liver", tmp_path / path)
-        assert (tmp_path / "there.pt").read_text() == "mine"
+        assert (tmp_path / "there.pt").read_text(encoding="utf-8") == "mine"
         with pytest.raises(InputError, match="no model is named 'lung'"):
             model_store.export_model("lung", tmp_path / "x.pt")
 

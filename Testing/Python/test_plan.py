@@ -76,11 +76,11 @@ def test_the_paper_is_as_its_recipe():
     recipes = Path(__file__).parents[2] / "Recipes" / "paper"
     plan = plans.paper(Plan(purpose="pretrain"))
     ours = from_dict(TrainingConfig, plans.pretrain_settings(plan, None))
-    theirs = from_dict(TrainingConfig, json.loads((recipes / "cascade.json").read_text()))
+    theirs = from_dict(TrainingConfig, json.loads((recipes / "cascade.json").read_text(encoding="utf-8")))
     assert (ours.network, ours.loss, ours.steps) == (theirs.network, theirs.loss, theirs.steps)
     assert ours.pairs.deformation == theirs.pairs.deformation and ours.pairs.intensity == theirs.pairs.intensity
     assert ours.optimizer.learning_rate == theirs.optimizer.learning_rate and ours.pairs.side == theirs.pairs.side
-    bank = json.loads((recipes / "bank.json").read_text())["labels"]
+    bank = json.loads((recipes / "bank.json").read_text(encoding="utf-8"))["labels"]
     assert plans.bank_settings(plan)["labels"]["kinds"] == bank["kinds"]
 
 

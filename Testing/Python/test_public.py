@@ -251,7 +251,7 @@ class TestRegister:
 
     def test_files_of_a_run(self, result, tmp_path):
         folder = result.save(tmp_path / "run")
-        assert json.loads((folder / "run.json").read_text())["measures"] == result.measures.summary()
+        assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["measures"] == result.measures.summary()
         robustdir.save(result, folder, overwrite=True)
         back = robustdir.apply_to_points(robustdir.read_transform(folder / "transform.h5"), MIDDLE)
         np.testing.assert_allclose(back, robustdir.apply_to_points(result.transform, MIDDLE), atol=1e-9)

@@ -53,7 +53,7 @@ def tree(page):
 
 
 def record_of(folder):
-    return json.loads((folder / "run.json").read_text())
+    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
 def rewrite(folder, **changes):
@@ -435,7 +435,7 @@ class TestKeptLimits:
 
     def test_of_an_earlier_run_in_the_folder_do_not_count_and_it_is_said(self, a_run, tmp_path):
         said_of(a_run, tmp_path, "--tolerance", "sdlogj=0.0001")
-        (a_run / "run.json").write_text((a_run / "run.json").read_text() + "\n")
+        (a_run / "run.json").write_text((a_run / "run.json").read_text(encoding="utf-8") + "\n")
         _, content = said_of(a_run, tmp_path)
         assert content["tolerances"] == DEFAULTS.to_json()
         assert [one for one in content["warnings"] if "limits of an earlier run" in one]
@@ -511,7 +511,7 @@ class TestTables:
 
 class TestCommand:
     def test_a_report_replaces_neither_the_record_nor_an_input(self, a_run, tmp_path, capsys):
-        inputs = json.loads((a_run / "run.json").read_text())["inputs"]
+        inputs = json.loads((a_run / "run.json").read_text(encoding="utf-8"))["inputs"]
         for path in (a_run / "run.json", Path(inputs["fixed_landmarks"]["path"])):
             before = path.read_bytes()
             (tmp_path / f"link{path.suffix}").symlink_to(path)

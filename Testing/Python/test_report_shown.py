@@ -51,7 +51,7 @@ def shown(a_run, tmp_path):
 def test_the_report_holds_what_is_shown(a_run, shown, tmp_path):
     limits = Tolerances({"tre_max_mm": 3.0})
     write_pair_report(a_run, tmp_path / "r.json", limits, read_shown(shown))
-    report = json.loads((tmp_path / "r.json").read_text())
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert report["patient"] == f"fixed: Doe <Jane> (77); moving: {UNKNOWN}"
     assert report["volumes"] == {"fixed": "plan", "moving": "control"}
     assert report["nodes"][0]["id"] == "vtkMRMLScalarVolumeNode3"
@@ -64,8 +64,8 @@ def test_the_report_holds_what_is_shown(a_run, shown, tmp_path):
 
 def test_errors_after_the_linear_part_are_the_transforms_own(a_run, shown, tmp_path):
     write_pair_report(a_run, tmp_path / "r.json", shown=read_shown(shown))
-    report = json.loads((tmp_path / "r.json").read_text())
-    rows = {row["name"]: row for row in json.loads(shown.read_text())["landmarks"]}
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    rows = {row["name"]: row for row in json.loads(shown.read_text(encoding="utf-8"))["landmarks"]}
     linear = read_transform(a_run / "transform.h5").Downcast().GetNthTransform(0)
     for row in report["landmarks"]:
         point = linear.TransformPoint(rows[row["name"]]["fixed"])
@@ -83,10 +83,10 @@ def test_page_and_table_name_the_patient_and_the_nodes(a_run, shown, tmp_path):
 
 
 def test_what_is_not_known_says_so(a_run, shown, tmp_path):
-    said = json.loads(shown.read_text()) | {"patients": ["", ""], "landmarks": [], "structures": []}
+    said = json.loads(shown.read_text(encoding="utf-8")) | {"patients": ["", ""], "landmarks": [], "structures": []}
     shown.write_text(json.dumps(said))
     write_pair_report(a_run, tmp_path / "r.json", shown=read_shown(shown))
-    report = json.loads((tmp_path / "r.json").read_text())
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert report["patient"] == UNKNOWN
     assert report["summary"].startswith("Accuracy was not measured")
 

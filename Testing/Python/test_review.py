@@ -73,7 +73,7 @@ class TestFile:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
         with pytest.raises(InputError, match="review.json"):
             add_reviews(tmp_path, [a_review(run_sha256=RUN)], RUN)
-        assert json.dumps(content) == path.read_text() or content == path.read_text()
+        assert json.dumps(content) == path.read_text(encoding="utf-8") or content == path.read_text(encoding="utf-8")
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -135,7 +135,9 @@ class TestCommand:
 def test_a_review_does_not_count_for_the_next_run_in_the_folder(a_run):
     add_reviews(a_run, [a_review(run_sha256=sha256(a_run / "run.json"))], sha256(a_run / "run.json"))
     assert len(gather(a_run, DEFAULTS)[0].reviews) == 1
-    (a_run / "run.json").write_text((a_run / "run.json").read_text() + "\n")  # another run, by its checksum
+    (a_run / "run.json").write_text(
+        (a_run / "run.json").read_text(encoding="utf-8") + "\n"
+    )  # another run, by its checksum
     report, _ = gather(a_run, DEFAULTS)
     assert report.reviews == ()
     assert [w for w in report.warnings if "A. Physicist" in w and "earlier run" in w]

@@ -46,7 +46,7 @@ class TestFiles:
 
     def test_record_knows_every_file_by_its_checksum(self, result, tmp_path):
         folder = save(result, tmp_path / "run")
-        sums = json.loads((folder / "run.json").read_text())["outputs"]
+        sums = json.loads((folder / "run.json").read_text(encoding="utf-8"))["outputs"]
         assert sums == {name: sha256(folder / name) for name in names(folder) - {"run.json"}}
 
     def test_read_transforms_move_points_as_the_results_do(self, result, tmp_path):
@@ -60,7 +60,7 @@ class TestFiles:
 
     def test_record_holds_what_is_needed_to_judge_and_repeat(self, result, tmp_path):
         folder = save(result, tmp_path / "run", provenance={"command": "robustdir register a b"})
-        record = json.loads((folder / "run.json").read_text())
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         assert record["command"] == "robustdir register a b"
         assert record["seeds"]["alignment"] > 0
         assert record["measures"]["folding_percent"] == 0
@@ -84,8 +84,8 @@ class TestFolder:
         (folder / "notes.txt").write_text("mine")
         save(result, folder, overwrite=True, provenance={"command": "second"})
         assert names(folder) == FILES | {"warped_labels.nii.gz", "warped_labels_2.nii.gz", "notes.txt"}
-        assert json.loads((folder / "run.json").read_text())["command"] == "second"
-        assert (folder / "notes.txt").read_text() == "mine"
+        assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["command"] == "second"
+        assert (folder / "notes.txt").read_text(encoding="utf-8") == "mine"
 
     def test_a_folder_of_other_files_takes_the_run(self, result, tmp_path):
         (tmp_path / "photo.jpg").write_text("mine")

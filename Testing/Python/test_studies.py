@@ -66,7 +66,7 @@ def test_a_study_that_was_cut_off_goes_on_with_what_is_left(tmp_path: Path) -> N
     done: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         list(carry_out(_study(done, die_at="a3"), tmp_path))
-    assert (tmp_path / "seen").read_text() == "1"
+    assert (tmp_path / "seen").read_text(encoding="utf-8") == "1"
     list(carry_out(_study(done), tmp_path))
     assert done == ["a1", "a3", "a3", "b2"]
     assert [row["x"] for row in rows_of(_study(done), tmp_path)] == [1.0, 3.0, 2.0]
@@ -93,13 +93,13 @@ def test_efficiency_trains_every_arm_and_draws_the_figure(organs: Path, tmp_path
     study = open_study("efficiency", _settings(tmp_path, content))
     records = list(carry_out(study, tmp_path / "out"))
     assert len([r for r in records if r["kind"] == "result"]) == len(study.runs) == 2  # 50 subjects are not there
-    rows = json.loads((tmp_path / "out" / "rows.json").read_text())
+    rows = json.loads((tmp_path / "out" / "rows.json").read_text(encoding="utf-8"))
     assert {row["arm"] for row in rows} == {"scratch", "scratch + augmentation"}
     assert all("dice" in row and "dice_before" in row and row["curve"] for row in rows)
     ran = [read_json(tmp_path / "out" / "runs" / run.name / "run.json") for run in study.runs]
     assert [r["augmentation"]["noise"] for r in ran] == [0.0, 0.5] and all(r["split"]["limit"] == 2 for r in ran)
     assert (tmp_path / "out" / "efficiency.png").stat().st_size > 5000
-    assert "| scratch | 2 | 1 |" in (tmp_path / "out" / "table.md").read_text()
+    assert "| scratch | 2 | 1 |" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
 
 
 def test_supervision_compares_losses_on_the_same_runs(organs: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_supervision_compares_losses_on_the_same_runs(organs: Path, tmp_path: Pa
     list(carry_out(study, tmp_path / "out"))
     runs = [read_json(tmp_path / "out" / "runs" / run.name / "run.json")["loss"] for run in study.runs]
     assert [(r["dice"], r["nmi"]) for r in runs] == [(1.0, 0.0), (0.0, 1.0)]
-    assert "NLST 1.9 mm" in (tmp_path / "out" / "table.md").read_text()
+    assert "NLST 1.9 mm" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,14 @@ def test_pretraining_studies_differ_in_what_they_study_alone(
     for run, (kind, _) in zip(study.runs, changes, strict=True):
         bank = read_json(tmp_path / "out" / "runs" / run.name / "bank" / "bank.json")
         assert bank["labels"]["kinds"] == [kind]
-    rows = json.loads((tmp_path / "out" / "rows.json").read_text())
+    rows = json.loads((tmp_path / "out" / "rows.json").read_text(encoding="utf-8"))
     assert all(row["breaths_tre_mm"] > 0 and row["breaths_tre_mm_linear"] > 0 for row in rows)
     if name == "intensities":
         configs = [read_json(tmp_path / "out" / "runs" / run.name / "training" / "run.json") for run in study.runs]
         drawn = [c["pairs"]["intensity"] for c in configs]
         assert [d["contrast"] for d in drawn] == ["static", "dynamic", "dynamic"]
         assert drawn[1]["sigma"] == [0.02, 0.1] and drawn[2]["sigma"] == [0.05, 0.2]
-    assert "mm" in (tmp_path / "out" / "table.md").read_text()
+    assert "mm" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["robustness", "dirlab"])
@@ -157,7 +157,7 @@ def test_evaluations_are_told_beside_the_paper(breaths: Path, tmp_path: Path, na
     }
     study = open_study(name, _settings(tmp_path, content))
     list(carry_out(study, tmp_path / "out"))
-    text = (tmp_path / "out" / "table.md").read_text()
+    text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     if name == "robustness":
         assert "| dirlab-4dct | none |" in text and "1.3 mm (0.9-1.9)" in text
     else:

@@ -133,8 +133,8 @@ image = Image(np.zeros((8, 8, 8), np.float32), Grid((8, 8, 8)))
 measured(Marking({str(mark)!r}), Pair(image, image), 1)
 """
     parent = subprocess.Popen([sys.executable, "-c", code])
-    _wait(lambda: mark.exists() and mark.read_text())
-    child = int(mark.read_text())
+    _wait(lambda: mark.exists() and mark.read_text(encoding="utf-8"))
+    child = int(mark.read_text(encoding="utf-8"))
     parent.kill()
     parent.wait()
     _wait(lambda: not _runs(child))
@@ -159,7 +159,7 @@ class Marking:
 def _runs(process: int) -> bool:
     status = Path(f"/proc/{process}/stat")
     try:
-        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+        return status.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 

@@ -239,7 +239,7 @@ def test_pairs_of_the_scene_become_a_data_set_with_nothing_lost(train_panel, des
         points = mrml.points_from_markups(node)
         assert np.allclose(getattr(data, f"{role}_landmarks").points, points.points, atol=1e-6)
         assert getattr(data, f"{role}_landmarks").names == points.names
-    names = json.loads((folder / "label_names.json").read_text())
+    names = json.loads((folder / "label_names.json").read_text(encoding="utf-8"))
     assert sorted(names.values()) == ["heart", "lung"]
     for role, node in zip(("fixed", "moving"), a_pair_chosen[2:4], strict=True):
         for number, name in names.items():

@@ -13,6 +13,8 @@ from panel_cases import settle
 from RobustDIRLib.runner import watching
 from RobustDIRLib.runner.states import RunState
 
+SHIPPED = ["generic", "hippocampus-mri"]  # models
+
 
 @pytest.fixture
 def tab(train_panel, monkeypatch):
@@ -124,7 +126,7 @@ class TestCurves:
         desktop.wait_until(lambda: "Loss" in self.charts())
         settle(desktop)
         assert self.shown() == {"Loss", "Dice"}
-        records = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+        records = [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
         expected = [(r["step"], r["loss"]) for r in records if r["kind"] == "step"]
         np.testing.assert_allclose(self.points("Loss")["learning"], expected)
         expected = [(r["step"], r["dice"]) for r in records if r["kind"] == "epoch"]
@@ -280,8 +282,8 @@ class TestModels:
         assert not ui.publishButton.enabled
         self.finish(tab, desktop)
         assert ui.messageLabel.text == "“mine” is one of your models now."
-        assert self.names(ui) == ["generic", "mine"]
-        card = (own / "mine" / "card.md").read_text()
+        assert self.names(ui) == [*SHIPPED, "mine"]
+        card = (own / "mine" / "card.md").read_text(encoding="utf-8")
         assert "- anatomy: hippocampus\n" in card and "- licence: CC BY 4.0\n" in card and "- notes: -x=1\n" in card
         offered = other.ui.modelSelector
         assert "mine (yours)" in [offered.itemText(k) for k in range(offered.count)]
@@ -291,20 +293,20 @@ class TestModels:
 
         ui.modelsTable.selectRow(0)
         assert not ui.removeModelButton.enabled and ui.exportModelButton.enabled
-        ui.modelsTable.selectRow(1)
+        ui.modelsTable.selectRow(len(SHIPPED))
         dialogs.answer(str(tmp_path / "given.pt"))
         ui.exportModelButton.click()
         self.finish(tab, desktop)
         dialogs.answer("Yes")
-        ui.modelsTable.selectRow(1)
+        ui.modelsTable.selectRow(len(SHIPPED))
         ui.removeModelButton.click()
         settle(desktop)
-        assert self.names(ui) == ["generic"] and not (own / "mine").exists()
+        assert self.names(ui) == SHIPPED and not (own / "mine").exists()
         dialogs.answer(str(tmp_path / "given.pt"))
         ui.importModelButton.click()
         self.finish(tab, desktop)
-        assert self.names(ui) == ["generic", "mine"]
-        assert "- anatomy: hippocampus" in (own / "mine" / "card.md").read_text()
+        assert self.names(ui) == [*SHIPPED, "mine"]
+        assert "- anatomy: hippocampus" in (own / "mine" / "card.md").read_text(encoding="utf-8")
 
     def test_a_file_that_is_no_model_is_refused(self, tab, train_panel, desktop, dialogs, tmp_path):
         (tmp_path / "fake.pt").write_text("not a model")
@@ -312,7 +314,7 @@ class TestModels:
         train_panel.ui.importModelButton.click()
         self.finish(tab, desktop)
         assert "fake.pt" in train_panel.ui.messageLabel.text and "Traceback" not in train_panel.ui.messageLabel.text
-        assert self.names(train_panel.ui) == ["generic"]
+        assert self.names(train_panel.ui) == SHIPPED
 
 
 def test_closing_leaves_no_timer_running(train_panel, desktop):

@@ -62,7 +62,7 @@ def test_a_fine_tuning_is_started_with_what_the_form_says(a_tab, desktop, begun,
     ui.startRunButton.click()
     [(folder, words)] = begun
     assert folder.parent == runs_folder and words[0] == "finetune" and words[-1] == "json"
-    config = from_dict(FinetuneConfig, json.loads((folder / "settings.json").read_text()))
+    config = from_dict(FinetuneConfig, json.loads((folder / "settings.json").read_text(encoding="utf-8")))
     assert (config.epochs, config.seed, config.device, config.initial) == (7, 11, "cpu", "generic")
     assert (config.optimizer.learning_rate, config.loss.gradient, config.loss.dice) == (0.00025, 0.3, 1.0)
     assert config.augmentation.noise == 0.5 and config.split.validation == ("e",)
@@ -87,8 +87,8 @@ def test_a_pretraining_is_started_and_needs_no_data(train_panel, desktop, runs_f
     ui.startRunButton.click()
     [(folder, words)] = found
     assert words[0] == "pretrain" and str(folder / "bank.json") in words
-    config = from_dict(TrainingConfig, json.loads((folder / "settings.json").read_text()))
-    bank = from_dict(BankSettings, json.loads((folder / "bank.json").read_text()))
+    config = from_dict(TrainingConfig, json.loads((folder / "settings.json").read_text(encoding="utf-8")))
+    bank = from_dict(BankSettings, json.loads((folder / "bank.json").read_text(encoding="utf-8")))
     assert config.steps == 12 and config.initial is None and bank.labels.kinds == ("spheres",)
 
 
@@ -198,9 +198,8 @@ def test_a_deformation_model_is_built_and_chosen(a_tab, desktop, begun, runs_fol
     assert "need a deformation model" in ui.runForecastLabel.text
     ui.buildDeformationButton.click()
     [(folder, words)] = begun
-    assert words[:2] == ["deformation-model", "build"] and json.loads((folder / "split.json").read_text())["test"] == [
-        "f", "g"
-    ]  # fmt: skip
+    assert words[:2] == ["deformation-model", "build"]
+    assert json.loads((folder / "split.json").read_text(encoding="utf-8"))["test"] == ["f", "g"]
     (folder / "deformation_model.npz").write_bytes(b"")
     a_tab.widget.panel.update()
     choose(train.deformations, str(folder / "deformation_model.npz"))

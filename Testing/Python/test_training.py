@@ -205,7 +205,7 @@ def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(a_run: Trai
         with pytest.raises(InputError, match="another run is at work in this folder"):
             next(train(replace(a_run, steps=1), tmp_path, resume=resume))
     assert list(first)[-1] == {"kind": "end", "step": a_run.steps}
-    assert json.loads((tmp_path / "run.json").read_text())["steps"] == a_run.steps
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["steps"] == a_run.steps
     assert list(train(replace(a_run, steps=a_run.steps + 1), tmp_path, resume=True))[-1]["step"] == a_run.steps + 1
 
 
@@ -350,7 +350,7 @@ def test_the_curve_is_kept_once_however_often_the_run_is_broken(a_run: TrainingC
     with (run / "records.jsonl").open("a") as file:
         file.write('{"kind": "step", "st')
     list(train(a_run, run, resume=True))
-    kept = [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+    kept = [json.loads(line) for line in (run / "records.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [record["step"] for record in kept if record["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
     assert [record["kind"] for record in kept if record["kind"] in ("start", "end")] == ["start", "start", "end"]
 
@@ -369,10 +369,10 @@ def test_a_run_is_not_resumed_with_other_settings(
     a_run: TrainingConfig, tmp_path: Path, change: dict[str, object], says: str
 ) -> None:
     list(train(replace(a_run, steps=1), tmp_path))
-    before = (tmp_path / "run.json").read_text()
+    before = (tmp_path / "run.json").read_text(encoding="utf-8")
     with pytest.raises(InputError, match=f"another .*{says}"):
         next(train(replace(a_run, **change), tmp_path, resume=True))
-    assert (tmp_path / "run.json").read_text() == before
+    assert (tmp_path / "run.json").read_text(encoding="utf-8") == before
 
 
 def test_length_watching_and_start_may_change_on_resume(a_run: TrainingConfig, tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ def test_a_run_writes_over_nothing_of_others(a_run: TrainingConfig, tmp_path: Pa
     (tmp_path / name).write_text("mine")
     with pytest.raises(InputError, match=f"holds {name}"):
         next(train(a_run, tmp_path))
-    assert (tmp_path / name).read_text() == "mine"
+    assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -452,7 +452,7 @@ def test_the_settings_of_a_run_are_not_written_over(
     (tmp_path / "run.json").write_text(text)
     assert main(["pretrain", str(tmp_path / "run.json"), "-o", str(tmp_path)]) == 2
     assert "which is read" in capsys.readouterr().err
-    assert (tmp_path / "run.json").read_text() == text
+    assert (tmp_path / "run.json").read_text(encoding="utf-8") == text
 
 
 def test_a_run_of_more_steps_than_a_list_can_hold_begins(a_run: TrainingConfig) -> None:

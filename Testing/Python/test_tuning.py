@@ -28,7 +28,7 @@ def organs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _trials(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
+    return list(csv.DictReader((folder / "trials.csv").read_text(encoding="utf-8").splitlines()))
 
 
 def test_the_ranges_and_the_number_of_runs_are_the_papers() -> None:
@@ -43,7 +43,7 @@ def test_it_tries_different_settings_and_names_the_best(organs: Path, tmp_path: 
     assert len(rows) == 3 and len({row["learning_rate"] for row in rows}) == 3
     assert all(5e-5 <= float(row["learning_rate"]) <= 1e-3 and 0 <= float(row["gradient"]) <= 10 for row in rows)
     assert best["value"] == max(float(row["value"]) for row in rows)
-    ran = json.loads((Path(best["file"]).parent / "run.json").read_text())
+    ran = json.loads((Path(best["file"]).parent / "run.json").read_text(encoding="utf-8"))
     assert ran["optimizer"]["learning_rate"] == best["learning_rate"]
     assert ran["loss"]["gradient"] == best["gradient"]
     assert {record["trial"] for record in told} == {0, 1, 2}
@@ -61,12 +61,12 @@ def test_a_search_that_was_cut_off_goes_on_with_the_trial_it_was_in(organs: Path
     config, search = a_config(organs, epochs=2), TuneConfig(trials=3, prune=False)
     with pytest.raises(Killed):
         tune(config, search, tmp_path, die_in_the_second)
-    begun = json.loads((tmp_path / "trial_001" / "run.json").read_text())
+    begun = json.loads((tmp_path / "trial_001" / "run.json").read_text(encoding="utf-8"))
     told: list[dict[str, Any]] = []
     tune(config, search, tmp_path, told.append)
     rows = _trials(tmp_path)
     assert len(rows) == 3 and {row["folder"] for row in rows} >= {"trial_000", "trial_001"}
-    again = json.loads((tmp_path / "trial_001" / "run.json").read_text())
+    again = json.loads((tmp_path / "trial_001" / "run.json").read_text(encoding="utf-8"))
     assert again == begun
     resumed = [r for r in told if r["kind"] == "start" and r["step"] > 0]
     assert len(resumed) == 1

@@ -73,7 +73,7 @@ class TestGoingOn:
         run = begin("--fail", "robustdir: the data set is gone; put it back.")
         cases.wait_for_state(run, RunState.FAILED)
         assert run.message == "the data set is gone; put it back."
-        assert "the data set is gone" in (folder / "output.txt").read_text()
+        assert "the data set is gone" in (folder / "output.txt").read_text(encoding="utf-8")
         assert read_run(folder).message == run.message
 
     @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ class TestStopping:
         assert run.poll() in (RunState.STOPPING, RunState.STOPPED)
         cases.wait_for_state(run, RunState.STOPPED)
         assert run.exit_code == 0
-        assert int((folder / "checkpoint.pt").read_text()) == run.history.step
+        assert int((folder / "checkpoint.pt").read_text(encoding="utf-8")) == run.history.step
         assert not (folder / "stop").exists()
         assert read_run(folder).state is RunState.STOPPED
 
@@ -246,12 +246,12 @@ print(run.process_id, flush=True)
     def test_a_process_that_got_its_number_is_not_it(self, folder, begin):
         run = begin("--steps", "3")
         cases.wait_for_state(run, RunState.ENDED)
-        content = json.loads((folder / NOTE).read_text())
+        content = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         (folder / NOTE).write_text(json.dumps({**content, "pid": os.getpid(), "exit_code": None}))
         assert watching.attach(folder) is None
 
     def test_a_change_of_the_clock_changes_nothing(self, left, folder):
-        content = json.loads((folder / NOTE).read_text())
+        content = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         for began in (0.0, 4e9, -5.0):
             (folder / NOTE).write_text(json.dumps({**content, "began": began}))
             os.utime(folder / "output.txt", (4e9, 4e9))
@@ -259,7 +259,7 @@ print(run.process_id, flush=True)
             assert read_run(folder).alive
 
     def test_a_note_of_a_newer_version_is_a_sentence(self, left, folder):
-        content = (folder / NOTE).read_text()
+        content = (folder / NOTE).read_text(encoding="utf-8")
         (folder / NOTE).write_text(json.dumps({"format": "robustdir-process-2", "who": {}}))
         with pytest.raises(InputError, match="another version of RobustDIR"):
             watching.attach(folder)

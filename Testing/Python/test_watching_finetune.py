@@ -43,7 +43,7 @@ def test_from_start_over_a_pause_and_a_stop_to_the_end(settings, tmp_path):
     finally:
         run.kill()
     (entry,) = Registry([tmp_path / "runs"]).list()
-    best = json.loads((folder / "summary.json").read_text())
+    best = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert (entry.state, entry.resumable, entry.alive) == (RunState.ENDED, False, False)
     assert (entry.epoch, entry.step) == (2, entry.steps)
     assert entry.best == pytest.approx({name: held.value for name, held in run.history.best.items()})

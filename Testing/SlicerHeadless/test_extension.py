@@ -96,8 +96,10 @@ def test_two_modules_may_not_install_one_file(an_extension, tmp_path):
         MODULE.replace("NAME Example", "NAME Other").replace("Example.py", "Other.py")
     )
     project = an_extension / "CMakeLists.txt"
-    project.write_text(project.read_text().replace("add_subdirectory(Example)", "add_subdirectory(Example)\n"
-                                                   "add_subdirectory(Other)"))  # fmt: skip
+    listed = project.read_text(encoding="utf-8")
+    project.write_text(
+        listed.replace("add_subdirectory(Example)", "add_subdirectory(Example)\nadd_subdirectory(Other)")
+    )
     done = configure(an_extension, tmp_path / "build")
     assert done.returncode
     assert "another module installs Resources/UI/Example.ui" in " ".join(done.stderr.split())
@@ -106,7 +108,7 @@ def test_two_modules_may_not_install_one_file(an_extension, tmp_path):
 @pytest.mark.parametrize("name", METADATA)
 def test_missing_metadata_are_refused(an_extension, tmp_path, name):
     project = an_extension / "CMakeLists.txt"
-    project.write_text(project.read_text().replace(f'set(EXTENSION_{name} "something")\n', ""))
+    project.write_text(project.read_text(encoding="utf-8").replace(f'set(EXTENSION_{name} "something")\n', ""))
     done = configure(an_extension, tmp_path / "build")
     assert done.returncode
     assert f"EXTENSION_{name} is not set" in done.stderr
@@ -114,7 +116,7 @@ def test_missing_metadata_are_refused(an_extension, tmp_path, name):
 
 def test_a_failing_self_test_fails_ctest(an_extension, tmp_path, desktop):
     source = an_extension / "Example" / "Example.py"
-    source.write_text(source.read_text().replace("gridSpacing == 10.0", "gridSpacing == 11.0"))
+    source.write_text(source.read_text(encoding="utf-8").replace("gridSpacing == 10.0", "gridSpacing == 11.0"))
     assert configure(an_extension, tmp_path / "build").returncode == 0
     done = run_tests(tmp_path / "build")
     assert done.returncode

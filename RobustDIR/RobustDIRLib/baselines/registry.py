@@ -9,8 +9,9 @@ from RobustDIRLib.baselines.rivals import RIVALS, find_rival
 from RobustDIRLib.baselines.starts import STARTS
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.model_store import find_model, list_models
+from RobustDIRLib.registration.refinement import settings
 
-QUALITIES = ("fast", "balanced", "best")  # of `register`; named here since loading them would load torch
+QUALITIES = tuple(settings.QUALITIES)  # of `register`
 
 
 def list_methods() -> list[str]:

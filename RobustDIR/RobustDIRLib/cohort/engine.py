@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +13,12 @@ from threading import Lock
 from typing import Any
 
 from RobustDIRLib import __version__
-from RobustDIRLib.clusters import Place, Say, Watch, failure, is_dropped, opened
+from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_client
 from RobustDIRLib.cohort.layout import EVALUATION
 from RobustDIRLib.cohort.task import Ended, Lost, Task, TaskSettings, finished, perform
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
 
-_TICK_S = 0.5  # Ctrl-C is heeded as often where waiting cannot be interrupted
 _BUSY = Lock()  # of a worker with several threads: what a task sets holds for the whole process
 
 Event = Ended | Lost
@@ -69,13 +66,11 @@ class _Dispatcher:
     """
 
     def __init__(self, client: Any, tasks: Sequence[Task], settings: TaskSettings) -> None:
-        self.client, self.tasks, self.settings = client, tasks, settings
+        self.tasks, self.settings = tasks, settings
         # Whether a task whose workers died was the cause of it. On clusters of others a worker may hold a second task,
         # which dies with the first: those are done anew at the end, one at a time.
         self.certain = client.cluster is not None
-        self.watch = Watch(client)
-        self.topic = f"robustdir-{uuid.uuid4().hex}"
-        self.news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.errands = Errands(client)
         self.pending: dict[str, tuple[Any, Task, bool]] = {}  # by Dask's key: whether the task is alone
         self.suspects: deque[Task] = deque()
         self.made: set[Any] = set()
@@ -87,28 +82,21 @@ class _Dispatcher:
             ConnectionError: If the scheduler is gone.
             OSError, InputError: If results cannot be written.
         """
-        self.client.subscribe_topic(self.topic, lambda event: self.news.put(from_dict(Ended, json.loads(event[1]))))
         for task in self.tasks:
             self._submit(task, self.certain)
         while self.pending or self.suspects:
             if not self.pending:
                 self._submit(self.suspects.popleft(), alone=True)
-            try:
-                news = self.news.get(timeout=_TICK_S)
-            except queue.Empty:
-                self.watch.look()
-            else:
-                self._hear(news, told)
+            self._hear(self.errands.hear(), told)
 
     def _submit(self, task: Task, alone: bool) -> None:
         key = f"{task.case.name}-{uuid.uuid4().hex}"
-        future = self.client.submit(_on_worker, task, self.settings, self.topic, __version__, key=key, pure=False)
+        future = self.errands.submit(key, _on_worker, task, self.settings, self.errands.topic, __version__)
         self.pending[key] = future, task, alone
-        future.add_done_callback(self.news.put)
 
     def _hear(self, news: Any, told: Told) -> None:
-        if isinstance(news, Ended):
-            self._tell(news, told)
+        if isinstance(news, dict):
+            self._tell(from_dict(Ended, news), told)
             return
         _, task, alone = self.pending.pop(news.key)
         if news.status == "finished":
@@ -176,8 +164,7 @@ def _on_worker(task: Task, settings: TaskSettings, topic: str, version: str) -> 
 
     def tell(ended: Ended) -> None:
         made.append(ended)
-        worker.log_event(topic, json.dumps(asdict(ended)))  # text, as Dask adds words of its own to a dictionary
-        if is_dropped(worker):
+        if not tell_client(worker, topic, asdict(ended)):
             raise _Dropped
 
     with _BUSY:

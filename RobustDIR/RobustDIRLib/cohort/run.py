@@ -136,7 +136,8 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
     _refuse_ranks()
     methods = [find_method(name, request.device) for name in dict.fromkeys(request.methods)]
     parse_conditions(request.perturb)  # before the data set, which may take a while to open
-    dataset = _opened(request)
+    subjects = read_subjects(request.subjects) if request.subjects else ()
+    dataset = _opened(request, subjects)
     conditions = (AS_THEY_ARE, *parse_conditions(request.perturb, (case.preset for case in dataset.cases)))
     plan = planned(
         dataset,
@@ -148,7 +149,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
         worst=request.worst,
         command=request.command,
     )
-    plan = replace(plan, dataset=replace(plan.dataset, subjects=_subjects(request)))
+    plan = replace(plan, dataset=replace(plan.dataset, subjects=subjects))
     _make(folder)
     with locked(folder, Rank.alone()) as scratch:
         _sweep(folder)
@@ -187,16 +188,12 @@ def _settings(request: Request, folder: Path, scratch: Path) -> TaskSettings:
     )
 
 
-def _opened(request: Request) -> Dataset:
+def _opened(request: Request, subjects: Sequence[str]) -> Dataset:
     # Workers may be in other folders, where a path from here leads elsewhere.
     dataset = open_dataset(request.dataset.absolute(), request.kind, request.split)
-    if subjects := _subjects(request):
+    if subjects:
         dataset = of_subjects(dataset, subjects)
     return replace(dataset, cases=dataset.cases[: request.limit])
-
-
-def _subjects(request: Request) -> tuple[str, ...]:
-    return read_subjects(request.subjects) if request.subjects else ()
 
 
 def _make(folder: Path) -> None:

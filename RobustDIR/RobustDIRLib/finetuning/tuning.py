@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-import queue
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.clusters import Place, Say, Watch, failure, is_dropped, opened
-from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_client
+from RobustDIRLib.configuration import read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune, quality
@@ -27,7 +25,6 @@ from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.training.checkpoints import NAME
 
 JOURNAL, SETTINGS, TABLE, PICTURE, BEST = "journal.log", "tune.json", "trials.csv", "trials.png", "best.json"
-_TICK_S = 0.5  # Ctrl-C is heeded as often where waiting cannot be interrupted
 _HERE = Place()
 Record = dict[str, Any]
 Tell = Callable[[Record], None]
@@ -121,20 +118,13 @@ def _spread(search: _Search, count: int, place: Place, tell: Tell, say: Say) -> 
         ConnectionError: If nobody is left to do them.
     """
     with opened(place, search.base.threads or 1, None, say) as client:
-        watch, news, topic = Watch(client), queue.SimpleQueue[Any](), f"robustdir-{uuid.uuid4().hex}"
-        client.subscribe_topic(topic, lambda event: news.put(json.loads(event[1])))
-        begun = _begun(search.folder)
+        errands, begun = Errands(client), _begun(search.folder)
         pending = {}
         for number in range(count):
             name = f"trial-{uuid.uuid4().hex}"
-            pending[name] = client.submit(_on_worker, search, begun + number, name, topic, key=name, pure=False)
-            pending[name].add_done_callback(news.put)
+            pending[name] = errands.submit(name, _on_worker, search, begun + number, name, errands.topic)
         while pending:
-            try:
-                told = news.get(timeout=_TICK_S)
-            except queue.Empty:
-                watch.look()
-                continue
+            told = errands.hear()
             if isinstance(told, dict):
                 tell(told)
             elif told.status == "finished":
@@ -172,8 +162,7 @@ def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
         raise InputError(f"the worker {worker.address} does not see {search.folder}; name a folder that all share.")
 
     def tell(record: Record) -> None:
-        worker.log_event(topic, json.dumps(record))  # text, as Dask adds words of its own to a dictionary
-        if is_dropped(worker):
+        if not tell_client(worker, topic, record):
             raise _Dropped
 
     def run(trial: Any) -> float:
@@ -203,7 +192,7 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
     now = {"base": to_dict(base), "search": {**to_dict(config), "trials": 0}}
     file = folder / SETTINGS
     if file.exists():
-        if json.loads(file.read_text(encoding="utf-8")) != now:
+        if read_json(file) != now:
             raise InputError(
                 f"{folder} holds a search with other settings: give those of {file}, or name another folder"
             )
@@ -319,9 +308,9 @@ def _sum_up(optuna: Any, study: Any, folder: Path) -> Record:
     writer.writerows(rows)
     best = max(done, key=lambda row: row["value"])
     best = {**best, "file": str(folder / str(best["folder"]) / "weights.pt")}
-    for name, content in ((TABLE, text.getvalue()), (BEST, json.dumps(best, indent=1))):
-        with written_atomically(folder / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    with written_atomically(folder / TABLE) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_json(folder / BEST, best)
     _draw(done, folder / PICTURE)
     return best
 

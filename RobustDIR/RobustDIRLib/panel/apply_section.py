@@ -6,8 +6,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import qt
-
 from RobustDIRLib.panel import applying
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
@@ -25,9 +23,7 @@ class ApplySection(Section):
         super().__init__(panel)
         self.applied = applying.Applied()
         self._steps: Iterator[float] | None = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_POLL_MILLISECONDS)
-        self._timer.connect("timeout()", self._go_on)
+        self._timer = widgets.timer(_POLL_MILLISECONDS, self._go_on)
         self.side = widgets.Choice(self.ui.applySideSelector, applying.SIDES, lambda _: self.panel.update())
         self.ui.applyButton.connect("clicked()", self.apply)
         self.ui.undoButton.connect("clicked()", self.undo)

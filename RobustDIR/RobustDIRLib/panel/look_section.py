@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
-
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import comparisons
 from RobustDIRLib.panelparts import deformations, views, widgets
@@ -30,15 +28,9 @@ class LookSection(Section):
         self._drawn: tuple[Any, ...] = ()
         self._area = self._spacing = 0.0  # that the deformation was drawn for, mm^2, and its lines' distance, mm
         self._linked = False
-        self._flicker = qt.QTimer()
-        self._flicker.setInterval(comparisons.FLICKER_MILLISECONDS)
-        self._flicker.connect("timeout()", self.comparison.flick)
-        self._lay = qt.QTimer()
-        self._lay.setInterval(_LAY_MILLISECONDS)
-        self._lay.connect("timeout()", self._go_on)
-        self._zoom = qt.QTimer()
-        self._zoom.setInterval(_ZOOM_MILLISECONDS)
-        self._zoom.connect("timeout()", self._follow_zoom)
+        self._flicker = widgets.timer(comparisons.FLICKER_MILLISECONDS, self.comparison.flick)
+        self._lay = widgets.timer(_LAY_MILLISECONDS, self._go_on)
+        self._zoom = widgets.timer(_ZOOM_MILLISECONDS, self._follow_zoom)
 
     def choose_comparison(self, mode: str) -> None:
         """Lay fixed and warped volume over each other, in one of the ways of `comparisons.MODES`."""

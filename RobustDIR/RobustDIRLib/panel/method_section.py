@@ -42,27 +42,18 @@ class MethodSection(Section):
 
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
-        self.model = widgets.Choice(self.ui.modelSelector, {}, self._chooser("model"))
-        self.preset = widgets.Choice(self.ui.presetSelector, _titles(), self._chooser("preset"))
-        self.alignment = widgets.Choice(self.ui.alignmentSelector, ALIGNMENTS, self._chooser("alignment"))
-        self.quality = widgets.Choice(self.ui.qualitySelector, QUALITIES, self._chooser("quality"))
+        self.model = widgets.Choice(self.ui.modelSelector, {}, self.chooser("model"))
+        self.preset = widgets.Choice(self.ui.presetSelector, _titles(), self.chooser("preset"))
+        self.alignment = widgets.Choice(self.ui.alignmentSelector, ALIGNMENTS, self.chooser("alignment"))
+        self.quality = widgets.Choice(self.ui.qualitySelector, QUALITIES, self.chooser("quality"))
         self.ui.refinementCheckBox.connect("toggled(bool)", self._choose_refinement)
-        self.device = widgets.Choice(self.ui.deviceSelector, devices.offered(), self._chooser("device"))
+        self.device = widgets.Choice(self.ui.deviceSelector, devices.offered(), self.chooser("device"))
         self.ui.addModelButton.connect("clicked()", self.add_model)
         self._job: Job | None = None
         self._set_id = ""  # of the parameter set that a model is added for
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_POLL_MILLISECONDS)
-        self._timer.connect("timeout()", self._poll_adding)
+        self._timer = widgets.timer(_POLL_MILLISECONDS, self._poll_adding)
         self.rates = forecast.Rates.from_text(slicer.app.settings().value(SPEED_SETTING, ""))
         self.outlook: forecast.Outlook | None = None
-
-    def _chooser(self, name: str) -> Any:
-        def choose(key: str) -> None:
-            if self.parameters is not None:
-                setattr(self.parameters, name, key)
-
-        return choose
 
     def _choose_refinement(self, refine: bool) -> None:
         """The box is the quality's short form: ticked unless it is the fast one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import qt
 import slicer
 
 from RobustDIRLib.panel import inputs, outputs
@@ -49,9 +48,7 @@ class RunSection(Section):
         self.ui.registerButton.connect("clicked()", self.start)
         self.ui.cancelButton.connect("clicked()", self.cancel)
         self.ui.keepButton.connect("clicked()", self.keep)
-        self._timer = qt.QTimer()
-        self._timer.setInterval(POLL_MILLISECONDS)
-        self._timer.connect("timeout()", self._poll)
+        self._timer = widgets.timer(POLL_MILLISECONDS, self._poll)
         widgets.set_text(self.ui.messageLabel, "")
 
     def update(self) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import qt
-
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.reasons import last_error, reason_of_exit, reason_of_mistake
@@ -41,9 +40,7 @@ class Background:
         self._job: Job | None = None
         self._folder: Path | None = None
         self._events: list[dict[str, Any]] = []
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_POLL_MILLISECONDS)
-        self._timer.connect("timeout()", self._tick)
+        self._timer = widgets.timer(_POLL_MILLISECONDS, self._tick)
 
     @property
     def busy(self) -> bool:

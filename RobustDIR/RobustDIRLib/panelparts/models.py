@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from RobustDIRLib.panelparts.words import _
+
+if TYPE_CHECKING:
+    from RobustDIRLib.model_store import ModelEntry
 
 
 def title(name: str, shipped: bool) -> str:
@@ -12,17 +16,21 @@ def title(name: str, shipped: bool) -> str:
     return name if shipped else _("{name} (yours)").format(name=name)
 
 
+def listed() -> list[ModelEntry]:
+    """All models; none where what listing them takes is not installed, as the strip on top says."""
+    try:
+        from RobustDIRLib.model_store import list_models
+    except ImportError:
+        return []
+    return list_models()
+
+
 def cards() -> dict[str, tuple[str, bool]]:
     """Card and origin of every model by name; needs nothing that must be installed first."""
-    try:
-        from RobustDIRLib.model_store import CARD, list_models
-    except ImportError:  # SimpleITK is missing, as the strip on top says
-        return {}
     found = {}
-    for entry in list_models():
-        card = entry.path.with_name(CARD)
+    for entry in listed():
         try:
-            text = card.read_text(encoding="utf-8")
+            text = entry.card.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             text = _("# {entry}\n\nThis model came without a card.").format(entry=entry.name)
         found[entry.name] = (text, entry.shipped)

@@ -6,18 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import qt
 import slicer
+import vtk
+from slicer.util import VTKObservationMixin
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts.environment_strip import EnvironmentStrip
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.runner.reasons import reason_of_mistake
 
 _UPDATE_MILLISECONDS = 30
 
 
-class BasePanel:
+class BasePanel(VTKObservationMixin):  # type: ignore[misc]
     """What the panels of all modules do alike.
 
     Args:
@@ -27,17 +29,48 @@ class BasePanel:
     """
 
     sections: Sequence[Section] = ()
+    environment: EnvironmentStrip
 
     def __init__(self, ui: Any, logic: Any) -> None:
+        VTKObservationMixin.__init__(self)
         self.ui, self._logic = ui, logic
         self.parameters: Any = None
         self._gui_tag: Any = None
         self._modified_tag: Any = None
         # Many changes come at once (a scene loads, nodes swap): one update serves them all.
-        self._update_timer = qt.QTimer()
+        self._update_timer = widgets.timer(_UPDATE_MILLISECONDS, self.update)
         self._update_timer.setSingleShot(True)
-        self._update_timer.setInterval(_UPDATE_MILLISECONDS)
-        self._update_timer.connect("timeout()", self.update)
+
+    def begin(self) -> None:
+        """Follow the scene from now on, and work with its parameters."""
+        scene = slicer.mrmlScene
+        for event, act in (
+            (scene.StartCloseEvent, self._scene_closes),
+            (scene.EndCloseEvent, self._scene_closed),
+            (scene.EndImportEvent, self._scene_imported),
+            (scene.NodeRemovedEvent, self._node_removed),
+        ):
+            self.addObserver(scene, event, act)
+        self.use(None)
+
+    def enter(self) -> None:
+        """The user came to the module: packages may have been installed meanwhile."""
+        if self.parameters is None:
+            self.use(None)
+        self.environment.examine()
+
+    def _scene_closes(self, _caller: Any, _event: Any) -> None:
+        self.scene_closes()
+
+    def _scene_closed(self, _caller: Any, _event: Any) -> None:
+        self.use(None)
+
+    def _scene_imported(self, _caller: Any, _event: Any) -> None:
+        self.scene_imported()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
+    def _node_removed(self, _caller: Any, _event: Any, node: Any) -> None:
+        self.node_removed(node)
 
     def use(self, node: Any) -> None:
         """Work with a parameter node, or with the scene's own for None."""
@@ -71,6 +104,7 @@ class BasePanel:
 
     def close(self) -> None:
         """The panel goes for good: nothing of it may run on."""
+        self.removeObservers()
         self._update_timer.stop()
         for section in self.sections:
             section.close()

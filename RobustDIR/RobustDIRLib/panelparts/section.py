@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -16,6 +17,15 @@ class Section:
     def parameters(self) -> Any:
         """Of the parameter set the panel works with; None while there is none."""
         return self.panel.parameters
+
+    def chooser(self, name: str) -> Callable[[str], None]:
+        """What takes a choice into a parameter."""
+
+        def choose(key: str) -> None:
+            if self.parameters is not None:
+                setattr(self.parameters, name, key)
+
+        return choose
 
     def parameters_changed(self) -> None:
         """Another parameter set is worked with."""

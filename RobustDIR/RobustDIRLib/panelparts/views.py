@@ -178,6 +178,25 @@ def shows_charts() -> bool:
     return bool(_CHARTS_LAYOUT < layout_node().GetViewArrangement() <= _CHARTS_LAYOUT + _MOST_CHARTS)
 
 
+class ChartLayout:
+    """Charts in a layout of their own, and the way back to that of before."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+
+    def show(self, charts: Sequence[Any]) -> None:
+        """Show charts, three at most; the first time, remember what was there."""
+        if self._before is None:
+            self._before = layout_node().GetViewArrangement()
+        show_charts(charts)
+
+    def leave(self) -> None:
+        """Go back to the layout of before, unless the user has left this one already."""
+        back, self._before = self._before, None
+        if back is not None and shows_charts():
+            layout_node().SetViewArrangement(back)
+
+
 def _charts_layout(count: int) -> str:
     slices = '<view class="vtkMRMLSliceNode" singletontag="Red"/>'
     plots = "".join(

@@ -16,6 +16,14 @@ _HALF = 128  # lightness, of 255
 _ROW, _BORDERS = 24, 6  # pixels; rows are as high in the .ui file
 
 
+def timer(milliseconds: int, act: Callable[[], object]) -> Any:
+    """A timer that calls again and again once it is started."""
+    made = qt.QTimer()
+    made.setInterval(milliseconds)
+    made.connect("timeout()", act)
+    return made
+
+
 class Choice:
     """A combo box whose entries have words for people and keys for parameters.
 

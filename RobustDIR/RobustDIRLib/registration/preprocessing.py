@@ -190,8 +190,7 @@ def to_working_grid(image: Image, grid: Grid, transform: sitk.Transform | None =
         grid: Working grid.
         transform: Fixed point to the point of `image`; None for the fixed image itself.
     """
-    spacing = float(np.prod(grid.spacing) ** (1 / 3))
     if transform is None and image.grid.close_to(grid):
         return image
-    working = resample(smooth(image, spacing), grid, transform, outside=BACKGROUND)
+    working = resample(smooth(image, grid.voxel_side), grid, transform, outside=BACKGROUND)
     return replace(working, array=np.clip(working.array, -1, 1))  # interpolation rounds

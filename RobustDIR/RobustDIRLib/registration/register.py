@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,10 +133,10 @@ def register(
         check_image(image, name)
         check_hounsfield(image, name, preset, journal.warn)
     extras = check_extras(extras, fixed, moving, journal.warn)
-    tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, _budget(options, network, device), journal.warn)
-        levels = seen_levels(levels, _side(grid), _side(fixed.grid))
+        levels = seen_levels(levels, grid.voxel_side, fixed.grid.voxel_side)
+        tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
         patience = Patience(options.refine_seconds, enough, journal.level)
         try:
             setting = _Setting(options.alignment, preset, extras, grid, device, options.blank_outside, levels, patience)
@@ -177,11 +176,6 @@ def _network_of(model: LoadedModel | Network) -> Network:
             f"{type(model).__name__} is no network: it has to be called with two images, and to say its bytes_per_voxel"
         )
     return network
-
-
-def _side(grid: Grid) -> float:
-    """Of a cube as large as a voxel, mm."""
-    return math.prod(grid.spacing) ** (1 / 3)
 
 
 def _rules_refinement_out(model: LoadedModel | Network) -> bool:

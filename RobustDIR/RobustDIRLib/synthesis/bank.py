@@ -65,7 +65,7 @@ def make_bank(
     make_folder(folder)
     record = folder / _RECORD
     wanted = _record(config, count, seed)
-    if record.exists() and json.loads(record.read_text()) != json.loads(wanted):
+    if record.exists() and json.loads(record.read_text(encoding="utf-8")) != json.loads(wanted):
         raise InputError(f"{folder} holds label maps made with other settings: name another folder or delete it")
     record.write_text(wanted)
     for index in range(count):

@@ -13,14 +13,15 @@ grid's show it well, and errors are measured with the transform itself.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from RobustDIRLib.evaluation.metrics import tre
 from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.io.files import make_folder, write_json
 from RobustDIRLib.panelparts.exchange import write
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def write_case(data: CaseData, transform: Any, folder: Path, notes: tuple[str, .
     Raises:
         InputError: If a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in IMAGES:
         if (image := getattr(data, name)) is not None:
             write(folder / f"{name}.mha", image.array, image.grid)
     if transform is not None:
         write_field(folder, *_field(transform, data.fixed.grid))
     content = {"landmarks": _landmarks(data, transform), "notes": list(notes)}
-    (folder / CASE).write_text(json.dumps(content), encoding="utf-8")
+    write_json(folder / CASE, content)
 
 
 def write_field(folder: Path, array: NDArray[np.floating], grid: Grid) -> None:
@@ -83,7 +84,7 @@ def _landmarks(data: CaseData, transform: Any) -> dict[str, Any] | None:
 
 
 def _distances(first: Array, second: Array) -> list[float]:
-    return [round(float(d), 4) for d in np.linalg.norm(np.asarray(first) - second, axis=1)]
+    return [round(float(d), 4) for d in tre(first, second)]
 
 
 def _field(transform: Any, fixed: Grid) -> tuple[Any, Grid]:

@@ -52,7 +52,7 @@ class RunCurves:
         self.shown = False
         self._runs: list[tuple[Path, Follower]] = []
         self._views = [ViewChart(f"RobustDIR curves {k}") for k in range(1, _MOST_CHARTS + 1)]
-        self._layout: int | None = None  # that of before
+        self._layout = views.ChartLayout()
 
     def follow(self, *folders: Path | None) -> None:
         """Follow a run, and another one to compare with; what was read of them is kept."""
@@ -72,8 +72,6 @@ class RunCurves:
 
     def show(self) -> None:
         """Change to a layout with plots and draw."""
-        if not self.shown:
-            self._layout = views.layout_node().GetViewArrangement()
         self.shown = True
         self._draw()
 
@@ -82,11 +80,9 @@ class RunCurves:
         if not self.shown:
             return
         self.shown = False
-        back = self._layout if views.shows_charts() else None
         for view in self._views:
             view.remove()
-        if back is not None:
-            views.layout_node().SetViewArrangement(back)
+        self._layout.leave()
 
     def sentence(self) -> str:
         """How two runs stand at the last step that both have reached; empty for one."""
@@ -120,7 +116,7 @@ class RunCurves:
         for view in self._views[len(drawn) :]:
             view.remove()
         if shown:
-            views.show_charts(shown)
+            self._layout.show(shown)
 
     def _lines(self, chart: _Chart) -> dict[str, Line]:
         lines = {}

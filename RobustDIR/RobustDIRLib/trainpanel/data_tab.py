@@ -62,12 +62,14 @@ class DataTab(Section):
         ui.showCaseButton.connect("clicked()", self.show_case)
 
     def _chooser(self, name: str) -> Any:
-        def choose(key: str) -> None:
+        choose = self.chooser(name)
+
+        def choose_anew(key: str) -> None:
+            choose(key)
             if self.parameters is not None:
-                setattr(self.parameters, name, key)
                 self.forget()
 
-        return choose
+        return choose_anew
 
     def _choose_path(self, path: str) -> None:
         if self.parameters is not None and path != self.parameters.dataPath:
@@ -103,26 +105,26 @@ class DataTab(Section):
             choice.show(key)
         source = p.dataSource
         patterns = source in (PATTERN_PAIRS, PATTERN_SCANS)
-        for name in ("datasetPath", "datasetPathLabel"):
-            _show(getattr(ui, name if name.endswith("Label") else f"{name}Edit"), source != SCENE)
+        for name in ("datasetPathEdit", "datasetPathLabel"):
+            getattr(ui, name).setVisible(source != SCENE)
         for name in ("datasetPartEdit", "datasetPartLabel"):
-            _show(getattr(ui, name), source in _WITH_PARTS)
+            getattr(ui, name).setVisible(source in _WITH_PARTS)
         for name in ("presetSelector", "presetLabel"):
-            _show(getattr(ui, name), patterns or source == SCENE)
-        _show(ui.patternFrame, patterns)
-        _show(ui.sceneFrame, source == SCENE)
+            getattr(ui, name).setVisible(patterns or source == SCENE)
+        ui.patternFrame.setVisible(patterns)
+        ui.sceneFrame.setVisible(source == SCENE)
         for name in _OF_PAIRS:
-            _show(getattr(ui, f"{name}Edit"), source == PATTERN_PAIRS)
-            _show(getattr(ui, f"{name}Label"), source == PATTERN_PAIRS)
+            getattr(ui, f"{name}Edit").setVisible(source == PATTERN_PAIRS)
+            getattr(ui, f"{name}Label").setVisible(source == PATTERN_PAIRS)
         for name in ("pairingSelector", "pairingLabel"):
-            _show(getattr(ui, name), source == PATTERN_SCANS)
+            getattr(ui, name).setVisible(source == PATTERN_SCANS)
         ready = self.panel.environment.state.ready
         ui.openDataButton.enabled = ready and not self.busy
         ui.openDataButton.text = _("Write and &open") if source == SCENE else _("&Open")
         ui.showCaseButton.enabled = ready and self.cases.selected is not None and not self._showing.busy
-        _show(ui.problemsList, ui.problemsList.count > 0)
+        ui.problemsList.setVisible(ui.problemsList.count > 0)
         for widget in (ui.casesTable, ui.showCaseButton):
-            _show(widget, self.opened is not None)
+            widget.setVisible(self.opened is not None)
         self.pairs.update()
         self.split.update()
         self.cases.update()
@@ -227,10 +229,6 @@ class DataTab(Section):
             background.stop()
         self.split.close()
         self.cases.close()
-
-
-def _show(widget: Any, shown: bool) -> None:
-    widget.setVisible(shown)
 
 
 def _sources() -> dict[str, str]:

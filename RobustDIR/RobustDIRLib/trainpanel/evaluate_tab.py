@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,21 +56,15 @@ class EvaluateTab(Section):
         ui.boxesButton.connect("toggled(bool)", self._show_boxes)
         ui.reportEvaluationButton.connect("clicked()", self.report)
         ui.closeCaseButton.connect("clicked()", self.close_case)
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_TICK_MILLISECONDS)
-        self._timer.connect("timeout()", self._tick)
+        self._timer = widgets.timer(_TICK_MILLISECONDS, self._tick)
         self._timer.start()
 
     def start(self) -> None:
         """Start an evaluation as a run of its own, and show it."""
         self.panel.say("")
         with self.panel.telling():
-            folder, words = self.form.request()
-            try:
+            with self.form.request() as (folder, words):
                 self.panel.runs.begin(folder, words)
-            except BaseException:  # nothing was started: no folder without a run stays
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
             self.show(folder)
         self.panel.update_soon()
 

@@ -18,7 +18,7 @@ class EvaluationCharts:
 
     def __init__(self) -> None:
         self._cumulative, self._boxes = ViewChart("RobustDIR cumulative errors"), ViewChart("RobustDIR boxes")
-        self._layout: int | None = None  # that of before
+        self._layout = views.ChartLayout()
 
     def show_cumulative(self, errors: Mapping[str, Sequence[float]], titles: Mapping[str, str]) -> None:
         """Show how many per cent of the landmarks have at most which error.
@@ -66,13 +66,9 @@ class EvaluationCharts:
         """Show those that there are; without any go back to the layout of before, unless the user has left theirs."""
         charts = [chart.node for chart in (self._cumulative, self._boxes) if chart.node is not None]
         if charts:
-            if self._layout is None:
-                self._layout = views.layout_node().GetViewArrangement()
-            views.show_charts(charts)
-        elif self._layout is not None:
-            back, self._layout = self._layout, None
-            if views.shows_charts():
-                views.layout_node().SetViewArrangement(back)
+            self._layout.show(charts)
+        else:
+            self._layout.leave()
 
 
 def _colour(name: str, shown: Sequence[str]) -> tuple[float, float, float]:

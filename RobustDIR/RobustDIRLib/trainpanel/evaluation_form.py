@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import qt
 
+from RobustDIRLib.baselines.optional import version
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts import models, widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import RECORDED
 from RobustDIRLib.trainpanel.board import model_of
-from RobustDIRLib.trainpanel.home import new_run_folder
-from RobustDIRLib.trainpanel.models_box import models
+from RobustDIRLib.trainpanel.home import new_run
 
 # Rivals and the packages they come in, as `baselines.rivals` has them; importing that would load torch.
 RIVALS = {
@@ -45,9 +46,9 @@ class EvaluationForm(Section):
         methods = {
             "none": _("none: the images as they lie"),
             "linear": _("linear alignment alone"),
-            **{entry.name: _("model “{name}”").format(name=entry.name) for entry in models()},
+            **{entry.name: _("model “{name}”").format(name=entry.name) for entry in models.listed()},
             **{path: _("model of the run “{name}”").format(name=name) for path, name in taught.items()},
-            **{name: name for name, package in RIVALS.items() if _is_installed(package)},
+            **{name: name for name, package in RIVALS.items() if version(package)},
         }
         if list(methods) != self._methods:
             self._offer(methods)
@@ -96,8 +97,9 @@ class EvaluationForm(Section):
             return str(_("Choose a data set, here or in the tab Data."))
         return "" if self.methods else str(_("Tick at least one method."))
 
-    def request(self) -> tuple[Path, list[str]]:
-        """A new folder for the evaluation, and the words that start it.
+    @contextmanager
+    def request(self) -> Iterator[tuple[Path, list[str]]]:
+        """A new folder for the evaluation, and the words that start it there; see `home.new_run`.
 
         Raises:
             InputError: If something is missing, or the folder cannot be made.
@@ -107,12 +109,12 @@ class EvaluationForm(Section):
         if unlike := [name for name in self.methods if "," in name]:
             raise InputError(_("{path} has a comma in its name; move the runs folder.").format(path=unlike[0]))
         dataset, name = self._dataset()
-        folder = new_run_folder("evaluate", name)
-        words = ["evaluate", *dataset, "--output", str(folder), f"--methods={','.join(self.methods)}"]
-        words += ["--subjects", self.subjects.key] if self.subjects.key else []
+        what = ["--subjects", self.subjects.key] if self.subjects.key else []
         limit = int(self.ui.evaluationLimitSpinBox.value)
-        words += ["--limit", str(limit)] if limit else []
-        return folder, [*words, "--progress", "json"]
+        what += ["--limit", str(limit)] if limit else []
+        with new_run("evaluate", name) as folder:
+            methods = f"--methods={','.join(self.methods)}"
+            yield folder, ["evaluate", *dataset, "--output", str(folder), methods, *what, "--progress", "json"]
 
     def _dataset(self) -> tuple[list[str], str]:
         """The data set for the command, and its name."""
@@ -124,11 +126,3 @@ class EvaluationForm(Section):
             return [str(path.absolute())], path.stem
         opened = self.panel.data.opened
         return list(opened.words), str(opened.name)
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

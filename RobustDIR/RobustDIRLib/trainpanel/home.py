@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import slicer
@@ -28,6 +31,17 @@ def runs_home() -> Path:
 def set_runs_home(folder: Path) -> None:
     """Put new runs there from now on; those of before stay where they are."""
     slicer.app.settings().setValue(SETTING, str(folder.absolute()))
+
+
+@contextmanager
+def new_run(kind: str, title: str = "") -> Iterator[Path]:
+    """A folder of `new_run_folder` for a run that is started within: where that fails no folder without a run stays."""
+    folder = new_run_folder(kind, title)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def new_run_folder(kind: str, title: str = "") -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import qt
 import slicer
 
-from RobustDIRLib.panelparts import widgets
+from RobustDIRLib.panelparts import models, widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
@@ -48,7 +48,7 @@ class ModelsBox(Section):
 
     def refresh(self) -> None:
         """List the models anew."""
-        self._entries = models()
+        self._entries = models.listed()
         tips = _("What it is asked for by."), _("Came with RobustDIR, or is your own."), _("Size of its file.")
         columns = dict(zip((_("Model"), _("Origin"), _("MB")), tips, strict=True))
         rows = [
@@ -161,12 +161,3 @@ class ModelsBox(Section):
         if other is not None and getattr(other, "panel", None) is not None:
             other.panel.update_soon()
         self.panel.update_soon()
-
-
-def models() -> list[Any]:
-    """All models; none where what listing them takes is not installed, as the strip on top says."""
-    try:
-        from RobustDIRLib.model_store import list_models
-    except ImportError:
-        return []
-    return list_models()

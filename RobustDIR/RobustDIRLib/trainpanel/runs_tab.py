@@ -55,9 +55,7 @@ class RunsTab(Section):
         ui.openRunFolderButton.connect("clicked()", self._open_folder)
         ui.curvesButton.connect("toggled(bool)", self._show_curves)
         ui.runLogCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self._show_log())
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_TICK_MILLISECONDS)
-        self._timer.connect("timeout()", self._tick)
+        self._timer = widgets.timer(_TICK_MILLISECONDS, self._tick)
         self._timer.start()
 
     def begin(self, folder: Path, words: Sequence[str]) -> None:

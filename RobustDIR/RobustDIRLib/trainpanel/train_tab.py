@@ -20,7 +20,7 @@ from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
 from RobustDIRLib.trainpanel import presets, train_words
-from RobustDIRLib.trainpanel.home import new_run_folder, runs_home
+from RobustDIRLib.trainpanel.home import new_run, runs_home
 from RobustDIRLib.trainpanel.plan import FINETUNE, PAPER, PRETRAIN, RANDOM, SCRATCH, TEN_MINUTES, Plan
 from RobustDIRLib.trainpanel.synthetic_box import SyntheticBox
 
@@ -34,7 +34,7 @@ class TrainTab(Section):
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         ui = self.ui
-        choose = self._chooser
+        choose = self.chooser
         self.purpose = widgets.Choice(ui.purposeSelector, train_words.purposes(), self._choose_purpose)
         self.preset = widgets.Choice(ui.runPresetSelector, {}, self._apply)
         self.model = widgets.Choice(ui.startModelSelector, {}, choose("startModel"))
@@ -55,18 +55,9 @@ class TrainTab(Section):
         ui.startFileButton.connect("clicked()", self.choose_file)
         ui.buildDeformationButton.connect("clicked()", self.build_deformations)
         ui.startRunButton.connect("clicked()", self.start)
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_LEARNT_EVERY)
-        self._timer.connect("timeout()", self._learn)
+        self._timer = widgets.timer(_LEARNT_EVERY, self._learn)
         self._timer.start()
         self._learn()
-
-    def _chooser(self, name: str) -> Any:
-        def choose(key: str) -> None:
-            if self.parameters is not None:
-                setattr(self.parameters, name, key)
-
-        return choose
 
     def _choose_purpose(self, purpose: str) -> None:
         """What the new purpose does not have is not left chosen."""
@@ -217,13 +208,14 @@ class TrainTab(Section):
             plans.refuse(plan, opened, shared)
             model = _model_file(plan)
             title = "synthetic" if plan.purpose == PRETRAIN else opened.name
-            folder = new_run_folder(plan.command, title)
-            if plan.purpose == PRETRAIN:
-                write_json(folder / plans.BANK_SETTINGS, plans.bank_settings(plan))
-                write_json(folder / plans.SETTINGS, plans.pretrain_settings(plan, model))
-            else:
-                write_json(folder / plans.SETTINGS, plans.finetune_settings(plan, opened, shared))
-            self._begin(folder, plans.words_of(plan, folder))
+            with new_run(plan.command, title) as folder:
+                if plan.purpose == PRETRAIN:
+                    write_json(folder / plans.BANK_SETTINGS, plans.bank_settings(plan))
+                    write_json(folder / plans.SETTINGS, plans.pretrain_settings(plan, model))
+                else:
+                    write_json(folder / plans.SETTINGS, plans.finetune_settings(plan, opened, shared))
+                self.panel.runs.begin(folder, plans.words_of(plan, folder))
+            self._tell_begun(folder)
 
     def build_deformations(self) -> None:
         """Start a run that builds a deformation model of the training pairs."""
@@ -234,18 +226,14 @@ class TrainTab(Section):
                 raise InputError(_("No data set is open: choose one in the tab Data."))
             if shared.cases.get("train", 0) < 2 and not opened.two_people:
                 raise InputError(_("A deformation model needs at least two training pairs: give more to training."))
-            folder = new_run_folder("deformation-model", opened.name)
-            write_json(folder / plans.SPLIT, shared.as_settings())
             plan = self.plan
             method = "generic" if plan.random else plan.start_model
-            self._begin(folder, plans.deformation_words(opened, folder, method))
+            with new_run("deformation-model", opened.name) as folder:
+                write_json(folder / plans.SPLIT, shared.as_settings())
+                self.panel.runs.begin(folder, plans.deformation_words(opened, folder, method))
+            self._tell_begun(folder)
 
-    def _begin(self, folder: Path, words: list[str]) -> None:
-        try:
-            self.panel.runs.begin(folder, words)
-        except BaseException:  # nothing was started: no folder without a run stays
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+    def _tell_begun(self, folder: Path) -> None:
         self.panel.show_tab("runsTab")
         self.panel.say(_("Started in {folder}.").format(folder=folder), widgets.GOOD)
 

@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from scipy import stats
 
 import cohort_cases as cases
-from RobustDIRLib.cohort import figures, worst
+from RobustDIRLib.cohort import figures, showing
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.collecting import collect
 from RobustDIRLib.cohort.layout import LABEL_COLUMNS, LANDMARK_COLUMNS, PAIR_COLUMNS
@@ -305,11 +305,11 @@ class TestWorst:
         assert len(list((tmp_path / "out" / "worst").iterdir())) == 2
 
     def test_ranking(self):
-        assert worst.ranking_measure({"dice": 0.5, "nmi": 1.2}) == "dice"
-        assert worst.ranking_measure({"ssim": 0.5}) is None
-        assert worst.badness({"dice": 0.5}, "dice") > worst.badness({"dice": 0.6}, "dice")
-        assert worst.badness({"tre_mean_mm": 5}, "tre_mean_mm") > worst.badness({"tre_mean_mm": 4}, "tre_mean_mm")
-        assert worst.in_words({"tre_mean_mm": 1.234, "tre_mean_before_mm": 12}, "tre_mean_mm") == (
+        assert showing.ranking_measure({"dice": 0.5, "nmi": 1.2}) == "dice"
+        assert showing.ranking_measure({"ssim": 0.5}) is None
+        assert showing.badness({"dice": 0.5}, "dice") > showing.badness({"dice": 0.6}, "dice")
+        assert showing.badness({"tre_mean_mm": 5}, "tre_mean_mm") > showing.badness({"tre_mean_mm": 4}, "tre_mean_mm")
+        assert showing.in_words({"tre_mean_mm": 1.234, "tre_mean_before_mm": 12}, "tre_mean_mm") == (
             "TRE, mean 1.23 mm (12 before)"
         )
 

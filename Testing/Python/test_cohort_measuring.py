@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import cohort_cases as cases
 from registration_cases import picture
 from RobustDIRLib.baselines.method import Outcome
-from RobustDIRLib.cohort import conditions, measuring
+from RobustDIRLib.cohort import measuring, terms
 from RobustDIRLib.cohort.results import Condition
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.evaluation.similarity import ssim
@@ -114,10 +114,8 @@ class TestPerturbations:
         if preset != "lung-ct":
             assert low > np.percentile(image.array, 0.5) + 1
         case = cases.case_of(Path("case0"))
-        how = conditions.Perturbations()
-        found = conditions.perturbed(
-            CaseData(image, image), Condition("inversion", 1.0), how, replace(case, preset=preset)
-        )
+        how = terms.Perturbations()
+        found = terms.perturbed(CaseData(image, image), Condition("inversion", 1.0), how, replace(case, preset=preset))
         expected = low + high - np.clip(image.array, low, high)
         np.testing.assert_allclose(found.fixed.array, expected, atol=1e-3 * (high - low))
 
@@ -125,8 +123,8 @@ class TestPerturbations:
     def test_give_each_image_its_own_randomness(self, kind):
         """Even where both images are one."""
         image = pair_of().fixed
-        how, case = conditions.Perturbations(), cases.case_of(Path("case0"))
-        found, again = (conditions.perturbed(CaseData(image, image), Condition(kind, 1.0), how, case) for _ in range(2))
+        how, case = terms.Perturbations(), cases.case_of(Path("case0"))
+        found, again = (terms.perturbed(CaseData(image, image), Condition(kind, 1.0), how, case) for _ in range(2))
         assert not np.allclose(found.fixed.array, found.moving.array)
         np.testing.assert_array_equal(found.moving.array, again.moving.array)
 

@@ -13,10 +13,9 @@ import pytest
 import cohort_cases as cases
 from RobustDIRLib.baselines.starts import LinearStart
 from RobustDIRLib.cohort import run as running
-from RobustDIRLib.cohort.conditions import Perturbations
 from RobustDIRLib.cohort.results import Condition, Key, read_result, write_result
 from RobustDIRLib.cohort.run import Request, evaluate
-from RobustDIRLib.cohort.terms import Terms
+from RobustDIRLib.cohort.terms import Perturbations, Terms
 from RobustDIRLib.datasets.cases import Case
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform

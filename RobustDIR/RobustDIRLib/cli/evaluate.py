@@ -180,9 +180,8 @@ def _aggregate(args: argparse.Namespace) -> int:
 
 def _request(args: argparse.Namespace) -> Request:
     """The request, checked before anything is opened."""
-    from RobustDIRLib.cohort.conditions import Perturbations
     from RobustDIRLib.cohort.run import Request
-    from RobustDIRLib.cohort.terms import Terms
+    from RobustDIRLib.cohort.terms import Perturbations, Terms
     from RobustDIRLib.errors import InputError
 
     if not args.dataset:
@@ -230,7 +229,7 @@ def _command(args: argparse.Namespace) -> str:
 
 
 def _conclude(summary: Summary, folder: Path) -> int:
-    from RobustDIRLib.cohort.overview import overview
+    from RobustDIRLib.cohort.summary import overview
 
     if summary.missing:
         total = summary.done + summary.failed + summary.missing

@@ -124,7 +124,7 @@ def in_words(seconds: float) -> str:
 
 def _figures(event: Ended) -> str:
     """The measure that ranks the case, and what it cost."""
-    from RobustDIRLib.cohort.worst import in_words, ranking_measure
+    from RobustDIRLib.cohort.showing import in_words, ranking_measure
 
     name = ranking_measure(event.values)
     found = in_words(event.values, name) + ", " if name else ""

@@ -9,13 +9,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort import drawing, figures, tabling
+from RobustDIRLib.cohort import figures
 from RobustDIRLib.cohort.collecting import Collection, Row, collect
-from RobustDIRLib.cohort.layout import FIGURES, RANKING, SUMMARY, SUMMARY_FORMAT, WORST
+from RobustDIRLib.cohort.layout import FIGURES, SUMMARY, SUMMARY_FORMAT, WORST
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import Key, State, safe_name
-from RobustDIRLib.cohort.summary import against_start, summarised
-from RobustDIRLib.cohort.worst import badness
+from RobustDIRLib.cohort.showing import badness, ranking_measure
+from RobustDIRLib.cohort.summary import TESTED, against_start, summarised, write_tables
 from RobustDIRLib.evaluation.measures import BY_NAME, COHORT
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.registration.record import versions
@@ -37,7 +37,7 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
     """
     collection = collect(folder, plan)
     primary = primary_measure(collection.done())
-    tables, tests = tabling.write_tables(folder, plan, collection)
+    tables, tests = write_tables(folder, plan, collection)
     content = {
         "format": SUMMARY_FORMAT,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -49,7 +49,7 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
         "measures": [_plain_measure(name) for name in measured_names(collection)],
         "summary": summarised(plan, collection),
         **tests,
-        "start_tests": against_start(plan, collection, tabling.TESTED),
+        "start_tests": against_start(plan, collection, TESTED),
         "tables": tables,
         "figures": _figures(folder, plan, collection, say),
         "worst": _worst(folder, plan, collection.done(), primary),
@@ -63,9 +63,8 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
 
 
 def primary_measure(rows: Iterable[Row]) -> str | None:
-    """The measure that ranks cases: the first of `layout.RANKING` that any result has."""
-    names = {name for row in rows for name in row.values}
-    return next((name for name in RANKING if name in names), None)
+    """The measure that ranks cases: that of all their values together."""
+    return ranking_measure({name for row in rows for name in row.values})
 
 
 def measured_names(collection: Collection) -> list[str]:
@@ -132,7 +131,7 @@ def _figures(folder: Path, plan: Evaluation, collection: Collection, say: Say) -
         say("no figures: they need matplotlib; install it with: pip install 'robustdir[report]'")
         return []
     (folder / FIGURES).mkdir(exist_ok=True)
-    drawn = drawing.draw_all(folder, plan, collection)
+    drawn = figures.draw_all(folder, plan, collection)
     _tidy(folder / FIGURES, {Path(entry["file"]).name for entry in drawn})
     return drawn
 

@@ -8,18 +8,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from RobustDIRLib.cohort.figures import BEFORE
-from RobustDIRLib.cohort.layout import LABEL_COLUMNS, LABELS, LANDMARK_COLUMNS, LANDMARKS, PAIR_COLUMNS, PAIRS, RESULTS
+from RobustDIRLib.cohort.layout import (
+    BEFORE,
+    LABEL_COLUMNS,
+    LABELS,
+    LANDMARK_COLUMNS,
+    LANDMARKS,
+    PAIR_COLUMNS,
+    PAIRS,
+    RESULTS,
+)
 from RobustDIRLib.cohort.overlaps import in_groups
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Found, Key, Result, State, differences, look
+from RobustDIRLib.evaluation.measures import Measure
 from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.io.files import written_atomically
 
@@ -44,7 +53,7 @@ class Collection:
 
     Attributes:
         rows: One for each planned result, in order.
-        errors: TRE of all landmarks by method, the images as they are; the start as `figures.BEFORE`.
+        errors: TRE of all landmarks by method, the images as they are; the start as `layout.BEFORE`.
         notes: Sentences with how many results say them.
     """
 
@@ -84,6 +93,30 @@ def collect(folder: Path, plan: Evaluation) -> Collection:
                 _compare_input(collection, inputs, found.result)
     _note_strangers(collection, folder, plan)
     return collection
+
+
+def per_subject(rows: Iterable[Row], method: str, measure: str) -> dict[str, float]:
+    """Average of a measure over each subject's cases.
+
+    Args:
+        rows: Of one condition.
+        method: Whose.
+        measure: Name of a column.
+    """
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if row.key.method == method and measure in row.values:
+            values.setdefault(row.subject, []).append(row.values[measure])
+    return {subject: sum(some) / len(some) for subject, some in values.items()}
+
+
+def before(rows: Iterable[Row], measure: Measure) -> list[Row]:
+    """A measure of the images as they lie, once for each case, as if it were a method's."""
+    start = {row.key.case: row for row in rows if measure.before in row.values}
+    return [
+        replace(row, key=replace(row.key, method=BEFORE), values={measure.name: row.values[measure.before]})
+        for row in start.values()
+    ]
 
 
 _FILES = ((PAIRS, PAIR_COLUMNS), (LANDMARKS, LANDMARK_COLUMNS), (LABELS, LABEL_COLUMNS))

@@ -54,6 +54,7 @@ PAIRS, LANDMARKS, LABELS, SUMMARY = "pairs.csv", "landmarks.csv", "labels.csv", 
 TABLES, FIGURES, WORST = "tables", "figures", "worst"
 WRITTEN = (EVALUATION, RESULTS, CANDIDATES, PAIRS, LANDMARKS, LABELS, SUMMARY, TABLES, FIGURES, WORST)
 UNPERTURBED = "none"
+BEFORE = "before"  # the start, where it stands among methods
 SUMMARY_FORMAT = "robustdir-cohort-1"
 
 

@@ -16,7 +16,6 @@ from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.clusters import place_of, without_dask
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
-from RobustDIRLib.cohort.conditions import Perturbations, parse_conditions
 from RobustDIRLib.cohort.engine import Event, crew
 from RobustDIRLib.cohort.layout import WRITTEN
 from RobustDIRLib.cohort.plan import (
@@ -41,7 +40,7 @@ from RobustDIRLib.cohort.results import (
     write_result,
 )
 from RobustDIRLib.cohort.task import Ended, Lost, Task, TaskSettings
-from RobustDIRLib.cohort.terms import Terms
+from RobustDIRLib.cohort.terms import Perturbations, Terms, parse_conditions
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.datasets.subjects import of_subjects, read_subjects
@@ -65,7 +64,7 @@ class Request:
         subjects: File that names those whose pairs alone are taken, or of a split, its test; see `datasets.subjects`.
         limit: At most so many cases, the first ones.
         device: Where networks run.
-        perturb: As `conditions.parse_conditions` takes them.
+        perturb: As `terms.parse_conditions` takes them.
         perturbations: How images are perturbed.
         terms: What every method is given alike.
         jobs: Cases at once, in processes of this machine; several need Dask.

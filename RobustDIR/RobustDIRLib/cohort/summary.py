@@ -1,33 +1,29 @@
-"""Numbers of a cohort by method and condition, over per-subject averages (section 2.4.3)."""
+"""Numbers of a cohort over per-subject averages (section 2.4.3), in `summary.json`, in tables, and for the terminal.
+
+Tables are in the manner of the paper's Table D.2.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from RobustDIRLib.cohort.collecting import Collection, Row
-from RobustDIRLib.cohort.figures import BEFORE
+from RobustDIRLib.cohort.collecting import Collection, Row, before, per_subject
+from RobustDIRLib.cohort.layout import BEFORE, SUMMARY, TABLES, UNPERTURBED
 from RobustDIRLib.cohort.plan import Evaluation
-from RobustDIRLib.evaluation.measures import COHORT, Measure
+from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
+from RobustDIRLib.evaluation.measures import COHORT, Kind, Measure, Places, digits_of, named
 from RobustDIRLib.evaluation.significance import DEFAULTS, pair_test, summarise
+from RobustDIRLib.evaluation.table_text import EXTENSIONS, write_table
+from RobustDIRLib.evaluation.tables import Column, Table, TableStyle, make_table
 
-
-def per_subject(rows: Iterable[Row], method: str, measure: str) -> dict[str, float]:
-    """Average of a measure over each subject's cases.
-
-    Args:
-        rows: Of one condition.
-        method: Whose.
-        measure: Name of a column.
-    """
-    values: dict[str, list[float]] = {}
-    for row in rows:
-        if row.key.method == method and measure in row.values:
-            values.setdefault(row.subject, []).append(row.values[measure])
-    return {subject: sum(some) / len(some) for subject, some in values.items()}
+TESTED = tuple(one.name for one in COHORT if Places.TESTS in one.shown)
+COST = named(Kind.COST)
+_OVERVIEW = ("folding_percent", "sdlogj", "wall_s", "peak_gib")
 
 
 def summarised(plan: Evaluation, collection: Collection) -> list[dict[str, Any]]:
@@ -60,15 +56,6 @@ def _columns(plan: Evaluation, rows: list[Row], measure: Measure) -> Iterator[tu
         yield method.name, list(per_subject(rows, method.name, measure.name).values()), pairs
 
 
-def before(rows: Iterable[Row], measure: Measure) -> list[Row]:
-    """A measure of the images as they lie, once for each case, as if it were a method's."""
-    start = {row.key.case: row for row in rows if measure.before in row.values}
-    return [
-        replace(row, key=replace(row.key, method=BEFORE), values={measure.name: row.values[measure.before]})
-        for row in start.values()
-    ]
-
-
 def against_start(plan: Evaluation, collection: Collection, measures: Sequence[str]) -> list[dict[str, Any]]:
     """Wilcoxon's signed-rank test of every method against the start, of the images as they are.
 
@@ -91,3 +78,117 @@ def against_start(plan: Evaluation, collection: Collection, measures: Sequence[s
                 test = pair_test((method.name, BEFORE), differences, len(tested) * len(plan.methods), DEFAULTS)
                 entries.append({"measure": measure.name, **test.plain()})
     return entries
+
+
+def write_tables(folder: Path, plan: Evaluation, collection: Collection) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """Write every table there are numbers for.
+
+    Args:
+        folder: Of the evaluation.
+        plan: Gives the order of methods.
+        collection: The numbers.
+    Returns:
+        File, title and caption of each, and `tests` and `tests_reason` of `summary.json`.
+    """
+    (folder / TABLES).mkdir(exist_ok=True)
+    done = collection.done()
+    accuracy, grid = _table(plan, {"": done}, TESTED), plan.terms.words
+    tables = {
+        "accuracy": (accuracy, "Accuracy and regularity", f"The images as they are. {grid}"),
+        "cost": (
+            _table(plan, {"": done}, COST),
+            "Cost",
+            f"Of the registration alone; each ran in a process of its own. {grid}",
+        ),
+        "robustness": (
+            _robustness(plan, collection),
+            "Robustness",
+            f"A block for each perturbation and strength. {grid}",
+        ),
+    }
+    entries = [entry for name, content in tables.items() for entry in _written(folder, name, *content)]
+    wanted = {Path(entry["file"]).name for entry in entries}
+    for path in (folder / TABLES).glob("[!.]*"):
+        if path.name not in wanted:
+            path.unlink(missing_ok=True)
+    if accuracy is None:
+        return entries, {"tests": None, "tests_reason": "no result has a measure to be tested"}
+    return entries, {"tests": accuracy.blocks[0].comparison.plain(), "tests_reason": None}
+
+
+def _written(folder: Path, name: str, table: Table | None, title: str, caption: str) -> Iterator[dict[str, str]]:
+    if table is None:
+        return
+    for extension in EXTENSIONS:
+        file = f"{TABLES}/{name}{extension}"
+        write_table(folder / file, table)
+        yield {"file": file, "title": title, "caption": caption}
+
+
+def _robustness(plan: Evaluation, collection: Collection) -> Table | None:
+    if len(plan.conditions) < 2:
+        return None
+    return _table(plan, {_title(condition): collection.done(condition) for condition in plan.conditions}, TESTED)
+
+
+def _title(condition: Condition) -> str:
+    return "unperturbed" if condition == AS_THEY_ARE else f"{condition.perturbation} {condition.strength:g}"
+
+
+def _table(plan: Evaluation, blocks: dict[str, list[Row]], measures: Sequence[str]) -> Table | None:
+    """A table of some measures, those that any row has; None if there are none."""
+    there = {name for rows in blocks.values() for row in rows for name in row.values}
+    columns = [
+        Column(measure.name, measure.title, measure.unit, measure.better, measure.digits)
+        for measure in COHORT
+        if measure.name in there and measure.name in measures
+    ]
+    if not columns:
+        return None
+    records = {title: list(_records(rows, measures)) for title, rows in blocks.items() if rows}
+    titles = {method.name: method.title for method in plan.methods}
+    style = TableStyle(titles=titles, remark=plan.terms.words)
+    return make_table(records, columns, methods=[method.name for method in plan.methods], style=style)
+
+
+def _records(rows: Iterable[Row], measures: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        for name in measures:
+            yield {"subject": row.subject, "method": row.key.method, "metric": name, "value": row.values.get(name)}
+
+
+def overview(folder: Path) -> list[str]:
+    """Lines of a table: for each method the median over subjects of the measure that ranks cases, regularity, cost.
+
+    Args:
+        folder: Of an evaluation that is summed up.
+    Returns:
+        No line if nothing is done.
+    """
+    content = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    measures = {one["name"]: one for one in content["measures"]}
+    shown = [measures[name] for name in (content["primary"], *_OVERVIEW) if name in measures]
+    found = {
+        (one["method"], one["measure"]): one["median"]
+        for one in content["summary"]
+        if one["perturbation"] == UNPERTURBED
+    }
+    names = [BEFORE, *(method["name"] for method in content["methods"])]
+    rows = [[name, *(_in_figures(found.get((name, one["name"])), one) for one in shown)] for name in names]
+    rows = [row for row in rows if any(row[1:])]
+    return _aligned([["median over subjects", *(_headed(one) for one in shown)], *rows]) if rows else []
+
+
+def _headed(measure: Mapping[str, Any]) -> str:
+    return f"{measure['title']}, {measure['unit']}" if measure["unit"] else str(measure["title"])
+
+
+def _in_figures(value: float | None, measure: Mapping[str, Any]) -> str:
+    return "" if value is None else f"{value:.{digits_of(measure['unit'])}f}"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Names to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    return ["  ".join(row).rstrip() for row in cells]

@@ -11,15 +11,15 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.baselines import rivals
-from RobustDIRLib.baselines.method import Method, Pair
+from RobustDIRLib.baselines.method import Method
 from RobustDIRLib.baselines.timing import measured
-from RobustDIRLib.cohort import conditions, measuring, worst
+from RobustDIRLib.cohort import measuring, showing
 from RobustDIRLib.cohort.plan import checksums, made_with, settings_of
 from RobustDIRLib.cohort.results import (
     AS_THEY_ARE,
@@ -31,7 +31,7 @@ from RobustDIRLib.cohort.results import (
     look,
     write_result,
 )
-from RobustDIRLib.cohort.terms import Terms
+from RobustDIRLib.cohort.terms import Perturbations, Terms, perturbed
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.remarks import heard
@@ -57,7 +57,7 @@ class TaskSettings:
     folder: Path
     threads: int = 1
     pictures: int = 3
-    perturbations: conditions.Perturbations = conditions.Perturbations()
+    perturbations: Perturbations = Perturbations()
     terms: Terms = Terms()
     spread_gpus: bool = False
     scratch: Path | None = None
@@ -155,17 +155,6 @@ def _surroundings(settings: TaskSettings) -> Iterator[None]:
             os.environ["TMPDIR"] = temporary[1]
 
 
-def read_case(case: Case, terms: Terms) -> CaseData:
-    """Read a case; without its masks if they are to be ignored."""
-    return (replace(case, fixed_mask=None, moving_mask=None) if terms.masks == "ignore" else case).load()
-
-
-def pair_of(seen: CaseData, preset: str, terms: Terms) -> Pair:
-    """What a method is given of a case on some terms."""
-    masks = (seen.fixed_mask, seen.moving_mask) if terms.masks == "use" else (None, None)
-    return Pair(seen.fixed, seen.moving, *masks, preset, terms.working_spacing(seen.fixed.grid, preset))
-
-
 class _Desk:
     """A case while it is worked on: read once, measured as it lies once."""
 
@@ -183,7 +172,7 @@ class _Desk:
     def data(self) -> CaseData:
         """Images and truth; no masks if they are to be ignored."""
         with heard() as self.remarks:
-            return read_case(self.case, self.settings.terms)
+            return self.settings.terms.read(self.case)
 
     @cached_property
     def gauge(self) -> measuring.Gauge:
@@ -198,7 +187,7 @@ class _Desk:
             self._perturbed = None  # before another is made, for the memory
             self._perturbed = (
                 condition,
-                conditions.perturbed(self.data, condition, self.settings.perturbations, self.case),
+                perturbed(self.data, condition, self.settings.perturbations, self.case),
             )
         return self._perturbed[1]
 
@@ -238,14 +227,14 @@ class _Desk:
 
     def _measured(self, method: Method, condition: Condition, key: Key) -> dict[str, Any]:
         seen = self.images(condition)
-        pair = pair_of(seen, self.case.preset, self.settings.terms)
+        pair = self.settings.terms.pair(seen, self.case.preset)
         outcome, cost = measured(method, pair, self.settings.threads)
         reading = self.gauge.read(outcome, seen.fixed.grid)
         spent = {"wall_s": cost.wall_s, "cpu_s": cost.cpu_s, "peak_gib": cost.peak_bytes / _GIB}
         values = {**reading.values, **{name: round(value, 4) for name, value in spent.items()}}
         notes = [*self.remarks, *reading.notes, *outcome.notes]
         if condition == AS_THEY_ARE:
-            notes += worst.keep_picture(self.settings.folder, key, self.settings.pictures, self.data, reading, values)
+            notes += showing.keep_picture(self.settings.folder, key, self.settings.pictures, self.data, reading, values)
         return {
             "values": values,
             "undefined": reading.undefined,

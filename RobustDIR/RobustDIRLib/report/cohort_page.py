@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from RobustDIRLib.cohort.layout import UNPERTURBED
+from RobustDIRLib.cohort.layout import BEFORE, UNPERTURBED
 from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.report.cohort import CaseRow, Cohort
 from RobustDIRLib.report.html import inlined, number, render
 from RobustDIRLib.report.pair import COHORT_NOTICE, TIME_FORMAT
 
-BEFORE = "before"
 MOST_CASES = 60  # in the table that is printed
 MOST_PAIRS = 60  # of methods, over all measures, whose tests are printed; else those of the first measure
 MOST_NAMED = 3  # cases that lack a value for one reason

@@ -9,6 +9,7 @@ from typing import Any
 
 import qt
 
+from RobustDIRLib.cohort.layout import BEFORE
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
 from RobustDIRLib.panelparts import widgets
@@ -20,7 +21,7 @@ from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.registry import RunEntry
 from RobustDIRLib.trainpanel import evaluated, run_words
 from RobustDIRLib.trainpanel.case_look import CaseLook
-from RobustDIRLib.trainpanel.evaluated import BEFORE, Evaluated
+from RobustDIRLib.trainpanel.evaluated import Evaluated
 from RobustDIRLib.trainpanel.evaluation_charts import EvaluationCharts
 from RobustDIRLib.trainpanel.evaluation_form import EvaluationForm
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.layout import LANDMARKS, PAIRS, SUMMARY, SUMMARY_FORMAT, UNPERTURBED
+from RobustDIRLib.cohort.layout import BEFORE, LANDMARKS, PAIRS, SUMMARY, SUMMARY_FORMAT, UNPERTURBED
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import read_object
 
-BEFORE = "before"
 _ROWS, _PAIRS = 4000, 100  # rows of a table between two yields; those of pairs hold many figures
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from RobustDIRLib.cohort.layout import BEFORE
 from RobustDIRLib.evaluation.measures import Measure
 from RobustDIRLib.mrml import Line, Titles, ViewChart
 from RobustDIRLib.mrml.plots import BLACK, COLOURS, box, outliers
 from RobustDIRLib.mrml.tables import cumulative_steps
 from RobustDIRLib.panelparts import views
 from RobustDIRLib.panelparts.words import _
-from RobustDIRLib.trainpanel.evaluated import BEFORE
 
 
 class EvaluationCharts:

@@ -91,7 +91,7 @@ def opened(place: Place, threads: int, scratch: Path | None, say: Say) -> Iterat
         yield client
 
 
-class Watch:
+class WorkerWatch:
     """Notices that nobody is left to work: Dask waits for workers for ever."""
 
     def __init__(self, client: Any) -> None:
@@ -126,7 +126,7 @@ class Errands:
 
     def __init__(self, client: Any) -> None:
         self.topic = f"robustdir-{uuid.uuid4().hex}"
-        self._client, self._watch = client, Watch(client)
+        self._client, self._watch = client, WorkerWatch(client)
         self._news: queue.SimpleQueue[Any] = queue.SimpleQueue()
         # Text, as Dask adds words of its own to a dictionary.
         client.subscribe_topic(self.topic, lambda event: self._news.put(json.loads(event[1])))

@@ -14,7 +14,7 @@ import pytest
 import RobustDIRLib
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import lock
-from RobustDIRLib.io.lock import HOME, Entry, Rank, locked
+from RobustDIRLib.io.lock import HOME, LockHolder, Rank, locked
 from RobustDIRLib.io.processes import start_of
 
 LIBRARY = str(Path(RobustDIRLib.__file__).parents[1])
@@ -94,7 +94,7 @@ def test_ranks_of_one_run_share_and_those_of_another_do_not(tmp_path):
 def an_entry(tmp_path):
     """Puts an entry of some process into the folder."""
     (tmp_path / HOME).mkdir()
-    mine = Entry("r", 0, socket.gethostname(), os.getpid(), start_of(os.getpid()), "", True)
+    mine = LockHolder("r", 0, socket.gethostname(), os.getpid(), start_of(os.getpid()), "", True)
 
     def put(age: float = 0, **changes) -> Path:
         path = tmp_path / HOME / "other.json"

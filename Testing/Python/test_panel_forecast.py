@@ -5,7 +5,7 @@ import json
 import pytest
 
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.panel.forecast import STAGES, Progress, Rates, Size, foresee, spoken
+from RobustDIRLib.panel.forecast import STAGES, Rates, Size, StageProgress, foresee, spoken
 
 SMALL, LARGE = Size(0.1, 0.2, 0.1), Size(10.0, 12.0, 7.0)
 
@@ -52,7 +52,7 @@ def test_settings_come_back_and_damaged_ones_do_not_matter():
 
 
 def test_progress_never_goes_back_nor_past_the_end():
-    progress = Progress({"start": 2.0, "network": 6.0, "write": 2.0})
+    progress = StageProgress({"start": 2.0, "network": 6.0, "write": 2.0})
     seen, now = [], 0.0
     for stage, lasts in (("start", 1.0), ("network", 20.0), ("write", 0.5)):
         progress.enter(stage, now)
@@ -66,7 +66,7 @@ def test_progress_never_goes_back_nor_past_the_end():
 
 
 def test_unknown_stages_change_nothing():
-    progress = Progress(dict.fromkeys(STAGES, 1.0))
+    progress = StageProgress(dict.fromkeys(STAGES, 1.0))
     progress.enter("dance", 5.0)
     assert progress.stage == STAGES[0]
 

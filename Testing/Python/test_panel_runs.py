@@ -14,7 +14,7 @@ from registration_cases import grid_about, picture
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
 from RobustDIRLib.panel import runs
-from RobustDIRLib.panel.runs import Method, Request, Run, RunState, new_folder
+from RobustDIRLib.panel.runs import ChosenMethod, RegistrationRequest, RegistrationRun, RegistrationState, new_folder
 from RobustDIRLib.panelparts import exchange, handover, workplaces
 from RobustDIRLib.values import Image
 
@@ -25,12 +25,12 @@ ALL = (handover.TRANSFORM_FIELD, handover.INVERSE_FIELD, handover.WARPED, handov
 
 
 @pytest.fixture(scope="module")
-def a_request() -> Request:
+def a_request() -> RegistrationRequest:
     fixed = picture(FIXED, lambda p: p - CENTRE)
     moving = picture(MOVING, lambda p: (p - CENTRE) * 1.03 - [2, 1, 3])
     mask = Image(np.ones((12, 12, 12), np.uint8), grid_about(CENTRE, (12, 12, 12), (7, 7, 7), (3, 4, 5)))
-    method = Method(alignment="none", device="cpu")
-    return Request(Image(fixed.array, FIXED), Image(moving.array, MOVING), method, fixed_mask=mask)
+    method = ChosenMethod(alignment="none", device="cpu")
+    return RegistrationRequest(Image(fixed.array, FIXED), Image(moving.array, MOVING), method, fixed_mask=mask)
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def a_folder(tmp_path) -> Path:
     return new_folder(tmp_path, FIXED, MOVING)
 
 
-def finish(run: Run, seconds: float = 60.0) -> RunState:
+def finish(run: RegistrationRun, seconds: float = 60.0) -> RegistrationState:
     end = time.monotonic() + seconds
-    while run.advance() is RunState.RUNNING:
+    while run.advance() is RegistrationState.RUNNING:
         if time.monotonic() > end:
             run.kill()
             raise TimeoutError(run.stage)
@@ -48,10 +48,10 @@ def finish(run: Run, seconds: float = 60.0) -> RunState:
     return run.state
 
 
-def wait_for_stage(run: Run, *stages: str) -> None:
+def wait_for_stage(run: RegistrationRun, *stages: str) -> None:
     end = time.monotonic() + 60
     while run.stage not in stages:
-        assert run.advance() is RunState.RUNNING, run.message
+        assert run.advance() is RegistrationState.RUNNING, run.message
         assert time.monotonic() < end
         time.sleep(0.005)
 
@@ -62,8 +62,8 @@ def play(monkeypatch, code: str) -> None:
 
 
 def test_a_real_run_gives_results_that_agree_with_its_own_files(a_request, a_folder):
-    run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is RunState.DONE, run.message
+    run = RegistrationRun(a_request, a_folder, None, ALL)
+    assert finish(run) is RegistrationState.DONE, run.message
     results = run.results
     assert set(results.arrays) == set(ALL)
     assert results.headers[handover.WARPED].grid.close_to(FIXED, 1e-6)
@@ -78,14 +78,14 @@ def test_a_real_run_gives_results_that_agree_with_its_own_files(a_request, a_fol
 
 
 def test_only_what_is_wanted_is_read(a_request, a_folder):
-    run = Run(a_request, a_folder, None, (handover.JACOBIAN,))
-    assert finish(run) is RunState.DONE, run.message
+    run = RegistrationRun(a_request, a_folder, None, (handover.JACOBIAN,))
+    assert finish(run) is RegistrationState.DONE, run.message
     assert set(run.results.arrays) == {handover.JACOBIAN}
 
 
 def test_steps_are_short(a_request, a_folder):
-    run, longest = Run(a_request, a_folder, None, ALL), 0.0
-    while run.state is RunState.RUNNING:
+    run, longest = RegistrationRun(a_request, a_folder, None, ALL), 0.0
+    while run.state is RegistrationState.RUNNING:
         begun = time.thread_time()
         run.advance()
         longest = max(longest, time.thread_time() - begun)
@@ -95,30 +95,30 @@ def test_steps_are_short(a_request, a_folder):
 
 @pytest.mark.parametrize("stage", ["hand over", "start", "read"])
 def test_cancelling_leaves_nothing(a_request, a_folder, stage):
-    run = Run(a_request, a_folder, None, ALL)
+    run = RegistrationRun(a_request, a_folder, None, ALL)
     wait_for_stage(run, stage, "normalise", "align", "network")
     run.stop()
-    assert finish(run) is RunState.STOPPED
+    assert finish(run) is RegistrationState.STOPPED
     assert run.results is None
     assert not a_folder.exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_process_ended_from_outside_is_a_sentence(a_request, a_folder):
-    run = Run(a_request, a_folder, None, ALL)
+    run = RegistrationRun(a_request, a_folder, None, ALL)
     wait_for_stage(run, "start")
     while run.process_id is None:
         run.advance()
     os.kill(run.process_id, signal.SIGKILL)
-    assert finish(run) is RunState.FAILED
+    assert finish(run) is RegistrationState.FAILED
     assert "ended from outside" in run.message
     assert not a_folder.exists()
 
 
 def test_a_model_that_is_gone_is_a_sentence(a_request, a_folder):
-    request = Request(a_request.fixed, a_request.moving, Method(model="/gone/weights.pt"))
-    run = Run(request, a_folder, None, ALL)
-    assert finish(run) is RunState.FAILED
+    request = RegistrationRequest(a_request.fixed, a_request.moving, ChosenMethod(model="/gone/weights.pt"))
+    run = RegistrationRun(request, a_folder, None, ALL)
+    assert finish(run) is RegistrationState.FAILED
     assert run.message == "/gone/weights.pt does not exist; check the path."
 
 
@@ -128,23 +128,23 @@ def test_a_full_disk_while_handing_over_is_a_sentence(a_request, a_folder, monke
         raise InputError(f"{path.parent} cannot be written to (No space left on device); free some space.")
 
     monkeypatch.setattr(exchange, "write_in_steps", full)
-    run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is RunState.FAILED
+    run = RegistrationRun(a_request, a_folder, None, ALL)
+    assert finish(run) is RegistrationState.FAILED
     assert "No space left on device" in run.message
     assert not a_folder.exists()
 
 
 def test_a_full_disk_in_the_process_is_a_sentence(a_request, a_folder, monkeypatch):
     play(monkeypatch, "raise OSError(28, 'No space left on device')")
-    run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is RunState.FAILED
+    run = RegistrationRun(a_request, a_folder, None, ALL)
+    assert finish(run) is RegistrationState.FAILED
     assert run.message.startswith("The disk of the run folder is full")
 
 
 def test_a_process_that_says_it_is_done_and_is_not(a_request, a_folder, monkeypatch):
     play(monkeypatch, "print('all well')")
-    run = Run(a_request, a_folder, None, ALL)
-    assert finish(run) is RunState.FAILED
+    run = RegistrationRun(a_request, a_folder, None, ALL)
+    assert finish(run) is RegistrationState.FAILED
     assert "cannot be read" in run.message
     assert run.log == ["all well"]
 
@@ -157,18 +157,18 @@ def test_results_cut_short_are_a_sentence(a_request, a_folder, monkeypatch):
     whole = (a_folder / runs.HANDOVER / handover.WARPED).read_bytes()
     (a_folder / runs.HANDOVER / handover.WARPED).write_bytes(whole[:-8])
     play(monkeypatch, "pass")
-    run = Run(a_request, a_folder, None, (handover.WARPED,))
-    assert finish(run) is RunState.FAILED
+    run = RegistrationRun(a_request, a_folder, None, (handover.WARPED,))
+    assert finish(run) is RegistrationState.FAILED
     assert "cut short" in run.message
 
 
 def test_killing_ends_the_process_at_once(a_request, a_folder, monkeypatch):
     play(monkeypatch, "import time; time.sleep(60)")
-    run = Run(a_request, a_folder, None, ALL)
+    run = RegistrationRun(a_request, a_folder, None, ALL)
     wait_for_stage(run, "start")
     run.advance()
     run.kill()
-    assert run.state is RunState.STOPPED
+    assert run.state is RegistrationState.STOPPED
     assert not a_folder.exists()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import runner_cases as cases
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.lock import HOME, Entry
+from RobustDIRLib.io.lock import HOME, LockHolder
 from RobustDIRLib.runner.registry import Registry, delete_run, read_run, resume_words
 from RobustDIRLib.runner.states import Evidence, RunState, judge
 
@@ -178,7 +178,7 @@ class TestOtherMachines:
         folder = cases.a_finished_run(tmp_path / "a", final="")
         (folder / HOME).mkdir()
         path = folder / HOME / "1.json"
-        path.write_text(json.dumps(vars(Entry("r", 0, "another.machine", 1, "5", "", True))))
+        path.write_text(json.dumps(vars(LockHolder("r", 0, "another.machine", 1, "5", "", True))))
         return path
 
     def test_their_runs_are_alive_and_left_alone(self, a_lock):
@@ -198,7 +198,7 @@ class TestOtherMachines:
     def test_a_lock_of_a_process_that_works_elsewhere_is_not_this_folders(self, a_lock):
         from RobustDIRLib.io.processes import start_of
 
-        entry = Entry("r", 0, socket.gethostname(), os.getpid(), start_of(os.getpid()), "", True)
+        entry = LockHolder("r", 0, socket.gethostname(), os.getpid(), start_of(os.getpid()), "", True)
         a_lock.write_text(json.dumps(vars(entry)))
         from RobustDIRLib.runner.watching import attach
 

@@ -35,8 +35,10 @@ def _scene(shape: tuple[int, int, int] = SHAPE) -> torch.Tensor:
     return torch.where(inside, cells + SLIDING, cells).to(torch.uint8)
 
 
-def _place(shape: tuple[int, ...], flips: tuple[int, ...] = (), order: tuple[int, ...] = (0, 1, 2)) -> sliding.Place:
-    return sliding.Place((0, 0, 0), shape, flips, order)
+def _place(
+    shape: tuple[int, ...], flips: tuple[int, ...] = (), order: tuple[int, ...] = (0, 1, 2)
+) -> sliding.CropPlace:
+    return sliding.CropPlace((0, 0, 0), shape, flips, order)
 
 
 def _velocity(shape: tuple[int, ...], seed: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.studies.catalogue import STUDIES, open_study
 from RobustDIRLib.studies.evaluations import _published
-from RobustDIRLib.studies.study import Run, Study, carry_out, rows_of
+from RobustDIRLib.studies.study import Study, StudyRun, carry_out, rows_of
 from RobustDIRLib.studies.tables import grouped, markdown
 
 RECIPES = Path(__file__).parents[2] / "Recipes" / "studies"
@@ -57,7 +57,8 @@ def _study(done: list[str], die_at: str = "", settings: int = 0) -> Study:
             raise KeyboardInterrupt
 
     runs = [
-        Run(n, {"arm": n[0]}, lambda f, n=n: work(n, f), lambda f, n=n: {"x": float(n[1])}) for n in ("a1", "a3", "b2")
+        StudyRun(n, {"arm": n[0]}, lambda f, n=n: work(n, f), lambda f, n=n: {"x": float(n[1])})
+        for n in ("a1", "a3", "b2")
     ]
     return Study("toy", {"n": settings}, runs, lambda rows, folder: (folder / "seen").write_text(str(len(rows))))
 

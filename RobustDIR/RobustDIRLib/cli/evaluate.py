@@ -18,7 +18,7 @@ from RobustDIRLib.cli.progress import KINDS
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 
 if TYPE_CHECKING:
-    from RobustDIRLib.cohort.run import Request, Summary
+    from RobustDIRLib.cohort.run import Counts, Request
 
 _MOST = 1024
 _DESCRIPTION = """\
@@ -164,7 +164,7 @@ def _aggregate(args: argparse.Namespace) -> int:
     from RobustDIRLib.cohort.aggregate import aggregate
     from RobustDIRLib.cohort.plan import require_evaluation
     from RobustDIRLib.cohort.results import State
-    from RobustDIRLib.cohort.run import Summary
+    from RobustDIRLib.cohort.run import Counts
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.io.lock import Rank, locked
 
@@ -175,7 +175,7 @@ def _aggregate(args: argparse.Namespace) -> int:
     with locked(folder, Rank.alone()):
         states = list(aggregate(folder, plan, print).values())
     done, failed = states.count(State.DONE), states.count(State.FAILED)
-    return _conclude(Summary(done, failed, len(states) - done - failed), folder)
+    return _conclude(Counts(done, failed, len(states) - done - failed), folder)
 
 
 def _request(args: argparse.Namespace) -> Request:
@@ -228,7 +228,7 @@ def _command(args: argparse.Namespace) -> str:
     return repeating_command(argparse.Namespace(**taken), paths=("dataset", "output", "subjects"))
 
 
-def _conclude(summary: Summary, folder: Path) -> int:
+def _conclude(summary: Counts, folder: Path) -> int:
     from RobustDIRLib.cohort.summary import overview
 
     if summary.missing:

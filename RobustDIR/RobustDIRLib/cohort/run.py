@@ -107,7 +107,7 @@ class Listener(Protocol):
 
 
 @dataclass(frozen=True)
-class Summary:
+class Counts:
     """What came of a run.
 
     Attributes:
@@ -121,7 +121,7 @@ class Summary:
     missing: int = 0
 
 
-def evaluate(request: Request, folder: Path, listener: Listener) -> Summary:
+def evaluate(request: Request, folder: Path, listener: Listener) -> Counts:
     """Every case by every method under every condition; what a folder already holds of it is kept.
 
     Args:
@@ -322,8 +322,8 @@ class _Secretary:
         return Ended(key, 0.0, lost.why, {})
 
 
-def _finish(folder: Path, plan: Evaluation, wanted: Sequence[Key], listener: Listener) -> Summary:
+def _finish(folder: Path, plan: Evaluation, wanted: Sequence[Key], listener: Listener) -> Counts:
     states = aggregate(folder, plan, listener.say)
     counts = Counter(states[key] for key in wanted)
     done, failed = counts[State.DONE], counts[State.FAILED]
-    return Summary(done, failed, len(wanted) - done - failed)
+    return Counts(done, failed, len(wanted) - done - failed)

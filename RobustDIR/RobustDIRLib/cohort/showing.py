@@ -100,7 +100,7 @@ def in_words(values: Mapping[str, float], measure: str) -> str:
 
 
 @dataclass(frozen=True)
-class Shown:
+class RegisteredAgain:
     """A case and what a method made of it.
 
     Attributes:
@@ -114,7 +114,7 @@ class Shown:
     notes: tuple[str, ...] = ()
 
 
-def register_again(folder: Path, case_name: str, method_name: str) -> Shown:
+def register_again(folder: Path, case_name: str, method_name: str) -> RegisteredAgain:
     """Register a case of an evaluation by one of its methods, on the same terms and with as many threads.
 
     Args:
@@ -143,7 +143,7 @@ def register_again(folder: Path, case_name: str, method_name: str) -> Shown:
     data = plan.terms.read(case)
     method.prepare()
     outcome = method.register(plan.terms.pair(data, case.preset), threads)
-    return Shown(data, outcome, (*notes, *outcome.notes))
+    return RegisteredAgain(data, outcome, (*notes, *outcome.notes))
 
 
 def _case(plan: Evaluation, name: str) -> Case:

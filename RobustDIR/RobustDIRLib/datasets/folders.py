@@ -19,7 +19,7 @@ from typing import Any
 from RobustDIRLib.datasets.building import Scan, pair, pairs_of, safe_name
 from RobustDIRLib.datasets.cases import ROLES, Case
 from RobustDIRLib.datasets.problems import Root, is_hidden
-from RobustDIRLib.datasets.settings import CaseEntry, PairPattern, ScanPattern, Settings
+from RobustDIRLib.datasets.settings import CaseSettings, PairPattern, ScanPattern, Settings
 from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import extension
@@ -51,7 +51,7 @@ def cases(root: Root, settings: Settings) -> list[Case]:
 # By the paths of each case
 
 
-def _listed(root: Root, entry: CaseEntry, preset: str) -> Case | None:
+def _listed(root: Root, entry: CaseSettings, preset: str) -> Case | None:
     """The case, or None, noted, where a file is missing."""
     names = {role: name for role, name in asdict(entry).items() if role in ROLES and name is not None}
     paths = {role: root.path(name, needed_by=f"case {entry.name}, {_words(role)}") for role, name in names.items()}
@@ -84,7 +84,7 @@ def _matched(root: Root, pattern: PairPattern, preset: str) -> list[Case]:
         if entry["fixed"] == moving:
             continue
         name = safe_name(*names.values()) if names else safe_name(_stem(moving))
-        found.append(_listed(root, CaseEntry(name, subject=names.get("subject"), **entry), preset))
+        found.append(_listed(root, CaseSettings(name, subject=names.get("subject"), **entry), preset))
     if not found and not root.problems.found:
         root.problems.add(f'no file in {root.folder} fits the pattern "{pattern.moving}" of moving; correct it.')
     return [case for case in found if case]
@@ -197,12 +197,12 @@ def _role_entries(folder: Path) -> Entries:
     return entries
 
 
-def _by_case(root: Root) -> list[CaseEntry]:
+def _by_case(root: Root) -> list[CaseSettings]:
     folders = _case_folders(root.folder)
     return [_convention(root, place.name, _role_entries(place), f"{place.name}/ROLE") for place in folders]
 
 
-def _by_role(root: Root) -> list[CaseEntry]:
+def _by_role(root: Root) -> list[CaseSettings]:
     held: dict[str, Entries] = {}
     for role, place in _role_folders(root.folder).items():
         for entry in sorted(place.iterdir()):
@@ -211,7 +211,7 @@ def _by_role(root: Root) -> list[CaseEntry]:
     return [_convention(root, name, entries, f"ROLE/{name}") for name, entries in sorted(held.items())]
 
 
-def _convention(root: Root, name: str, entries: Entries, expected: str) -> CaseEntry:
+def _convention(root: Root, name: str, entries: Entries, expected: str) -> CaseSettings:
     """The entry of one case; files that are there twice are noted.
 
     Args:
@@ -226,7 +226,7 @@ def _convention(root: Root, name: str, entries: Entries, expected: str) -> CaseE
             root.problems.add(f"case {name}: {found[0].parent} holds {listed}; keep one of them.")
     named: dict[str, Any] = {role: paths[0].relative_to(root.folder).as_posix() for role, paths in entries.items()}
     images = {role: expected.replace("ROLE", role) for role in ("fixed", "moving")}
-    return CaseEntry(name, **(images | named))
+    return CaseSettings(name, **(images | named))
 
 
 def _stem(name: str) -> str:

@@ -22,7 +22,7 @@ from RobustDIRLib.io.landmarks import Landmarks
 
 
 @dataclass(frozen=True)
-class Kind:
+class DatasetKind:
     """A way data sets lie in folders.
 
     Attributes:
@@ -42,24 +42,26 @@ class Kind:
 _OUTSIDE = 0.1
 # In the order in which a folder is tried; plain folders last.
 KINDS = {
-    "learn2reg": Kind(
+    "learn2reg": DatasetKind(
         "dataset.json of Learn2Reg (NLST, OASIS, ...) or the Decathlon",
         learn2reg.recognises,
         learn2reg.cases,
         "training, validation, test or all",
     ),
-    "dirlab-4dct": Kind("DIR-Lab 4DCT: case1_T00_s.img, ...", dirlab.recognises_4dct, dirlab.cases_4dct),
-    "dirlab-copdgene": Kind(
+    "dirlab-4dct": DatasetKind("DIR-Lab 4DCT: case1_T00_s.img, ...", dirlab.recognises_4dct, dirlab.cases_4dct),
+    "dirlab-copdgene": DatasetKind(
         "DIR-Lab COPDgene: copd1_iBHCT.img, ...", dirlab.recognises_copdgene, dirlab.cases_copdgene
     ),
-    "ixi": Kind("IXI: IXI002-Guys-0828-T1.nii.gz, ...", brains.recognises_ixi, brains.cases_ixi, "t1-t1, t1-t2, ..."),
-    "paired3t": Kind(
+    "ixi": DatasetKind(
+        "IXI: IXI002-Guys-0828-T1.nii.gz, ...", brains.recognises_ixi, brains.cases_ixi, "t1-t1, t1-t2, ..."
+    ),
+    "paired3t": DatasetKind(
         "Paired3T: sub-01/ses-1/anat/sub-01_ses-1_T1w_defaced.nii.gz, ...",
         brains.recognises_paired3t,
         brains.cases_paired3t,
         "t1-t1, t1-t2, ...",
     ),
-    "folders": Kind(
+    "folders": DatasetKind(
         f"plain folders: CASE/fixed.nii.gz and CASE/moving.nii.gz, or as {FILE_NAME} says",
         folders.recognises,
         folders.cases,

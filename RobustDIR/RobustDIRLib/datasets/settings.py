@@ -52,7 +52,7 @@ class ScanPattern:
 
 
 @dataclass(frozen=True)
-class CaseEntry:
+class CaseSettings:
     """One case by the paths of its files, relative to the data set's folder."""
 
     name: str
@@ -99,7 +99,7 @@ class Settings:
     listing: str | None = None
     pattern: PairPattern | None = None
     scans: ScanPattern | None = None
-    cases: tuple[CaseEntry, ...] | None = None
+    cases: tuple[CaseSettings, ...] | None = None
     pairing: str | None = None
     limit: int | None = None
     per_site: int | None = None

@@ -75,7 +75,7 @@ _BY_NAME = {criterion.name: criterion for criterion in CRITERIA}
 
 
 @dataclass(frozen=True)
-class Judgement:
+class JudgedFigure:
     """A figure beside its limit.
 
     Attributes:
@@ -168,7 +168,7 @@ class Tolerances:
         """Every limit by name; `from_json` inverts it."""
         return dict(self.limits)
 
-    def judge(self, name: str, figure: Figure, voxel_mm: float) -> Judgement:
+    def judge(self, name: str, figure: Figure, voxel_mm: float) -> JudgedFigure:
         """Hold one figure against its limit.
 
         Args:
@@ -178,9 +178,9 @@ class Tolerances:
         """
         criterion, setting = _BY_NAME[name], self.limits[name]
         limit = None if setting == OFF else voxel_mm if setting == VOXEL else float(setting)
-        return Judgement(criterion, figure, limit, setting == VOXEL, _verdict(criterion, figure, limit))
+        return JudgedFigure(criterion, figure, limit, setting == VOXEL, _verdict(criterion, figure, limit))
 
-    def judge_all(self, figures: Mapping[str, Figure], voxel_mm: float) -> tuple[Judgement, ...]:
+    def judge_all(self, figures: Mapping[str, Figure], voxel_mm: float) -> tuple[JudgedFigure, ...]:
         """Hold each figure against its limit, in the order of `CRITERIA`.
 
         Args:
@@ -228,7 +228,7 @@ DEFAULTS = Tolerances({})
 _ACCURACY = named(Kind.LANDMARKS, Kind.LABELS)
 
 
-def summary(judgements: Iterable[Judgement]) -> str:
+def summary(judgements: Iterable[JudgedFigure]) -> str:
     """What came of all of them, in one sentence: outside before undefined before within.
 
     Where no landmark and no structure was judged, it says so first: a transform that does not fold may still be wrong.
@@ -253,7 +253,7 @@ def summary(judgements: Iterable[Judgement]) -> str:
     return f"{text}{f'; {undefined} undefined' if undefined else ''}."
 
 
-def _counted(judged: list[Judgement]) -> str:
+def _counted(judged: list[JudgedFigure]) -> str:
     """How many of them are within and outside."""
     counts = {verdict: sum(one.verdict is verdict for one in judged) for verdict in (Verdict.OUTSIDE, Verdict.WITHIN)}
     return ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)

@@ -73,7 +73,7 @@ class Rank:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LockHolder:
     """A process at work."""
 
     run: str
@@ -99,7 +99,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
     """
     home = folder / HOME
     scratch = Path(tempfile.mkdtemp(prefix="robustdir-"))
-    entry = Entry(rank.run, rank.rank, socket.gethostname(), os.getpid(), start_of(os.getpid()), str(scratch))
+    entry = LockHolder(rank.run, rank.rank, socket.gethostname(), os.getpid(), start_of(os.getpid()), str(scratch))
     path = home / f"{uuid.uuid4().hex}.json"
     over, made = threading.Event(), _missing(home)
     try:
@@ -114,7 +114,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
         _remove_empty(home, *made)
 
 
-def holders(folder: Path) -> list[Entry]:
+def holders(folder: Path) -> list[LockHolder]:
     """Who is at work in a folder, here or on another machine; nothing is changed there."""
     found = []
     for path in (folder / HOME).glob("[!.]*.json"):
@@ -148,7 +148,7 @@ def _remove_empty(*folders: Path) -> None:
             folder.rmdir()
 
 
-def _settle(home: Path, path: Path, entry: Entry) -> None:
+def _settle(home: Path, path: Path, entry: LockHolder) -> None:
     """Write the entry and find no other; where two come together, step back for a moment and try again."""
     for _ in range(_ATTEMPTS):
         _enter(path, entry)
@@ -167,12 +167,12 @@ def _settle(home: Path, path: Path, entry: Entry) -> None:
     )
 
 
-def _excludes(other: Entry, mine: Entry) -> bool:
+def _excludes(other: LockHolder, mine: LockHolder) -> bool:
     """Whether two processes may not work together: those of unlike runs, and two that are the same rank of one."""
     return other.run != mine.run or other.rank == mine.rank
 
 
-def _enter(path: Path, entry: Entry) -> None:
+def _enter(path: Path, entry: LockHolder) -> None:
     """Write the entry into its folder, which a run that ends this very moment may take away in between."""
     for attempt in range(_ATTEMPTS):
         try:
@@ -190,12 +190,12 @@ def _enter(path: Path, entry: Entry) -> None:
             return
 
 
-def _write(path: Path, entry: Entry) -> None:
+def _write(path: Path, entry: LockHolder) -> None:
     with written_atomically(path) as temporary:
         temporary.write_text(json.dumps(asdict(entry)), encoding="utf-8")
 
 
-def _living(home: Path) -> list[Entry]:
+def _living(home: Path) -> list[LockHolder]:
     """Entries of processes at work; those of the dead are taken away, with what they left on this machine's disk."""
     now = _time_of(home)
     living = []
@@ -212,10 +212,10 @@ def _living(home: Path) -> list[Entry]:
     return living
 
 
-def _read(path: Path) -> Entry | None:
+def _read(path: Path) -> LockHolder | None:
     """An entry; None if it is gone by now or is none."""
     try:
-        return from_dict(Entry, json.loads(path.read_text(encoding="utf-8")))
+        return from_dict(LockHolder, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):  # InputError and JSON's errors are ValueErrors
         return None
 
@@ -233,7 +233,7 @@ def _age(path: Path, now: float) -> float | None:
         return None
 
 
-def _is_dead(entry: Entry, age: float) -> bool:
+def _is_dead(entry: LockHolder, age: float) -> bool:
     if entry.host != socket.gethostname():
         return age > _DEAD_AFTER_S
     return not process_exists(entry.pid) or start_of(entry.pid) != entry.started

@@ -13,7 +13,7 @@ from RobustDIRLib.networks.pyramid import CorrelationPyramid, PyramidConfig
 from RobustDIRLib.networks.unet import UNet, UNetConfig
 
 
-class Kind(NamedTuple):
+class NetworkKind(NamedTuple):
     """A kind of network: its configuration, a frozen dataclass, and the module that is made from it."""
 
     config: type
@@ -21,9 +21,9 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "pyramid": Kind(PyramidConfig, CorrelationPyramid),
-    "unet": Kind(UNetConfig, UNet),
-    "cascade": Kind(CascadeConfig, CascadedUNet),
+    "pyramid": NetworkKind(PyramidConfig, CorrelationPyramid),
+    "unet": NetworkKind(UNetConfig, UNet),
+    "cascade": NetworkKind(CascadeConfig, CascadedUNet),
 }
 
 

@@ -16,7 +16,7 @@ _STEP_VOXELS = 1 << 22  # laid in about 10 ms
 Shades = NDArray[np.uint8]
 
 
-class Board:
+class Checkerboard:
     """A checkerboard in the voxels of a volume.
 
     Args:

@@ -13,13 +13,13 @@ import slicer
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME
-from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, Verdict, summary
+from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances, Verdict, summary
 from RobustDIRLib.panel import checking, figure_words, inputs
 from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, loaded
 from RobustDIRLib.panelparts import environment, views, widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
-from RobustDIRLib.panelparts.watching import Watch
+from RobustDIRLib.panelparts.watching import NodeWatch
 from RobustDIRLib.panelparts.words import _
 
 _JUDGEMENT_COLUMNS = tuple(figure_words.JUDGEMENT_COLUMNS)
@@ -48,10 +48,10 @@ class CheckSection(Section):
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         self.landmarks: list[checking.LandmarkError] = []
-        self.judgements: tuple[Judgement, ...] = ()
+        self.judgements: tuple[JudgedFigure, ...] = ()
         self.measured: dict[str, Any] = {}
         self._seen: Any = None
-        self._watch = Watch(self._changed)
+        self._watch = NodeWatch(self._changed)
         self._background = Background(self._finished)
         self._measured_set = ""  # what a measurement under way is of
         self._measured_of: dict[str, Any] = {}
@@ -227,7 +227,7 @@ class CheckSection(Section):
         )
         return f"{of}: {summary(self.judgements)}", ""
 
-    def _dress(self, row: int, column: int, judgement: Judgement) -> None:
+    def _dress(self, row: int, column: int, judgement: JudgedFigure) -> None:
         """Only tolerances can be edited; verdicts have their colour; what is undefined says why."""
         item = self.ui.judgementTable.item(row, column)
         editable = column == _TOLERANCE_COLUMN
@@ -371,7 +371,7 @@ class CheckSection(Section):
         self._background.stop()
 
 
-def _limit(one: Judgement) -> str:
+def _limit(one: JudgedFigure) -> str:
     if one.limit is None:
         return "off"
     unit = f" {one.criterion.unit}" if one.criterion.unit else ""

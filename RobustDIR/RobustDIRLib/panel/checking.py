@@ -18,7 +18,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.landmarks import tre_spread
 from RobustDIRLib.evaluation.measures import STRUCTURES
 from RobustDIRLib.evaluation.run_figures import figures_of
-from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances
+from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances
 from RobustDIRLib.panelparts.words import _
 
 Array = NDArray[np.float64]
@@ -105,7 +105,7 @@ def _tre(rows: Sequence[LandmarkError]) -> dict[str, Any]:
     return {"count": len(rows), "landmarks": landmarks}
 
 
-def judged(measured: Mapping[str, Any], tolerances: Tolerances, voxel_mm: float) -> tuple[Judgement, ...]:
+def judged(measured: Mapping[str, Any], tolerances: Tolerances, voxel_mm: float) -> tuple[JudgedFigure, ...]:
     """Each figure beside its limit.
 
     Args:
@@ -141,7 +141,7 @@ def before_figures(measured: Mapping[str, Any]) -> dict[str, float]:
 
 def write_csv(
     path: Path,
-    judgements: Sequence[Judgement],
+    judgements: Sequence[JudgedFigure],
     measured: Mapping[str, Any],
     structures: Sequence[Mapping[str, Any]],
 ) -> None:

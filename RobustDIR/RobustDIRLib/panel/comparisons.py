@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.panel.boards import Board, seen_planes
+from RobustDIRLib.panel.boards import Checkerboard, seen_planes
 from RobustDIRLib.panelparts import views
 from RobustDIRLib.panelparts.words import _
 
@@ -44,7 +44,7 @@ class ViewComparison:
     def __init__(self) -> None:
         self.mode = OFF
         self.before: views.Snapshot | None = None
-        self._board: tuple[Any, Board] | None = None
+        self._board: tuple[Any, Checkerboard] | None = None
         self._laying: Iterator[None] | None = None
 
     def show(self, mode: str, fixed: Any, warped: Any, jacobian: Any, blend: float) -> None:
@@ -152,11 +152,11 @@ def _derived_nodes() -> list[Any]:
     return [node for node in nodes if node.GetAttribute(_VIEW)]
 
 
-def _board(fixed: Any, warped: Any) -> tuple[Any, Board]:
+def _board(fixed: Any, warped: Any) -> tuple[Any, Checkerboard]:
     """The volume that holds a checkerboard, and the board in its voxels."""
     node = _derived(CHECKERBOARD, warped, np.empty_like(_voxels(warped), dtype=np.uint8))
     node.GetDisplayNode().SetWindowLevel(255, 127.5)
-    return node, Board(*_shades(fixed, warped), warped.GetSpacing(), slicer.util.arrayFromVolume(node))
+    return node, Checkerboard(*_shades(fixed, warped), warped.GetSpacing(), slicer.util.arrayFromVolume(node))
 
 
 def _difference(fixed: Any, warped: Any) -> Any:

@@ -200,7 +200,7 @@ def foresee(
 
 
 @dataclass
-class Progress:
+class StageProgress:
     """How far a run is, by its forecast.
 
     A stage that takes longer than foreseen draws near its end and never reaches it.

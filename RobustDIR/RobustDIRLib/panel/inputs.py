@@ -18,7 +18,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
-from RobustDIRLib.panel.runs import Method, Request
+from RobustDIRLib.panel.runs import ChosenMethod, RegistrationRequest
 from RobustDIRLib.panelparts.devices import DEVICES, offered
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.values import Image, Landmarks
@@ -31,7 +31,7 @@ Steps = list[Iterator[None]]
 VectorsRAS = tuple[NDArray[np.floating], Grid]  # `(z, y, x, 3)`, mm, components in RAS as MRML holds them
 
 
-def request(parameters: Any) -> Request:
+def request(parameters: Any) -> RegistrationRequest:
     """All that a registration of the panel's parameters is given.
 
     Raises:
@@ -41,7 +41,7 @@ def request(parameters: Any) -> Request:
     for node in (parameters.fixedVolume, parameters.movingVolume):
         _refuse_unusable(node)
     steps: Steps = []
-    return Request(
+    return RegistrationRequest(
         fixed=_volume(parameters.fixedVolume, steps),
         moving=_volume(parameters.movingVolume, steps),
         method=_method(parameters),
@@ -152,7 +152,7 @@ def _volume(node: Any, steps: Steps) -> Image:
     return volume
 
 
-def _method(parameters: Any) -> Method:
+def _method(parameters: Any) -> ChosenMethod:
     """The method, its model there to be read."""
     from RobustDIRLib.model_store import find_model
 
@@ -160,7 +160,7 @@ def _method(parameters: Any) -> Method:
     if absent := of_device(parameters):
         raise InputError(absent)
     p = parameters
-    return Method(
+    return ChosenMethod(
         p.model, p.preset, p.alignment, p.device, blank_outside=p.blankOutside and bool(_masks(p)), quality=p.quality
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from RobustDIRLib.mrml.contents import Content, begin_content, content_of, place_of, state_of
 from RobustDIRLib.panel import inputs
-from RobustDIRLib.panel.runs import Request
+from RobustDIRLib.panel.runs import RegistrationRequest
 from RobustDIRLib.panelparts.words import _
 
 # Parameters that a run rests on, the parameter that refers to the node of the run, and what it is called.
@@ -56,7 +56,7 @@ class Origin:
         return {"segments": self.segments, "contents": kept}
 
 
-def begin(parameters: Any) -> tuple[Request, Origin]:
+def begin(parameters: Any) -> tuple[RegistrationRequest, Origin]:
     """All that a run of these parameters is given, and where it comes from, which is known after the request's steps.
 
     Raises:

@@ -21,7 +21,7 @@ from RobustDIRLib.mrml.contents import begin_data
 from RobustDIRLib.panel.applying import remove
 from RobustDIRLib.panel.origins import Origin, Origins, depends_on
 from RobustDIRLib.panel.runs import Results
-from RobustDIRLib.panelparts.exchange import Header
+from RobustDIRLib.panelparts.exchange import VolumeHeader
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import INVERSE_FIELD as INVERSE
 from RobustDIRLib.run_files import JACOBIAN_VOXELS as JACOBIAN
@@ -85,7 +85,7 @@ class Buffers:
         self._matrices: dict[str, NDArray[Any] | None] = {}
         self.checksums: dict[str, str] = {}
 
-    def allocate(self, name: str, header: Header) -> NDArray[Any]:
+    def allocate(self, name: str, header: VolumeHeader) -> NDArray[Any]:
         """The voxels of a new image of a file's shape and type."""
         image, voxels = mrml.empty_image(header.grid, header.dtype, header.components)
         self.images[name] = image
@@ -102,7 +102,11 @@ class Buffers:
 
 
 def create(
-    parameters: Any, pair: tuple[Any, Any], buffers: Buffers, headers: dict[str, Header], new: Collection[str] = ()
+    parameters: Any,
+    pair: tuple[Any, Any],
+    buffers: Buffers,
+    headers: dict[str, VolumeHeader],
+    new: Collection[str] = (),
 ) -> dict[str, Any]:
     """Put the results of a run into the nodes of a parameter set, made where there are none.
 

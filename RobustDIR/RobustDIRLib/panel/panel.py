@@ -20,7 +20,7 @@ from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.environment_strip import EnvironmentStrip
 from RobustDIRLib.panelparts.panel import BasePanel
 from RobustDIRLib.panelparts.section import Section
-from RobustDIRLib.panelparts.watching import Watch
+from RobustDIRLib.panelparts.watching import NodeWatch
 from RobustDIRLib.panelparts.workplaces import purge
 
 _WATCHED = (
@@ -51,7 +51,7 @@ class Panel(BasePanel):
         purge(Path(slicer.app.temporaryPath))
         super().__init__(ui, logic)
         self.origins, self.standing = Origins(), Standing()
-        self._watch = Watch(self.update_soon)
+        self._watch = NodeWatch(self.update_soon)
         for name, section in SECTIONS.items():
             setattr(self, name, section(self))
         self.sections = tuple(getattr(self, name) for name in SECTIONS)

@@ -10,7 +10,7 @@ import slicer
 from RobustDIRLib.panel import inputs, outputs
 from RobustDIRLib.panel.forecast import Size, spoken
 from RobustDIRLib.panel.origins import Origin, begin, loaded
-from RobustDIRLib.panel.runs import Run, RunState, new_folder
+from RobustDIRLib.panel.runs import RegistrationRun, RegistrationState, new_folder
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
@@ -38,7 +38,7 @@ class RunSection(Section):
 
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
-        self.run: Run | None = None
+        self.run: RegistrationRun | None = None
         self._folders: dict[str, tuple[str, Path]] = {}  # by parameter set: which run, and where its files are
         self._buffers = outputs.Buffers()
         self._needed: dict[str, str] = {}
@@ -91,7 +91,7 @@ class RunSection(Section):
         self._buffers = outputs.Buffers()
         wanted = outputs.wanted(self.parameters)
         buffers = self._buffers
-        self.run = Run(request, folder, self.panel.method.outlook, wanted, buffers.allocate, buffers.sum_up)
+        self.run = RegistrationRun(request, folder, self.panel.method.outlook, wanted, buffers.allocate, buffers.sum_up)
         self._needed = {
             node.GetID(): what
             for node, what in (
@@ -129,7 +129,7 @@ class RunSection(Section):
             return
         state = self.run.advance()
         self._show_progress()
-        if state is not RunState.RUNNING:
+        if state is not RegistrationState.RUNNING:
             self._finish(state)
 
     def _show_progress(self) -> None:
@@ -148,7 +148,7 @@ class RunSection(Section):
         if text != self.ui.logText.plainText:
             self.ui.logText.setPlainText(text)
 
-    def _finish(self, state: RunState) -> None:
+    def _finish(self, state: RegistrationState) -> None:
         """The run has ended: take its results, or say why there are none."""
         run, self.run = self.run, None
         assert run is not None
@@ -160,17 +160,17 @@ class RunSection(Section):
         finally:
             self.panel.update()
 
-    def _end(self, run: Run, state: RunState) -> None:
-        if state is RunState.DONE:
+    def _end(self, run: RegistrationRun, state: RegistrationState) -> None:
+        if state is RegistrationState.DONE:
             with self.panel.telling():
                 self._take(run)
-        elif state is RunState.STOPPED:
+        elif state is RegistrationState.STOPPED:
             self.panel.say(_("Cancelled; the scene is as it was."), widgets.QUIET)
         else:
             self.panel.say(run.message)
             self.ui.logCollapsibleButton.collapsed = not run.log
 
-    def _take(self, run: Run) -> None:
+    def _take(self, run: RegistrationRun) -> None:
         results = run.results
         assert results is not None
         parameters = self.panel.parameters_of(self._set_id)
@@ -195,7 +195,7 @@ class RunSection(Section):
         run, folder = self._folders.get(self.parameters.parameterNode.GetID(), ("", None))
         return folder if run and run == self.panel.standing.record.get("run") else None
 
-    def _say_done(self, run: Run) -> None:
+    def _say_done(self, run: RegistrationRun) -> None:
         sentences = [*run.warnings]
         if self._set_id == self.parameters.parameterNode.GetID() and self.panel.standing.stale:
             sentences.append(self.panel.standing.sentence())

@@ -1,7 +1,7 @@
 """One registration from the panel: inputs into a run folder, the process, results back, a few milliseconds at a time.
 
-No Qt and no MRML: whoever has a timer calls `Run.advance`, which works for as long as it may and returns. Nothing
-outside the run's folder changes until the caller takes the results of a run that is done.
+No Qt and no MRML: whoever has a timer calls `RegistrationRun.advance`, which works for as long as it may and returns.
+Nothing outside the run's folder changes until the caller takes the results of a run that is done.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.panel.forecast import STAGES, Outlook, Progress
+from RobustDIRLib.panel.forecast import STAGES, Outlook, StageProgress
 from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
@@ -38,7 +38,7 @@ _DISK_FIXED, _DISK_MOVING = 60, 20
 
 
 @dataclass(frozen=True)
-class Method:
+class ChosenMethod:
     """How to register; the words are those of `robustdir register`."""
 
     model: str = "generic"
@@ -50,7 +50,7 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Request:
+class RegistrationRequest:
     """All that one registration is given.
 
     Attributes:
@@ -64,13 +64,13 @@ class Request:
 
     fixed: Image
     moving: Image
-    method: Method
+    method: ChosenMethod
     fixed_mask: Image | None = None
     moving_mask: Image | None = None
     steps: Iterator[None] = iter(())
 
 
-class RunState(Enum):
+class RegistrationState(Enum):
     """Where a run is; the last three are final."""
 
     RUNNING = "running"
@@ -91,19 +91,19 @@ class Results:
     """
 
     record: dict[str, Any]
-    headers: dict[str, exchange.Header]
+    headers: dict[str, exchange.VolumeHeader]
     arrays: dict[str, Any]
     folder: Path
 
 
-Allocate = Callable[[str, exchange.Header], NDArray[Any]]
+Allocate = Callable[[str, exchange.VolumeHeader], NDArray[Any]]
 
 
-def _new_array(_name: str, header: exchange.Header) -> NDArray[Any]:
+def _new_array(_name: str, header: exchange.VolumeHeader) -> NDArray[Any]:
     return np.empty(header.shape, header.dtype)
 
 
-class Run:
+class RegistrationRun:
     """One registration.
 
     Args:
@@ -117,20 +117,20 @@ class Run:
 
     def __init__(
         self,
-        request: Request,
+        request: RegistrationRequest,
         folder: Path,
         outlook: Outlook | None,
         wanted: tuple[str, ...],
         allocate: Allocate = _new_array,
         finish: Callable[[], Iterator[None]] = lambda: iter(()),
     ) -> None:
-        self.state, self.message, self.folder = RunState.RUNNING, "", folder
+        self.state, self.message, self.folder = RegistrationState.RUNNING, "", folder
         self.log: list[str] = []
         self.warnings: list[str] = []
         self.took: dict[str, float] = {}
         self.results: Results | None = None
         self._request, self._wanted, self._allocate, self._finish = request, wanted, allocate, finish
-        self._progress = Progress(outlook.stages if outlook else dict.fromkeys(STAGES, 1.0))
+        self._progress = StageProgress(outlook.stages if outlook else dict.fromkeys(STAGES, 1.0))
         self._stopping = False
         self._job: Job | None = None
         self._work = self._steps()
@@ -154,12 +154,12 @@ class Run:
     @property
     def stopping(self) -> bool:
         """Whether it was asked to stop and has not ended yet."""
-        return self._stopping and self.state is RunState.RUNNING
+        return self._stopping and self.state is RegistrationState.RUNNING
 
     @property
     def fraction(self) -> float:
         """How far it is by its forecast, from 0 to 1."""
-        return 1.0 if self.state is RunState.DONE else self._progress.fraction(time.monotonic())
+        return 1.0 if self.state is RegistrationState.DONE else self._progress.fraction(time.monotonic())
 
     @property
     def seconds_left(self) -> float:
@@ -171,24 +171,24 @@ class Run:
         """Of the registering process, once there is one."""
         return self._job.process_id if self._job else None
 
-    def advance(self, seconds: float = STEP_SECONDS) -> RunState:
+    def advance(self, seconds: float = STEP_SECONDS) -> RegistrationState:
         """Go on for about so long, less if there is only waiting to do."""
         until = time.monotonic() + seconds
-        while self.state is RunState.RUNNING:
+        while self.state is RegistrationState.RUNNING:
             try:
                 waiting = next(self._work)
             except StopIteration:
-                self._end(RunState.DONE)
+                self._end(RegistrationState.DONE)
                 break
             except InputError as error:
-                self._end(RunState.FAILED, str(error))
+                self._end(RegistrationState.FAILED, str(error))
                 break
             except Exception as error:  # a mistake of ours: a sentence for the panel, the traceback for its log
-                self._end(RunState.FAILED, reason_of_mistake(error))
+                self._end(RegistrationState.FAILED, reason_of_mistake(error))
                 self.log = [*self.log, *traceback.format_exc().splitlines()]
                 break
             if self._stopping and (self._job is None or not waiting):
-                self._end(RunState.STOPPED)
+                self._end(RegistrationState.STOPPED)
             if waiting or time.monotonic() > until:
                 break
         return self.state
@@ -202,17 +202,17 @@ class Run:
     def kill(self) -> None:
         """End it now: for when nobody will advance it any more."""
         self._stopping = True
-        if self.state is RunState.RUNNING:
-            self._end(RunState.STOPPED)
+        if self.state is RegistrationState.RUNNING:
+            self._end(RegistrationState.STOPPED)
 
-    def _end(self, state: RunState, message: str = "") -> None:
+    def _end(self, state: RegistrationState, message: str = "") -> None:
         self._work.close()
         if self._job is not None:
-            if state is not RunState.DONE:
+            if state is not RegistrationState.DONE:
                 self._job.kill()
             self.log = list(self._job.log)
         self.state, self.message = state, message
-        if state is not RunState.DONE:
+        if state is not RegistrationState.DONE:
             remove_workplace(self.folder)
 
     def _steps(self) -> Generator[bool, None, None]:

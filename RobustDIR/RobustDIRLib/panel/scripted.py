@@ -11,7 +11,7 @@ import slicer
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import outputs
 from RobustDIRLib.panel.origins import Origins, begin
-from RobustDIRLib.panel.runs import Run, RunState, new_folder
+from RobustDIRLib.panel.runs import RegistrationRun, RegistrationState, new_folder
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import remove_workplace
 
@@ -31,9 +31,9 @@ def register(parameters: Any) -> None:
     request, origin = begin(parameters)
     folder = new_folder(Path(slicer.app.temporaryPath), request.fixed.grid, request.moving.grid)
     buffers = outputs.Buffers()
-    run = Run(request, folder, None, outputs.wanted(parameters), buffers.allocate, buffers.sum_up)
+    run = RegistrationRun(request, folder, None, outputs.wanted(parameters), buffers.allocate, buffers.sum_up)
     try:
-        while run.advance() is RunState.RUNNING:
+        while run.advance() is RegistrationState.RUNNING:
             slicer.app.processEvents()
             time.sleep(_PAUSE_SECONDS)
         if run.results is None:

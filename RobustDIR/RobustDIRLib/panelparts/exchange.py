@@ -29,7 +29,7 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Header:
+class VolumeHeader:
     """What a file says before its voxels.
 
     Attributes:
@@ -109,7 +109,7 @@ def _words(numbers: Any) -> str:
     return " ".join(repr(float(number)) for number in numbers)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> VolumeHeader:
     """The header of a file that `write_in_steps` made.
 
     Raises:
@@ -141,12 +141,12 @@ def _said(file: Any) -> dict[str, str]:
     return said
 
 
-def _parsed(said: dict[str, str], offset: int) -> Header:
+def _parsed(said: dict[str, str], offset: int) -> VolumeHeader:
     x, y, z = (int(n) for n in said["DimSize"].split())
     direction = np.array([float(n) for n in said["TransformMatrix"].split()]).reshape(3, 3).T
     spacing, origin = (_three(said[key]) for key in ("ElementSpacing", "Offset"))
     grid = Grid((z, y, x), spacing, origin, tuple(map(tuple, direction)))
-    return Header(grid, np.dtype(_TYPES[said["ElementType"]]), int(said["ElementNumberOfChannels"]), offset)
+    return VolumeHeader(grid, np.dtype(_TYPES[said["ElementType"]]), int(said["ElementNumberOfChannels"]), offset)
 
 
 def _three(words: str) -> tuple[float, float, float]:
@@ -154,7 +154,7 @@ def _three(words: str) -> tuple[float, float, float]:
     return x, y, z
 
 
-def read_in_steps(path: Path, header: Header, array: NDArray[Any]) -> Iterator[None]:
+def read_in_steps(path: Path, header: VolumeHeader, array: NDArray[Any]) -> Iterator[None]:
     """Fill an array with a file's voxels, a few megabytes between two yields.
 
     Args:

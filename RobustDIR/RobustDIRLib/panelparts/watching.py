@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 
-class Watch:
+class NodeWatch:
     """Watches some nodes at a time.
 
     Args:

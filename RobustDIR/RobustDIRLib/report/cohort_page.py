@@ -47,7 +47,7 @@ class Inlined:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MedianCell:
     """A measure of one method over all subjects.
 
     Attributes:
@@ -196,7 +196,7 @@ def _cell(
     entries: Mapping[tuple[str, str], Mapping[str, Any]],
     name: str,
     names: Sequence[str],
-) -> Cell | None:
+) -> MedianCell | None:
     entry = entries.get((measure["name"], name))
     if entry is None or entry["median"] is None:
         return None
@@ -205,7 +205,7 @@ def _cell(
     rivals = [value for value in rivals if value is not None]
     best = len(rivals) > 1 and name in names and entry["median"] == (min if measure["better"] == "low" else max)(rivals)
     quartiles = "" if entry["subjects"] < 2 else f"{number(entry['q1'], digits)} to {number(entry['q3'], digits)}"
-    return Cell(number(entry["median"], digits), quartiles, best)
+    return MedianCell(number(entry["median"], digits), quartiles, best)
 
 
 def _tests(

@@ -26,14 +26,14 @@ from RobustDIRLib.report.landmark_figures import Worst
 from RobustDIRLib.report.pair import LandmarkRow, MapStatistics, PairReport
 from RobustDIRLib.report.review import FILE as REVIEWS
 from RobustDIRLib.report.review import Review, read_reviews
-from RobustDIRLib.report.run import Reader, Run, read_run
+from RobustDIRLib.report.run import Reader, RunFolder, read_run
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.structures import structures_of
 from RobustDIRLib.run_files import DISPLACEMENT, JACOBIAN, TRANSFORM, WARPED
 
 
 @dataclass(frozen=True)
-class Material:
+class PictureMaterial:
     """What the pictures are made of; None is what is lost.
 
     Attributes:
@@ -53,7 +53,7 @@ class Material:
     worst: Worst | None
 
 
-def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None) -> tuple[PairReport, Material]:
+def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None) -> tuple[PairReport, PictureMaterial]:
     """Read a run's folder, measure what the run did not, and hold all of it against the tolerances.
 
     Args:
@@ -101,7 +101,7 @@ def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None)
     return report, material
 
 
-def _material(reader: Reader, shown: Shown | None) -> Material:
+def _material(reader: Reader, shown: Shown | None) -> PictureMaterial:
     read = partial(read_image, fill_nan=reader.run.record.get("fill_nan"))
     fixed, moving = reader.input(read, "fixed"), reader.input(read, "moving")
     jacobian, warped = reader.output(_read_map, JACOBIAN), reader.output(read_image, WARPED)
@@ -109,7 +109,7 @@ def _material(reader: Reader, shown: Shown | None) -> Material:
     points = points if shown is None else shown.points
     worst = _worst(reader, points)
     if warped is None:
-        return Material(None, fixed, moving, jacobian, points, worst)
+        return PictureMaterial(None, fixed, moving, jacobian, points, worst)
     grid, field = warped.grid, reader.output(read_displacement, DISPLACEMENT)
     scene = Scene(
         warped=warped,
@@ -118,7 +118,7 @@ def _material(reader: Reader, shown: Shown | None) -> Material:
         field=field if field and field.grid.close_to(grid) else None,
         jacobian=jacobian if jacobian and jacobian.grid.close_to(grid) else None,
     )
-    return Material(scene, fixed, moving, jacobian, points, worst)
+    return PictureMaterial(scene, fixed, moving, jacobian, points, worst)
 
 
 def _read_map(path: Path) -> Image:
@@ -140,7 +140,7 @@ def _landmarks(reader: Reader, fixed: Image, moving: Image) -> tuple[Landmarks, 
 
 
 def _landmark_rows(
-    run: Run, points: tuple[Landmarks, Landmarks] | None, tolerances: Tolerances, voxel_mm: float
+    run: RunFolder, points: tuple[Landmarks, Landmarks] | None, tolerances: Tolerances, voxel_mm: float
 ) -> tuple[LandmarkRow, ...]:
     """The run's landmarks, worst first; those of equal error in their order."""
     recorded = (run.measures.get("tre") or {}).get("landmarks") or []
@@ -172,7 +172,7 @@ def _worst(reader: Reader, points: tuple[Landmarks, Landmarks] | None) -> Worst 
     return Worst(fixed.names[k], float(errors[k]), fixed.points[k], moving.points[k], mapped[k])
 
 
-def _statistics(material: Material) -> Iterator[MapStatistics]:
+def _statistics(material: PictureMaterial) -> Iterator[MapStatistics]:
     if material.jacobian is not None:
         yield _of_values("Jacobian determinant", "", material.jacobian.array)
     if material.scene is not None and material.scene.field is not None:
@@ -186,7 +186,7 @@ def _of_values(title: str, unit: str, array: np.ndarray) -> MapStatistics:
     return MapStatistics(title, unit, values)
 
 
-def _reviews(run: Run) -> tuple[tuple[Review, ...], tuple[str, ...]]:
+def _reviews(run: RunFolder) -> tuple[tuple[Review, ...], tuple[str, ...]]:
     """Reviews of this run, and a warning for each of another one."""
     try:
         everything = read_reviews(run.folder / REVIEWS)

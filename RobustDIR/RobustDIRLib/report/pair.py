@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from RobustDIRLib import __version__
-from RobustDIRLib.evaluation.tolerances import Judgement, Tolerances, summary
+from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances, summary
 from RobustDIRLib.report.review import Review, as_json
-from RobustDIRLib.report.run import Run
+from RobustDIRLib.report.run import RunFolder
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.structures import Structure
 
@@ -43,7 +43,7 @@ class LandmarkRow:
     before: float
     linear: float | None
     after: float
-    judgement: Judgement
+    judgement: JudgedFigure
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class PairReport:
         shown: What the panel showed; None for a report of the command line.
     """
 
-    run: Run
+    run: RunFolder
     created: datetime
     tolerances: Tolerances
     voxel_mm: float
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[JudgedFigure, ...]
     landmarks: tuple[LandmarkRow, ...]
     structures: tuple[Structure, ...]
     maps: tuple[MapStatistics, ...]

@@ -11,9 +11,9 @@ import numpy as np
 from RobustDIRLib.evaluation.landmarks import OF_LANDMARKS
 from RobustDIRLib.evaluation.measures import STRUCTURES, before_name
 from RobustDIRLib.evaluation.run_figures import Figure
-from RobustDIRLib.evaluation.tolerances import Judgement, Verdict
+from RobustDIRLib.evaluation.tolerances import JudgedFigure, Verdict
 from RobustDIRLib.report.figures import Picture, agreement_picture, images_picture, transform_picture
-from RobustDIRLib.report.gather import Material
+from RobustDIRLib.report.gather import PictureMaterial
 from RobustDIRLib.report.html import number, render
 from RobustDIRLib.report.landmark_figures import curve_picture, worst_picture
 from RobustDIRLib.report.pair import NOTICE, TIME_FORMAT, PairReport
@@ -24,7 +24,7 @@ MOST_LANDMARKS = 50  # in the table that is printed
 _SEVERITY = (Verdict.NOT_JUDGED, Verdict.WITHIN, Verdict.UNDEFINED, Verdict.OUTSIDE)
 
 
-def pair_html(report: PairReport, material: Material) -> str:
+def pair_html(report: PairReport, material: PictureMaterial) -> str:
     """The HTML file's text.
 
     Args:
@@ -79,7 +79,7 @@ def _reviewed_limits(report: PairReport, review: Review) -> str:
     return f"as above, but {other}" if other else "as above"
 
 
-def _pictures(report: PairReport, material: Material) -> dict[str, list[Picture]]:
+def _pictures(report: PairReport, material: PictureMaterial) -> dict[str, list[Picture]]:
     scene = material.scene
     images: list[Picture | None] = [images_picture(scene), agreement_picture(scene)] if scene else []
     transform: list[Picture | None] = [transform_picture(scene)] if scene else []
@@ -109,7 +109,7 @@ def _landmark_summary(report: PairReport) -> Iterator[tuple[str, list[float]]]:
             yield title, [OF_LANDMARKS[f"tre_{name}_mm"](errors) for name in ("mean", "median", "p95", "max")]
 
 
-def _judged(report: PairReport, row: Structure) -> tuple[dict[str, Judgement], Judgement | None]:
+def _judged(report: PairReport, row: Structure) -> tuple[dict[str, JudgedFigure], JudgedFigure | None]:
     """The measures of one structure against their limits, and the worst; none for what one map lacks."""
     if row.only_in:
         return {}, None

@@ -58,7 +58,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """A run's folder.
 
     Attributes:
@@ -115,7 +115,7 @@ def record_file(folder: PathLike) -> Path:
     return folder / RECORD
 
 
-def read_run(folder: PathLike) -> Run:
+def read_run(folder: PathLike) -> RunFolder:
     """Read a run's folder and compare every input, and every file that it wrote, with its checksum.
 
     Raises:
@@ -130,7 +130,7 @@ def read_run(folder: PathLike) -> Run:
     written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     outputs = _outputs(folder)
     states = _states(outputs, record.get("outputs"))
-    run = Run(folder, record, sha256(path), written, inputs, outputs, states, _warnings(inputs))
+    run = RunFolder(folder, record, sha256(path), written, inputs, outputs, states, _warnings(inputs))
     return replace(run, warnings=(*run.warnings, *_output_warnings(run)))
 
 
@@ -164,7 +164,7 @@ def _states(outputs: Mapping[str, str], recorded: Any) -> dict[str, str]:
     return states | {name: FOREIGN for name in outputs if name not in recorded}
 
 
-def _output_warnings(run: Run) -> Iterator[str]:
+def _output_warnings(run: RunFolder) -> Iterator[str]:
     if UNKNOWN in run.states.values():
         yield f"{RECORD} holds no checksums of the run's files; whether they belong to it cannot be told."
     for name in run.strangers:
@@ -193,7 +193,7 @@ class Reader:
         warnings: Grows as something cannot be read.
     """
 
-    run: Run
+    run: RunFolder
     warnings: list[str]
 
     def input(self, read: Callable[[Path], T], role: str, index: int = 0) -> T | None:

@@ -13,7 +13,7 @@ from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.report.run import Run
+from RobustDIRLib.report.run import RunFolder
 from RobustDIRLib.report.structures import Structure, values_of
 
 FORMAT = "robustdir-shown-1"
@@ -58,7 +58,7 @@ class Shown:
         fixed, moving = (np.array([row[side] for row in self.landmarks], float) for side in ("fixed", "moving"))
         return Landmarks(fixed, names), Landmarks(moving, names)
 
-    def measured(self, run: Run, transform: Any) -> Run:
+    def measured(self, run: RunFolder, transform: Any) -> RunFolder:
         """The run with these landmarks and structures in place of its own.
 
         Args:

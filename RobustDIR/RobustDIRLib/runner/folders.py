@@ -18,7 +18,7 @@ from typing import Any
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
-from RobustDIRLib.io.lock import HOME, Entry, holders
+from RobustDIRLib.io.lock import HOME, LockHolder, holders
 from RobustDIRLib.runner.trees import Identity, command_of
 
 FORMAT = "robustdir-process-1"
@@ -178,7 +178,7 @@ def is_run(folder: Path) -> bool:
     return bool(found & {NOTE, EVALUATION, DEFORMATION_MODEL, HOME}) or (CONFIG in found and len(found) > 1)
 
 
-def worker_of(folder: Path) -> tuple[Identity | None, Entry | None]:
+def worker_of(folder: Path) -> tuple[Identity | None, LockHolder | None]:
     """Who holds the lock of a folder.
 
     Returns:

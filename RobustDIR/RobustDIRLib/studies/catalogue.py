@@ -16,7 +16,7 @@ from RobustDIRLib.studies.study import Study
 
 
 @dataclass(frozen=True)
-class Entry:
+class StudyEntry:
     """A study: where it stands in the paper, its settings, and what makes it of them."""
 
     summary: str
@@ -25,14 +25,14 @@ class Entry:
 
 
 STUDIES = {
-    "shapes": Entry("shapes and sizes of synthetic structures (Table 1)", PretrainingSettings, shapes),
-    "intensities": Entry("intensity models of synthetic images (Table 2)", PretrainingSettings, intensities),
-    "efficiency": Entry("convergence and data efficiency (Fig. 3)", EfficiencySettings, efficiency),
-    "robustness": Entry("models across data sets (Fig. 4, Table D.2)", EvaluationSettings, robustness),
-    "corruptions": Entry("corruptions of synthetic images (Fig. D.2)", PretrainingSettings, corruptions),
-    "label-maps": Entry("number of label maps (Fig. D.3)", PretrainingSettings, label_maps),
-    "supervision": Entry("fine-tuning without labels (Fig. D.5)", SupervisionSettings, supervision),
-    "dirlab": Entry("DIR-Lab case by case (Table D.3)", EvaluationSettings, dirlab),
+    "shapes": StudyEntry("shapes and sizes of synthetic structures (Table 1)", PretrainingSettings, shapes),
+    "intensities": StudyEntry("intensity models of synthetic images (Table 2)", PretrainingSettings, intensities),
+    "efficiency": StudyEntry("convergence and data efficiency (Fig. 3)", EfficiencySettings, efficiency),
+    "robustness": StudyEntry("models across data sets (Fig. 4, Table D.2)", EvaluationSettings, robustness),
+    "corruptions": StudyEntry("corruptions of synthetic images (Fig. D.2)", PretrainingSettings, corruptions),
+    "label-maps": StudyEntry("number of label maps (Fig. D.3)", PretrainingSettings, label_maps),
+    "supervision": StudyEntry("fine-tuning without labels (Fig. D.5)", SupervisionSettings, supervision),
+    "dirlab": StudyEntry("DIR-Lab case by case (Table D.3)", EvaluationSettings, dirlab),
 }
 
 

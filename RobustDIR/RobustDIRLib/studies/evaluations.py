@@ -14,7 +14,7 @@ from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.cohort.task import Ended
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.studies.study import Record, Row, Run, Study
+from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import markdown, write_tables
 
 # Table D.2: medians of the paper's fine-tuned model, by data set.
@@ -87,7 +87,7 @@ def dirlab(settings: EvaluationSettings) -> Study:
 
 def _study(name: str, settings: EvaluationSettings, report: Any) -> Study:
     runs = [
-        Run(held.name, {"data_set": held.name}, partial(_work, settings, held), partial(_measure, settings))
+        StudyRun(held.name, {"data_set": held.name}, partial(_work, settings, held), partial(_measure, settings))
         for held in settings.data_sets
     ]
     return Study(name, to_dict(settings), runs, report)

@@ -20,7 +20,7 @@ from RobustDIRLib.finetuning.loop import RECORDS, finetune
 from RobustDIRLib.finetuning.split import split_dataset
 from RobustDIRLib.finetuning.summary import summarise
 from RobustDIRLib.io.files import written_atomically
-from RobustDIRLib.studies.study import Record, Row, Run, Study
+from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
 from RobustDIRLib.training.checkpoints import NAME
 from RobustDIRLib.training.processes import Process
@@ -126,8 +126,8 @@ def supervision(settings: SupervisionSettings) -> Study:
     return Study("supervision", to_dict(settings), runs, _report_supervision)
 
 
-def _run(name: str, labels: Mapping[str, Any], config: FinetuneConfig) -> Run:
-    return Run(name, labels, partial(_work, config), partial(_measure, config))
+def _run(name: str, labels: Mapping[str, Any], config: FinetuneConfig) -> StudyRun:
+    return StudyRun(name, labels, partial(_work, config), partial(_measure, config))
 
 
 def _work(config: FinetuneConfig, folder: Path) -> Iterator[Record]:

@@ -19,7 +19,7 @@ from RobustDIRLib.finetuning.pairs import PairMaker, listed_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.model_store import load_model
-from RobustDIRLib.studies.study import Record, Row, Run, Study
+from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
 from RobustDIRLib.synthesis.bank import make_bank
 from RobustDIRLib.synthesis.kinds import LabelMapConfig
@@ -141,7 +141,7 @@ def label_maps(settings: PretrainingSettings) -> Study:
 
 def _study(name: str, settings: PretrainingSettings, variants: Sequence[Variant], paper: Mapping[Any, str]) -> Study:
     runs = [
-        Run(f"{_plain(v.name)}_{seed}", {"variant": v.name, "seed": seed}, partial(_work, settings, v, seed),
+        StudyRun(f"{_plain(v.name)}_{seed}", {"variant": v.name, "seed": seed}, partial(_work, settings, v, seed),
             partial(_measure, settings))
         for v in variants
         for seed in range(settings.seeds)

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Run:
+class StudyRun:
     """One piece of a study.
 
     Attributes:
@@ -50,7 +50,7 @@ class Study:
 
     name: str
     settings: Mapping[str, Any]
-    runs: Sequence[Run]
+    runs: Sequence[StudyRun]
     report: Callable[[Sequence[Row], Path], None]
     notes: tuple[str, ...] = field(default=())
 

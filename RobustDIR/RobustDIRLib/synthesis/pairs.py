@@ -22,7 +22,7 @@ from RobustDIRLib.synthesis.intensities import (
 from RobustDIRLib.synthesis.labels import LABELS
 from RobustDIRLib.synthesis.random import chance, integer
 from RobustDIRLib.synthesis.sliding import (
-    Place,
+    CropPlace,
     SlidingConfig,
     SlidingPair,
     layers_of,
@@ -75,7 +75,7 @@ class SyntheticPair(NamedTuple):
     truth: Deformation
 
 
-def _place(labels: Tensor, config: PairConfig, g: Generator) -> tuple[Tensor, Place]:
+def _place(labels: Tensor, config: PairConfig, g: Generator) -> tuple[Tensor, CropPlace]:
     """A random crop of a label map, turned if wanted."""
     start = tuple(integer(0, max(0, n - config.side), g) for n in labels.shape)
     flips: tuple[int, ...] = ()
@@ -83,7 +83,7 @@ def _place(labels: Tensor, config: PairConfig, g: Generator) -> tuple[Tensor, Pl
     if config.mirror:
         flips = tuple(axis for axis in range(3) if chance(0.5, g))
         order = tuple(torch.randperm(3, generator=g).tolist())
-    place = Place(start, tuple(labels.shape), flips, order)
+    place = CropPlace(start, tuple(labels.shape), flips, order)
     return place.turn(labels[tuple(slice(s, s + config.side) for s in start)]), place
 
 
@@ -103,7 +103,7 @@ def _smooth_warps(shape: tuple[int, ...], config: PairConfig, g: Generator) -> _
     return _Warps((first, second), truth)
 
 
-def _sliding_warps(scene: Tensor, place: Place, config: PairConfig, g: Generator) -> _Warps:
+def _sliding_warps(scene: Tensor, place: CropPlace, config: PairConfig, g: Generator) -> _Warps:
     bodies = sample_velocities(scene.shape, config.deformation, g, reduction=config.reduction)
     breath = sample_breath(scene, place, config.reduction, config.sliding, g)
     layers = [layers_of(*way, config.deformation.squarings) for way in zip(bodies, breath, strict=True)]

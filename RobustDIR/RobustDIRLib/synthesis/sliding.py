@@ -45,7 +45,7 @@ class SlidingConfig:
     motions: str = ""
 
 
-class Place(NamedTuple):
+class CropPlace(NamedTuple):
     """Where a crop lies in its label map, and how it was turned.
 
     Attributes:
@@ -98,7 +98,7 @@ def along_wall(velocity: Tensor, cavity: Tensor) -> Tensor:
     return found
 
 
-def _places(place: Place, shape: Sequence[int], reduction: int) -> list[Tensor]:
+def _places(place: CropPlace, shape: Sequence[int], reduction: int) -> list[Tensor]:
     """Height, depth and width of every voxel of the crop as it lay, 0 to 1 over its label map."""
     axes = []
     for axis, (n, start, whole) in enumerate(zip(shape, place.start, place.whole, strict=True)):
@@ -122,7 +122,7 @@ def load_motions(path: str) -> Tensor:
     return motions
 
 
-def _breathing(shape: Sequence[int], place: Place, reduction: int, config: SlidingConfig, g: Generator) -> Tensor:
+def _breathing(shape: Sequence[int], place: CropPlace, reduction: int, config: SlidingConfig, g: Generator) -> Tensor:
     """One breath as a velocity on the crop as it lay, largest about 1: drawn from real ones, or down and outwards."""
     up, back, right = _places(place, shape, reduction)
     if config.motions and chance(0.5, g):
@@ -149,7 +149,7 @@ def _mirrored(motion: Tensor) -> Tensor:
 
 
 def sample_breath(
-    scene: Tensor, place: Place, reduction: int, config: SlidingConfig, g: Generator
+    scene: Tensor, place: CropPlace, reduction: int, config: SlidingConfig, g: Generator
 ) -> tuple[Tensor, Tensor]:
     """Velocities of a cavity's contents in the fixed and the moving image, on the reduced grid, along the wall.
 
@@ -164,7 +164,7 @@ def sample_breath(
     return fixed, moving
 
 
-class Layers(NamedTuple):
+class SlidingLayers(NamedTuple):
     """Deformation of one image, from its points to the scene's: a smooth one, then the flow where the cavity is.
 
     Attributes:
@@ -190,7 +190,7 @@ class SlidingPair:
         reduction: Of that grid.
     """
 
-    def __init__(self, fixed: Layers, moving: Layers, cavity: Tensor, reduction: int) -> None:
+    def __init__(self, fixed: SlidingLayers, moving: SlidingLayers, cavity: Tensor, reduction: int) -> None:
         self.fixed, self.moving, self.cavity, self.reduction = fixed, moving, cavity, reduction
 
     def _slid(self, points: Tensor, *flows: Tensor) -> Tensor:
@@ -201,12 +201,12 @@ class SlidingPair:
             moved = _displaced(moved, flow, self.reduction)
         return torch.where(level > 0.5, moved, points)
 
-    def scene_points(self, layers: Layers, points: Tensor) -> Tensor:
+    def scene_points(self, layers: SlidingLayers, points: Tensor) -> Tensor:
         """Points of the scene that an image shows at its own points, both `(1, 3, D, H, W)`, voxels."""
         body = _displaced(points, layers.body.displacement, self.reduction)
         return self._slid(body, layers.inside.displacement)
 
-    def between(self, start: Layers, end: Layers, points: Tensor) -> Tensor:
+    def between(self, start: SlidingLayers, end: SlidingLayers, points: Tensor) -> Tensor:
         """Points of the `end` image that show what the `start` image shows at `points`."""
         scene = _displaced(points, start.body.displacement, self.reduction)
         scene = self._slid(scene, start.inside.displacement, end.inside.inverse)
@@ -218,7 +218,7 @@ class SlidingPair:
         ways = ((self.fixed, self.moving), (self.moving, self.fixed))
         return Deformation(*((self.between(*way, points) - points) / self.reduction for way in ways))
 
-    def density(self, layers: Layers, points: Tensor) -> Tensor:
+    def density(self, layers: SlidingLayers, points: Tensor) -> Tensor:
         """What is left of the cavity's contents' density in an image where they are stretched: `(1, 1, D, H, W)`.
 
         Mass stays: the density of the image at x is that of the scene times the determinant of the way there.
@@ -232,7 +232,7 @@ class SlidingPair:
         return torch.where(level > 0.5, shares[0] * shares[1], torch.ones(()))
 
 
-def layers_of(body: Tensor, inside: Tensor, squarings: int) -> Layers:
+def layers_of(body: Tensor, inside: Tensor, squarings: int) -> SlidingLayers:
     """The deformation of one image from two velocities on the reduced grid, `(1, 3, D, H, W)`, in its voxels."""
     integrate: Callable[[Tensor], Tensor] = lambda v: warping.integrate_velocity(v, squarings)  # noqa: E731
-    return Layers(Deformation(integrate(body), integrate(-body)), Deformation(integrate(inside), integrate(-inside)))
+    return SlidingLayers(*(Deformation(integrate(v), integrate(-v)) for v in (body, inside)))

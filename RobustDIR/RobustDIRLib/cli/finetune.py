@@ -30,6 +30,7 @@ def add_parser(subparsers: Any) -> None:
         "finetune", help="adapt a network to your own data", description=_DESCRIPTION, epilog=_EPILOG
     )
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    parser.add_argument("--hand-over", type=int, help=argparse.SUPPRESS)  # a pair of the run, for the panel of Slicer
     add_settings(parser)
 
 
@@ -67,6 +68,9 @@ def run(args: argparse.Namespace) -> int:
     from RobustDIRLib.training.checkpoints import NAME
 
     config = settings_of(args)
+    if args.hand_over is not None:
+        _hand_over(config, args.hand_over, args.output)
+        return 0
     if not args.resume:
         inputs = [
             config.dataset,
@@ -132,6 +136,22 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
         parts = read_json(args.split) if args.split else {}
         given["split"] = {**parts, **({} if args.limit is None else {"limit": args.limit})}
     return given
+
+
+def _hand_over(config: FinetuneConfig, number: int, folder: Path) -> None:
+    """Write the pair of a number, as the run would learn from it."""
+    from RobustDIRLib.datasets.cases import CaseData
+    from RobustDIRLib.finetuning.drawing import preview_pair
+    from RobustDIRLib.trainpanel.case_files import write_case, write_field
+    from RobustDIRLib.values import Image
+
+    drawn = preview_pair(config, number)
+    names = ("fixed", "moving", "fixed_labels", "moving_labels")
+    held = {name: tensor for name in names if (tensor := getattr(drawn.pair, name)) is not None}
+    case = CaseData(**{name: Image(tensor[0, 0].numpy(), drawn.grid) for name, tensor in held.items()})
+    write_case(case, None, folder, (drawn.pair.name,))
+    if drawn.displacement is not None:
+        write_field(folder, drawn.grid.displacement_to_mm(drawn.displacement[0].numpy()), drawn.grid)
 
 
 def _model(name: str) -> str:

@@ -21,9 +21,14 @@ def augment(pair: TrainingPair, config: AugmentationConfig, g: Generator) -> Tra
     Scaling takes the air to be 0 in the paper's formula `v (1 + factor)` (section 2.4.1), so that air stays air;
     intensities are kept within [-1, 1], which is what networks see of any image.
     """
+    return augmented(pair, config, g)[0]
+
+
+def augmented(pair: TrainingPair, config: AugmentationConfig, g: Generator) -> tuple[TrainingPair, list[int]]:
+    """As `augment`, and the axes (z, y, x as 0, 1, 2) along which the pair was mirrored."""
     fixed, moving = (_changed(image, config, g) for image in (pair.fixed, pair.moving))
     axes = [axis for axis in range(3) if chance(config.flip, g)]
-    return mirrored(replace(pair, fixed=fixed, moving=moving), axes)
+    return mirrored(replace(pair, fixed=fixed, moving=moving), axes), axes
 
 
 def _changed(image: Tensor, config: AugmentationConfig, g: Generator) -> Tensor:
@@ -52,6 +57,13 @@ def mirrored(pair: TrainingPair, axes: list[int]) -> TrainingPair:
     to_mm = pair.to_mm.clone()
     to_mm[:, axes] *= -1  # a voxel further along a mirrored axis is one back in space
     return replace(pair, **images, **points, to_mm=to_mm)
+
+
+def mirrored_displacement(displacement: Tensor, axes: list[int]) -> Tensor:
+    """A displacement, shape `(1, 3, D, H, W)`, voxels, of a pair that was mirrored along axes: it turns over with it."""
+    flipped = displacement.flip([axis + 2 for axis in axes])
+    flipped[:, axes] *= -1
+    return flipped
 
 
 def _mirrored_points(points: Tensor, shape: torch.Size, axes: list[int]) -> Tensor:

@@ -14,21 +14,20 @@ from torch import Tensor, nn
 
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.finetuning.augmentation import augment
 from RobustDIRLib.finetuning.config import FinetuneConfig, LossWeights
 from RobustDIRLib.finetuning.convergence import converged_at
+from RobustDIRLib.finetuning.drawing import draw_pair, pair_generator
 from RobustDIRLib.finetuning.losses import pair_loss
-from RobustDIRLib.finetuning.pairs import PairKey, TrainingPair
+from RobustDIRLib.finetuning.pairs import TrainingPair
 from RobustDIRLib.finetuning.run import describe_split, effective_judge, open_material, start_network
 from RobustDIRLib.finetuning.validation import Loss, mean_measures, validate
-from RobustDIRLib.finetuning.virtual import virtual_pair
 from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
-from RobustDIRLib.synthesis.random import chance, generator
+from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
 from RobustDIRLib.training.diary import Diary
 from RobustDIRLib.training.learner import Learner
@@ -102,18 +101,10 @@ class Tuner:
         first = (step * self.process.world + self.process.rank) * size
         chosen = []
         for index in range(first, first + size):
-            g = generator(self.config.seed, 2, epoch, index)
-            pair = self._pair(keys[index % len(keys)], g)
-            chosen.append((augment(pair, self.config.augmentation, g).to(self.process.device), g))
+            g = pair_generator(self.config, epoch, index)
+            drawn = draw_pair(self.material.maker, keys[index % len(keys)], self.config, g)
+            chosen.append((drawn.pair.to(self.process.device), g))
         return chosen
-
-    def _pair(self, key: PairKey, g: torch.Generator) -> TrainingPair:
-        """The pair itself or, by chance, a virtual one of its moving scan."""
-        maker = self.material.maker
-        if not chance(self.config.virtual.probability, g):
-            return maker.make(key, g, self.config.augmentation)
-        scan, grid = maker.of_itself(key.moving, key.preset, g)
-        return virtual_pair(scan, grid, self.config.virtual, g)
 
     def learn(self, pairs: list[tuple[TrainingPair, torch.Generator]], steps: int, folder: Path) -> float:
         """One optimiser step; returns the loss.

@@ -98,6 +98,12 @@ class PairMaker:
             g: Source of the draws of box and disturbance; whole and undisturbed pairs if not given.
             augmentation: The disturbance; none if not given.
         """
+        return self.placed(key, g, augmentation)[0]
+
+    def placed(
+        self, key: PairKey, g: Generator | None = None, augmentation: AugmentationConfig | None = None
+    ) -> tuple[TrainingPair, Grid]:
+        """As `make`, and the grid that the pair lies on."""
         preset = find_preset(key.preset)
         fixed, moving = (self.store.get(scan, preset) for scan in (key.fixed, key.moving))
         linear = self._aligned(key, preset)
@@ -106,7 +112,7 @@ class PairMaker:
             linear = _disturbed(linear, grid, augmentation, g)
         if g is not None and self.most_voxels:
             grid = _box(grid, self.most_voxels, g)
-        return _pair(key, fixed, moving, linear, grid)
+        return _pair(key, fixed, moving, linear, grid), grid
 
     def of_itself(self, scan: Scan, preset: str, g: Generator) -> tuple[TrainingPair, Grid]:
         """A scan paired with itself, cut as other pairs are, and its grid: what virtual subjects are made of."""

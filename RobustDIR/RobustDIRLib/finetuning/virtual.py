@@ -29,7 +29,9 @@ _AIR = 0.25  # -250 HU where -1000 is -1 and 200 is 1: what is darker and inside
 _FADE = 0.25  # of the lungs' box, over which breathing fades outside it
 
 
-def virtual_pair(scan: TrainingPair, grid: Grid, config: VirtualConfig, g: Generator) -> TrainingPair:
+def virtual_pair(
+    scan: TrainingPair, grid: Grid, config: VirtualConfig, g: Generator
+) -> tuple[TrainingPair, Tensor]:
     """A pair of virtual images of one scan.
 
     The moving image is the scan under a random smooth deformation of up to 4 voxels; the fixed image is the moving one
@@ -41,7 +43,8 @@ def virtual_pair(scan: TrainingPair, grid: Grid, config: VirtualConfig, g: Gener
         config: Where deformations come from.
         g: Source of the draws.
     Returns:
-        The pair without landmarks, whose matching points are not where they were.
+        The pair without landmarks, whose matching points are not where they were; and the displacement from its fixed
+        to its moving image, shape `(1, 3, D, H, W)`, voxels of the grid, components z, y, x.
     """
     shape = scan.fixed.shape[2:]
     aug = spline_values((2 * torch.rand((1, 3, *(_NODES,) * 3), generator=g) - 1) * _REACH, shape)
@@ -52,7 +55,8 @@ def virtual_pair(scan: TrainingPair, grid: Grid, config: VirtualConfig, g: Gener
         labels = scan.moving_labels
         held[name] = warping.warp(scan.moving, displacement)
         held[f"{name}_labels"] = None if labels is None else _nearest(labels, displacement)
-    return replace(scan, name=f"a virtual subject of {scan.name}", **held, fixed_points=None, moving_points=None)  # type: ignore[arg-type]
+    pair = replace(scan, name=f"a virtual subject of {scan.name}", **held, fixed_points=None, moving_points=None)  # type: ignore[arg-type]
+    return pair, motion
 
 
 def _nearest(labels: Tensor, displacement: Tensor) -> Tensor:

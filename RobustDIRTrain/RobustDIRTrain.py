@@ -77,7 +77,7 @@ class RobustDIRTrainParameterNode:
     splitSeed: Annotated[int, WithinRange(0, 999999)] = 0
     assigned: str  # JSON: subjects of each part, where they were not drawn
 
-    purpose: str = "finetune"  # these to `strength` as trainpanel/plan.py has them
+    purpose: str = "finetune"  # these to `precision` as trainpanel/plan.py has them
     startModel: str = "generic"
     network: str = "pyramid"
     loss: str = "auto"
@@ -101,6 +101,25 @@ class RobustDIRTrainParameterNode:
     steps: Annotated[int, WithinRange(1, 10000000)] = 20000
     contrast: str = "mixed"
     strength: Annotated[float, WithinRange(0.0, 20.0)] = 2.2
+    extraDice: Annotated[float, WithinRange(0.0, 1000.0)] = 0.0
+    extraLocalNcc: Annotated[float, WithinRange(0.0, 1000.0)] = 0.0
+    extraNmi: Annotated[float, WithinRange(0.0, 1000.0)] = 0.0
+    extraMind: Annotated[float, WithinRange(0.0, 1000.0)] = 0.0
+    extraLandmarks: Annotated[float, WithinRange(0.0, 1000.0)] = 0.0
+    freeze: str
+    warmup: Annotated[int, WithinRange(-1, 1000000)] = -1
+    weightDecay: Annotated[float, Decimals(5), WithinRange(0.0, 1.0)] = 0.0
+    clip: Annotated[float, WithinRange(0.0, 1000.0)] = 1.0
+    batch: Annotated[int, WithinRange(1, 64)] = 1
+    bothDirections: bool = True
+    judge: str = "auto"
+    drawPairs: str = "auto"
+    alignment: str = "automatic"
+    runPreset: str
+    mostSubjects: Annotated[int, WithinRange(0, 100000)] = 0
+    virtualLow: Annotated[float, WithinRange(0.0, 10.0)] = 1.2
+    virtualHigh: Annotated[float, WithinRange(0.0, 10.0)] = 1.7
+    precision: str = "auto"
 
 
 class RobustDIRTrainWidget(ScriptedLoadableModuleWidget):

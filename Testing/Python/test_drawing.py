@@ -1,4 +1,4 @@
-"""Pairs as a run learns from them, and as they are handed over to be looked at: the same, where they lie in the world."""
+"""Pairs as a run learns from them, and as they are handed over to be looked at: the same, and where they lie."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def test_the_displacement_that_is_handed_over_registers_the_pair(
         np.abs(sitk.GetArrayFromImage(each) - sitk.GetArrayFromImage(fixed))[inner].mean() for each in (moving, warped)
     )
     assert before > 0.02 and after < 0.35 * before
-    labels = [sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{side}_labels.mha"))) for side in ("fixed", "moving")]
+    labels = [
+        sitk.GetArrayFromImage(sitk.ReadImage(str(folder / f"{side}_labels.mha"))) for side in ("fixed", "moving")
+    ]
     assert all(len(np.unique(each)) > 1 for each in labels)
 
 

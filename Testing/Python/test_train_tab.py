@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from finetuning_cases import decathlon
 from panel_cases import settle
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.finetuning.config import FinetuneConfig
@@ -200,7 +201,7 @@ def test_a_deformation_model_is_built_and_chosen(a_tab, desktop, begun, runs_fol
     [(folder, words)] = begun
     assert words[:2] == ["deformation-model", "build"]
     assert json.loads((folder / "split.json").read_text(encoding="utf-8"))["test"] == ["f", "g"]
-    (folder / "deformation_model.npz").write_bytes(b"")
+    np.savez(folder / "deformation_model.npz", mean=np.zeros(3))
     a_tab.widget.panel.update()
     choose(train.deformations, str(folder / "deformation_model.npz"))
     settle(desktop)
@@ -239,16 +240,112 @@ def test_one_click_puts_a_synthetic_pair_into_the_scene(train_panel, desktop, sc
     assert "multiple of 16" in ui.messageLabel.text
 
 
+def test_a_pair_of_the_data_set_is_previewed_as_the_run_would_learn_from_it(
+    train_panel, desktop, scene, monkeypatch, tmp_path
+):
+    """Each click the next one of the run's first epoch, with labels, where it lies; without a data set nothing."""
+    from RobustDIRLib import mrml
+    from RobustDIRLib.io.images import read_image
+
+    play_here(monkeypatch)
+    ui, panel = train_panel.ui, train_panel.widget.panel
+    ui.syntheticButton.click()
+    assert "No data set is open" in ui.messageLabel.text and not panel.train.synthetic.busy
+    ui.datasetPathEdit.currentPath = str(decathlon(tmp_path / "organs"))
+    panel.parameters.trainPercent, panel.parameters.alignment = 70, "none"
+    ui.openDataButton.click()
+    desktop.wait_until(lambda: panel.data.split.shared is not None)
+    settle(desktop)
+    fixed = []
+    for _ in range(2):
+        ui.syntheticButton.click()
+        desktop.wait_until(lambda: not panel.train.synthetic.busy)
+        settle(desktop)
+        said = ui.messageLabel.text
+        assert said.startswith("In the views: organ_"), said
+        volumes = [
+            n for n in scene.GetNodesByClass("vtkMRMLScalarVolumeNode") if not n.IsA("vtkMRMLLabelMapVolumeNode")
+        ]
+        [node] = [n for n in volumes if n.GetName().startswith("Preview fixed")]
+        image = read_image(tmp_path / "organs" / "imagesTr" / said.removeprefix("In the views: ").split()[0])
+        middles = [g.points_from_voxels((np.array(g.shape) - 1) / 2) for g in (mrml.grid_of_volume(node), image.grid)]
+        np.testing.assert_allclose(*middles, atol=max(image.grid.spacing))
+        assert scene.GetNodesByClass("vtkMRMLLabelMapVolumeNode").GetNumberOfItems() == 2
+        assert scene.GetNodesByClass("vtkMRMLGridTransformNode").GetNumberOfItems() == 0
+        fixed.append(said)
+    assert len(set(fixed)) == 2
+
+
+def test_more_settings_are_those_of_the_purpose_and_tell_that_they_were_changed(a_tab, desktop, begun):
+    ui, train = a_tab.ui, a_tab.widget.panel.train
+    ui.moreCollapsibleButton.collapsed = False
+    choose(train.loss, "nmi")
+    settle(desktop)
+    assert ui.moreCollapsibleButton.text == "More settings"
+    assert not ui.extraNmiBox.enabled and ui.extraDiceBox.enabled and not ui.virtualLowBox.enabled
+    ui.extraDiceBox.value = 0.25
+    ui.freezeEdit.setText("encoder")
+    choose(train.more.choices["judge"], "loss")
+    choose(train.more.choices["run_preset"], "lung-ct")
+    settle(desktop)
+    assert ui.moreCollapsibleButton.text == "More settings (changed)"
+    ui.startRunButton.click()
+    [(folder, _words)] = begun
+    config = from_dict(FinetuneConfig, json.loads((folder / "settings.json").read_text(encoding="utf-8")))
+    assert (config.loss.nmi, config.loss.dice, config.freeze) == (1.0, 0.25, ("encoder",))
+    assert (config.judge, config.preset) == ("loss", "lung-ct")
+    choose(train.purpose, "pretrain")
+    settle(desktop)
+    assert not ui.moreDataFrame.isVisibleTo(ui.TrainTab) and not ui.extraMindBox.isVisibleTo(ui.TrainTab)
+    assert ui.extraDiceBox.isVisibleTo(ui.TrainTab)
+
+
+def test_deformations_of_a_file_that_is_asked_for(a_tab, desktop, dialogs, tmp_path):
+    ui, train = a_tab.ui, a_tab.widget.panel.train
+    np.savez(tmp_path / "breaths.npz", motions=np.zeros(3))
+    (tmp_path / "letter.npz").write_text("Dear colleague")
+    for answer, said, chosen in (
+        ("", "", ""),
+        ("letter.npz", "is no deformation model", ""),
+        ("breaths.npz", "", "breaths.npz"),
+    ):
+        dialogs.answer(str(tmp_path / answer) if answer else "")
+        choose(train.deformations, "file:")
+        settle(desktop)
+        assert said in ui.messageLabel.text
+        assert a_tab.widget.panel.parameters.deformationModel == (str(tmp_path / chosen) if chosen else "")
+        assert train.deformations.key == (str(tmp_path / chosen) if chosen else "")
+    ui.virtualBox.value = 50
+    settle(desktop)
+    assert "At most" in ui.runForecastLabel.text and ui.virtualLowBox.enabled
+
+
+def test_every_option_says_what_the_paper_has():
+    """But for those that a paper has no say in."""
+    import xml.etree.ElementTree as ET
+    from pathlib import Path
+
+    root = ET.parse(Path(__file__).parents[2] / "RobustDIRTrain" / "Resources" / "UI" / "TrainTab.ui").getroot()
+    kinds = {"QComboBox", "QSpinBox", "QDoubleSpinBox", "QCheckBox", "QLineEdit"}
+    silent = {"runPresetSelector", "presetNameEdit", "threadsBox", "seedBox"}
+    tips = {
+        w.get("name"): "".join(w.find("property[@name='toolTip']").itertext())
+        for w in root.iter("widget")
+        if w.get("class") in kinds
+    }
+    assert {name for name, tip in tips.items() if "paper" not in tip} == silent
+
+
 def test_words_and_settings_of_a_pretraining_start_it(tmp_path):
     """The command itself, on a tiny pair, one step."""
     from RobustDIRLib.cli import main
-    from RobustDIRLib.trainpanel import plan as plans
+    from RobustDIRLib.trainpanel import plan_settings
 
     folder = tmp_path / "pre"
     folder.mkdir()
     plan = Plan(purpose="pretrain", start_model="generic", maps=1, side=32, steps=1, shapes="large", device="cpu")
-    (folder / "bank.json").write_text(json.dumps(plans.bank_settings(plan)))
+    (folder / "bank.json").write_text(json.dumps(plan_settings.bank_settings(plan)))
     model = SHIPPED / "generic" / "weights.pt"
-    (folder / "settings.json").write_text(json.dumps(plans.pretrain_settings(plan, model)))
-    assert main(plans.words_of(plan, folder)) == 0
+    (folder / "settings.json").write_text(json.dumps(plan_settings.pretrain_settings(plan, model)))
+    assert main(plan_settings.words_of(plan, folder)) == 0
     assert (folder / "weights.pt").is_file() and len(list((folder / "bank").glob("labels_*.npz"))) == 1

@@ -218,9 +218,9 @@ def test_ten_hippocampi_in_under_five_minutes(driver, desktop, dialogs, open_pan
     driver.click("curvesButton")
     told("the network fine-tuned, with a stop and a resume")
     model = str(folder / "weights.pt")
-    driver.evaluate(("none", "generic", model), limit=0)
-    check_table(driver, "none", "generic", model)
-    driver.ui.caseTable.cellClicked.emit(0, 4)
+    driver.evaluate(("none", model), limit=0)
+    check_table(driver, "none", model)
+    driver.ui.caseTable.cellClicked.emit(0, 3)
     driver.wait(lambda: driver.tabs.evaluate.look.shown or not driver.tabs.evaluate.look.busy)
     assert driver.tabs.evaluate.look.shown, driver.ui.lookedAtNote.text
     told("judged on patients that it has not seen, and one of them looked at")
@@ -234,7 +234,7 @@ def test_ten_hippocampi_in_under_five_minutes(driver, desktop, dialogs, open_pan
 
 
 class _Clock:
-    """Says how long each stretch took, by the clock and of processors; it is measured, and nothing is asserted of it."""
+    """Says how long each stretch took, by the clock and of processors; nothing is asserted of it."""
 
     def __init__(self) -> None:
         self._begun = self._last = self._now()

@@ -148,7 +148,8 @@ def _hand_over(config: FinetuneConfig, number: int, folder: Path) -> None:
     drawn = preview_pair(config, number)
     names = ("fixed", "moving", "fixed_labels", "moving_labels")
     held = {name: tensor for name in names if (tensor := getattr(drawn.pair, name)) is not None}
-    case = CaseData(**{name: Image(tensor[0, 0].numpy(), drawn.grid) for name, tensor in held.items()})
+    images: dict[str, Any] = {name: Image(tensor[0, 0].numpy(), drawn.grid) for name, tensor in held.items()}
+    case = CaseData(**images)
     write_case(case, None, folder, (drawn.pair.name,))
     if drawn.displacement is not None:
         write_field(folder, drawn.grid.displacement_to_mm(drawn.displacement[0].numpy()), drawn.grid)

@@ -60,7 +60,7 @@ def mirrored(pair: TrainingPair, axes: list[int]) -> TrainingPair:
 
 
 def mirrored_displacement(displacement: Tensor, axes: list[int]) -> Tensor:
-    """A displacement, shape `(1, 3, D, H, W)`, voxels, of a pair that was mirrored along axes: it turns over with it."""
+    """A displacement, shape `(1, 3, D, H, W)`, voxels, of a pair that was mirrored: it turns over with it."""
     flipped = displacement.flip([axis + 2 for axis in axes])
     flipped[:, axes] *= -1
     return flipped

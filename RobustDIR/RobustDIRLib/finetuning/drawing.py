@@ -1,4 +1,4 @@
-"""The pairs of a run as they are learnt from: real or virtual, cut, disturbed, changed; drawn alike to learn and to look."""
+"""The pairs of a run as they are learnt from: real or virtual, cut, disturbed, changed; and to be looked at alike."""
 
 from __future__ import annotations
 

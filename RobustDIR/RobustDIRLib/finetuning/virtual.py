@@ -29,9 +29,7 @@ _AIR = 0.25  # -250 HU where -1000 is -1 and 200 is 1: what is darker and inside
 _FADE = 0.25  # of the lungs' box, over which breathing fades outside it
 
 
-def virtual_pair(
-    scan: TrainingPair, grid: Grid, config: VirtualConfig, g: Generator
-) -> tuple[TrainingPair, Tensor]:
+def virtual_pair(scan: TrainingPair, grid: Grid, config: VirtualConfig, g: Generator) -> tuple[TrainingPair, Tensor]:
     """A pair of virtual images of one scan.
 
     The moving image is the scan under a random smooth deformation of up to 4 voxels; the fixed image is the moving one

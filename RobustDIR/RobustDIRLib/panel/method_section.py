@@ -12,18 +12,12 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import forecast, inputs
 from RobustDIRLib.panelparts import devices, models, widgets
 from RobustDIRLib.panelparts.section import Section
-from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.panelparts.words import ALIGNMENTS, _
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import last_error, reason_of_exit
 
-ALIGNMENTS = {
-    "automatic": _("Automatic (recommended)"),
-    "none": _("None: already aligned"),
-    "rigid": _("Rigid"),
-    "affine": _("Affine"),
-}
 QUALITIES = {
     "fast": _("Fast: the network alone"),
     "balanced": _("Balanced (recommended)"),

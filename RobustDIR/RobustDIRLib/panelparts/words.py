@@ -23,3 +23,11 @@ def _translator() -> Callable[[str], str]:
 
 
 _ = _translator()
+
+# Linear alignments that come before a network, by the names that `robustdir` takes.
+ALIGNMENTS = {
+    "automatic": _("Automatic (recommended)"),
+    "none": _("None: already aligned"),
+    "rigid": _("Rigid"),
+    "affine": _("Affine"),
+}

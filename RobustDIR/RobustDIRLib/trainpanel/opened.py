@@ -74,6 +74,10 @@ class Opened:
         """Whether all pairs have label maps."""
         return all(case.labelled for case in self.cases)
 
+    def is_labelled(self, subjects: Sequence[str]) -> bool:
+        """Whether all pairs of any of these have label maps."""
+        return all(case.labelled for case in self.cases if set(case.subjects) & set(subjects))
+
     @property
     def working_voxels(self) -> float:
         """Of a pair, on average."""
@@ -107,9 +111,9 @@ class Shared:
         """Whether any of these is in a part."""
         return any(subject in held for held in self.subjects.values() for subject in subjects)
 
-    def pairs(self, part: str, two_people: bool) -> int:
+    def pairs(self, part: str, drawn: bool) -> int:
         """Pairs of a part: its scans where they are paired with one another, else the data set's own."""
-        if not two_people:
+        if not drawn:
             return self.cases.get(part, 0)
         scans = self.scans.get(part, 0)
         return scans if scans > 1 else 0

@@ -1,7 +1,8 @@
-"""What the form of the tab *Train* asks for, as settings of runs and commands of `robustdir`. No Qt, no torch."""
+"""What the form of the tab *Train* asks for: its options, their presets, and what cannot be run. No Qt, no torch."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,13 +15,13 @@ from RobustDIRLib.trainpanel.opened import Opened, Shared
 
 FINETUNE, SCRATCH, PRETRAIN = "finetune", "scratch", "pretrain"
 RANDOM = ""  # name of the model where a network begins with random weights
-SETTINGS, BANK_SETTINGS, SPLIT = "settings.json", "bank.json", "split.json"
 TEN_MINUTES, PAPER = "ten-minutes", "paper"
 _SHORT_SECONDS = 540.0
 _MOST_STEPS = 100_000
-_PYRAMID = {"kind": "pyramid", "squarings": 3, "iterations": [1, 2, 2, 2]}
-_CASCADE = {"kind": "cascade", "channels": [64, 128], "downsampling": "pooling", "squarings": 5}
-NETWORKS = {"pyramid": _PYRAMID, "cascade": _CASCADE}
+TERMS = ("dice", "local_ncc", "nmi", "mind", "landmarks")  # of a fine-tuning's loss
+_MORE = "extra_dice"  # and all options after it may well stay as they are
+AUTOMATIC = -1  # of a number that is left to the kind of the run
+RANDOM_PAIRS = "random"
 _CASCADE_BYTES = 6_000.0  # of memory for a working voxel
 _CACHE = 2048 * 2**20
 _MOST_VALIDATED, _MOST_TESTED = 20, 40
@@ -41,11 +42,24 @@ class Plan:
         stop_when_converged: By the paper's rule.
         augment_intensity, augment_flip, augment_affine: What is done to pairs.
         virtual_percent: How many of the pairs are virtual subjects.
-        deformation_model: File to draw these from.
+        deformation_model: File to draw these from: a deformation model, or motions of breathing.
+        virtual_low, virtual_high: Range of the bound of their coefficients, standard deviations.
         device, threads: To compute with; 0 threads for torch's own choice.
         seed: Of every draw.
         shapes, maps, side, steps, contrast, strength: Of synthetic pairs: kind and number of label maps, voxels a side,
             steps of one pair, contrast of the two images, and the largest standard deviation of velocities, voxels.
+        extra_dice, extra_local_ncc, extra_nmi, extra_mind, extra_landmarks: Weights of terms beside that of `loss`.
+        freeze: Beginnings of the names of what does not learn, with commas between.
+        warmup: Steps over which the learning rate rises; `AUTOMATIC` for none or, in a pretraining, a few.
+        weight_decay, clip: Of the optimiser; 0 for none.
+        batch: Pairs a step.
+        both_directions: Whether moving to fixed counts as well.
+        judge: What chooses the best epoch.
+        draw_pairs: `auto`, `listed`, or `RANDOM_PAIRS`.
+        alignment: Linear, before the network.
+        run_preset: Of the registration; empty for that of each case.
+        most_subjects: Learn from so many of the training part; 0 for all.
+        precision: Of numbers.
     """
 
     purpose: str = FINETUNE
@@ -72,6 +86,25 @@ class Plan:
     steps: int = 20_000
     contrast: str = "mixed"
     strength: float = 2.2
+    extra_dice: float = 0.0
+    extra_local_ncc: float = 0.0
+    extra_nmi: float = 0.0
+    extra_mind: float = 0.0
+    extra_landmarks: float = 0.0
+    freeze: str = ""
+    warmup: int = AUTOMATIC
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    batch: int = 1
+    both_directions: bool = True
+    judge: str = "auto"
+    draw_pairs: str = "auto"
+    alignment: str = "automatic"
+    run_preset: str = ""
+    most_subjects: int = 0
+    virtual_low: float = 1.2
+    virtual_high: float = 1.7
+    precision: str = "auto"
 
     @classmethod
     def of(cls, parameters: Any) -> Plan:
@@ -88,6 +121,29 @@ class Plan:
     def random(self) -> bool:
         """Whether the network begins with random weights."""
         return self.purpose == SCRATCH or (self.purpose == PRETRAIN and self.start_model == RANDOM)
+
+    @property
+    def extras(self) -> dict[str, float]:
+        """Weights of the terms beside the main one."""
+        return {name: weight for name in TERMS if (weight := getattr(self, f"extra_{name}"))}
+
+    def terms(self, opened: Opened, shared: Shared) -> dict[str, float]:
+        """Weights of a fine-tuning's terms; none leaves them to the run, which chooses as is done here."""
+        extras = self.extras
+        if self.loss != "auto":
+            return {**extras, self.loss: self.loss_weight}
+        main = "dice" if opened.is_labelled(shared.subjects.get("train", ())) else "local_ncc"
+        return {**extras, main: self.loss_weight} if extras else {}
+
+    def draws(self, opened: Opened) -> bool:
+        """Whether pairs are drawn of all scans, rather than those of the data set."""
+        return self.draw_pairs == RANDOM_PAIRS or (self.draw_pairs == "auto" and opened.two_people)
+
+    @property
+    def more_than_usual(self) -> bool:
+        """Whether any option that may well stay as it is was changed."""
+        usual = Plan()
+        return any(getattr(self, name) != getattr(usual, name) for name in NAMES[NAMES.index(_MORE) :])
 
     @property
     def command(self) -> str:
@@ -130,7 +186,11 @@ def _fits(value: Any, default: Any) -> bool:
 
 def paper(plan: Plan) -> Plan:
     """The paper's values (sections 2.1.2, 2.2.3, 2.3, 2.4.1 and 3.2) for what the plan is for."""
-    common = replace(plan, loss="dice", loss_weight=1.0, gradient_weight=0.75, learning_rate=1e-4)
+    alone: dict[str, Any] = dict.fromkeys((f"extra_{name}" for name in TERMS), 0.0)
+    common = replace(
+        plan, loss="dice", loss_weight=1.0, gradient_weight=0.75, learning_rate=1e-4, **alone, freeze="", warmup=0,
+        weight_decay=0.0, clip=0.0, batch=1, both_directions=False,
+    )  # fmt: skip
     if plan.purpose == PRETRAIN:
         return replace(
             common, start_model=RANDOM, network="cascade", shapes="medium", maps=100, side=192, steps=100_000,
@@ -138,7 +198,8 @@ def paper(plan: Plan) -> Plan:
         )  # fmt: skip
     return replace(
         common, epochs=300, pairs_per_epoch=0, stop_when_converged=True, augment_intensity=True, augment_flip=False,
-        augment_affine=False, virtual_percent=50 if plan.deformation_model else 0,
+        augment_affine=False, virtual_percent=50 if plan.deformation_model else 0, judge="auto", draw_pairs="auto",
+        most_subjects=0,
     )  # fmt: skip
 
 
@@ -164,22 +225,33 @@ def work_of(plan: Plan, opened: Opened | None, shared: Shared | None, model: Pat
         opened, shared: The data set and its split; None makes a run of nothing.
         model: File of the model that it starts from, if it does.
     """
-    bytes_per_voxel = _CASCADE_BYTES if plan.random and plan.network == "cascade" else Work.bytes_per_voxel
+    bytes_per_voxel = plan.batch * (
+        _CASCADE_BYTES if plan.random and plan.network == "cascade" else Work.bytes_per_voxel
+    )
     size = model_bytes(model)
     if plan.purpose == PRETRAIN:
         return Work(
-            PRETRAIN, plan.accelerated, plan.steps, 1, float(plan.side**3), validation=8 * max(plan.steps // 500, 1),
-            maps=plan.maps, side=map_side(plan), model_bytes=size, bytes_per_voxel=bytes_per_voxel,
+            PRETRAIN, plan.accelerated, plan.steps * plan.batch, 1, float(plan.side**3),
+            validation=8 * max(plan.steps // 500, 1), maps=plan.maps, side=map_side(plan), model_bytes=size,
+            bytes_per_voxel=bytes_per_voxel,
         )  # fmt: skip
     if opened is None or shared is None:
         return Work(FINETUNE, plan.accelerated, 0, plan.epochs, 0.0, model_bytes=size)
-    pairs = {name: shared.pairs(name, opened.two_people) for name in ("train", "validation", "test")}
+    pairs = {name: shared.pairs(name, plan.draws(opened)) for name in ("train", "validation", "test")}
+    if plan.most_subjects:  # about: whose scans are left out is drawn by the run
+        people = max(1, len(shared.subjects.get("train", ())))
+        pairs["train"] = -(-pairs["train"] * min(plan.most_subjects, people) // people)
     return Work(
         FINETUNE, plan.accelerated, plan.pairs_per_epoch or pairs["train"], plan.epochs, opened.working_voxels,
         min(pairs["validation"], _MOST_VALIDATED), min(pairs["test"], _MOST_TESTED), sum(shared.scans.values()),
         model_bytes=size, bytes_per_voxel=bytes_per_voxel,
         cache=min(_CACHE, int(sum(shared.scans.values()) * 6 * opened.working_voxels)),
     )  # fmt: skip
+
+
+def map_side(plan: Plan) -> int:
+    """Voxels a side of label maps: twice those of pairs where that is little, so that crops differ."""
+    return min(2 * plan.side, max(plan.side, 128))
 
 
 def refuse(plan: Plan, opened: Opened | None, shared: Shared | None) -> None:
@@ -195,12 +267,35 @@ def refuse(plan: Plan, opened: Opened | None, shared: Shared | None) -> None:
     if not plan.random and not plan.start_model:
         raise InputError(_("Choose the model to start from."))
     if plan.virtual_percent and plan.purpose != PRETRAIN:
+        if plan.virtual_low > plan.virtual_high:
+            raise InputError(_("The strength of virtual subjects is given from high to low: swap the two numbers."))
         if not plan.deformation_model:
             raise InputError(_("Virtual subjects need a deformation model: build or choose one, or set them to 0 %."))
         if not Path(plan.deformation_model).is_file():
             raise InputError(
                 _("The deformation model {file} is gone: choose another one.").format(file=plan.deformation_model)
             )
+        virtual_source(Path(plan.deformation_model))
+
+
+def virtual_source(path: Path) -> str:
+    """What a file holds that virtual subjects are drawn from: `model`, of deformations, or `motions`, of breathing.
+
+    Raises:
+        InputError: If it holds neither.
+    """
+    try:
+        with zipfile.ZipFile(path) as held:
+            names = set(held.namelist())
+    except (OSError, zipfile.BadZipFile):
+        names = set()
+    if "motions.npy" in names:
+        return "motions"
+    if "mean.npy" in names:
+        return "model"
+    raise InputError(
+        _("{path} is no deformation model and holds no motions of breathing: choose another file.").format(path=path)
+    )
 
 
 def refuse_side(plan: Plan) -> None:
@@ -226,123 +321,21 @@ def _refuse_data(plan: Plan, opened: Opened | None, shared: Shared | None) -> No
         )
     if shared is None:
         raise InputError(_("The patients are not shared out yet: see the tab Data."))
-    if not shared.pairs("train", opened.two_people):
+    if not shared.pairs("train", plan.draws(opened)):
         raise InputError(_("The patients of the part for training make no pair: give it more in the tab Data."))
-    if plan.loss == "dice" and not opened.labelled:
+    _refuse_terms(plan, opened, shared)
+
+
+def _refuse_terms(plan: Plan, opened: Opened, shared: Shared) -> None:
+    """What the loss or the judge of epochs needs, and the data set lacks."""
+    terms, landmarks = plan.terms(opened, shared), any(case.landmarks for case in opened.cases)
+    if "dice" in terms and not opened.labelled:
         raise InputError(_("The Dice loss needs label maps of all images, and some are missing: choose another loss."))
-    if plan.loss == "landmarks" and not any(case.landmarks for case in opened.cases):
+    if "landmarks" in terms and not landmarks:
         raise InputError(_("The landmark loss needs landmarks, and the data set has none: choose another loss."))
-
-
-def finetune_settings(plan: Plan, opened: Opened, shared: Shared) -> dict[str, Any]:
-    """For `FinetuneConfig`."""
-    terms = {} if plan.loss == "auto" else {plan.loss: plan.loss_weight}
-    settings: dict[str, Any] = {
-        "dataset": opened.path,
-        "kind": opened.kind,
-        "part": opened.part or None,
-        "initial": None if plan.random else plan.start_model,
-        "split": shared.as_settings(),
-        "pairs_per_epoch": plan.pairs_per_epoch,
-        "loss": {**terms, "gradient": plan.gradient_weight},
-        "augmentation": _augmentation(plan),
-        "optimizer": {"learning_rate": plan.learning_rate, "clip": 1.0, "average": 0.0},
-        "convergence": {"stop": plan.stop_when_converged},
-        "epochs": plan.epochs,
-        "device": plan.device,
-        "threads": plan.threads,
-        "seed": plan.seed,
-        "log_every": 1 if plan.pairs_per_epoch or shared.pairs("train", opened.two_people) < 50 else 10,
-    }
-    if plan.purpose == SCRATCH:
-        settings["network"] = NETWORKS[plan.network]
-    if plan.virtual_percent:
-        settings["virtual"] = {"probability": plan.virtual_percent / 100, "model": plan.deformation_model}
-    return settings
-
-
-def _augmentation(plan: Plan) -> dict[str, float]:
-    often, never = 0.5, 0.0
-    return {
-        "contrast": often if plan.augment_intensity else never,
-        "noise": often if plan.augment_intensity else never,
-        "flip": often if plan.augment_flip else never,
-        "affine": often if plan.augment_affine else never,
-    }
-
-
-def map_side(plan: Plan) -> int:
-    """Voxels a side of label maps: twice those of pairs where that is little, so that crops differ."""
-    return min(2 * plan.side, max(plan.side, 128))
-
-
-def bank_settings(plan: Plan) -> dict[str, Any]:
-    """For `BankSettings`."""
-    return {"labels": {"kinds": [plan.shapes], "side": map_side(plan)}, "count": plan.maps, "seed": plan.seed}
-
-
-def pair_settings(plan: Plan) -> dict[str, Any]:
-    """For `PairConfig`."""
-    return {
-        "side": plan.side,
-        "reduction": 2,
-        "deformation": {"sigma_max": plan.strength},
-        "intensity": {"contrast": plan.contrast},
-    }
-
-
-def synthesis_settings(plan: Plan) -> dict[str, Any]:
-    """For `robustdir synthesize --config`: a pair as the run would make it."""
-    return {"labels": bank_settings(plan)["labels"], "pairs": pair_settings(plan)}
-
-
-def pretrain_settings(plan: Plan, model: Path | None) -> dict[str, Any]:
-    """For `TrainingConfig`; its label maps are made by the run itself.
-
-    Args:
-        plan: The run.
-        model: File of the model to start from; None for random weights.
-    """
-    exact = plan.loss != "dice"
-    return {
-        "network": NETWORKS[plan.network] if model is None else {},
-        "banks": ["bank"],
-        "pairs": pair_settings(plan),
-        "loss": {
-            "end_point": plan.loss_weight if exact else 0.0,
-            "dice": 0.0 if exact else plan.loss_weight,
-            "gradient": plan.gradient_weight,
-        },
-        "optimizer": {
-            "learning_rate": plan.learning_rate,
-            "warmup": min(100, plan.steps // 10),
-            "clip": 1.0,
-            "average": 0.998,
-        },
-        "steps": plan.steps,
-        "device": plan.device,
-        "threads": plan.threads,
-        "seed": plan.seed,
-        "log_every": max(1, min(20, plan.steps // 20)),
-        "validate_every": max(1, min(500, plan.steps // 4)),
-        "checkpoint_every": max(1, min(200, plan.steps // 4)),
-        "initial": None if model is None else str(model),
-    }
-
-
-def words_of(plan: Plan, folder: Path) -> list[str]:
-    """Subcommand and arguments of the run of a folder that holds its settings."""
-    settings = str(folder / SETTINGS)
-    if plan.purpose == PRETRAIN:
-        return ["pretrain", settings, "--output", str(folder), "--bank", str(folder / BANK_SETTINGS)]
-    return ["finetune", "--output", str(folder), "--config", settings, "--progress", "json"]
-
-
-def deformation_words(opened: Opened, folder: Path, method: str, pairs: int = 50) -> list[str]:
-    """Subcommand and arguments that build a deformation model of the training part alone."""
-    part = ["--part", opened.part] if opened.part else []
-    subjects = ["--subjects", str(folder / SPLIT), "--pairs", str(pairs), "--method", method]
-    return [
-        "deformation-model", "build", opened.path, "--output", str(folder), "--kind", opened.kind, *part, *subjects,
-        "--progress", "json",
-    ]  # fmt: skip
+    if "landmarks" in terms and plan.draws(opened):
+        raise InputError(_("The landmark loss needs the data set's own pairs: choose them under More settings."))
+    if plan.judge == "dice" and not opened.labelled:
+        raise InputError(_("Dice cannot choose the best epoch: some label maps are missing. Choose another measure."))
+    if plan.judge == "tre" and not (landmarks and not plan.draws(opened)):
+        raise InputError(_("Landmarks cannot choose the best epoch: the pairs have none. Choose another measure."))

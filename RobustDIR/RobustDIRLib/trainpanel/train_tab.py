@@ -19,12 +19,14 @@ from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
-from RobustDIRLib.trainpanel import presets, train_words
+from RobustDIRLib.trainpanel import plan_settings, presets, train_words
 from RobustDIRLib.trainpanel.home import new_run, runs_home
+from RobustDIRLib.trainpanel.more_box import MoreBox
 from RobustDIRLib.trainpanel.plan import FINETUNE, PAPER, PRETRAIN, RANDOM, SCRATCH, TEN_MINUTES, Plan
 from RobustDIRLib.trainpanel.synthetic_box import SyntheticBox
 
 _OWN = "own:"  # before the names of the user's presets
+_FILE = "file:"  # instead of a deformation model's: that it is to be asked for
 _LEARNT_EVERY = 30_000  # milliseconds between looks at the paces of runs
 
 
@@ -40,11 +42,11 @@ class TrainTab(Section):
         self.model = widgets.Choice(ui.startModelSelector, {}, choose("startModel"))
         self.network = widgets.Choice(ui.networkSelector, train_words.networks(), choose("network"))
         self.loss = widgets.Choice(ui.lossSelector, {}, choose("loss"))
-        self.deformations = widgets.Choice(ui.deformationModelSelector, {}, choose("deformationModel"))
+        self.deformations = widgets.Choice(ui.deformationModelSelector, {}, self._choose_deformations)
         self.shapes = widgets.Choice(ui.shapesSelector, train_words.shapes(), choose("shapes"))
         self.contrast = widgets.Choice(ui.contrastSelector, train_words.contrasts(), choose("contrast"))
         self.device = widgets.Choice(ui.runDeviceSelector, _devices(), choose("device"))
-        self.synthetic = SyntheticBox(self)
+        self.synthetic, self.more = SyntheticBox(self), MoreBox(self)
         self.outlook: RunOutlook | None = None
         self._paces = Paces()
         self._applied = ("", Plan())  # preset, and what it made of the form
@@ -70,13 +72,29 @@ class TrainTab(Section):
         if p.loss not in train_words.losses(purpose):
             p.loss = Plan.loss
 
+    def _choose_deformations(self, key: str) -> None:
+        """Those of a run, or of a file that is asked for."""
+        if key == _FILE:
+            title, kinds = _("Deformation model, or motions of breathing"), _("Files of deformations (*.npz)")
+            key = str(qt.QFileDialog.getOpenFileName(None, title, "", kinds))
+            if not key:
+                self.panel.update_soon()
+                return
+        with self.panel.telling():
+            if key:
+                plans.virtual_source(Path(key))
+            self.chooser("deformationModel")(key)
+            self.panel.say("")
+        self.panel.update_soon()
+
     @property
     def plan(self) -> Plan:
         """What the form says."""
         return Plan.of(self.parameters)
 
     @property
-    def _data(self) -> tuple[Any, Any]:
+    def data(self) -> tuple[Any, Any]:
+        """The data set that is open, and how it is shared out; None for what there is none of."""
         return self.panel.data.opened, self.panel.data.split.shared
 
     def _learn(self) -> None:
@@ -95,14 +113,15 @@ class TrainTab(Section):
             widget.setVisible(plan.purpose != SCRATCH)
         for widget in (ui.networkSelector, ui.networkSelectorLabel):
             widget.setVisible(plan.random)
-        ui.lossWeightBox.enabled = pretraining or plan.loss != "auto"
+        ui.lossWeightBox.enabled = pretraining or plan.loss != "auto" or bool(plan.extras)
+        self.more.show(plan)
         ui.deformationModelSelector.enabled = plan.virtual_percent > 0
         self._show_model(plan)
         self._show_forecast(plan)
         ready = self.panel.environment.state.ready
         ui.startRunButton.enabled = ready
         ui.startFileButton.enabled = ready and not self._examining.busy
-        ui.buildDeformationButton.enabled = ready and self._data[1] is not None
+        ui.buildDeformationButton.enabled = ready and self.data[1] is not None
         self.synthetic.update()
 
     def _show_choices(self, plan: Plan) -> None:
@@ -113,7 +132,8 @@ class TrainTab(Section):
         self.ui.removePresetButton.enabled = self.preset.key.startswith(_OWN)
         self.model.set_options(_start_models(plan))
         self.loss.set_options(train_words.losses(plan.purpose))
-        self.deformations.set_options({"": _("(none)"), **_deformation_models(plan.deformation_model)})
+        models_of_runs = _deformation_models(plan.deformation_model)
+        self.deformations.set_options({"": _("(none)"), **models_of_runs, _FILE: _("From file…")})
         for choice, key in (
             (self.purpose, plan.purpose), (self.model, plan.start_model), (self.network, plan.network),
             (self.loss, plan.loss), (self.deformations, plan.deformation_model), (self.shapes, plan.shapes),
@@ -140,8 +160,8 @@ class TrainTab(Section):
     def _show_forecast(self, plan: Plan) -> None:
         self.outlook = None
         try:
-            plans.refuse(plan, *self._data)
-            work = plans.work_of(plan, *self._data, _model_file(plan))
+            plans.refuse(plan, *self.data)
+            work = plans.work_of(plan, *self.data, _model_file(plan))
         except InputError as error:
             widgets.set_text(self.ui.runForecastLabel, str(error), widgets.QUIET)
             return
@@ -162,7 +182,7 @@ class TrainTab(Section):
         if name == PAPER:
             return plans.paper(plan)
         if name == TEN_MINUTES:
-            return plans.ten_minutes(plan, *self._data, self._paces)
+            return plans.ten_minutes(plan, *self.data, self._paces)
         own = presets.own_presets().get(name.removeprefix(_OWN))
         return plan if own is None else presets.applied(own, plan)
 
@@ -204,23 +224,23 @@ class TrainTab(Section):
         """Write the settings into a new folder and start the run there."""
         self.panel.say("")
         with self.panel.telling():
-            plan, (opened, shared) = self.plan, self._data
+            plan, (opened, shared) = self.plan, self.data
             plans.refuse(plan, opened, shared)
             model = _model_file(plan)
             title = "synthetic" if plan.purpose == PRETRAIN else opened.name
             with new_run(plan.command, title) as folder:
                 if plan.purpose == PRETRAIN:
-                    write_json(folder / plans.BANK_SETTINGS, plans.bank_settings(plan))
-                    write_json(folder / plans.SETTINGS, plans.pretrain_settings(plan, model))
+                    write_json(folder / plan_settings.BANK_SETTINGS, plan_settings.bank_settings(plan))
+                    write_json(folder / plan_settings.SETTINGS, plan_settings.pretrain_settings(plan, model))
                 else:
-                    write_json(folder / plans.SETTINGS, plans.finetune_settings(plan, opened, shared))
-                self.panel.runs.begin(folder, plans.words_of(plan, folder))
+                    write_json(folder / plan_settings.SETTINGS, plan_settings.finetune_settings(plan, opened, shared))
+                self.panel.runs.begin(folder, plan_settings.words_of(plan, folder))
             self._tell_begun(folder)
 
     def build_deformations(self) -> None:
         """Start a run that builds a deformation model of the training pairs."""
         self.panel.say("")
-        opened, shared = self._data
+        opened, shared = self.data
         with self.panel.telling():
             if opened is None or shared is None:
                 raise InputError(_("No data set is open: choose one in the tab Data."))
@@ -229,8 +249,8 @@ class TrainTab(Section):
             plan = self.plan
             method = "generic" if plan.random else plan.start_model
             with new_run("deformation-model", opened.name) as folder:
-                write_json(folder / plans.SPLIT, shared.as_settings())
-                self.panel.runs.begin(folder, plans.deformation_words(opened, folder, method))
+                write_json(folder / plan_settings.SPLIT, shared.as_settings())
+                self.panel.runs.begin(folder, plan_settings.deformation_words(opened, folder, method))
             self._tell_begun(folder)
 
     def _tell_begun(self, folder: Path) -> None:
@@ -265,8 +285,10 @@ def _start_models(plan: Plan) -> dict[str, str]:
 
 def _deformation_models(chosen: str) -> dict[str, str]:
     """Files of those that runs have built, and of the one that is chosen."""
-    files = [*sorted(runs_home().glob("*/deformation_model.npz")), *([Path(chosen)] if chosen else [])]
-    return {str(file): file.parent.name for file in files}
+    found = {str(file): file.parent.name for file in sorted(runs_home().glob("*/deformation_model.npz"))}
+    if chosen and chosen not in found:
+        found[chosen] = f"{Path(chosen).parent.name}/{Path(chosen).name}"
+    return found
 
 
 def _model_file(plan: Plan) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.outlook import RunOutlook, sized
-from RobustDIRLib.trainpanel.plan import FINETUNE, PAPER, PRETRAIN, SCRATCH, TEN_MINUTES, Plan
+from RobustDIRLib.trainpanel.plan import FINETUNE, PAPER, PRETRAIN, RANDOM_PAIRS, SCRATCH, TEN_MINUTES, Plan
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
@@ -60,6 +60,21 @@ def shapes() -> dict[str, str]:
 def contrasts() -> dict[str, str]:
     """How the two images of a pair look."""
     return {"mixed": _("Now alike, now unlike"), "dynamic": _("Unlike (the paper)"), "static": _("Alike")}
+
+
+def judges() -> dict[str, str]:
+    """What can tell which epoch was the best."""
+    return {"auto": _("Automatic"), "dice": _("Dice"), "tre": _("Landmarks"), "loss": _("Loss")}
+
+
+def drawings() -> dict[str, str]:
+    """Which pairs are learnt from."""
+    return {"auto": _("Automatic"), "listed": _("The data set's"), RANDOM_PAIRS: _("Drawn anew")}
+
+
+def precisions() -> dict[str, str]:
+    """Of numbers."""
+    return {"auto": _("Automatic"), "fp32": _("32 bits"), "bf16": _("16 bits, bf16"), "fp16": _("16 bits, fp16")}
 
 
 def random_note(network: str) -> str:

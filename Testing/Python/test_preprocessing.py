@@ -14,6 +14,7 @@ from RobustDIRLib.registration.preprocessing import (
     automatic_spacing,
     check_hounsfield,
     inside,
+    meant_for,
     native_spacing,
     normalise,
     percentile_window,
@@ -21,6 +22,7 @@ from RobustDIRLib.registration.preprocessing import (
     smooth,
     smoothing_sigmas,
     to_working_grid,
+    wanted_spacing,
     working_grid,
 )
 
@@ -63,6 +65,18 @@ class TestWorkingGrid:
         fixed = grid_about(np.zeros(3), (40, 47, 35), spacing, (20, -8, 5))
         assert automatic_spacing(fixed) == pytest.approx(0.75 * 1.2)
         np.testing.assert_allclose(working_grid(fixed, GENERIC).spacing, 0.9, rtol=0.02)
+
+    @pytest.mark.parametrize("spacing", [(5.0, 5.5, 6.0), (5.5, 6.0, 5.0), (6.0, 5.0, 5.5)])
+    def test_no_preset_makes_voxels_far_finer_than_the_images(self, spacing):
+        fixed = grid_about(np.zeros(3), (40, 47, 35), spacing, (20, -8, 5))
+        np.testing.assert_allclose(working_grid(fixed, LUNG).spacing, 0.75 * 5.0, rtol=0.02)
+        assert wanted_spacing(fixed, LUNG) == 0.75 * 5.0
+        assert meant_for(fixed, LUNG) == 2.0
+
+    def test_a_spacing_that_was_asked_for_holds_however_coarse_the_image(self):
+        fixed = grid_about(np.zeros(3), (40, 47, 35), (5.0, 5.5, 6.0), (20, -8, 5))
+        np.testing.assert_allclose(working_grid(fixed, LUNG, spacing=2.1).spacing, 2.1, rtol=0.02)
+        np.testing.assert_allclose(working_grid(fixed, GENERIC, 1.5, 2.1).spacing, 3.15, rtol=0.02)
 
     def test_native_voxels_are_as_many_as_the_image_has(self):
         fixed = Grid((26, 190, 160), (1.3, 1.3, 5.0))

@@ -15,7 +15,7 @@ from RobustDIRLib.registration.refinement.judge import Judge
 from RobustDIRLib.registration.refinement.middle import Halves, warp_to
 from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
 from RobustDIRLib.registration.refinement.refine import Patience, WorkingPair, refine
-from RobustDIRLib.registration.refinement.settings import QUALITIES, check_seconds, chosen_levels, seen_levels
+from RobustDIRLib.registration.refinement.settings import QUALITIES, check_seconds, chosen_levels, fitted_levels
 
 LEVELS = QUALITIES["balanced"].levels
 
@@ -329,9 +329,15 @@ class TestSettings:
         assert [level.steps for level in found] == [60, 48]
 
     def test_no_level_is_far_finer_than_the_images_own_voxels(self):
-        assert seen_levels(LEVELS, 1.5, 2.0) == LEVELS
-        assert seen_levels(LEVELS, 1.5, 5.3) == LEVELS[:1]
-        assert seen_levels(LEVELS, 1.5, 7.0) == ()
+        assert fitted_levels(LEVELS, 1.5, 2.0, 7.0) == LEVELS
+        assert fitted_levels(LEVELS, 1.5, 5.3, 7.0) == LEVELS[:1]
+        assert fitted_levels(LEVELS, 1.5, 7.0, 7.0) == ()
+
+    @pytest.mark.parametrize(("own", "stiffer"), [(1.0, 1.0), (2.0, 1.0), (3.0, 2.25), (5.0, 6.25)])
+    def test_coarse_images_are_refined_more_stiffly(self, own, stiffer):
+        levels = [dataclasses.replace(level, stiffness=0.4) for level in LEVELS]
+        found = fitted_levels(tuple(levels), 4.0, own, 2.0)
+        assert found == tuple(dataclasses.replace(level, stiffness=pytest.approx(0.4 * stiffer)) for level in levels)
 
     def test_refusals(self):
         with pytest.raises(InputError, match="`quality` superb: there is no such quality; choose one of fast, bal"):

@@ -18,6 +18,7 @@ from RobustDIRLib.registration import register as register_file
 from RobustDIRLib.registration.alignment import IDENTITY, align
 from RobustDIRLib.registration.checks import check_extras, tell_idle_masks
 from RobustDIRLib.registration.preprocessing import working_grid
+from RobustDIRLib.registration.refinement.refine import Refinement
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 from RobustDIRLib.registration.transforms import ComposedTransform
@@ -72,6 +73,28 @@ def extras(true_transform, fixed, moving) -> PairExtras:
 @pytest.fixture(scope="module")
 def result(fixed, moving, extras):
     return register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
+
+
+class TestResolution:
+    @pytest.mark.parametrize("spacing", [None, 3.3])
+    @pytest.mark.parametrize("coarser", ["fixed", "moving"])
+    def test_the_coarser_image_says_how_stiffly_to_refine(self, fixed, moving, monkeypatch, coarser, spacing):
+        told = []
+
+        def refine(pair, deformation, levels, patience):
+            told.extend(level.stiffness for level in levels)
+            return Refinement(deformation, {"ended": None}, 0.0)
+
+        monkeypatch.setattr(register_file, "refine", refine)
+        images = {"fixed": fixed, "moving": moving}
+        coarse = images[coarser].grid.resized((20, 18, 19))
+        images[coarser] = resample(images[coarser], coarse)
+        options = replace(AS_THEY_LIE, quality="balanced", preset="brain-mri", spacing=spacing)
+        result = register(images["fixed"], images["moving"], Standin(), options=options)
+        assert told
+        assert told == pytest.approx([0.3 * (0.75 * coarse.voxel_side) ** 2] * len(told))
+        wanted = spacing or 0.75 * min(images["fixed"].grid.spacing)
+        np.testing.assert_allclose(result.working_grid.spacing, wanted, rtol=0.04)
 
 
 class TestKnownTransform:

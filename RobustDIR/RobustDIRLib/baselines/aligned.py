@@ -19,13 +19,13 @@ from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import Linear, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_image
 from RobustDIRLib.registration.preprocessing import (
-    automatic_spacing,
     budget_spacing,
     check_hounsfield,
     inside,
     normalise,
     prepare_mask,
     to_working_grid,
+    wanted_spacing,
     working_grid,
 )
 
@@ -67,11 +67,11 @@ class Aligned:
     @property
     def grid(self) -> Grid:
         """Working grid in the fixed image's frame: that on which our networks work, too."""
-        return working_grid(self.fixed.grid, replace(self.preset, spacing=self._spacing))
+        return working_grid(self.fixed.grid, self.preset, spacing=self._spacing)
 
     @property
     def _spacing(self) -> float:
-        return self.pair.spacing or self.preset.spacing or automatic_spacing(self.fixed.grid)
+        return self.pair.spacing or wanted_spacing(self.fixed.grid, self.preset)
 
     def on_fixed_grid(self) -> tuple[Image, Image]:
         """Both images on the working grid, the moving one linearly aligned; background outside the masks."""
@@ -82,8 +82,8 @@ class Aligned:
     def in_own_frames(self) -> Frames:
         """Both images each in its frame at the working spacing; the masks are for the metric."""
         # A moving image that covers far more space than the fixed one must not cost more than our own would take.
-        own = replace(self.preset, spacing=max(self._spacing, budget_spacing(self.moving.grid)))
-        fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, own)
+        spacing = max(self._spacing, budget_spacing(self.moving.grid))
+        fixed_grid, moving_grid = self.grid, working_grid(self.moving.grid, self.preset, spacing=spacing)
         return Frames(
             to_working_grid(self.fixed, fixed_grid),
             to_working_grid(self.moving, moving_grid),

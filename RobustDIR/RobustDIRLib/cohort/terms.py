@@ -19,7 +19,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.perturbations.catalogue import check_perturbation, find_perturbation, perturb
 from RobustDIRLib.presets import find_preset
-from RobustDIRLib.registration.preprocessing import automatic_spacing, intensity_window, native_spacing
+from RobustDIRLib.registration.preprocessing import intensity_window, native_spacing, wanted_spacing
 
 # What the masks of a data set are for: similarity is measured inside; methods get them, too; nothing.
 MASKS = ("measure", "use", "ignore")
@@ -63,7 +63,7 @@ class Terms:
         if self.spacing == "native":
             return native_spacing(fixed)
         if self.spacing == "automatic":
-            return find_preset(preset).spacing or automatic_spacing(fixed)
+            return wanted_spacing(fixed, find_preset(preset))
         return float(self.spacing)
 
     def read(self, case: Case) -> CaseData:

@@ -81,7 +81,7 @@ def _voxels(grid: Grid) -> int:
 
 
 def fitting_grid(
-    fixed: Grid, moving: Grid, preset: Preset, budget: Budget, warn: Warn
+    fixed: Grid, moving: Grid, preset: Preset, budget: Budget, warn: Warn, spacing: float | None = None
 ) -> tuple[Grid, tuple[Forecast, ...]]:
     """The working grid of the preset or, saying so, a coarser one whose forecast fits.
 
@@ -91,13 +91,14 @@ def fitting_grid(
         preset: Gives the wanted spacing; it is coarsened at most by `COARSEST`.
         budget: What is free, and the network's price.
         warn: Takes the sentence about a coarser grid.
+        spacing: Wanted instead of the preset's, mm.
     Raises:
         InputError: With the figure, if even the coarsest grid does not fit.
     """
-    wanted = working_grid(fixed, preset)
+    wanted = working_grid(fixed, preset, spacing=spacing)
     short = ""
     for step in _STEPS:
-        grid = working_grid(fixed, preset, step)
+        grid = working_grid(fixed, preset, step, spacing)
         outlook = forecast(grid, fixed, moving, budget)
         lacking = [part for part in outlook if not part.fits]
         if not lacking:

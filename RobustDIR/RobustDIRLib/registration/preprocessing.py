@@ -1,7 +1,7 @@
 """What the network sees: both images scaled to [-1, 1] on one working grid in the fixed image's frame.
 
 The working grid has the fixed image's direction and covers the same outer borders, cut into as many whole voxels as
-come nearest to the preset's spacing. Its true spacing may therefore differ a little between the axes (for n voxels
+come nearest to the spacing. Its true spacing may therefore differ a little between the axes (for n voxels
 along an axis by at most a share of 1/2n); nothing is cropped or padded, and all conversions use the true spacing.
 """
 
@@ -48,6 +48,21 @@ def automatic_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:
     return max(budget_spacing(fixed, budget), OVERSAMPLING * min(fixed.spacing))
 
 
+def wanted_spacing(fixed: Grid, preset: Preset) -> float:
+    """Side of a cubic working voxel, mm, that a preset asks for, which is never finer than `OVERSAMPLING` has it.
+
+    A breathing CT of 5 x 5 x 6 mm had 2.0 mm of error on 21 million voxels of 1.5 mm, 1.8 on 1.3 million of 3.75 mm.
+    """
+    if preset.spacing is None:
+        return automatic_spacing(fixed)
+    return max(preset.spacing, OVERSAMPLING * min(fixed.spacing))
+
+
+def meant_for(fixed: Grid, preset: Preset) -> float:
+    """Side of the images' own voxels, mm, that a preset's spacing and stiffness are right for."""
+    return (preset.spacing or automatic_spacing(fixed)) / OVERSAMPLING
+
+
 def budget_spacing(grid: Grid, budget: int = VOXEL_BUDGET) -> float:
     """Side of a cubic voxel, mm, at which a grid holds the budget: no working grid needs a finer one."""
     return _side_of(grid, budget)
@@ -62,15 +77,16 @@ def _extent(grid: Grid) -> NDArray[np.float64]:
     return np.asarray(np.array(grid.shape) * np.array(grid.spacing[::-1]))
 
 
-def working_grid(fixed: Grid, preset: Preset, coarsening: float = 1.0) -> Grid:
-    """The grid the network works on: the fixed grid's borders and direction, voxels near the preset's spacing.
+def working_grid(fixed: Grid, preset: Preset, coarsening: float = 1.0, spacing: float | None = None) -> Grid:
+    """The grid the network works on: the fixed grid's borders and direction, voxels near the spacing.
 
     Args:
         fixed: Grid of the fixed image.
-        preset: Gives the spacing.
+        preset: Gives the spacing: `wanted_spacing`.
         coarsening: Factor on the spacing, above 1 where memory is short.
+        spacing: Instead of the preset's, mm, however coarse the image is.
     """
-    spacing = coarsening * (preset.spacing or automatic_spacing(fixed))
+    spacing = coarsening * (spacing or wanted_spacing(fixed, preset))
     shape = np.maximum(np.rint(_extent(fixed) / spacing), _SMALLEST_SIDE).astype(int)
     return fixed.resized((int(shape[0]), int(shape[1]), int(shape[2])))
 

@@ -30,13 +30,14 @@ from RobustDIRLib.registration.preprocessing import (
     Warn,
     check_hounsfield,
     inside,
+    meant_for,
     normalise,
     prepare_mask,
     to_working_grid,
 )
 from RobustDIRLib.registration.record import model_record, versions
 from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, refine, tensor
-from RobustDIRLib.registration.refinement.settings import Level, check_seconds, chosen_levels, seen_levels
+from RobustDIRLib.registration.refinement.settings import Level, check_seconds, chosen_levels, fitted_levels
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
 
@@ -123,7 +124,6 @@ def register(
     """
     options, extras, journal = options or RegistrationOptions(), extras or PairExtras(), _Journal(progress)
     preset, device = find_preset(options.preset), devices.find_device(options.device)
-    preset = replace(preset, spacing=options.spacing or preset.spacing)
     check_kind(options.alignment)
     ruled_out = options.refine is None and _rules_refinement_out(model)
     levels = () if ruled_out else chosen_levels(options.quality, options.refine, preset)
@@ -134,8 +134,10 @@ def register(
         check_hounsfield(image, name, preset, journal.warn)
     extras = check_extras(extras, fixed, moving, journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
-        grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, _budget(options, network, device), journal.warn)
-        levels = seen_levels(levels, grid.voxel_side, fixed.grid.voxel_side)
+        budget = _budget(options, network, device)
+        grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, budget, journal.warn, options.spacing)
+        own = max(fixed.grid.voxel_side, moving.grid.voxel_side)
+        levels = fitted_levels(levels, grid.voxel_side, own, meant_for(fixed.grid, preset))
         tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
         patience = Patience(options.refine_seconds, enough, journal.level)
         try:

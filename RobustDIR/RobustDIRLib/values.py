@@ -1,5 +1,7 @@
 """What the library computes with, in memory: images, landmarks, displacement fields, each in mm, LPS. NumPy alone.
 
+What brings the intensities of any image to a known range stands here too.
+
 Files are read into these and written from them by `io`, Slicer's nodes by `mrml`.
 """
 
@@ -82,3 +84,32 @@ class DisplacementField:
     def __post_init__(self) -> None:
         if self.array.shape != (*self.grid.shape, 3):
             raise ValueError(f"a field of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
+
+
+Window = tuple[float, float]  # intensities that become the ends of a range
+
+_SAMPLES = 1_000_000
+_DARKEST, _BRIGHTEST = 0.5, 99.7  # percentiles
+
+
+def scaled(array: NDArray[Any], window: Window, onto: Window = (-1.0, 1.0)) -> NDArray[np.float32]:
+    """Intensities clipped to a window and scaled, by default to what networks see (section 2.3).
+
+    Args:
+        array: Of any shape.
+        window: Intensities that become the ends of the range; where they are one, all becomes its lower end.
+        onto: The range.
+    """
+    low, high = window
+    values = np.clip(array.astype(np.float32), low, high)
+    values -= low
+    values *= (onto[1] - onto[0]) / max(high - low, np.finfo(np.float32).tiny)
+    values += onto[0]
+    return values
+
+
+def display_window(array: NDArray[Any]) -> Window:
+    """Intensities to be drawn black and white: percentiles of a regular subset."""
+    values = array.reshape(-1)
+    low, high = np.percentile(values[:: max(1, values.size // _SAMPLES)], (_DARKEST, _BRIGHTEST))
+    return float(low), float(max(high, low + 1e-6))

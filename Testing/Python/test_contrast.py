@@ -3,9 +3,10 @@ import pytest
 
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.perturbations.contrast import add_bias_field, invert, scaled, shift_window
+from RobustDIRLib.perturbations.contrast import add_bias_field, invert, shift_window
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.preprocessing import normalise
+from RobustDIRLib.values import scaled
 
 WINDOW = (-1000.0, 200.0)
 NOTHING_RANDOM = np.random.default_rng(0)

@@ -37,6 +37,7 @@ from RobustDIRLib.presets import PERCENTILES, find_preset
 from RobustDIRLib.registration.pairing import hints_of
 from RobustDIRLib.registration.preprocessing import check_hounsfield, intensity_window, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
+from RobustDIRLib.values import scaled
 
 _RESIDUAL_POINTS = 20_000  # at which the inverse's residual is taken, at most
 _DIGITS = 4  # of a millimetre, for landmarks in files
@@ -142,7 +143,7 @@ class Gauge:
     def _similarity(self, warped: Image) -> dict[str, Measurement]:
         mask = None if self.mask is None else self.mask.array > 0
         fixed = self.data.fixed.array
-        a, b = (_scaled(array, limits) for array, limits in zip((fixed, warped.array), self.ranges, strict=True))
+        a, b = (scaled(array, limits, (0, 1)) for array, limits in zip((fixed, warped.array), self.ranges, strict=True))
         return Compared(fixed, warped.array, mask, (a, b), self.window).values()
 
     def _inverse(self, outcome: Outcome, tally: _Tally) -> None:
@@ -184,11 +185,6 @@ class Gauge:
 def _range(image: Image, preset: str, mask: Image | None) -> tuple[float, float]:
     """Intensities that become 0 and 1 for the SSIM: those that become -1 and 1 for the network (section 2.3)."""
     return intensity_window(image, find_preset(preset), mask)
-
-
-def _scaled(array: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.float32]:
-    low, high = limits
-    return np.asarray((np.clip(array, low, high) - low) / max(high - low, np.finfo(np.float32).tiny), np.float32)
 
 
 def _inner(seen: Grid, grid: Grid) -> NDArray[np.bool_]:

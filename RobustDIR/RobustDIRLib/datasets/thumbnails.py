@@ -13,10 +13,10 @@ from RobustDIRLib.datasets.cases import Case
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.files import quiet_itk, written_atomically
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.values import display_window, scaled
 
 SIDE = 64  # pixels of the longer side of each of the two
 _GAP = 2
-_DARKEST, _BRIGHTEST = 1, 99  # percentiles
 
 
 def write_thumbnail(path: Path, case: Case) -> None:
@@ -65,6 +65,4 @@ def _square(plane: NDArray[np.generic], spacing: list[float]) -> NDArray[np.floa
 
 
 def _grey(plane: NDArray[np.float32]) -> NDArray[np.uint8]:
-    low, high = np.percentile(plane, [_DARKEST, _BRIGHTEST])
-    scaled = (plane - low) * (255 / max(float(high - low), 1e-6))
-    return np.asarray(np.clip(scaled, 0, 255), dtype=np.uint8)
+    return scaled(plane, display_window(plane), (0, 255)).astype(np.uint8)

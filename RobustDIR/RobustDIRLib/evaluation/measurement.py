@@ -33,6 +33,9 @@ class Reason(str, Enum):
     NO_DIFFERENCES = "no_differences"
     NOT_INDEPENDENT = "not_independent"
     NOTHING_DEFINED = "nothing_defined"
+    NO_LABEL_MAPS = "no_label_maps"
+    NOT_MEASURED = "not_measured"
+    NOT_RECORDED = "not_recorded"
 
     @property
     def words(self) -> str:
@@ -62,6 +65,9 @@ _WORDS = {
     "NO_DIFFERENCES": "the methods do not differ in any subject",
     "NOT_INDEPENDENT": "several values of one subject are not independent",
     "NOTHING_DEFINED": "none of the values is defined",
+    "NO_LABEL_MAPS": "no pair of label maps was given",
+    "NOT_MEASURED": "it was not measured",
+    "NOT_RECORDED": "the run did not record it",
 }
 
 

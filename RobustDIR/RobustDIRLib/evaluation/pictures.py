@@ -18,7 +18,6 @@ from RobustDIRLib.evaluation.planes import (
     OUTLINE_COLOUR,
     PLANES,
     centre_of,
-    display_range,
     draw_deformation_grid,
     draw_outline,
     extent,
@@ -30,6 +29,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.files import PathLike, check_extension, written_atomically
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.values import display_window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +91,7 @@ def registration_figure(
     figure = _figure(fixed.grid, title)
     before = resample(moving, fixed.grid)
     centre = centre_of(fixed)
-    ranges = [display_range(image.array) for image in (fixed, before, warped)]
+    ranges = [display_window(image.array) for image in (fixed, before, warped)]
     level = float(threshold_otsu(np.clip(fixed.array, *ranges[0])))
     for row, plane in enumerate(PLANES):
         slices = [plane_slice(image.array, fixed.grid, plane, centre) for image in (fixed, before, warped, warped)]

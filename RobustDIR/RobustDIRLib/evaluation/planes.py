@@ -134,12 +134,6 @@ def plane_slice(array: NDArray[Any], grid: Grid, plane: Plane, centre: Voxel) ->
     return np.asarray(BodyAxes.of(grid).view(array).take(centre[plane.fixed_axis], plane.fixed_axis))
 
 
-def display_range(array: NDArray[Any]) -> tuple[float, float]:
-    """Values drawn black and white: 0.5th and 99.7th percentile."""
-    low, high = np.percentile(array[::2, ::2, ::2], (0.5, 99.7))
-    return float(low), float(max(high, low + 1e-6))
-
-
 def show_plane(ax: Axes, values: NDArray[Any], plane: Plane, grid: Grid, **options: Any) -> Any:
     """Draw a plane's values to scale, with the letters of its sides.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.measures import CRITERIA, Kind, Measure, named
 
 TRE_FIGURES = named(Kind.LANDMARKS)
@@ -17,25 +18,27 @@ Structures = list[tuple[str, Mapping[str, Any]]]  # rows of labels with their na
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A measured figure, or why there is none.
+class Figure(Measurement):
+    """A measurement that a limit is held against.
 
     Attributes:
-        value: None where it is undefined.
-        note: Where it was found (the worst landmark or structure); if undefined, the reason.
+        note: Where it was found (the worst landmark or structure); if undefined, why, in words.
         complete: Whether nothing can be worse; where the worst of several is sought and some are undefined, it can.
     """
 
-    value: float | None
     note: str = ""
     complete: bool = True
 
     def __post_init__(self) -> None:
         if self.value is not None and not math.isfinite(self.value):
-            object.__setattr__(self, "note", f"the figure is {self.value}, not a finite number")
-            object.__setattr__(self, "value", None)
-        if self.value is None and not self.note:
-            raise ValueError("an undefined figure needs a reason")
+            self._set(value=None, reason=Reason.NOT_FINITE, note=f"the figure is {self.value}, not a finite number")
+        super().__post_init__()
+        if self.reason is not None and not self.note:
+            self._set(note=self.reason.words)
+
+    def _set(self, **changes: Any) -> None:
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
 
 
 def figures_of(measures: Mapping[str, Any]) -> dict[str, Figure]:
@@ -59,20 +62,20 @@ def _figure_of(criterion: Measure, measures: Mapping[str, Any], structures: Stru
 
 
 def _figure(value: float | None) -> Figure:
-    return Figure(value, "" if value is not None else "the run did not record it")
+    return Figure(value) if value is not None else Figure(reason=Reason.NOT_RECORDED)
 
 
 def _landmark_figures(tre: Mapping[str, Any] | None) -> dict[str, Figure]:
     if not tre or not tre["landmarks"]:
-        return dict.fromkeys(TRE_FIGURES, Figure(None, "no paired landmarks were given"))
+        return dict.fromkeys(TRE_FIGURES, Figure(reason=Reason.NO_LANDMARKS, note="no paired landmarks were given"))
     from RobustDIRLib.evaluation.landmarks import tre_spread
 
     rows = tre["landmarks"]
     note = f"{len(rows)} landmark{'s' if len(rows) > 1 else ''}"
-    figures = {name: Figure(value, note) for name, value in tre_spread([row["after_mm"] for row in rows]).items()}
+    figures = {name: Figure(value, note=note) for name, value in tre_spread([row["after_mm"] for row in rows]).items()}
     worst = max(rows, key=lambda row: row["after_mm"])
     largest = figures["tre_max_mm"].value
-    return figures if largest is None else figures | {"tre_max_mm": Figure(largest, f"landmark {worst['name']}")}
+    return figures if largest is None else figures | {"tre_max_mm": Figure(largest, note=f"landmark {worst['name']}")}
 
 
 def _structures(measures: Mapping[str, Any]) -> Structures:
@@ -88,14 +91,16 @@ def _structures(measures: Mapping[str, Any]) -> Structures:
 def _worst(structures: Structures, key: str, choose: Any) -> Figure:
     compared = [(row, name) for name, row in structures if not row.get("only_in")]
     if not structures:
-        return Figure(None, "no pair of label maps was given")
+        return Figure(reason=Reason.NO_LABEL_MAPS)
     if not compared:
-        return Figure(None, "the label maps have no label in common")
+        return Figure(reason=Reason.NO_COMMON_LABEL)
     if not any(key in row for row, _ in compared):
-        return Figure(None, "it was not measured")
+        return Figure(reason=Reason.NOT_MEASURED)
     known = [(row[key], name) for row, name in compared if row.get(key) is not None]
     unknown = ", ".join(name for row, name in compared if row.get(key) is None)
     if not known:
-        return Figure(None, f"undefined for {unknown}")
+        return Figure(reason=Reason.NOTHING_DEFINED, note=f"undefined for {unknown}")
     value, name = choose(known, key=lambda pair: pair[0])
-    return Figure(value, f"{name}; undefined for {unknown}", complete=False) if unknown else Figure(value, name)
+    if unknown:
+        return Figure(value, note=f"{name}; undefined for {unknown}", complete=False)
+    return Figure(value, note=name)

@@ -18,6 +18,7 @@ from scipy.ndimage import find_objects
 from skimage.measure import block_reduce
 from skimage.metrics import structural_similarity
 
+from RobustDIRLib.evaluation.information import normalised_mutual_information
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.geometry import Array
 
@@ -80,8 +81,8 @@ def nmi(fixed: RealArray, warped: RealArray, mask: Mask = None, *, bins: int = 6
     if isinstance(values, Reason):
         return Measurement.undefined(values)
     a, b = (_binned(v, bins) for v in values)
-    joint = np.bincount(a * bins + b, minlength=bins * bins).reshape(bins, bins) / a.size
-    return Measurement.of((_entropy(joint.sum(1)) + _entropy(joint.sum(0))) / _entropy(joint))
+    joint = np.bincount(a * bins + b, minlength=bins * bins).reshape(bins, bins)
+    return Measurement.of(normalised_mutual_information(joint))
 
 
 def multiscale_nmi(fixed: RealArray, warped: RealArray, mask: Mask = None, *, bins: int = 64) -> Measurement:
@@ -215,11 +216,6 @@ def _binned(values: Array, bins: int) -> NDArray[np.int64]:
     """Which of the bins from the smallest to the largest value each lies in."""
     low = values.min()
     return np.asarray(np.minimum(((values - low) * (bins / (values.max() - low))).astype(np.int64), bins - 1))
-
-
-def _entropy(probabilities: Array) -> float:
-    filled = probabilities[probabilities > 0]
-    return float(-(filled * np.log(filled)).sum())
 
 
 def _pooled(array: NDArray[np.generic], factor: int) -> Array:

@@ -22,9 +22,10 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.perturbations.contrast import Window, add_bias_field, invert, shift_window
+from RobustDIRLib.perturbations.contrast import add_bias_field, invert, shift_window
 from RobustDIRLib.perturbations.extent import crop, lose_resolution, thicken_slices
 from RobustDIRLib.perturbations.noise import add_noise
+from RobustDIRLib.values import Window
 
 Apply = Callable[[Image, float, np.random.Generator, Window], Image]
 

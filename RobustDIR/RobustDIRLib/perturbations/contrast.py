@@ -9,16 +9,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
 from RobustDIRLib.io.images import Image
-
-Window = tuple[float, float]  # intensities that preprocessing takes to -1 and 1
+from RobustDIRLib.values import Window, scaled
 
 _COEFFICIENTS = 6
-
-
-def scaled(array: NDArray[np.floating], window: Window) -> NDArray[np.float32]:
-    """Intensities clipped to the window and scaled to [-1, 1], as preprocessing does (section 2.3.2)."""
-    low, high = window
-    return np.asarray((np.clip(array, low, high) - low) * (2 / (high - low)) - 1, dtype=np.float32)
 
 
 def shift_window(image: Image, strength: float, generator: np.random.Generator, window: Window) -> Image:

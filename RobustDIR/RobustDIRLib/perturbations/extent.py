@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import SMALLEST_SIDE, Image, resample
-from RobustDIRLib.perturbations.contrast import Window
+from RobustDIRLib.values import Window
 
 Shape = tuple[int, int, int]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.perturbations.contrast import Window, scaled
+from RobustDIRLib.values import Window, scaled
 
 PATCH_SIDE = 32
 _STEP = 16

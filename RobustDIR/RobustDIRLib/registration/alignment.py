@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.information import normalised_mutual_information
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, to_sitk
 from RobustDIRLib.registration.orientation import at_spacing, find_orientation, foreground
@@ -185,7 +186,8 @@ class _CoarsePair:
         if not inside.any():
             return 0.0
         values = ndimage.map_coordinates(self.moving.array, voxels[inside].T, order=1, mode="nearest")
-        return _normalised_mutual_information(self.fixed.array[inside], values)
+        joint = np.histogram2d(self.fixed.array[inside], values, bins=_BINS, range=((-1, 1), (-1, 1)))[0]
+        return float(normalised_mutual_information(joint))
 
     def overlap(self, linear: Linear) -> float:
         """Share of the smaller image that both cover."""
@@ -195,18 +197,6 @@ class _CoarsePair:
 def _coarse_spacing(grid: Grid) -> float:
     """Side of a cubic voxel, mm, at which the grid holds `_COARSE_VOXELS`, or its own voxels' if those are fewer."""
     return float((volume(grid) / min(_COARSE_VOXELS, int(np.prod(grid.shape, dtype=np.int64)))) ** (1 / 3))
-
-
-def _normalised_mutual_information(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    joint = np.histogram2d(first, second, bins=_BINS, range=((-1, 1), (-1, 1)))[0]
-    joint /= max(joint.sum(), 1)
-    entropy = _entropy(joint)
-    return (_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / entropy if entropy > 0 else 0.0
-
-
-def _entropy(probabilities: Array) -> float:
-    positive = probabilities[probabilities > 0]
-    return float(-(positive * np.log(positive)).sum())
 
 
 def centre_of_mass(image: Image) -> Array:

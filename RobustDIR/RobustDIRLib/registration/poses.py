@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from RobustDIRLib.evaluation.information import normalised_mutual_information
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.images import Image
 
@@ -92,14 +93,8 @@ def binned(array: NDArray[np.floating], bins: int) -> Bins:
 
 
 def mutual_information(joint: Array) -> Array:
-    """Normalised mutual information less 1, so 0 to 1, of joint histograms `(K, bins, bins)`, each of sum 1."""
-    both = _entropies(joint.reshape(len(joint), -1))
-    apart = _entropies(joint.sum(1)) + _entropies(joint.sum(2))
-    return np.asarray(apart / np.maximum(both, 1e-9) - (both > 1e-9))
-
-
-def _entropies(probabilities: Array) -> Array:
-    return np.asarray(-(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(-1))
+    """Normalised mutual information less 1, so 0 to 1, of joint histograms `(K, bins, bins)`."""
+    return np.maximum(normalised_mutual_information(joint) - 1, 0)
 
 
 class PoseScore:
@@ -131,7 +126,7 @@ class PoseScore:
     def _scores(self, to_voxels: Single, first: Single) -> Array:
         joint = self._joint_histograms(to_voxels @ self._points + first[:, :, None])
         covered = joint.sum((1, 2))
-        information = mutual_information(joint / np.maximum(covered, 1)[:, None, None])
+        information = mutual_information(joint)
         share = covered / self._points.shape[1]
         return np.where(share > _LEAST_COVERED, information * np.sqrt(share), 0.0)
 

@@ -19,6 +19,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import PERCENTILES, Preset
+from RobustDIRLib.values import scaled
 
 Volume = NDArray[np.float32]
 Warn = Callable[[str], None]
@@ -122,12 +123,7 @@ def normalise(image: Image, preset: Preset, mask: Image | None = None) -> Image:
         preset: Gives the window.
         mask: On the image's grid, above zero inside; only what it holds counts for percentiles.
     """
-    low, high = intensity_window(image, preset, mask)
-    scaled = np.clip(image.array.astype(np.float32), low, high)
-    scaled -= low
-    scaled *= 2 / max(high - low, np.finfo(np.float32).tiny)
-    scaled -= 1
-    return replace(image, array=scaled)
+    return replace(image, array=scaled(image.array, intensity_window(image, preset, mask)))
 
 
 def inside(image: Image, mask: Image | None) -> Image:

@@ -68,5 +68,5 @@ class Shifts:
         joint = np.stack([fft.irfftn(a * b, self._size) for a in self._spectra for b in spectra], -1)
         joint = np.maximum(np.rint(joint), 0).reshape(-1, _BINS, _BINS).astype(np.float64)
         share = joint.sum((1, 2)) / self._voxels
-        information = mutual_information(joint / np.maximum(joint.sum((1, 2)), 1)[:, None, None])
+        information = mutual_information(joint)
         return np.where(share > _LEAST_COVERED, information * np.sqrt(np.minimum(share, 1)), 0.0)

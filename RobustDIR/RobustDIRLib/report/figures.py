@@ -21,7 +21,6 @@ from RobustDIRLib.evaluation.planes import (
     Plane,
     Voxel,
     centre_of,
-    display_range,
     draw_deformation_grid,
     draw_outline,
     extent,
@@ -34,6 +33,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.report.html import inlined
+from RobustDIRLib.values import display_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +129,7 @@ def images_picture(scene: Scene) -> Picture:
     figure, axes = _planes(scene.grid, list(columns))
     centre = scene.centre
     for column, image in enumerate(columns.values()):
-        low, high = display_range(image.array)
+        low, high = display_window(image.array)
         for row, plane in enumerate(PLANES):
             show_plane(
                 axes[row, column],
@@ -152,7 +152,7 @@ def images_picture(scene: Scene) -> Picture:
 
 
 def _outlines(axes: NDArray[Any], fixed: Image, centre: Voxel) -> None:
-    level = float(threshold_otsu(np.clip(fixed.array, *display_range(fixed.array))))
+    level = float(threshold_otsu(np.clip(fixed.array, *display_window(fixed.array))))
     for row, plane in enumerate(PLANES):
         values = plane_slice(fixed.array, fixed.grid, plane, centre)
         for ax in axes[row]:
@@ -201,7 +201,7 @@ def _agreement_caption(scene: Scene, boards: bool) -> str:
 
 def _unit(image: Image, plane: Plane, centre: Voxel) -> NDArray[np.float64]:
     """A plane's values from 0 (black) to 1 (white)."""
-    low, high = display_range(image.array)
+    low, high = display_window(image.array)
     values = plane_slice(image.array, image.grid, plane, centre).astype(np.float64)
     return np.asarray(np.clip((values - low) / (high - low), 0, 1))
 

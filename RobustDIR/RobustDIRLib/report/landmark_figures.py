@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from RobustDIRLib.evaluation.planes import PLANES, centre_at, display_range, place_in_plane, plane_slice, show_plane
+from RobustDIRLib.evaluation.planes import PLANES, centre_at, place_in_plane, plane_slice, show_plane
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.report.figures import Picture, as_png, new_figure
+from RobustDIRLib.values import display_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,7 +112,7 @@ def worst_picture(worst: Worst, fixed: Image, moving: Image) -> Picture:
 
 
 def _draw_row(axes: NDArray[Any], image: Image, point: Array, half: float) -> None:
-    low, high = display_range(image.array)
+    low, high = display_window(image.array)
     centre = centre_at(image.grid, point)
     for ax, plane in zip(axes, PLANES, strict=True):
         values = plane_slice(image.array, image.grid, plane, centre)

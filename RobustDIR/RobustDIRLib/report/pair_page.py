@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from RobustDIRLib.evaluation.landmarks import OF_LANDMARKS
+from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.evaluation.measures import STRUCTURES, before_name
 from RobustDIRLib.evaluation.run_figures import Figure
 from RobustDIRLib.evaluation.tolerances import JudgedFigure, Verdict
@@ -122,7 +123,9 @@ def _judged(report: PairReport, row: Structure) -> tuple[dict[str, JudgedFigure]
 
 
 def _figure(value: float | None) -> Figure:
-    return Figure(value, "" if value is not None else "undefined")
+    if value is None:
+        return Figure(reason=Reason.NOTHING_DEFINED, note="undefined")
+    return Figure(value)
 
 
 def _structure_columns(digits: int) -> list[tuple[str, str, int]]:

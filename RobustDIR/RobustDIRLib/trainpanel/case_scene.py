@@ -22,11 +22,9 @@ from RobustDIRLib.panelparts.exchange import read_header, read_in_steps
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import read_object
 from RobustDIRLib.trainpanel.case_files import CASE, FIELD, IMAGES
-from RobustDIRLib.values import Landmarks
+from RobustDIRLib.values import Landmarks, display_window
 
 LOOKED_AT = "RobustDIRTrain.LookedAt"  # attribute of nodes that are here to be looked at
-_SAMPLED = 100_000  # voxels that a window is taken from
-_DARKEST, _BRIGHTEST = 1, 99  # percentiles
 _LABEL_OPACITY = 0.4
 
 
@@ -167,8 +165,7 @@ def _display(kind: str, voxels: NDArray[Any]) -> Any:
         display.SetAndObserveColorNodeID(slicer.modules.colors.logic().GetDefaultLabelMapColorNodeID())
         return display
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-    flat = voxels.reshape(-1)
-    low, high = np.percentile(flat[:: max(1, len(flat) // _SAMPLED)], [_DARKEST, _BRIGHTEST])
+    low, high = display_window(voxels)
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevel(max(float(high - low), 1e-6), float(high + low) / 2)
+    display.SetWindowLevel(high - low, (high + low) / 2)
     return display

@@ -121,3 +121,32 @@ def test_a_series_is_not_written_into_and_other_places_are_free(inputs):
         refuse_inputs([inputs / "series" / "warped.nii"], [inputs / "series"])
     refuse_inputs([inputs / "new.nii", inputs / "series" / "run" / "a.nii"], [inputs / "scan.nii", inputs / "series"])
     refuse_inputs([inputs / "new.nii"], [inputs / "missing.nii"])
+
+
+@pytest.mark.parametrize("tries", [3, 10**6])
+def test_a_reader_in_the_way_is_waited_for_where_that_is_needed(tmp_path, monkeypatch, tries):
+    """On Windows a file that someone reads, a virus scanner perhaps, cannot be renamed over for a moment."""
+    calls, replace = [], os.replace
+
+    def blocked(source, target):
+        calls.append(target)
+        if len(calls) < tries:
+            raise PermissionError(13, "Access is denied", str(source), None, str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", blocked)
+    monkeypatch.setattr(files, "_PAUSE_S", 0.001)
+    monkeypatch.setattr(files, "_PATIENCE_S", 0.1)
+    path = tmp_path / "run.json"
+    path.write_text("old")
+    for blocking in (False, True):
+        monkeypatch.setattr(files, "_READERS_BLOCK", blocking)
+        if blocking and tries < 10:
+            with files.written_atomically(path) as temporary:
+                temporary.write_text("new")
+            assert path.read_text() == "new"
+        else:
+            with pytest.raises(InputError, match="Access is denied"), files.written_atomically(path) as temporary:
+                temporary.write_text("new")
+            assert path.read_text() == "old" and (blocking or len(calls) == 1)
+    assert [each.name for each in tmp_path.iterdir()] == ["run.json"]

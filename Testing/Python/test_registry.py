@@ -318,6 +318,9 @@ class TestDeleting:
         (Evidence(False, exit_code=-9), RunState.KILLED),
         (Evidence(False, exit_code=137), RunState.KILLED),
         (Evidence(False, forced=True, final="stop"), RunState.KILLED),
+        (Evidence(False, forced=True, unasked=True, asked=True), RunState.STOPPED),
+        (Evidence(False, forced=True, asked=True, recorded=False), RunState.STOPPED),
+        (Evidence(False, asked=True, recorded=False, exit_code=-9), RunState.STOPPED),
     ],
 )
 def test_states_are_judged_from_all_there_is(evidence, state):

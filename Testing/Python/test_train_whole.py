@@ -92,7 +92,7 @@ class Driver:
         """A pair as the run would learn from."""
         self.click("syntheticButton")
         self.wait(lambda: not self.tabs.train.synthetic.busy)
-        assert not self.ui.messageLabel.text, self.ui.messageLabel.text
+        assert self.ui.messageLabel.text.startswith("In the views"), self.ui.messageLabel.text
 
     def stop_and_resume(self) -> None:
         """The run that has just been started: made to wait, ended, gone on with to its end."""

@@ -6,10 +6,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
+from RobustDIRLib.io import processes
 from RobustDIRLib.io.processes import process_exists, start_of
+from RobustDIRLib.runner import reasons, trees
 from RobustDIRLib.runner.trees import Identity, Tree
 from runner_cases import gone
 
@@ -74,6 +78,53 @@ class TestIdentity:
         assert start_of(int(pid.stdout)) == ""
         assert not process_exists(int(pid.stdout))
         assert not Identity(int(pid.stdout), "1").alive
+
+
+class TestOtherSystems:
+    """As Windows and macOS do it, with stand-ins for what they say."""
+
+    def test_a_child_is_found_by_its_parents_number_and_command(self, start, monkeypatch):
+        """No groups there; a launcher that was killed leaves its number with its child, and with others' children."""
+        arguments = ("-c", "import time; time.sleep(60)", "finetune")
+        child, other = start([sys.executable, *arguments]), start(SLEEPER)
+        launcher = Identity(2**22 + 5, "1", ("PythonSlicer", *arguments))  # a number that no process has
+        said = [SimpleNamespace(pid=p.pid, info={"ppid": launcher.pid}) for p in (child, other)]
+        monkeypatch.setattr(trees, "_PARENTS_STAY", True)
+        monkeypatch.setattr(psutil, "process_iter", lambda _what: said)
+        tree = Tree(launcher, leads_group=True)
+        assert [p.pid for p in tree.living()] == [child.pid]
+        assert tree.kill(5)
+        assert gone(child.pid) and start_of(other.pid)
+        assert Tree(Identity(launcher.pid, "1"), leads_group=True).living() == []  # of an unknown command
+
+    @pytest.mark.parametrize("newer", [True, False])
+    def test_beginnings_are_as_the_system_wrote_them_down(self, monkeypatch, newer):
+        """psutil moves them with the clock, from 7.1 on, and says how they were."""
+
+        def create_time(**asked):
+            if asked and not newer:
+                raise TypeError
+            return 12.5 if asked or not newer else 99.0
+
+        process = SimpleNamespace(status=lambda: "running", create_time=create_time)
+        process._proc = SimpleNamespace(create_time=create_time)
+        monkeypatch.setattr(psutil, "Process", lambda pid: process)
+        assert processes._start_by_psutil(7) == "12.500"
+
+    @pytest.mark.parametrize(
+        ("code", "forced", "told"),
+        [
+            (15, True, -9),
+            (15, False, 15),
+            (2, False, 2),
+            (0, True, 0),
+            (0xC000013A, False, -9),
+            (0x40010004, False, -9),
+        ],
+    )
+    def test_exit_codes_of_windows(self, monkeypatch, code, forced, told):
+        monkeypatch.setattr(reasons, "os", SimpleNamespace(name="nt"))
+        assert reasons.exit_code_of(code, forced) == told
 
 
 class TestTree:

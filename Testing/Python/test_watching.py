@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -114,7 +115,7 @@ class TestStopping:
         cases.wait_for_state(run, RunState.KILLED)
         assert time.monotonic() - begun < 5
         assert cases.gone(run.process_id) and cases.gone(child)
-        assert "did not stop in time" in run.message
+        assert "did not stop in time" in run.message and read_run(folder).message == run.message
         assert not (folder / "stop").exists()  # it would stop the run when that is resumed
 
     def test_a_run_can_be_given_all_the_time_it_needs(self, begin):
@@ -142,6 +143,17 @@ class TestStopping:
         cases.wait(run, lambda run: run.state.over)
         assert time.monotonic() - begun < watching.GRACE_SECONDS
         assert cases.gone(child)
+
+    def test_where_there_is_no_ctrl_c_it_is_ended_at_once_and_counts_as_stopped(self, begin, folder, monkeypatch):
+        """On Windows an evaluation cannot be asked; its results lie there, and it goes on from them."""
+        run = begin("--deaf", "--child", kind="evaluate")
+        child = child_of(run)
+        monkeypatch.setattr(run._job, "_interrupt", lambda: False)
+        begun = time.monotonic()
+        run.stop()
+        cases.wait_for_state(run, RunState.STOPPED)
+        assert time.monotonic() - begun < watching.GRACE_SECONDS and cases.gone(child)
+        assert run.message == "" and read_run(folder).state is RunState.STOPPED
 
     def test_an_end_from_outside_is_told_and_leaves_no_child(self, begin, folder):
         run = running(begin("--child"))
@@ -242,6 +254,16 @@ print(run.process_id, flush=True)
         assert watching.attach(tmp_path / "copy") is None
         assert not read_run(tmp_path / "copy").alive
         assert start_of(left)
+
+    def test_a_laptop_that_is_called_otherwise_in_another_network_finds_its_run(self, left, folder, monkeypatch):
+        monkeypatch.setattr(socket, "gethostname", lambda: "laptop.guests.example")
+        assert read_run(folder).alive and read_run(folder).message == ""
+        with pytest.raises(InputError, match="at work in this folder"):
+            cases.begin(folder)
+        run = watching.attach(folder)
+        assert run.process_id == left
+        run.stop()
+        cases.wait_for_state(run, RunState.STOPPED)
 
     def test_a_process_that_got_its_number_is_not_it(self, folder, begin):
         run = begin("--steps", "3")

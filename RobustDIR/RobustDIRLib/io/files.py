@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ _LONGEST_TEXT = 1 << 28
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
 _SHORT_WRITE = "requested and"
 _ITK, _TORCH = ("SimpleITK", "itk::"), ("PytorchStreamWriter", "inline_container")
+_READERS_BLOCK = os.name == "nt"
+_PATIENCE_S, _PAUSE_S = 5.0, 0.05
 _DOUBLE_EXTENSIONS = (".nii.gz", ".mrk.json")
 
 
@@ -144,7 +147,7 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex}{extension(path)}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        _replace(temporary, path)
     except (OSError, RuntimeError) as error:
         if (reason := reason_not_written(error, temporary)) is None:
             raise
@@ -152,6 +155,20 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; on Windows again and again for a while, since whoever reads the old file there is in the way."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            os.replace(temporary, path)
+        except PermissionError:
+            if not _READERS_BLOCK or time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def reason_not_written(error: OSError | RuntimeError, temporary: Path) -> str | None:

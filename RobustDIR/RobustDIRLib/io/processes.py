@@ -36,8 +36,8 @@ def _exists_on_windows(pid: int) -> bool:
 def start_of(pid: int) -> str:
     """When a process began, so that another with the same number is told from it.
 
-    On Linux ticks since the machine started, which no change of the clock moves; on Windows and macOS the time that the
-    system wrote down then. Empty if it is over (ended but not yet taken note of by its parent), or where nothing says.
+    On Linux ticks since the machine started; on Windows and macOS the time that the system wrote down then: no change
+    of the clock moves either. Empty if it is over (ended but not taken note of by its parent), or where nothing says.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
@@ -53,6 +53,14 @@ def _start_by_psutil(pid: int) -> str:
         return ""
     try:
         process = psutil.Process(pid)
-        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.3f}"
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{_written_down(process):.3f}"
     except psutil.Error:
         return ""
+
+
+def _written_down(process: Any) -> float:
+    """As the system has it: from psutil 7.1 on `create_time` follows the clock on macOS, for who saw it change."""
+    try:
+        return float(process._proc.create_time(monotonic=True))
+    except (AttributeError, TypeError):  # an older one, or Windows
+        return float(process.create_time())

@@ -74,8 +74,11 @@ class Note:
         return Identity(self.pid, self.started, self.words)
 
     def is_of(self, folder: Path) -> bool:
-        """Whether it was written for this very folder, wherever that has been moved, on this machine."""
-        return self.host == socket.gethostname() and self.place == place_of(folder)
+        """Whether it was written for this very folder, wherever that has been moved.
+
+        Whether it was on this machine is told by its process: the names of laptops change from network to network.
+        """
+        return self.place == place_of(folder)
 
     @property
     def command(self) -> str:

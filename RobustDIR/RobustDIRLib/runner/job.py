@@ -20,6 +20,7 @@ from typing import Any
 
 from RobustDIRLib.runner.launching import launch
 from RobustDIRLib.runner.lines import LineReader, as_object
+from RobustDIRLib.runner.reasons import exit_code_of
 from RobustDIRLib.runner.trees import Identity, Tree
 
 GRACE_SECONDS = 2.0
@@ -100,7 +101,7 @@ class Job:
     ) -> None:
         self.identity, self.stop_file, self.output = identity, stop_file, output
         self.log: list[str] = []
-        self.forced = False
+        self.forced = self.unasked = False
         self._process, self._tree = process, Tree(identity, leads_group)
         self._kill_at: float | None = None
         self._ended: Polled | None = None
@@ -140,7 +141,8 @@ class Job:
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Ask the process to end; `poll` kills its whole tree if it does not within so many seconds."""
         if self._kill_at is None:
-            self._kill_at = time.monotonic() + (grace if self._ask() else 0.0)
+            self.unasked = not self._ask()
+            self._kill_at = time.monotonic() + (0.0 if self.unasked else grace)
 
     def kill(self) -> None:
         """End the whole tree now, and wait for it: for when nobody will poll any more."""
@@ -153,7 +155,7 @@ class Job:
     def _is_over(self) -> tuple[bool, int | None]:
         if self._process is not None:
             code = self._process.poll()
-            return code is not None, code
+            return code is not None, None if code is None else exit_code_of(code, self.forced)
         return not self.identity.alive, None
 
     def _disk_is_full(self) -> bool:
@@ -185,7 +187,8 @@ class Job:
 
     def _tidy(self) -> None:
         if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # on Windows, while whoever writes it is still ending
+                self._temporary.unlink(missing_ok=True)
 
 
 def _temporary_file() -> Path:

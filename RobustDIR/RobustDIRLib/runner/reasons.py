@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 AGAIN = "register again"
 OUT_OF_MEMORY = "Memory ran out; close other programs or crop the volumes, and register again."
+DEAF = "It did not stop in time and was ended; it can be resumed from its last checkpoint."
 OURS = "robustdir: "
+_KILLED = -9
+# Exit codes of Windows: a console that was closed, the end of a session, no memory, no room for its pages.
+_ENDED_BY_WINDOWS = (0xC000013A, 0x40010004, 0xC0000017, 0xC000012D)
 _LAST_LINES = 100
 
 
@@ -27,6 +32,16 @@ def reason_of_mistake(error: Exception) -> str:
         return OUT_OF_MEMORY
     words = f"{type(error).__name__}: {error}".rstrip(": ")
     return f"That failed by a mistake in RobustDIR ({words}); please report it, with the application's log."
+
+
+def exit_code_of(code: int, forced: bool) -> int:
+    """An exit code as POSIX has it: negative if the process did not end by itself.
+
+    Args:
+        code: As the system tells it; Windows knows no signals, and says 15 of what psutil ended.
+        forced: Whether it was ended by whoever asks.
+    """
+    return _KILLED if code in _ENDED_BY_WINDOWS or (forced and code > 0 and os.name == "nt") else code
 
 
 def reason_of_exit(exit_code: int, log: Sequence[str], said: str = "", again: str = AGAIN) -> str:

@@ -31,7 +31,8 @@ class Evidence:
     Attributes:
         alive: Whether its process runs.
         asked: Whether it was asked to stop.
-        forced: Whether its process was ended because it did not stop in time.
+        forced: Whether its process was ended: because it did not stop in time, or could not be asked.
+        unasked: Whether it could not be asked.
         begun: Whether it has said anything since it was started.
         paused: Whether its last word was that it waits.
         recorded: Whether runs of its kind keep records.
@@ -44,6 +45,7 @@ class Evidence:
     alive: bool
     asked: bool = False
     forced: bool = False
+    unasked: bool = False
     begun: bool = True
     paused: bool = False
     recorded: bool = True
@@ -53,12 +55,9 @@ class Evidence:
     problem: str = ""
 
 
-_INTERRUPTED = (
-    130,
-    143,
-    -2,
-    -15,
-)  # Ctrl-C and SIGTERM, as a run that heeds them ends, or as they end one that does not
+# Ctrl-C and SIGTERM, as a run that heeds them ends, or as they end one that does not.
+_INTERRUPTED = (130, 143, -2, -15)
+_KILLED = -9
 
 
 def judge(e: Evidence) -> RunState:
@@ -69,11 +68,11 @@ def judge(e: Evidence) -> RunState:
         if not e.begun:
             return RunState.STARTING
         return RunState.PAUSED if e.paused else RunState.RUNNING
-    if e.forced:
-        return RunState.KILLED
+    if e.forced:  # what has no checkpoint loses nothing by that
+        return RunState.STOPPED if e.asked and (e.unasked or not e.recorded) else RunState.KILLED
     if e.final == "stop" or (e.asked and e.exit_code in _INTERRUPTED):
         return RunState.STOPPED
-    if e.asked and e.exit_code is None and not (e.recorded or e.complete or e.problem):
+    if e.asked and e.exit_code in (None, _KILLED) and not (e.recorded or e.complete or e.problem):
         return RunState.STOPPED
     if e.exit_code == 0:
         return RunState.ENDED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from RobustDIRLib.io.processes import start_of
 
 _LOOK_EVERY_S = 2.0
 _PAUSE_S = 0.01
+_PARENTS_STAY = os.name == "nt"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Identity:
         """Whether the command fits; a launcher, or the interpreter of a script, may have put words of its own first."""
         arguments = self.words[1:]
         now = command_of(self.pid)
-        return not arguments or not now or tuple(now[-len(arguments) :]) == arguments
+        return not arguments or not now or _ends_so(now, arguments)
 
 
 def command_of(pid: int) -> list[str]:
@@ -58,7 +60,7 @@ class Tree:
     """A process and its descendants.
 
     `PythonSlicer` is a launcher, `torchrun` too: their children do the work and outlive them. Those that were seen
-    while their parents lived are remembered; on POSIX the process group tells of the others.
+    while their parents lived are remembered; of the others the process group tells, and on Windows their command.
 
     Args:
         leader: The process that all others come from.
@@ -67,7 +69,7 @@ class Tree:
 
     def __init__(self, leader: Identity, leads_group: bool) -> None:
         self.leader = leader
-        self._leads_group = leads_group and os.name == "posix"
+        self._leads_group = leads_group
         self._seen: dict[int, Any] = {}
         self._looked = float("-inf")
 
@@ -114,7 +116,7 @@ class Tree:
                 self._seen.update({child.pid: child for child in process.children(recursive=True)})
             except psutil.Error:
                 continue
-        for pid in self._group():
+        for pid in self._left_behind():
             self._add(pid)
         self._seen = {pid: process for pid, process in self._seen.items() if _runs(process)}
 
@@ -126,15 +128,38 @@ class Tree:
         except psutil.Error:
             return
 
-    def _group(self) -> list[int]:
-        """Numbers of the group. While it has members, its leader's number is given to no other process."""
-        import psutil
+    def _left_behind(self) -> list[int]:
+        """Numbers of those that a leader which is gone may have left: its group, or on Windows what it launched.
 
+        While a group has members, its leader's number is given to no other process.
+        """
         leader = self.leader.pid
-        # There and no zombie, but not ours: the number was given again, so the group was empty by then.
+        # There and no zombie, but not ours: the number was given again.
         if not self._leads_group or (start_of(leader) not in ("", self.leader.started)):
             return []
-        return [pid for pid in psutil.pids() if _group_of(pid) == leader]
+        return _launched_by(self.leader) if _PARENTS_STAY else _members_of(leader)
+
+
+def _members_of(leader: int) -> list[int]:
+    """Numbers of a process group."""
+    import psutil
+
+    return [pid for pid in psutil.pids() if _group_of(pid) == leader]
+
+
+def _launched_by(leader: Identity) -> list[int]:
+    """Numbers of a launcher's children, known by its number, which Windows leaves with them, and by its command.
+
+    The number alone would not do: another process may have had it since, and left children as well.
+    """
+    import psutil
+
+    numbers = [process.pid for process in psutil.process_iter(["ppid"]) if process.info["ppid"] == leader.pid]
+    return [pid for pid in numbers if leader.words[1:] and _ends_so(command_of(pid), leader.words[1:])]
+
+
+def _ends_so(command: Sequence[str], arguments: Sequence[str]) -> bool:
+    return tuple(command[-len(arguments) :]) == tuple(arguments)
 
 
 def _group_of(pid: int) -> int:

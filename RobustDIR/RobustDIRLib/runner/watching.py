@@ -37,7 +37,7 @@ from RobustDIRLib.runner.history import History
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.lines import LineReader, tail
-from RobustDIRLib.runner.reasons import last_error, reason_of_exit
+from RobustDIRLib.runner.reasons import DEAF, last_error, reason_of_exit
 from RobustDIRLib.runner.states import Evidence, RunState, judge
 
 GRACE_SECONDS = 3.0  # with the time that ending a tree takes, an answer within 5 s
@@ -183,6 +183,7 @@ class WatchedRun:
                 alive=not polled.over,
                 asked=asked,
                 forced=self._job.forced,
+                unasked=self._job.unasked,
                 begun=self._begun,
                 paused=self.history.paused and (self.folder / PAUSE).exists(),
                 recorded=self.kind in RECORDED,
@@ -258,7 +259,7 @@ class WatchedRun:
         if self.state is RunState.FAILED:
             return reason_of_exit(exit_code or 1, self.log, problem, _AGAIN)
         if self.state is RunState.KILLED and self._job.forced:
-            return "It did not stop in time and was ended; it can be resumed from its last checkpoint."
+            return DEAF
         if self.state is RunState.KILLED:
             return reason_of_exit(-9, self.log, problem, _AGAIN)
         return ""

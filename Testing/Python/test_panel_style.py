@@ -199,6 +199,28 @@ def height_of(panel) -> int:
     return max(height, panel.parent.layout().minimumSize().height())
 
 
+def cut_off(panel) -> list[str]:
+    """Texts that have less room than they need, at the width that Slicer gives a panel."""
+    import qt
+
+    from SlicerHeadless import desktop
+
+    panel.parent.setFixedWidth(WIDTH)
+    panel.parent.show()
+    desktop.process_events()
+    found = []
+    for kind in (qt.QLabel, qt.QCheckBox, qt.QPushButton):
+        for widget in panel.parent.findChildren(kind):
+            text, wraps = widget.text, widget.property("wordWrap")
+            needed = widget.fontMetrics().horizontalAdvance(text.replace("&", "").rstrip())
+            if kind is qt.QCheckBox:
+                needed = widget.sizeHint().width()
+            if widget.isVisible() and text and not wraps and widget.width < needed:
+                found.append(f"{widget.objectName}: {text}")
+    panel.parent.hide()
+    return found
+
+
 @pytest.mark.parametrize("section", ["inputs", "method", "outputs", "look", "check", "apply"])
 def test_a_section_in_use_fits_a_common_screen(open_panel, desktop, section):
     panel = open_panel("RobustDIR")
@@ -216,3 +238,39 @@ def test_a_tab_in_use_fits_a_common_screen(open_panel, desktop, tab):
     tabs.setCurrentWidget(page)
     rest = height_of(panel) - tabs.sizeHint().height() + tabs.tabBar().sizeHint().height()
     assert 100 < rest + page.minimumSizeHint().height() <= HEIGHT
+
+
+@pytest.mark.parametrize("tab", ["data", "train", "runs", "evaluate"])
+def test_no_text_of_a_tab_is_cut_off(open_panel, desktop, tab):
+    """With every kind of data set, and every purpose of a run."""
+    panel = open_panel("RobustDIRTrain")
+    behind, ui = panel.widget.panel, panel.ui
+    behind.show_tab(f"{tab}Tab")
+    for name in ("settings", "more", "publish", "models", "runLog", "newEvaluation"):
+        getattr(ui, f"{name}CollapsibleButton").collapsed = False
+    ways = {"data": [("dataSource", key) for key in behind.data.source.keys],
+            "train": [("purpose", key) for key in behind.train.purpose.keys]}  # fmt: skip
+    for name, key in ways.get(tab, [("dataSource", "auto")]):
+        setattr(behind.parameters, name, key)
+        behind.update()
+        ui.splitFrame.setVisible(tab == "data")  # as where a data set is open
+        assert cut_off(panel) == [], key
+
+
+@pytest.mark.parametrize("section", ["inputs", "method", "outputs", "look", "check", "apply"])
+def test_no_text_of_a_section_is_cut_off(open_panel, desktop, section):
+    panel = open_panel("RobustDIR")
+    for name in ("inputs", "method", "outputs", "look", "check", "apply"):
+        getattr(panel.ui, f"{name}CollapsibleButton").collapsed = name != section
+    assert cut_off(panel) == []
+
+
+def test_the_settings_of_a_run_fit_a_common_screen_one_section_at_a_time(open_panel, desktop):
+    panel = open_panel("RobustDIRTrain")
+    ui = panel.ui
+    ui.trainTabs.setCurrentWidget(ui.trainTab)
+    for settings in (True, False):
+        ui.settingsCollapsibleButton.collapsed, ui.moreCollapsibleButton.collapsed = not settings, settings
+        desktop.process_events()
+        rest = height_of(panel) - ui.trainTabs.sizeHint().height() + ui.trainTabs.tabBar().sizeHint().height()
+        assert 100 < rest + ui.trainTab.minimumSizeHint().height() <= HEIGHT

@@ -54,13 +54,13 @@ def test_a_run_is_watched_paused_stopped_and_resumed(tab, train_panel, desktop, 
     begin(tab, runs_folder)
     wait(tab, desktop, lambda e: e.state is RunState.RUNNING and e.best.get("tre_mm", 9) < 9)
     (row,) = rows(ui)
-    assert row[:3] == ["first", "fine-tuning", "running"]
-    assert row[3].endswith(" / 2000") and row[4].startswith("0.5") and float(row[5]) < 9 and row[6]
+    assert row[:2] == ["first", "running"] and "Fine-tuning, begun 20" in ui.runNote.text
+    assert row[2].endswith(" / 2000") and row[3].startswith("0.5") and float(row[4]) < 9 and row[5]
     assert ui.runsTable.currentRow() == 0
     assert not ui.deleteRunButton.enabled and not ui.resumeRunButton.enabled
     ui.pauseRunButton.click()
     wait(tab, desktop, lambda e: e.state is RunState.PAUSED)
-    assert ui.pauseRunButton.checked and rows(ui)[0][2] == "paused"
+    assert ui.pauseRunButton.checked and rows(ui)[0][1] == "paused"
     ui.pauseRunButton.click()
     wait(tab, desktop, lambda e: e.state is RunState.RUNNING)
     assert not ui.pauseRunButton.checked

@@ -13,8 +13,7 @@ _HOUR, _DAY = 3600, 86400
 def columns() -> dict[str, str]:
     """Titles of the table of runs, and what each means."""
     return {
-        _("Run"): _("Name of its folder."),
-        _("Kind"): _("What is done."),
+        _("Run"): _("Name of its folder, which tells when it began, what is done, and of what."),
         _("State"): _("Where it is."),
         _("Epoch"): _("Epochs or steps that are done, of all."),
         _("Dice"): _("Best overlap of structures of the validation pairs so far, 0 to 1."),
@@ -54,13 +53,21 @@ def cells(entry: RunEntry) -> list[str]:
     """The row of a run, as `columns` has them."""
     return [
         entry.folder.name,
-        kinds().get(entry.kind, entry.kind or _("unknown")),
         states()[entry.state][0],
         _progress(entry),
         f"{entry.best['dice']:.3f}" if "dice" in entry.best else "",
         f"{entry.best['tre_mm']:.2f}" if "tre_mm" in entry.best else "",
         duration(entry.seconds_left) if entry.alive and entry.seconds_left is not None else "",
     ]
+
+
+def about(entry: RunEntry) -> str:
+    """What a run is, and when it began."""
+    kind = kinds().get(entry.kind, entry.kind or _("of an unknown kind"))
+    if entry.began_at is None:
+        return f"{kind[:1].upper()}{kind[1:]}."
+    told = _("{kind}, begun {date}.").format(kind=kind, date=f"{entry.began_at:%Y-%m-%d %H:%M}")
+    return f"{told[:1].upper()}{told[1:]}"
 
 
 def _progress(entry: RunEntry) -> str:

@@ -31,7 +31,7 @@ from RobustDIRLib.trainpanel.models_box import ModelsBox
 _TICK_MILLISECONDS = 150
 _SHARE_SECONDS = 0.02  # of each part of a tick
 _LISTED_EVERY = 8  # ticks
-_STATE_COLUMN = 2
+_STATE_COLUMN = 1
 _LOG_LINES = 200
 
 
@@ -99,6 +99,7 @@ class RunsTab(Section):
         widgets.update_table(table, run_words.columns(), [run_words.cells(entry) for entry in entries])
         for row, entry in enumerate(entries):
             widgets.paint_cell(table, row, _STATE_COLUMN, run_words.states()[entry.state][1])
+            table.item(row, 0).setToolTip(f"{entry.folder.name}. {run_words.about(entry)}")
         blocked = table.blockSignals(True)
         if self.selected in self._rows:
             if table.currentRow() != self._rows.index(self.selected):
@@ -130,7 +131,7 @@ class RunsTab(Section):
         if entry is None:
             return _("Click a run to watch it."), widgets.QUIET
         resumable = _("It can be resumed.") if entry.resumable else ""
-        words = " ".join(filter(None, [entry.message, resumable]))
+        words = " ".join(filter(None, [run_words.about(entry), entry.message, resumable]))
         failed = entry.state in (RunState.FAILED, RunState.KILLED)
         return words, widgets.BAD if failed else widgets.QUIET
 

@@ -76,14 +76,41 @@ def to_dict(config: Any) -> dict[str, Any]:
     return plain
 
 
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of a name that comes twice, programs take different values.
+
+    Raises:
+        ValueError: If one does.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for k, (name, _) in enumerate(pairs) if name in dict(pairs[:k]))
+        raise ValueError(f'the name "{twice}" comes twice in one object')
+    return found
+
+
+def refuse_improbable(config: Any, *names: str) -> None:
+    """Refuse probabilities outside of 0 to 1.
+
+    Args:
+        config: A dataclass.
+        names: Of its fields that are probabilities; those that end in `probability` if none is given.
+    Raises:
+        ValueError: Names the first.
+    """
+    for name in names or [f.name for f in fields(config) if f.name.endswith("probability")]:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} is a probability, from 0 to 1, not {getattr(config, name):g}")
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        InputError: If it is missing or is not JSON.
+        InputError: If it is missing, is not JSON, or gives an object one name twice.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=named_once)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: check the path") from error
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:

@@ -19,7 +19,7 @@ from RobustDIRLib.io.displacements import DisplacementField, as_nifti, as_vector
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.header import placed_grid
 from RobustDIRLib.io.images import Image, checked_image, read_image, sitk_matrix, tell
-from RobustDIRLib.io.labels import LabelMap, read_label_maps, read_labels, read_mask, whole_numbers
+from RobustDIRLib.io.labels import LabelMap, above_zero, read_label_maps, read_labels, read_mask, whole_numbers
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
 
 Frame = Literal["RAS", "LPS"]
@@ -68,6 +68,11 @@ def from_nibabel(image: SpatialImage) -> Image:
     Raises:
         InputError: If it is of another kind or its axes are skewed.
     """
+    if isinstance(image, nib.AnalyzeImage) and not isinstance(image, nib.Nifti1Pair):
+        raise InputError(
+            "the nibabel image is Analyze 7.5, which does not say which side is left; give a NIfTI image, or use "
+            "`from_array` with an affine that says it."
+        )
     voxels = np.asanyarray(image.dataobj)
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
@@ -167,7 +172,7 @@ def as_label_map(given: ImageLike, name: str) -> LabelMap:
         return given
     image = in_memory(given, name)
     array = image.array.astype(np.uint8) if image.array.dtype == bool else image.array
-    return LabelMap(whole_numbers(name, array), image.grid)
+    return LabelMap(whole_numbers(name, array, _step(given)), image.grid)
 
 
 def as_mask(given: ImageLike | None, name: str) -> Image | None:
@@ -181,7 +186,7 @@ def as_mask(given: ImageLike | None, name: str) -> Image | None:
     if isinstance(given, (str, os.PathLike)):
         return read_mask(given)
     image = in_memory(given, name)
-    return Image(np.asarray(image.array > 0, dtype=np.uint8), image.grid)
+    return Image(above_zero(name, image.array, _step(given)), image.grid)
 
 
 def as_landmarks(given: LandmarksLike | None, name: str, image: Image) -> Landmarks | None:
@@ -215,6 +220,12 @@ def in_memory(given: Image | sitk.Image | SpatialImage, name: str) -> Image:
         f"{name} is {_kind(given)}, which says nothing of where it lies; make it `robustdir.from_array(array, affine, "
         "frame=..., order=...)`, or give a file or an image of SimpleITK or nibabel."
     )
+
+
+def _step(given: Any) -> float:
+    """Difference of neighbouring values that an image of nibabel scales whole numbers to; 0 if it does not."""
+    slope = getattr(getattr(given, "dataobj", None), "slope", None)
+    return abs(float(slope)) if slope not in (None, 1) and np.isfinite(float(slope)) else 0.0
 
 
 def _placed(voxels: NDArray[Any], matrix: Array, name: str) -> Image:

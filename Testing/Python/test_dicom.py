@@ -502,6 +502,7 @@ def test_dose_that_contradicts_itself_is_refused(tmp_path):
     assert "9 places" in refusal(save(a_dose(array, steps[:9]), tmp_path / "b.dcm"))
     assert "irregularly" in refusal(save(a_dose(array, np.where(steps > 12, steps + 1, steps)), tmp_path / "c.dcm"))
     assert "DoseGridScaling" in refusal(save(a_dose(array, steps, DoseGridScaling=None), tmp_path / "d.dcm"))
+    assert "DoseGridScaling" in refusal(save(a_dose(array, steps, DoseGridScaling="-0.01"), tmp_path / "e.dcm"))
     oblique = a_dose(array, steps + 30, orientation=AXES[:, :2].T.ravel())
     assert "contradicts itself" in refusal(save(oblique, tmp_path / "e.dcm"))
 
@@ -614,3 +615,17 @@ def test_slices_without_pixels_or_packed_are_refused_with_the_cure(tmp_path):
     (tmp_path / "packed").mkdir()
     (tmp_path / "packed" / "a.dcm.gz").write_bytes(b"\x1f\x8b")
     assert "unpack" in refusal(tmp_path / "packed")
+
+
+@pytest.mark.parametrize("data", [b"", b"no image at all"])
+def test_a_file_named_as_dicom_that_is_none_is_said_in_our_words(tmp_path, data):
+    write_slices(tmp_path, stored(), AXES)
+    (tmp_path / "x.dcm").write_bytes(data)
+    with pytest.raises(InputError, match="x.dcm is named as DICOM and is none") as caught:
+        read_image(tmp_path)
+    assert "force" not in str(caught.value)
+
+
+def test_a_folder_of_volumes_says_to_give_the_file(tmp_path):
+    (tmp_path / "scan.nii.gz").write_bytes(b"x")
+    assert "scan.nii.gz; give the file" in refusal(tmp_path)

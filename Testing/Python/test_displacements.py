@@ -351,3 +351,55 @@ def test_unknown_extensions_are_not_written(tmp_path, a_field):
 def test_field_refuses_a_grid_of_another_shape(a_field, other_grid: Grid):
     with pytest.raises(ValueError, match="does not fill"):
         DisplacementField(a_field.array, other_grid)
+
+
+# Transforms that no good can come of
+
+
+def text_of(*parts: tuple[str, str]) -> str:
+    """An ITK text file of transforms by class and parameters, not joined by a composite."""
+    blocks = [
+        f"#Transform {k}\nTransform: {name}\nParameters: {numbers}\nFixedParameters: 0 0 0\n"
+        for k, (name, numbers) in enumerate(parts)
+    ]
+    return "#Insight Transform File V1.0\n" + "".join(blocks)
+
+
+SHIFT = ("AffineTransform_double_3_3", "1 0 0 0 1 0 0 0 1 5 6 7")
+
+
+def refused(path: Path, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        read_transform(path)
+    assert str(path) in str(caught.value)
+
+
+def test_several_transforms_that_nothing_joins_are_refused(tmp_path):
+    """ITK gives the first and drops the rest."""
+    (tmp_path / "two.tfm").write_text(text_of(SHIFT, SHIFT))
+    refused(tmp_path / "two.tfm", "holds 2 transforms")
+    (tmp_path / "one.tfm").write_text(text_of(SHIFT))
+    np.testing.assert_allclose(read_transform(tmp_path / "one.tfm").TransformPoint((1, 1, 1)), (6, 7, 8))
+    joined = sitk.CompositeTransform([read_transform(tmp_path / "one.tfm")] * 2)
+    sitk.WriteTransform(joined, str(tmp_path / "joined.tfm"))
+    np.testing.assert_allclose(read_transform(tmp_path / "joined.tfm").TransformPoint((1, 1, 1)), (11, 13, 15))
+
+
+@pytest.mark.parametrize("row", range(3))
+def test_a_matrix_without_an_inverse_is_refused(tmp_path, row):
+    matrix = np.eye(3)
+    matrix[row] = 0
+    numbers = " ".join(str(n) for n in [*matrix.ravel(), 0, 0, 0])
+    (tmp_path / "flat.tfm").write_text(text_of(("AffineTransform_double_3_3", numbers)))
+    refused(tmp_path / "flat.tfm", "no inverse")
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_transform_with_displacements_that_are_not_finite_is_refused(tmp_path, a_field, joined):
+    array = a_field.array.copy()
+    array[1, 2, 3, 1] = np.nan
+    transform = to_sitk_transform(DisplacementField(array, a_field.grid))
+    if joined:
+        transform = compose_transforms(transform, sitk.TranslationTransform(3, (1, 2, 3)))
+    sitk.WriteTransform(transform, str(tmp_path / "nan.h5"))
+    refused(tmp_path / "nan.h5", "1 displacements that are NaN")

@@ -306,3 +306,39 @@ def test_a_star_leaves_a_name_whole_or_is_refused(tmp_path, name, pattern, scans
             plain(tmp_path, settings)
     else:
         assert names(plain(tmp_path, settings)) == [scans]
+
+
+@pytest.mark.parametrize("pattern", ["", "./", "{1}.nii.gz", "{}.nii.gz"])
+def test_patterns_that_name_no_file_are_refused_by_a_sentence(tmp_path, pattern):
+    write_scan(tmp_path / "a.nii.gz")
+    write_scan(tmp_path / "b.nii.gz", seed=1)
+    with pytest.raises(InputError, match="pattern|fewer than two"):
+        plain(tmp_path, {"scans": {"image": pattern}})
+
+
+def test_scans_of_one_name_are_refused(tmp_path):
+    """Placeholders are joined by underscores, so that `a/s_1` and `a_s/1` come to one name."""
+    for name in ("a/s_1", "a_s/1"):
+        write_scan(tmp_path / f"{name}.nii.gz")
+    with pytest.raises(InputError, match="2 scans of .* are called a_s_1"):
+        plain(tmp_path, {"scans": {"image": "{site}/{scan}.nii.gz"}})
+
+
+def test_names_that_no_file_can_have_are_refused(by_case):
+    entry = {"fixed": "ann/fixed.nii.gz", "moving": "ann/moving.nii.gz"}
+    with pytest.raises(InputError, match="at most 150 letters"):
+        plain(by_case, {"cases": [{"name": "x" * 200, **entry}]})
+
+
+@pytest.mark.parametrize("kind", ["nonsense", "ixi"])
+def test_a_kind_beside_patterns_is_refused_by_a_sentence(by_case, kind):
+    (by_case / FILE_NAME).write_text(json.dumps({"pattern": {"fixed": "a", "moving": "b"}}))
+    with pytest.raises(InputError, match=f"`kind` {kind}"):
+        open_dataset(by_case, kind)
+
+
+@pytest.mark.parametrize("text", ['{"limit": 1, "limit": 2}', '{"scans": {"image": "a", "image": "b"}}'])
+def test_settings_given_twice_are_refused(by_case, text):
+    (by_case / FILE_NAME).write_text(text)
+    with pytest.raises(InputError, match="comes twice"):
+        open_dataset(by_case)

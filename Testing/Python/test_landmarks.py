@@ -461,3 +461,33 @@ def test_a_few_dirlab_voxels_beyond_the_image_are_points_beyond_it(saved, obliqu
 
 def test_labels_that_come_twice_stay(saved):
     assert read_landmarks(saved("a.csv", "x,y,z,name\n1,2,3,a\n4,5,6,a\n")).names == ("a", "a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x,y,z,frame\n1,2,3,LPS\n4,5,6,RAS\n",
+        "x,y,z,Coordinate System\n1,2,3,ras\n",
+        "r,a,s,frame\n1,2,3,LPS\n",
+        "x,y,z,unit\n1,2,3,cm\n",
+        "# units: cm\nx,y,z\n1,2,3\n",
+        "# all in RAS\nx,y,z\n1,2,3\n",
+        "# voxel indices\n1,2,3\n",
+    ],
+)
+def test_csv_that_speaks_of_another_frame_or_unit_is_refused(saved, text):
+    assert "a.csv" in refusal(saved("a.csv", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x,y,z,frame,unit\n1,2,3,LPS,mm\n",
+        "R,A,S,frame\n-1,-2,3,RAS\n",
+        "# placed by A. Reader, in mm, LPS\nx,y,z\n1,2,3\n",
+        "# CoordinateSystem = RAS\n-1,-2,3\n",
+        "x,y,z,unit\n1,2,3,\n",
+    ],
+)
+def test_csv_that_names_its_own_frame_and_unit_is_read(saved, text):
+    np.testing.assert_array_equal(read_landmarks(saved("a.csv", text)).points, [[1, 2, 3]])

@@ -152,3 +152,10 @@ def test_a_damaged_entry_holds_nothing(tmp_path, text):
     (tmp_path / HOME / "broken.json").write_text(text)
     with locked(tmp_path, Rank.alone()):
         pass
+
+
+def test_a_file_in_the_folders_place_is_said(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(InputError, match="is a file where a folder is needed"), locked(tmp_path / "run", Rank.alone()):
+        pass
+    assert (tmp_path / "run").read_text() == "mine"

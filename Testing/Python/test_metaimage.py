@@ -199,3 +199,15 @@ def test_four_dimensions_with_one_time_point_are_squeezed(scan):
     image = read_image(put(scan, meta_bytes({**said, "TransformMatrix": numbers(turned)})))
     assert_read(image)
     assert "4D" in refusal(put(scan, meta_bytes({**said, "DimSize": "10 11 3 3", "TransformMatrix": numbers(turned)})))
+
+
+def test_a_field_given_twice_is_refused_unless_both_say_the_same(scan):
+    sound = meta_bytes()
+    assert "ElementSpacing twice" in refusal(put(scan, b"ElementSpacing = 9 9 9\n" + sound))
+    (line,) = [one for one in sound.splitlines() if one.startswith(b"DimSize")]
+    assert_read(read_image(put(scan, line + b"\n" + sound)))
+
+
+def test_a_header_whose_voxels_are_gone_is_named_with_them(tmp_path):
+    words = refusal(put(tmp_path / "scan.mhd", meta_bytes({"ElementDataFile": "gone.raw"}, body=b"")))
+    assert "gone.raw" in words

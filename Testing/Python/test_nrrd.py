@@ -257,3 +257,8 @@ def test_detached_voxels_are_read(slices, data):
 def test_detached_voxels_that_are_not_there_are_refused(slices, data):
     put(slices, nrrd_bytes({"data file": data}, b""))
     refusal(slices, names=slices.parent)
+
+
+def test_an_origin_without_directions_is_refused_as_it_would_be_lost(scan):
+    words = refusal(put(scan, nrrd_bytes({"space directions": None, "spacings": "1.5 2.5 3.5"})))
+    assert "space origin" in words and "space directions" in words

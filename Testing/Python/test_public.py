@@ -4,6 +4,7 @@ import ast
 import doctest
 import inspect
 import json
+import struct
 import subprocess
 import sys
 import typing
@@ -20,7 +21,7 @@ from nibabel.affines import apply_affine
 import robustdir
 from finetuning_cases import NETWORK, decathlon
 from registration_cases import Standin, grid_about, picture
-from robustdir import _registering
+from robustdir import _images, _registering
 from RobustDIRLib.io.displacements import read_displacement, to_sitk_transform
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 
@@ -148,6 +149,27 @@ class TestArrays:
             read = read_displacement(tmp_path / name)
             np.testing.assert_array_equal(read.array, field.array)
             assert read.grid.close_to(oblique_grid, 1e-5)
+
+    def test_analyze_is_refused_as_its_files_are(self, an_image):
+        with pytest.raises(robustdir.InputError, match="which side is left"):
+            robustdir.from_nibabel(nib.AnalyzeImage(an_image.array.T.astype(np.float32), np.diag([2.0, 2, 2, 1])))
+
+    def test_masks_and_labels_in_memory_are_read_as_those_of_files(self, a_label_map, tmp_path):
+        """nibabel scales floats to whole numbers: whole ones, and 0, come back a little off."""
+        affine = robustdir.to_nibabel(a_label_map).affine
+        stored = np.where(a_label_map.array > 0, 32767, -32767).astype(np.int16)
+        data = bytearray(nib.Nifti1Image(stored.T, affine).to_bytes())
+        struct.pack_into("<2f", data, 112, 1 / 65534, 0.5)
+        (tmp_path / "mask.nii").write_bytes(data)
+        image = nib.Nifti1Image(a_label_map.array.T + 0.0, affine)
+        image.set_data_dtype(np.int16)
+        nib.save(image, tmp_path / "labels.nii")
+        mask, labels = (nib.load(tmp_path / f"{name}.nii") for name in ("mask", "labels"))
+        assert np.abs(np.asarray(mask.dataobj)).min() > 0  # what is 0 is not, by rounding alone
+        for given in (mask, str(tmp_path / "mask.nii")):
+            np.testing.assert_array_equal(_images.as_mask(given, "mask").array, a_label_map.array > 0)
+        for given in (labels, str(tmp_path / "labels.nii")):
+            np.testing.assert_array_equal(_images.as_label_map(given, "labels").array, a_label_map.array)
 
     def test_units_of_nibabel(self, an_image):
         inches = robustdir.to_nibabel(an_image)

@@ -333,6 +333,29 @@ class TestLoss:
         with pytest.raises(InputError, match="run.json"):
             gather(a_run, DEFAULTS)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("warnings", 5), ("alignment", "x"), ("timings_s", [1]), ("model", "x"), ("inputs", {"fixed": {"path": 1}})]
+        + [("measures.tre", []), ("measures.tre.landmarks", ["x"]), ("measures.dice", [{"labels": [{"label": "x"}]}])],
+    )
+    def test_a_record_of_other_kinds_of_values_is_refused(self, a_run, name, value):
+        record = record_of(a_run)
+        *parts, last = name.split(".")
+        place = record
+        for part in parts:
+            place = place[part]
+        place[last] = value
+        rewrite(a_run, **record)
+        with pytest.raises(InputError, match="run.json"):
+            gather(a_run, DEFAULTS)
+
+    @pytest.mark.parametrize("name", ["review.json", "tolerances.json", "run.json"])
+    def test_a_report_never_takes_the_name_of_what_the_folder_keeps(self, a_run, name):
+        before = {path.name: path.read_bytes() for path in a_run.iterdir()}
+        with pytest.raises(InputError, match=name):
+            write_pair_report(a_run, a_run / name)
+        assert {path.name: path.read_bytes() for path in a_run.iterdir()} == before
+
 
 def test_undefined_figures_show_their_reason(tmp_path):
     run = make_run(tmp_path / "bare", labels=False, landmarks=False)

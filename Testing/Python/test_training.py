@@ -458,3 +458,42 @@ def test_the_settings_of_a_run_are_not_written_over(
 def test_a_run_of_more_steps_than_a_list_can_hold_begins(a_run: TrainingConfig) -> None:
     batches = training_batches(replace(a_run, steps=10**15), open_banks(a_run), 10**15 - 2, 0, 1)
     assert len(list(batches)) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"network": "pyramid"}, "network must be an object"),
+        ({"pairs": {"side": 18}}, "18 voxels are no multiple of 4"),
+        ({"wide": {"every": 2, "side": 22, "levels": 1}}, "22 voxels are no multiple of 4"),
+    ],
+)
+def test_runs_that_cannot_learn_are_refused_before_anything_is_written(a_run, tmp_path, changes, words):
+    values = to_dict(a_run) | changes
+    with pytest.raises(InputError, match=words):
+        list(train(from_dict(TrainingConfig, values), tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"labels": {"kinds": ["cubes"]}},
+        {"labels": {"kinds": []}},
+        {"labels": {"side": 100_000}},
+        {"labels": {"side": -5}},
+        {"labels": {"labels": 0}},
+        {"labels": {"labels": 5000}},
+        {"labels": {"thin_probability": 1.5}},
+        {"pairs": {"deformation": {"sigma_max": -1}}},
+        {"pairs": {"deformation": {"node_spacing": [0]}}},
+        {"pairs": {"deformation": {"squarings": 10_000}}},
+        {"pairs": {"intensity": {"mean": [1, 0]}}},
+        {"pairs": {"intensity": {"blend_probability": -0.1}}},
+        {"pairs": {"corruption": {"noise": 2}}},
+        {"pairs": {"sliding": {"amplitude": 7}}},
+    ],
+)
+def test_settings_of_synthesis_that_make_nothing_are_refused(settings):
+    with pytest.raises(InputError):
+        from_dict(SynthesisSettings, settings)

@@ -33,7 +33,7 @@ COMMANDS = (
 )
 _MAY_BE_EMPTY = ("comment",)
 _MOST_SEEDS = 2**63
-_POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run")
+_POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run", "path", "settings")
 _OTHERWISE_NAMED = {"moving_labels": "labels"}
 _OF_OTHER_COMMANDS = {"aggregate": "robustdir evaluate --aggregate"}
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130

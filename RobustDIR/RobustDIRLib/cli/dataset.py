@@ -71,7 +71,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _add_dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, help="folder, its dataset.json, or a robustdir-dataset.json")
+    parser.add_argument("path", type=as_path, help="folder, its dataset.json, or a robustdir-dataset.json")
     parser.add_argument("--kind", default="auto", help="auto (default), or one of `robustdir dataset list`")
     parser.add_argument("--split", help="part of the set, where its kind has parts")
 

@@ -12,6 +12,7 @@ extension is any that the library reads; a fixed or moving image may be a folder
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import extension
 
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
 Names = dict[str, str]  # what each placeholder stands for
 Entries = dict[str, list[Path]]  # what was found for each role
 
@@ -101,6 +102,9 @@ def _scans(root: Root, pattern: ScanPattern) -> list[Scan]:
         sources: dict[str, Any] = {role: _source(role, path) for role, path in paths.items() if path}
         if "image" in sources:
             scans.append(Scan(name, names.get("subject", name), **sources))
+    for name, times in Counter(scan.name.lower() for scan in scans).items():
+        if times > 1:
+            root.problems.add(f'{times} scans of "{pattern.image}" are called {name}; make their names differ.')
     if len(scans) < 2 and not root.problems.found:
         root.problems.add(f'fewer than two files in {root.folder} fit "{pattern.image}"; correct the pattern of scans.')
     return scans
@@ -154,6 +158,8 @@ def _expression(pattern: str, placeholder: str, star: str) -> re.Pattern[str]:
 
 def _globbed(root: Root, pattern: str) -> list[Path]:
     """What fits; hidden files, as the `._NAME` that macOS leaves beside NAME, only if the pattern asks for them."""
+    if not Path(pattern).parts:
+        raise InputError(f'the pattern "{pattern}" names no file; write where the files lie in {root.folder}.')
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise InputError(f'the pattern "{pattern}" leads out of {root.folder}; name files of that folder alone.')
     one_star = re.sub(r"\*+", "*", pattern)  # two would be folders of any depth

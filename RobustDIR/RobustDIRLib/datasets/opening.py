@@ -40,6 +40,7 @@ class DatasetKind:
 
 # Share of landmarks that may lie outside their image: keypoints are matched up to its borders and a little beyond.
 _OUTSIDE = 0.1
+_LONGEST_NAME = 150
 # In the order in which a folder is tried; plain folders last.
 KINDS = {
     "learn2reg": DatasetKind(
@@ -80,7 +81,7 @@ def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -
         InputError: With everything that is wrong with it, one problem a line.
     """
     settings, folder = _settings(Path(path))
-    settings = replace(settings, kind=settings.kind if kind == "auto" else kind, split=split or settings.split)
+    settings = _chosen(settings, kind, split)
     name = _kind(settings, folder)
     problems = Problems()
     root = Root(folder, problems, links=settings.links)
@@ -122,13 +123,24 @@ def _settings(path: Path) -> tuple[Settings, Path]:
     return settings, folder
 
 
+def _chosen(settings: Settings, kind: str, split: str | None) -> Settings:
+    """The settings with the kind and the part that the caller asks for in place of their own."""
+    if kind != "auto" and kind not in KINDS:
+        raise InputError(f"`kind` {kind}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}.")
+    if settings.plain and kind not in ("auto", "folders"):
+        raise InputError(f"`kind` {kind}: the {FILE_NAME} says itself where each file lies; leave it out.")
+    return replace(settings, kind=settings.kind if kind == "auto" else kind, split=split or settings.split)
+
+
 def _kind(settings: Settings, folder: Path) -> str:
     """The name of the kind, once the settings are known to be fit for it."""
     name = settings.kind
     if name == "auto":
         name = "folders" if settings.plain else _recognised(folder)
     if name not in KINDS:
-        raise InputError(f"`kind` {name}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}.")
+        raise InputError(
+            f"the setting kind is {name}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}."
+        )
     if settings.split and not KINDS[name].split:
         raise InputError(f"`split` {settings.split}: data sets of the kind {name} have no parts; leave it out.")
     if settings.per_site and name != "ixi":
@@ -145,6 +157,8 @@ def _check(cases: list[Case], problems: Problems) -> None:
     for name, times in Counter(case.name.lower() for case in cases).items():
         if times > 1:
             problems.add(f"{times} cases are called {name}; make their names differ in more than upper and lower case.")
+        if len(name) > _LONGEST_NAME:  # files are called by it, and their names end with more
+            problems.add(f"a case is called {name[:40]}...; give it a name of at most {_LONGEST_NAME} letters.")
     for case in cases:
         _check_landmarks(case, problems)
 

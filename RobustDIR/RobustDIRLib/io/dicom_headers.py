@@ -75,6 +75,11 @@ def read_whole(path: Path) -> Dataset:
 def _read(path: Path, *, stop_before_pixels: bool) -> Dataset:
     try:
         return pydicom.dcmread(path, stop_before_pixels=stop_before_pixels, force=is_dicom(path))
+    except pydicom.errors.InvalidDicomError as error:
+        raise InputError(
+            f"{path} is named as DICOM and is none, or is damaged or empty; export it again, or take it out of the "
+            "folder."
+        ) from error
     except DICOM_ERRORS as error:
         raise InputError(f"{path} cannot be read as DICOM ({last_line(error)}); export it again.") from error
 

@@ -75,7 +75,7 @@ def values_of(path: Path, header: Dataset, shared: Dataset, own: Dataset) -> Val
         InputError: If a dose has no scaling, or the scaling is not finite or makes everything one value.
     """
     if "DoseGridScaling" in header or header.get("Modality") == "RTDOSE":
-        return _line(path, number(header, "DoseGridScaling", 0.0), 0.0, "DoseGridScaling")
+        return _line(path, max(number(header, "DoseGridScaling", 0.0), 0.0), 0.0, "DoseGridScaling")
     for groups in (own, shared):
         found = item(groups, "PixelValueTransformationSequence")
         if "RescaleSlope" in found:

@@ -11,6 +11,7 @@ in LPS; NRRD, MetaImage and ITK's `.h5` in LPS. Readers here honour each, as ITK
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -38,6 +39,7 @@ from RobustDIRLib.values import DisplacementField as DisplacementField
 FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TRANSFORM_EXTENSIONS = (".h5", ".tfm")
 _DOUBLE = 8
+_LONGEST_TEXT = 1 << 20  # bytes of a text in which transforms are counted
 _FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
@@ -139,7 +141,8 @@ def read_transform(path: PathLike) -> sitk.Transform:
     Returns:
         Of its own class (`CompositeTransform`, `DisplacementFieldTransform`, `AffineTransform`, ...).
     Raises:
-        InputError: If it is missing, unreadable or not 3D.
+        InputError: If it is missing, unreadable or not 3D, holds several transforms that are not joined, has no inverse
+            (a linear one), or numbers that are not finite.
     """
     path = regular_file(path)
     if extension(path) in _FIELD_IMAGES:
@@ -154,7 +157,37 @@ def read_transform(path: PathLike) -> sitk.Transform:
             ) from error
     if transform.GetDimension() != 3:
         raise InputError(f"{path} is a {transform.GetDimension()}D transform; give a 3D one.")
-    return _upright(path, transform.Downcast())
+    _refuse_several(path)
+    own = transform.Downcast()
+    for part in _in_order(own):
+        _check_part(path, part)
+    return _upright(path, own)
+
+
+def _refuse_several(path: Path) -> None:
+    """Refuse text with several transforms that no composite joins: ITK gives the first, and drops the others."""
+    with path.open("rb") as file:
+        head = file.read(_LONGEST_TEXT)
+    kinds = re.findall(rb"(?m)^Transform:\s*(\w+)", head) if head.startswith(b"#Insight Transform File") else []
+    if len(kinds) > 1 and not kinds[0].startswith(b"CompositeTransform"):
+        raise InputError(f"{path} holds {len(kinds)} transforms and does not say how they follow; save one composite.")
+
+
+def _check_part(path: Path, part: sitk.Transform) -> None:
+    """Refuse a transform whose numbers are not finite, or that brings all of space onto a plane."""
+    if isinstance(part, sitk.DisplacementFieldTransform):
+        bad = int(np.count_nonzero(~np.isfinite(sitk.GetArrayViewFromImage(part.GetDisplacementField())).all(axis=-1)))
+        if bad:
+            raise InputError(f"{path} has {bad} displacements that are NaN or infinite; compute or export it again.")
+    elif not np.isfinite(part.GetParameters()).all():
+        raise InputError(f"{path} has parameters that are NaN or infinite; compute or export it again.")
+    elif part.IsLinear() and not abs(_determinant(part)) > 0:
+        raise InputError(f"{path} brings all points onto a plane (its matrix has no inverse); compute it again.")
+
+
+def _determinant(linear: sitk.Transform) -> float:
+    origin = np.array(linear.TransformPoint((0.0, 0.0, 0.0)))
+    return float(np.linalg.det([linear.TransformPoint(axis) - origin for axis in np.eye(3).tolist()]))
 
 
 def _upright(path: Path, own: sitk.Transform) -> sitk.Transform:

@@ -97,34 +97,48 @@ def read_mask(path: PathLike) -> Image:
     with _spoken_of("mask"):
         segments = _segments_in(path)
         image = read_scalar(path) if segments is None else Image(segments.union(), segments.grid)
-    array = image.array
+    return Image(above_zero(str(path), image.array, _step(path)), image.grid)
+
+
+def above_zero(name: str, array: NDArray[Any], step: float = 0.0) -> NDArray[np.uint8]:
+    """Where a mask is above 0, once what rounding made of 0 is 0 again; tells of values that masks seldom have.
+
+    Args:
+        name: Of the mask or its file, for messages.
+        array: Shape `(z, y, x)`, any real type or boolean.
+        step: Difference of neighbouring values that a file scales whole numbers to; 0 if it does not.
+    Raises:
+        InputError: If a voxel is infinite.
+    """
     if np.issubdtype(array.dtype, np.floating):
-        array = _without_rounding(path, array)
+        array = _without_rounding(name, array, step)
     if array.min() < 0:  # as in maps of distances, of which some are negative inside
-        _log.warning("the mask %s holds values below 0; they count as outside, and all above 0 is inside.", path)
+        _log.warning("the mask %s holds values below 0; they count as outside, and all above 0 is inside.", name)
     inside = np.asarray(array > 0, dtype=np.uint8)
-    return Image(inside, image.grid)
+    if inside.all():
+        _log.warning("the mask %s holds the whole image, so that it does nothing; masks are 0 outside.", name)
+    return inside
 
 
-def _without_rounding(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+def _without_rounding(name: str, array: NDArray[Any], step: float) -> NDArray[Any]:
     """A mask of floats whose zeros are zeros; tells of values that are no whole numbers."""
     nan = int(np.count_nonzero(np.isnan(array)))
     if nan:
-        _log.warning("the mask %s has %d voxels that are NaN; they count as outside.", path, nan)
+        _log.warning("the mask %s has %d voxels that are NaN; they count as outside.", name, nan)
         array = np.where(np.isnan(array), 0, array)
     infinite = int(np.count_nonzero(np.isinf(array)))
     if infinite:
-        raise InputError(f"{path} is no mask: {infinite} voxels are infinite; replace them by a number.")
+        raise InputError(f"{name} is no mask: {infinite} voxels are infinite; replace them by a number.")
     whole = np.rint(array)
-    near = np.abs(array - whole) <= _tolerance(_step(path), array)
+    near = np.abs(array - whole) <= _tolerance(step, array)
     if near.all():
         return np.asarray(whole)
     # Of probabilities only what rounding of the file's scaling makes of 0 is 0.
-    array = np.where(np.abs(array) <= _rounding_of_zero(path, array), 0, array)
+    array = np.where(np.abs(array) <= _rounding_of_zero(step, array), 0, array)
     share = 100 * np.count_nonzero(array > 0) / array.size
     _log.warning(
         "the mask %s holds fractions, %.3g to %.3g, such as probabilities; all above 0 is inside (%.0f %% of it).",
-        path,
+        name,
         array.min(),
         array.max(),
         share,
@@ -166,9 +180,8 @@ def _tolerance(step: float, array: NDArray[Any]) -> Any:
     return np.maximum(max(_WHOLE, scaling), 4 * np.finfo(array.dtype).eps * np.abs(array))
 
 
-def _rounding_of_zero(path: Path, array: NDArray[Any]) -> float:
+def _rounding_of_zero(step: float, array: NDArray[Any]) -> float:
     """What a file's scaling may make of 0: less than half a step, and no more than the float's own precision."""
-    step = _step(path)
     return min(step / 2, 1e-5 * float(np.abs(array).max(initial=0))) if step else 0.0
 
 

@@ -97,6 +97,8 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
     Raises:
         InputError: If another run is at work there.
     """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file where a folder is needed; give another name.")
     home = folder / HOME
     scratch = Path(tempfile.mkdtemp(prefix="robustdir-"))
     entry = LockHolder(rank.run, rank.rank, socket.gethostname(), os.getpid(), start_of(os.getpid()), str(scratch))

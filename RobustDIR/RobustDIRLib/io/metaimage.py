@@ -70,6 +70,8 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     for line in data[: end.end()].decode("utf-8", "replace").splitlines():
         name, found, value = re.match(r"([^=:]*)([=:]?)(.*)", line).groups()  # type: ignore[union-attr]
         if found:
+            if fields.get(name.strip(), value.strip()) != value.strip():
+                raise InputError(f"{path} gives its {name.strip()} twice, each time another; correct its header.")
             fields[name.strip()] = value.strip()
     if fields["ElementDataFile"].split()[0:1] == ["LIST"]:
         fields["listed"] = data[end.end() :].decode("utf-8", "replace")

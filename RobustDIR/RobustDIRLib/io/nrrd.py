@@ -183,6 +183,11 @@ def _space(path: Path, fields: dict[str, str]) -> tuple[tuple[int, int, int], tu
 def _unoriented(
     path: Path, fields: dict[str, str], kinds: list[str]
 ) -> tuple[tuple[int, int, int], Array, tuple[str, ...]]:
+    if "space origin" in fields:
+        raise InputError(
+            f"{path} says where its first voxel lies ('space origin') and not how its axes do; save it with 'space "
+            "directions' as well."
+        )
     spacings = _numbers(path, fields.get("spacings", ""))
     axes = [axis for axis, kind in enumerate(kinds) if kind in _SPATIAL_KINDS]
     if len(spacings) != len(kinds):

@@ -70,7 +70,7 @@ def read_payload(path: Path, payload: Payload) -> NDArray[Any]:
     """
     each = _each(path, payload)
     for file in payload.files:
-        check_length(path, regular_file(file), payload, each)
+        check_length(path, _there(path, file), payload, each)
     check_room(path, payload.nbytes + 4 * payload.count)
     with enough_memory(path):
         if payload.packing == "text":
@@ -79,6 +79,17 @@ def read_payload(path: Path, payload: Payload) -> NDArray[Any]:
         for file, part in zip(payload.files, np.split(buffer, len(payload.files)), strict=True):
             _fill(path, file, payload, part.data)
         return buffer.view(payload.dtype).astype(payload.dtype.newbyteorder("="), copy=False)
+
+
+def _there(path: Path, file: Path) -> Path:
+    """A file with voxels, once it is known to be one.
+
+    Raises:
+        InputError: If it is not there, which names the header that needs it, or is no file that can be read.
+    """
+    if file != path and not file.exists():
+        raise InputError(f"{path} has its voxels in {file}, which does not exist; copy both, and keep their names.")
+    return regular_file(file)
 
 
 def _each(path: Path, payload: Payload) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from RobustDIRLib.configuration import named_once
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, swap_lps_ras
 from RobustDIRLib.io.files import PathLike
@@ -48,7 +49,7 @@ def points_from_json(path: PathLike, text: str) -> Points:
 def _markups(path: PathLike, text: str) -> list[dict[str, Any]]:
     """The markups of a file, once each is known to be an object with a list of control points, if any."""
     try:
-        content = json.loads(text, object_pairs_hook=_named_once)
+        content = json.loads(text, object_pairs_hook=named_once)
     except (ValueError, RecursionError) as error:
         raise _no_markups(path) from error
     markups = content.get("markups") if isinstance(content, dict) else None
@@ -58,14 +59,6 @@ def _markups(path: PathLike, text: str) -> list[dict[str, Any]]:
     if not all(isinstance(c, list) and all(isinstance(point, dict) for point in c) for c in controls):
         raise _no_markups(path)
     return markups
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; of a name that comes twice, Slicer and Python take different values."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name comes twice")
-    return found
 
 
 def _no_markups(path: PathLike) -> InputError:

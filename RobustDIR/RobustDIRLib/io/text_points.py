@@ -26,6 +26,15 @@ _READ_COLUMNS = {*"xyzlpsra", *_NAME_COLUMNS, "defined", "positionstatus"}
 _FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
 _FRAME = re.compile(r"coordinatesystem\s*=\s*(.*\S)", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
+# What a column or a comment may say of the points, and what it must say: nothing else is converted here.
+_SAYING = {
+    "frame": ("LPS", "RAS"), "space": ("LPS", "RAS"), "coordinatesystem": ("LPS", "RAS"),
+    "unit": ("mm",), "units": ("mm",), "coordinateunits": ("mm",),
+}  # fmt: skip
+_OTHERWISE = re.compile(
+    r"\b(RAS|centimet(?:er|re)s?|inch(?:es)?|voxels?|pixels?|IJK|(?:in|units?\W+)\s*(?:cm|m|voxels?|pixels?))\b",
+    re.IGNORECASE,
+)
 _OUTPUT_POINT = re.compile(r"OutputPoint\s*=\s*\[([^\]]*)\]")
 
 
@@ -124,6 +133,7 @@ def points_from_csv(path: PathLike, text: str) -> Points:
     lines = numbered_lines(text)
     if not lines:
         return [], []
+    _refuse_other_words(path, text)
     delimiter = _delimiter(lines[0][1])
     rows = [(number, cells(path, number, line, delimiter)) for number, line in lines]
     header = [cell.lower() for cell in rows[0][1]]
@@ -140,8 +150,32 @@ def points_from_csv(path: PathLike, text: str) -> Points:
     rows = [(number, _fitted(path, number, row, header, max(columns) + 1)) for number, row in rows[1:]]
     points = _coordinates(path, [(number, [row[column] for column in columns]) for number, row in rows], delimiter)
     _refuse_undefined(path, header, rows)
+    _refuse_other_values(path, header, rows, _FRAME_OF[axes])
     named = next((header.index(column) for column in _NAME_COLUMNS if column in header), None)
     return _in_lps(points, _FRAME_OF[axes]), [] if named is None else [from_cell(row[named]) for _, row in rows]
+
+
+def _refuse_other_words(path: PathLike, text: str) -> None:
+    """Refuse comments that speak of another frame or unit than points in CSV have, in words that nothing reads."""
+    for comment in comments(text):
+        found = None if comment.lower().startswith("coordinatesystem") else _OTHERWISE.search(comment)
+        if found:
+            raise InputError(
+                f'{path} has the comment "{comment}", and its points are read as mm, LPS; convert them if they are '
+                f'not, name RAS by "# CoordinateSystem = RAS", and take the comment out.'
+            )
+
+
+def _refuse_other_values(path: PathLike, header: list[str], rows: list[tuple[int, list[str]]], frame: str) -> None:
+    """Refuse rows that name another frame or unit, in a column of its own, than they are read in."""
+    for column, name in enumerate(header):
+        allowed = [one for one in _SAYING.get(re.sub(r"[ _]", "", name), ()) if one in (frame, "mm")]
+        for number, row in rows if allowed else ():
+            if row[column] and row[column].lower() not in map(str.lower, allowed):
+                raise InputError(
+                    f'{path}, line {number}: says "{row[column]}" in its column {name}, and points are read as '
+                    f"{allowed[0]}; convert them, or name the columns r, a, s for RAS."
+                )
 
 
 def _delimiter(line: str) -> str:

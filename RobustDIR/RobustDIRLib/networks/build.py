@@ -36,6 +36,8 @@ def build_network(config: Mapping[str, Any]) -> LearningNetwork:
     Raises:
         InputError: If the kind is unknown, a key is not a field, or a value has the wrong type or makes no network.
     """
+    if not isinstance(config, Mapping):
+        raise InputError(f"the network must be an object with named values, not {config!r}")
     values = dict(config)
     name = values.pop("kind", None)
     if name is None:

@@ -21,6 +21,14 @@ UNCHANGED, CHANGED, MISSING = "unchanged", "changed since", "not found"
 FOREIGN, UNKNOWN = "not of this run", "not recorded"
 _OUTPUTS = ("*.h5", "*.nii.gz")
 _MEASURES = ("folding_percent", "sdlogj", "inverse_residual_mm")
+# What a record's parts are where they are there, by their names with dots between; a list's by those of each entry.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "inputs": dict, "outputs": dict, "warnings": list, "alignment": dict, "alignment.stages": list, "versions": dict,
+    "seeds": dict, "timings_s": dict, "model": dict, "working_grid": dict, "measures.folding_percent": (int, float),
+    "measures.sdlogj": (int, float), "measures.inverse_residual_mm": dict, "measures.tre": dict,
+    "measures.tre.landmarks": list, "measures.tre.landmarks.after_mm": (int, float), "measures.dice": list,
+    "measures.dice.labels": list, "measures.dice.labels.label": int,
+}  # fmt: skip
 _TITLES = {
     "fixed": "Fixed image",
     "moving": "Moving image",
@@ -126,6 +134,9 @@ def read_run(folder: PathLike) -> RunFolder:
     measures = record.get("measures") if isinstance(record, dict) else None
     if not isinstance(measures, dict) or not all(key in measures for key in _MEASURES):
         raise InputError(f"{path} is not the record of a registration; register again.")
+    wrong = next((name for name, kind in _KINDS.items() if not all(_fit(record, name.split("."), kind))), None)
+    if wrong:
+        raise InputError(f"{path} is damaged: what it says under {wrong} is not what a run writes; register again.")
     inputs = tuple(_inputs(path, record.get("inputs") or {}))
     written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     outputs = _outputs(folder)
@@ -134,10 +145,25 @@ def read_run(folder: PathLike) -> RunFolder:
     return replace(run, warnings=(*run.warnings, *_output_warnings(run)))
 
 
+def _fit(held: Any, names: list[str], kind: type | tuple[type, ...]) -> Iterator[bool]:
+    """Whether everything of a name is of a kind; what is not there, or null, is."""
+    if held is None:
+        yield True
+    elif not names:
+        yield isinstance(held, kind)
+    elif isinstance(held, list):
+        for one in held:
+            yield from _fit(one, names, kind)
+    elif isinstance(held, dict):
+        yield from _fit(held.get(names[0]), names[1:], kind)
+    else:
+        yield False
+
+
 def _inputs(path: Path, recorded: Mapping[str, Any]) -> Iterator[Input]:
     for role, entries in recorded.items():
         for index, entry in enumerate(entries if isinstance(entries, list) else [entries]):
-            if not isinstance(entry, dict) or not {"path", "sha256"} <= set(entry):
+            if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("path", "sha256")):
                 raise InputError(f"{path}: the input {role} has no path and checksum; register again.")
             yield Input(role, index, Path(entry["path"]), entry["sha256"], _state(Path(entry["path"]), entry["sha256"]))
 

@@ -85,6 +85,11 @@ def _refuse_own_files(folder: Path, files: Iterable[Path]) -> None:
     """
     kept = [folder / name for name in (RECORD, REVIEWS, LIMITS)]
     refuse_inputs(files, [*kept, *(one.path for one in read_run(folder).inputs if one.path.is_file())])
+    for path in files:  # those that are not there yet as well
+        if path.resolve() in [one.resolve() for one in kept]:
+            raise InputError(
+                f"{path} would take the place of what the run's folder keeps; give the report another name."
+            )
 
 
 def write_cohort_report(folder: PathLike, output: PathLike | None = None) -> Path:

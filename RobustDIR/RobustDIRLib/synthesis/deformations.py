@@ -9,8 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from RobustDIRLib import warping
+from RobustDIRLib.configuration import refuse_improbable
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.synthesis.random import chance, smooth_noise, uniform
+
+_MOST_SQUARINGS = 16
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class DeformationConfig:
     shift_sigma: float = 4.0
     calm_probability: float = 0.0
     squarings: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.sigma_max, self.affine_sigma, self.shift_sigma) < 0 or min(self.node_spacing, default=0) < 1:
+            raise ValueError("sigmas must not be negative, and node_spacing holds numbers of at least 1")
+        if not 1 <= self.squarings <= _MOST_SQUARINGS:
+            raise ValueError(f"squarings must be from 1 to {_MOST_SQUARINGS}")
+        refuse_improbable(self)
 
 
 def _linear_velocity(small: Sequence[int], reduction: int, config: DeformationConfig, g: Generator) -> Tensor:

@@ -21,12 +21,9 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField, write_displacement
 from RobustDIRLib.io.images import Image, write_image
-from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
+from RobustDIRLib.synthesis.kinds import LARGEST_SIDE, SMALLEST_SIDE, LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
 from RobustDIRLib.synthesis.random import generator
-
-_LARGEST_SIDE = 1024
-_SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -44,16 +41,16 @@ def read_settings(path: Path | None, side: int | None, count: int) -> SynthesisS
         InputError: If the file or a number is unfit.
     """
     settings = from_dict(SynthesisSettings, read_json(path), str(path)) if path else SynthesisSettings()
-    if side is not None and not _SMALLEST_SIDE <= side <= _LARGEST_SIDE:
-        raise InputError(f"`side` {side}: give from {_SMALLEST_SIDE} to {_LARGEST_SIDE} voxels.")
+    if side is not None and not SMALLEST_SIDE <= side <= LARGEST_SIDE:
+        raise InputError(f"`side` {side}: give from {SMALLEST_SIDE} to {LARGEST_SIDE} voxels.")
     if side is not None:
         settings = SynthesisSettings(replace(settings.labels, side=side), replace(settings.pairs, side=side))
     if count < 1:
         raise InputError(f"`count` {count} makes nothing: give 1 or more")
-    if settings.pairs.side < _SMALLEST_SIDE:
-        raise InputError(f"a side of {settings.pairs.side} voxels is too small: give at least {_SMALLEST_SIDE}")
-    if max(settings.pairs.side, settings.labels.side) > _LARGEST_SIDE:
-        raise InputError(f"{path}: sides of maps and pairs are at most {_LARGEST_SIDE} voxels")
+    if settings.pairs.side < SMALLEST_SIDE:
+        raise InputError(f"a side of {settings.pairs.side} voxels is too small: give at least {SMALLEST_SIDE}")
+    if max(settings.pairs.side, settings.labels.side) > LARGEST_SIDE:
+        raise InputError(f"{path}: sides of maps and pairs are at most {LARGEST_SIDE} voxels")
     return settings
 
 

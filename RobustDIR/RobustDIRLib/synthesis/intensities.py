@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from RobustDIRLib.configuration import refuse_improbable
 from RobustDIRLib.synthesis.labels import BACKGROUND
 from RobustDIRLib.synthesis.random import chance, integer, smooth_noise, uniform, upsample
 from RobustDIRLib.synthesis.thorax import ct_values
@@ -55,6 +56,9 @@ class IntensityConfig:
     def __post_init__(self) -> None:
         if self.contrast not in ("static", "dynamic", "mixed"):
             raise ValueError(f"contrast must be static, dynamic or mixed, not {self.contrast!r}")
+        if self.mean[0] > self.mean[1] or not 0 <= self.sigma[0] <= self.sigma[1]:
+            raise ValueError("mean and sigma hold a lower and an upper bound, and sigma is not negative")
+        refuse_improbable(self)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,9 @@ class CorruptionConfig:
     missing: float = 0.0
     field_of_view: float = 0.0
     clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        refuse_improbable(self, *vars(self))
 
 
 def box_mean(image: Tensor, times: int) -> Tensor:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
+from RobustDIRLib.configuration import refuse_improbable
 from RobustDIRLib.synthesis.labels import (
     LABELS,
     SHAPE_NODES,
+    SLIDING,
     cut_body,
     draw_sheets,
     draw_tubes,
@@ -21,6 +23,8 @@ from RobustDIRLib.synthesis.labels import (
 )
 from RobustDIRLib.synthesis.random import chance, integer, uniform
 from RobustDIRLib.synthesis.thorax import thorax
+
+SMALLEST_SIDE, LARGEST_SIDE = 16, 1024
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,14 @@ class LabelMapConfig:
     labels: int = LABELS
     thin_probability: float = 0.0
     body_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise ValueError(f"kinds must be some of {', '.join(KINDS)}, not {unknown[0] if unknown else 'none'}")
+        if not (SMALLEST_SIDE <= self.side <= LARGEST_SIDE and 1 <= self.labels <= SLIDING):
+            raise ValueError(f"side must be from {SMALLEST_SIDE} to {LARGEST_SIDE}, and labels from 1 to {SLIDING}")
+        refuse_improbable(self)
 
 
 def _of_size(nodes: int) -> Callable[..., Tensor]:

@@ -44,6 +44,10 @@ class SlidingConfig:
     roughness: float = 0.25
     motions: str = ""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.amplitude <= 1 or self.roughness < 0:
+            raise ValueError("amplitude is a share, from 0 to 1, and roughness is not negative")
+
 
 class CropPlace(NamedTuple):
     """Where a crop lies in its label map, and how it was turned.

@@ -59,6 +59,7 @@ class Trainer(Learner):
         network = build_network(config.network).to(process.device)
         if config.initial and fresh:
             _start_from(network, Path(config.initial))
+        _check_sides(config, network)
         super().__init__(network, config.optimizer, config.precision, process.device)
         if config.wide.every and not isinstance(network, CorrelationPyramid):
             raise InputError("wide: only a pyramid has levels to teach alone; set every to 0 for other networks")
@@ -75,6 +76,14 @@ class Trainer(Learner):
             loss, error = self.objective(pair, count)
         self.descend(loss, self.config.steps)
         return float(loss.detach()), float(error)
+
+
+def _check_sides(config: TrainingConfig, network: LearningNetwork) -> None:
+    """Refuse pairs that the network, which pads nothing while it learns, cannot halve for its levels."""
+    sides = {"pairs.side": config.pairs.side, **({"wide.side": config.wide.side} if config.wide.every else {})}
+    for name, side in sides.items():
+        if side % network.multiple:
+            raise InputError(f"{name}: {side} voxels are no multiple of {network.multiple}, as this network needs.")
 
 
 def _start_from(network: nn.Module, path: Path) -> None:

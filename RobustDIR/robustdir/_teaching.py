@@ -12,7 +12,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import MODEL, RECORDS, RUN
 from RobustDIRLib.finetuning.loop import finetune as records_of
-from RobustDIRLib.finetuning.summary import summarise
+from RobustDIRLib.finetuning.summary import conclude
 from RobustDIRLib.io.files import PathLike, refuse_inputs
 from RobustDIRLib.model_store import LoadedModel, load_model
 from RobustDIRLib.synthesis.files import PairImages, SynthesisSettings, make_pair, pair_images, read_settings
@@ -50,7 +50,8 @@ class FineTuned:
         folder: Of the run: model, records, split, summary.
         records: Every event of the run, in order: start, steps, epochs, end.
         summary: What was gained on the test pairs and lost on synthetic ones: means of each measure by `linear`,
-            `before` and `after`; None if the run was stopped before its end.
+            `before` (but for a start from random weights) and `after`; `refinement`, whether refining helps on the
+            validation pairs, as the model's card has it; None if the run was stopped before its end.
     """
 
     model: LoadedModel
@@ -95,5 +96,5 @@ def finetune(
         if progress:
             progress(record)
     ended = bool(records) and records[-1]["kind"] == "end"
-    summary = summarise(config, folder, Process.alone()) if ended else None
+    summary = conclude(config, folder, Process.alone()) if ended else None
     return FineTuned(load_model(folder / MODEL), folder, tuple(records), summary)

@@ -19,6 +19,13 @@ def _by_definition(a: torch.Tensor, b: torch.Tensor, radius: int) -> torch.Tenso
     return result
 
 
+@pytest.fixture(params=[0, 10**6], ids=["by offsets", "by products"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the two ways that there are with gradients."""
+    monkeypatch.setattr("RobustDIRLib.networks.correlation._FEW_VOXELS", request.param)
+
+
+@pytest.mark.usefixtures("_way")
 @pytest.mark.parametrize("radius", [1, 2])
 def test_both_directions_equal_the_definition(radius: int) -> None:
     torch.manual_seed(1)
@@ -38,6 +45,7 @@ def test_without_gradients_it_is_the_same(shape: tuple[int, int, int], radius: i
     torch.testing.assert_close(used, taught)
 
 
+@pytest.mark.usefixtures("_way")
 def test_gradient_of_both_directions() -> None:
     torch.manual_seed(2)
     a, b = (torch.randn(1, 2, 3, 5, 4, dtype=torch.double, requires_grad=True) for _ in range(2))

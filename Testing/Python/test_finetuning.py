@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import Tuner, finetune
 from RobustDIRLib.finetuning.run import start_network
+from RobustDIRLib.finetuning.summary import summarise, table
 from RobustDIRLib.model_store import load_model, save_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.training.checkpoints import load_checkpoint
@@ -300,9 +302,53 @@ def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path
     assert "| Error on synthetic pairs, voxels |" in told and "| fine-tuned |" in told
     summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
     assert set(summary["after"]) >= {"synthetic_error"}
+    card = load_model(tmp_path / "run" / "weights.pt").card
+    assert card["test"]["after"] == summary["after"]
+    judged = summary["refinement"]
+    assert card["refinement"] == judged and judged["pairs"] == 2 and judged["measure"] == "dice"
+    assert card["refine"] is (judged["refined"] >= judged["network"])
+    assert f"Dice {judged['refined']:.3f} with refinement, {judged['network']:.3f} without" in told
     written = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert written["loss"]["gradient"] == 0.5 and written["loss"]["dice"] == 1.0
     assert json.loads((tmp_path / "run" / "split.json").read_text(encoding="utf-8"))["test"] == ["organ_005"]
+
+
+@pytest.mark.parametrize(("better", "helps"), [(1.0, True), (0.0, False)])
+def test_refinement_is_ruled_out_where_it_brings_validation_pairs_apart(
+    organs: Path, monkeypatch: pytest.MonkeyPatch, better: float, helps: bool
+) -> None:
+    """A stand-in for refinement that leads the wrong way, and one that leaves what an identity gave."""
+    from RobustDIRLib.finetuning import refining
+    from RobustDIRLib.networks.deformation import Deformation
+
+    def led(pair: Any, found: Deformation, levels: Any) -> Any:
+        assert levels and pair.fixed.shape == found.displacement.shape[:1] + (1,) + found.displacement.shape[2:]
+        away = torch.full_like(found.displacement, 4.0 * (1 - better))
+        return SimpleNamespace(deformation=Deformation(found.displacement + away, found.inverse - away))
+
+    monkeypatch.setattr(refining, "refine", led)
+    tuner = Tuner(a_config(organs), CPU)
+    judged = refining.judge_refinement(tuner.network.eval(), tuner.material, tuner.config)
+    assert judged is not None and judged["helps"] is helps
+    assert (judged["refined"] < judged["network"]) is not helps
+
+
+def test_without_truth_in_validation_nothing_is_decided_of_refinement(tmp_path: Path) -> None:
+    from RobustDIRLib.finetuning.refining import judge_refinement
+
+    folder = paired(tmp_path / "bare")
+    for file in folder.glob("*/*_landmarks.csv"):
+        file.unlink()
+    tuner = Tuner(a_config(folder), CPU)
+    assert judge_refinement(tuner.network.eval(), tuner.material, tuner.config) is None
+
+
+def test_a_run_from_scratch_has_no_column_of_random_weights(organs: Path, tmp_path: Path) -> None:
+    config = a_config(organs, epochs=1, test_pairs=1)
+    list(finetune(config, tmp_path / "run"))
+    summary = summarise(config, tmp_path / "run", CPU)
+    assert set(summary) >= {"linear", "after"} and "before" not in summary
+    assert table(summary).splitlines()[0] == "| | linear | fine-tuned |"
 
 
 def test_opening_two_thousand_listed_pairs_reads_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

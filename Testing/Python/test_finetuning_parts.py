@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +12,16 @@ import torch
 from scipy.ndimage import uniform_filter
 
 from finetuning_cases import a_config, a_scan, decathlon, grid_of, paired
-from registration_cases import Standin
+from registration_cases import Standin, grid_about
 from RobustDIRLib import warping
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.augmentation import augment, mirrored
 from RobustDIRLib.finetuning.config import AugmentationConfig, ConvergenceConfig, LossWeights, SplitConfig
 from RobustDIRLib.finetuning.convergence import converged_at
+from RobustDIRLib.finetuning.grids import FittedGrid
 from RobustDIRLib.finetuning.losses import landmark_errors, pair_loss
-from RobustDIRLib.finetuning.pairs import PairMaker, TrainingPair, listed_pairs, random_pairs
+from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, TrainingPair, listed_pairs, random_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.similarity import local_ncc_loss, mind_loss, nmi_loss
 from RobustDIRLib.finetuning.split import split_dataset
@@ -158,19 +160,14 @@ class TestPairs:
             pairs == random_pairs(part, "generic", 12, generator(3)) != random_pairs(part, "generic", 12, generator(4))
         )
 
-    def test_a_cut_pair_is_a_part_of_the_whole_one(self, breaths: Path) -> None:
+    def test_a_cut_pair_is_a_part_of_the_whole_one(self, breaths: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The box's landmarks and voxels are those of the whole pair, shifted by whole voxels."""
         (key,) = listed_pairs(open_dataset(breaths).cases[:1], None)
         whole = PairMaker(a_store(), "centre").make(key)
         shape = np.array(whole.fixed.shape[2:])
         assert shape.min() > 14
-        import RobustDIRLib.finetuning.pairs as pairs
-
-        smallest, pairs._SMALLEST_BOX = pairs._SMALLEST_BOX, 12  # noqa: SLF001
-        try:
-            cut = PairMaker(a_store(), "centre", most_voxels=int(shape.prod() * 0.4)).make(key, generator(5))
-        finally:
-            pairs._SMALLEST_BOX = smallest  # noqa: SLF001
+        monkeypatch.setattr("RobustDIRLib.finetuning.grids.SMALLEST_BOX", 12)
+        cut = PairMaker(a_store(), "centre", most_voxels=int(shape.prod() * 0.4)).make(key, generator(5))
         sides = np.array(cut.fixed.shape[2:])
         assert (sides <= shape).all() and sides.prod() <= 0.4 * shape.prod()
         starts = [
@@ -183,6 +180,58 @@ class TestPairs:
         assert len(starts) == 1
         box = (..., *(slice(a, a + n) for a, n in zip(starts[0], sides, strict=True)))
         assert torch.allclose(whole.moving[box], cut.moving, atol=1e-4)
+
+    def test_a_pair_is_learnt_from_on_sides_that_need_no_padding_and_judged_on_the_working_grid(
+        self, breaths: Path
+    ) -> None:
+        """Another grid of the same borders: what landmarks are apart in mm stays, whatever the voxels."""
+        (key,) = listed_pairs(open_dataset(breaths).cases[:1], None)
+        maker = PairMaker(a_store(), "centre", fitted=FittedGrid(8))
+        judged, taught = maker.make(key, generator(0)), maker.make(key, generator(0), AugmentationConfig())
+        plain = PairMaker(a_store(), "centre").make(key)
+        assert judged.fixed.shape == plain.fixed.shape != taught.fixed.shape
+        assert all(side % 8 == 0 for side in taught.fixed.shape[2:])
+        still = [torch.zeros(1, 3, *pair.fixed.shape[2:]) for pair in (judged, taught)]
+        far = [landmark_errors(u, pair) for u, pair in zip(still, (judged, taught), strict=True)]
+        assert far[0].mean() > 1
+        torch.testing.assert_close(far[0], far[1], atol=1e-3, rtol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("shape", "sides"),
+        [
+            ((44, 71, 48), (48, 64, 48)),  # to the nearest, of which padding would have made 48, 80, 48
+            ((24, 20, 11), (24, 16, 11)),  # a third more or less would change what is seen: padding does it
+            ((40, 56, 9), (32, 48, 9)),  # halfway: the smaller one
+        ],
+    )
+    def test_fitted_sides(self, shape: tuple[int, int, int], sides: tuple[int, int, int]) -> None:
+        grid = grid_about(np.array([3.0, -2.0, 5.0]), shape, (1.0, 1.0, 1.0), (10, -20, 30))
+        found = FittedGrid(16).of(grid, replace(find_preset("generic"), spacing=1.0))
+        assert found.shape == sides
+        corners = [[[-0.5] * 3, [n - 0.5 for n in side]] for side in (shape, sides)]
+        np.testing.assert_allclose(found.points_from_voxels(corners[1]), grid.points_from_voxels(corners[0]), atol=1e-9)
+
+    def test_native_voxels_are_no_finer_than_the_images(self) -> None:
+        grid = grid_about(np.zeros(3), (48, 64, 32), (1.3, 1.3, 1.3), (0, 0, 0))
+        preset = find_preset("generic")
+        assert working_grid(grid, preset).voxel_side < 1.0
+        assert FittedGrid(16, native=True).of(grid, preset).shape == (48, 64, 32)
+
+    def test_scans_are_aligned_once_in_a_process_and_anew_where_their_content_differs(
+        self, organs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import RobustDIRLib.finetuning.pairs as pairs
+
+        monkeypatch.setattr(pairs, "_ALIGNMENTS", {})
+        aligned: list[Any] = []
+        monkeypatch.setattr(pairs, "align", lambda *of: aligned.append(of) or align(*of))
+        scans = split_dataset(open_dataset(organs), SplitConfig(shares=(1, 0, 0)))["train"].scans
+        keys = [PairKey("a pair", scans[0], scan, "generic", False) for scan in scans[1:3]]
+        found = [PairMaker(a_store(), "centre").make(key).moving for key in (*keys, *keys)]
+        assert len(aligned) == 2
+        assert torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
+        PairMaker(a_store(), "none").make(keys[0])
+        assert len(aligned) == 3
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
     def test_a_mirrored_pair_has_the_same_loss_under_the_mirrored_displacement(self, breaths: Path, axis: int) -> None:

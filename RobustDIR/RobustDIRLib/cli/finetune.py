@@ -213,14 +213,16 @@ class _Lines:
 
 def _conclude(config: FinetuneConfig, folder: Path, progress: str) -> None:
     """What was gained and lost."""
-    from RobustDIRLib.finetuning.summary import summarise, table
+    from RobustDIRLib.finetuning.summary import conclude, refinement_sentence, table
     from RobustDIRLib.io.lock import Rank
     from RobustDIRLib.training.processes import Process
 
     if Rank.here().rank:
         return
-    summary = summarise(config, folder, Process.alone(config.device))
+    summary = conclude(config, folder, Process.alone(config.device))
     if progress == "json":
         _json_line({"kind": "summary", **summary})
     else:
-        print(f"{summary['pairs']} test pairs\n{table(summary)}\nmodel: {folder / 'weights.pt'}")
+        judged = summary.get("refinement")
+        told = f"{refinement_sentence(judged)}\n" if judged else ""
+        print(f"{summary['pairs']} test pairs\n{table(summary)}\n{told}model: {folder / 'weights.pt'}")

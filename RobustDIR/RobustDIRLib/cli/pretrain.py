@@ -57,15 +57,16 @@ def run(args: argparse.Namespace) -> int:
 def _settings(args: argparse.Namespace) -> TrainingConfig:
     """The file's settings; a network that is not given is that of the weights to start from."""
     from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.networks.build import network_config
     from RobustDIRLib.training.config import TrainingConfig
-    from RobustDIRLib.training.loop import initial_network
+    from RobustDIRLib.training.starting import saved_network
 
     values = read_json(args.run)
     if isinstance(values, dict):
         if args.bank:
             values["banks"] = [str((args.output / BANK).absolute())]
         if isinstance(values.get("initial"), str) and not values.get("network"):
-            values["network"] = initial_network(Path(values["initial"]))
+            values["network"] = network_config(saved_network(values["initial"]))
     return from_dict(TrainingConfig, values, str(args.run))
 
 

@@ -10,6 +10,7 @@ from RobustDIRLib.training.config import DEVICES, PRECISIONS, OptimizerConfig
 PAIRINGS = ("auto", "listed", "random")
 JUDGES = ("auto", "dice", "tre", "loss")
 ALIGNMENTS = ("automatic", "none", "centre", "rigid", "affine")
+GRIDS = ("fitted", "native", "registration")
 SPLITS = ("train", "validation", "test")
 
 
@@ -180,6 +181,9 @@ class FinetuneConfig:
         epochs: At most; 300 in the paper (section 3.2).
         batch: Pairs a step (and process).
         freeze: Names of parameters, by their beginnings, that stay as they are, such as `encoder` or `decoder.3`.
+        grid: What pairs are learnt on: `registration` (the working grid of `register`, on which all is judged),
+            `fitted` (with sides that need no padding: see `grids.FittedGrid`), or `native` (and voxels no finer than
+            the images').
         most_voxels: Larger pairs are cut to random boxes of so many working voxels; 0 for what memory bears.
         cache_mib: Main memory for preprocessed scans, MiB; older ones are read again.
         precision: auto, fp32, bf16 or fp16, as in pretraining.
@@ -211,6 +215,7 @@ class FinetuneConfig:
     epochs: int = 300
     batch: int = 1
     freeze: tuple[str, ...] = ()
+    grid: str = "fitted"
     most_voxels: int = 0
     cache_mib: int = 2048
     precision: str = "auto"
@@ -225,6 +230,7 @@ class FinetuneConfig:
             ("pairing", self.pairing, PAIRINGS),
             ("judge", self.judge, JUDGES),
             ("alignment", self.alignment, ALIGNMENTS),
+            ("grid", self.grid, GRIDS),
             ("precision", self.precision, PRECISIONS),
             ("device", self.device, DEVICES),
         ):

@@ -205,6 +205,7 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
     before, now = state.get("finetune"), to_dict(config)
     if not isinstance(before, dict):
         raise InputError(f"{path} is the checkpoint of another kind of run: use another folder")
+    before = {"grid": "registration", **before}  # runs of before there was a choice
     changed = sorted(k for k in now if k not in MAY_CHANGE and before.get(k) != now[k])
     if changed:
         shown = "; ".join(f"{k} was {json.dumps(before.get(k))} and is {json.dumps(now[k])}" for k in changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from RobustDIRLib.datasets.building import Scan
 from RobustDIRLib.datasets.cases import Case
 from RobustDIRLib.datasets.subjects import scans_of_case
 from RobustDIRLib.finetuning.config import AugmentationConfig
+from RobustDIRLib.finetuning.grids import FittedGrid, random_box
 from RobustDIRLib.finetuning.scans import PreparedScan, ScanStore
 from RobustDIRLib.finetuning.split import Part
 from RobustDIRLib.geometry import Grid
@@ -22,8 +24,6 @@ from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import IDENTITY, Linear, align
 from RobustDIRLib.registration.preprocessing import to_working_grid, working_grid
 from RobustDIRLib.synthesis.random import chance, generator, integer, uniform
-
-_SMALLEST_BOX = 32  # voxels a side of a cut pair: less holds nothing that the coarsest levels could learn
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,25 @@ class PairMaker:
     a hundred scans need a hundred alignments, not ten thousand.
     """
 
-    def __init__(self, store: ScanStore, alignment: str, most_voxels: int = 0, reference: Scan | None = None) -> None:
-        """See `FinetuneConfig` for `alignment` and `most_voxels` (0: whole pairs)."""
+    def __init__(
+        self,
+        store: ScanStore,
+        alignment: str,
+        most_voxels: int = 0,
+        reference: Scan | None = None,
+        fitted: FittedGrid | None = None,
+    ) -> None:
+        """A maker.
+
+        Args:
+            store: Gives scans.
+            alignment: See `FinetuneConfig`.
+            most_voxels: Likewise; 0 for whole pairs.
+            reference: Through which scans of two people are aligned; each pair by itself if not given.
+            fitted: What grid pairs to learn from have; that of `register` if not given.
+        """
         self.store, self.alignment, self.most_voxels, self.reference = store, alignment, most_voxels, reference
+        self.fitted = fitted
         self._linear: dict[tuple[str, str, str], Linear] = {}
 
     def make(
@@ -96,7 +112,8 @@ class PairMaker:
         Args:
             key: What to make.
             g: Source of the draws of box and disturbance; whole and undisturbed pairs if not given.
-            augmentation: The disturbance; none if not given.
+            augmentation: The disturbance of a pair to learn from; without one it is a pair to judge on, and lies on the
+                grid that `register` works on.
         """
         return self.placed(key, g, augmentation)[0]
 
@@ -107,18 +124,25 @@ class PairMaker:
         preset = find_preset(key.preset)
         fixed, moving = (self.store.get(scan, preset) for scan in (key.fixed, key.moving))
         linear = self._aligned(key, preset)
-        grid = working_grid(fixed.image.grid, preset)
+        grid = self._grid(fixed, preset, augmentation is not None)
         if g is not None and augmentation is not None and chance(augmentation.affine, g):
             linear = _disturbed(linear, grid, augmentation, g)
         if g is not None and self.most_voxels:
-            grid = _box(grid, self.most_voxels, g)
+            grid = self._box(grid, g)
         return _pair(key, fixed, moving, linear, grid), grid
+
+    def _grid(self, fixed: PreparedScan, preset: Preset, taught: bool) -> Grid:
+        grid = fixed.image.grid
+        return self.fitted.of(grid, preset) if taught and self.fitted else working_grid(grid, preset)
+
+    def _box(self, grid: Grid, g: Generator) -> Grid:
+        return random_box(grid, self.most_voxels, g, self.fitted.multiple if self.fitted else 1)
 
     def of_itself(self, scan: Scan, preset: str, g: Generator) -> tuple[TrainingPair, Grid]:
         """A scan paired with itself, cut as other pairs are, and its grid: what virtual subjects are made of."""
         held = self.store.get(scan, find_preset(preset))
-        grid = working_grid(held.image.grid, find_preset(preset))
-        grid = _box(grid, self.most_voxels, g) if self.most_voxels else grid
+        grid = self._grid(held, find_preset(preset), True)
+        grid = self._box(grid, g) if self.most_voxels else grid
         key = PairKey(scan.image.path.name, scan, scan, preset, False)
         return _pair(key, held, held, IDENTITY, grid), grid
 
@@ -133,8 +157,25 @@ class PairMaker:
         key = fixed.name, moving.name, preset.name
         if key not in self._linear:
             images = [self.store.get(scan, preset).image for scan in (fixed, moving)]
-            self._linear[key] = align(images[0], images[1], self.alignment).linear
+            self._linear[key] = _remembered(images[0], images[1], self.alignment)
         return self._linear[key]
+
+
+# Of this process's runs, by what the images hold: a study's runs and a search's trials align the same scans again.
+_ALIGNMENTS: dict[tuple[bytes, bytes, str], Linear] = {}
+
+
+def _remembered(fixed: Image, moving: Image, alignment: str) -> Linear:
+    key = _fingerprint(fixed), _fingerprint(moving), alignment
+    if key not in _ALIGNMENTS:
+        _ALIGNMENTS[key] = align(fixed, moving, alignment).linear
+    return _ALIGNMENTS[key]
+
+
+def _fingerprint(image: Image) -> bytes:
+    digest = blake2b(repr(image.grid).encode())
+    digest.update(np.ascontiguousarray(image.array).data)
+    return digest.digest()
 
 
 def _pair(key: PairKey, fixed: PreparedScan, moving: PreparedScan, linear: Linear, grid: Grid) -> TrainingPair:
@@ -173,18 +214,6 @@ def _points(
     here = grid.voxels_from_points(fixed.landmarks.points[inside])
     there = grid.voxels_from_points(linear.inverse()(moving.landmarks.points[inside]))
     return torch.tensor(here, dtype=torch.float32), torch.tensor(there, dtype=torch.float32)
-
-
-def _box(grid: Grid, most_voxels: int, g: Generator) -> Grid:
-    """A random box of a grid that holds no more voxels than allowed, of the grid's own proportions where it can."""
-    shape = np.array(grid.shape)
-    if shape.prod() <= most_voxels:
-        return grid
-    sides = np.maximum(np.floor(shape * (most_voxels / shape.prod()) ** (1 / 3)).astype(int), _SMALLEST_BOX)
-    sides = np.minimum(sides, shape)
-    start = [integer(0, int(n - s), g) for n, s in zip(shape, sides, strict=True)]
-    after = [int(s + b - n) for n, s, b in zip(shape, sides, start, strict=True)]
-    return grid.padded((-start[0], -start[1], -start[2]), (after[0], after[1], after[2]))
 
 
 def _disturbed(linear: Linear, grid: Grid, config: AugmentationConfig, g: Generator) -> Linear:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -14,15 +13,16 @@ from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.datasets.subjects import ring, two_people
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import SPLITS, FinetuneConfig, LossWeights
+from RobustDIRLib.finetuning.grids import FittedGrid
 from RobustDIRLib.finetuning.losses import resolve_terms
 from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, epoch_pairs, listed_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.split import Part, split_dataset
-from RobustDIRLib.model_store import find_model, load_model
+from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network, network_config
-from RobustDIRLib.networks.network import LearningNetwork, Network
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.registration.memory import available_memory
-from RobustDIRLib.training.checkpoints import NAME, load_checkpoint
+from RobustDIRLib.training.starting import saved_network
 
 _MIB = 2**20
 # Learning keeps what a pass computes for the way back: measured peak over that of a pass alone.
@@ -39,12 +39,8 @@ def start_network(config: FinetuneConfig) -> LearningNetwork:
     if config.initial is None:
         architecture = config.network or network_config(load_model("generic").network)
         network = build_network(architecture)
-    elif config.initial.endswith(NAME):
-        state = load_checkpoint(Path(config.initial))
-        network = build_network(state["network"])
-        network.load_state_dict(state["average"])
     else:
-        network = load_model(find_model(config.initial)).network
+        network = saved_network(config.initial)
     _freeze(network, config.freeze)
     return network
 
@@ -108,7 +104,9 @@ class Material:
         return pairs[:most] if most else pairs
 
 
-def open_material(config: FinetuneConfig, network: Network, checksums: dict[str, str] | None = None) -> Material:
+def open_material(
+    config: FinetuneConfig, network: LearningNetwork, checksums: dict[str, str] | None = None
+) -> Material:
     """The data of a run.
 
     Args:
@@ -126,12 +124,14 @@ def open_material(config: FinetuneConfig, network: Network, checksums: dict[str,
     store = ScanStore(config.cache_mib * _MIB, checksums)
     voxels = config.most_voxels or _bearable_voxels(network)
     reference = parts["train"].scans[0] if random else None
-    material = Material(config, dataset, parts, loss, random, PairMaker(store, config.alignment, voxels, reference))
+    fitted = None if config.grid == "registration" else FittedGrid(network.multiple, config.grid == "native")
+    maker = PairMaker(store, config.alignment, voxels, reference, fitted)
+    material = Material(config, dataset, parts, loss, random, maker)
     _check(material)
     return material
 
 
-def _bearable_voxels(network: Network) -> int:
+def _bearable_voxels(network: LearningNetwork) -> int:
     """Working voxels of a pair that main memory bears while learning; 0 if that is unknown."""
     free = available_memory()
     return int(_SHARE_OF_MEMORY * free / (_LEARNING_FACTOR * network.bytes_per_voxel)) if free else 0

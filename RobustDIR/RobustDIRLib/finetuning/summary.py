@@ -11,10 +11,12 @@ from torch import nn
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.forgetting import synthetic_error
 from RobustDIRLib.finetuning.loop import MODEL
+from RobustDIRLib.finetuning.refining import judge_refinement
 from RobustDIRLib.finetuning.run import Material, open_material, start_network
 from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.io.files import write_json
-from RobustDIRLib.model_store import load_model
+from RobustDIRLib.model_store import load_model, save_model
+from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.processes import Process
 
@@ -31,18 +33,48 @@ def summarise(config: FinetuneConfig, folder: Path, process: Process) -> dict[st
     """Measure linear alignment, start and best epoch on the part `test`, and on synthetic pairs; write `summary.json`.
 
     Returns:
-        By column (`linear`, `before`, `after`), the mean of each measure; and how many pairs there were.
+        By column (`linear`, `before` but where it would be random weights, `after`), the mean of each measure; and how
+        many pairs there were.
     """
-    before = start_network(config).to(process.device).eval()
     after = load_model(folder / MODEL).network.to(process.device).eval()
     material = open_material(config, after)
-    columns: dict[str, Any] = {}
-    for name, network in (("linear", None), ("before", before), ("after", after)):
-        columns[name] = _measured(material, network, config, process)
+    networks: dict[str, LearningNetwork | None] = {"linear": None}
+    if config.initial is not None:
+        networks["before"] = start_network(config).to(process.device).eval()
+    networks["after"] = after
+    columns = {name: _measured(material, network, config, process) for name, network in networks.items()}
     pairs = len(material.fixed_pairs("test", config.test_pairs))
     summary = {"pairs": pairs, "started_from": config.initial or "random weights", **columns}
     write_json(folder / SUMMARY, summary)
     return summary
+
+
+def conclude(config: FinetuneConfig, folder: Path, process: Process) -> dict[str, Any]:
+    """Sum a run up, decide whether its model's results are refined by default, and write both into the model's card.
+
+    Returns:
+        As `summarise`; and `refinement`, as of `judge_refinement`, where there was something to judge it by.
+    """
+    summary = summarise(config, folder, process)
+    model = load_model(folder / MODEL)
+    card = {**model.card, "test": summary}
+    judged = judge_refinement(model.network, open_material(config, model.network), config)
+    if judged is not None:
+        summary["refinement"] = judged
+        card.update(refine=judged["helps"], refinement=judged)
+    write_json(folder / SUMMARY, summary)
+    save_model(folder / MODEL, model.network, card)
+    return summary
+
+
+def refinement_sentence(judged: dict[str, Any]) -> str:
+    """What was found of refinement, for people."""
+    title, form = {"dice": ("Dice", ".3f"), "tre_mm": ("TRE in mm", ".2f")}[judged["measure"]]
+    figures = f"{title} {format(judged['refined'], form)} with refinement, {format(judged['network'], form)} without it"
+    ends = (
+        "it is done by default" if judged["helps"] else "the model's card rules it out (--refine does it all the same)"
+    )
+    return f"{judged['pairs']} validation pairs: {figures}; {ends}"
 
 
 def _measured(
@@ -58,10 +90,11 @@ def _measured(
 
 def table(summary: dict[str, Any]) -> str:
     """The summary as a Markdown table: what was gained, and what was lost."""
-    start = summary["started_from"]
-    lines = [f"| | linear | {start} | fine-tuned |", "|---|---|---|---|"]
+    titles = {"linear": "linear", "before": summary["started_from"], "after": "fine-tuned"}
+    columns = [column for column in titles if column in summary]
+    lines = [f"| | {' | '.join(titles[column] for column in columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, (title, form) in _TITLES.items():
-        values: Sequence[float | None] = [summary[column].get(name) for column in ("linear", "before", "after")]
+        values: Sequence[float | None] = [summary[column].get(name) for column in columns]
         if any(value is not None for value in values):
             cells = ["" if value is None else format(value, form) for value in values]
             lines.append(f"| {title} | {' | '.join(cells)} |")

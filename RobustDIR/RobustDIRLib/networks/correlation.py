@@ -12,6 +12,8 @@ from torch import Tensor
 # Voxels at a time, long enough to amortise a call, short enough that some 16 channels stay in a core's own cache.
 _CHUNK = 1 << 12
 _ROWS = 1 << 13
+# Up to so many voxels, products of all with all cost less than a pass over the features for every offset.
+_FEW_VOXELS = 400
 
 
 def offsets(radius: int) -> Tensor:
@@ -41,6 +43,11 @@ class _Padded:
     def rows(self, x: Tensor) -> Tensor:
         """The same with channels innermost: shape `(B, N, C)`."""
         return F.pad(x.permute(0, 2, 3, 4, 1), (0, 0) + (self.radius,) * 6).flatten(1, 3)
+
+    def neighbours(self) -> Tensor:
+        """Flat indices in the padded volume of every voxel's neighbours, shape `(D H W, K)`."""
+        inside = self.crop(torch.arange(self.full[0] * self.full[1] * self.full[2])[None, None]).reshape(-1, 1)
+        return inside + torch.tensor(self.shifts)
 
     def chunks(self, size: int = _CHUNK) -> list[slice]:
         stop = self.first + self.length
@@ -109,6 +116,21 @@ def _correlate(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     return padded.crop(ab), padded.crop(padded.opposite(ab))
 
 
+def _correlate_few(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """With gradients, for small levels: every voxel times every other, of which each keeps its neighbours'."""
+    padded = _Padded(a.shape, radius)
+    index = padded.neighbours().to(a.device).expand(len(a), -1, -1)
+    return _neighbours_of(a, b, padded, index), _neighbours_of(b, a, padded, index)
+
+
+def _neighbours_of(a: Tensor, b: Tensor, padded: _Padded, index: Tensor) -> Tensor:
+    rows = a.flatten(2).transpose(1, 2) / a.shape[1]
+    with torch.autocast(a.device.type, enabled=False):
+        products = torch.bmm(rows, padded.pad(b))
+    found: Tensor = products.gather(2, index).transpose(1, 2).unflatten(2, padded.shape)
+    return found
+
+
 def local_correlation(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """Mean product of features over neighbours: `ab[k](x) = mean_c a_c(x) b_c(x + o_k)` and `ba` with a and b swapped.
 
@@ -122,5 +144,7 @@ def local_correlation(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor
     if not torch.is_grad_enabled():
         with torch.autocast(a.device.type, enabled=False):
             return _correlate(a, b, radius)
+    if a.shape[2:].numel() <= _FEW_VOXELS:
+        return _correlate_few(a, b, radius)
     ab, ba = _Correlation.apply(a, b, radius)  # type: ignore[no-untyped-call]
     return ab, ba

@@ -73,15 +73,15 @@ class EfficiencySettings:
 
 
 def efficiency(settings: EfficiencySettings) -> Study:
-    """The study: every arm with every N and seed; the small ones first, so that a picture is there early."""
+    """The study: every arm with every N and seed; a seed after the other, so that a picture is there early."""
     base = from_dict(FinetuneConfig, settings.finetune, "finetune")
     sizes = _sizes(settings, base)
     runs = [
         _run(f"{arm.replace(' ', '').replace('+', '_')}_{size}_{seed}", {"arm": arm, "pairs": size, "seed": seed},
              _with_arm(replace(base, seed=seed, split=replace(base.split, limit=size)), arm))
+        for seed in range(settings.seeds)
         for size in sizes
         for arm in settings.arms
-        for seed in range(settings.seeds)
     ]  # fmt: skip
     if settings.virtual:
         config = replace(base, virtual=replace(base.virtual, probability=0.5, model=settings.virtual))
@@ -144,7 +144,7 @@ def _measure(config: FinetuneConfig, folder: Path) -> dict[str, Any]:
     end = records[-1]
     return {
         **summary["after"],
-        **{f"{name}_before": value for name, value in summary["before"].items()},
+        **{f"{name}_before": value for name, value in summary.get("before", {}).items()},
         "epochs_to_convergence": end.get("converged"),
         "epochs": end.get("epoch"),
         "best_epoch": best[-1] if best else None,

@@ -16,7 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_store import save_model
-from RobustDIRLib.networks.build import build_network, network_config
+from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
@@ -29,6 +29,7 @@ from RobustDIRLib.training.diary import Diary
 from RobustDIRLib.training.learner import Learner
 from RobustDIRLib.training.losses import pretraining_loss
 from RobustDIRLib.training.processes import Process, joined_processes
+from RobustDIRLib.training.starting import saved_network
 from RobustDIRLib.training.stopping import StopRequest, waiting
 from RobustDIRLib.training.validation import validate
 
@@ -92,30 +93,10 @@ def _start_from(network: nn.Module, path: Path) -> None:
     Raises:
         InputError: If the file is none of ours, or of another network.
     """
-    weights = initial_weights(path)
+    weights = saved_network(path).state_dict()
     if {n: v.shape for n, v in network.state_dict().items()} != {n: v.shape for n, v in weights.items()}:
         raise InputError(f"initial: {path} holds the weights of another network than the run's; name another file.")
     network.load_state_dict(weights)
-
-
-def initial_weights(path: Path) -> dict[str, Tensor]:
-    """Weights to start from: a model file's, or the averaged ones of a checkpoint."""
-    from RobustDIRLib.model_store import load_model
-
-    if path.name.endswith(NAME):
-        weights: dict[str, Tensor] = load_checkpoint(path)["average"]
-        return weights
-    return load_model(path).network.state_dict()
-
-
-def initial_network(path: Path) -> dict[str, Any]:
-    """Configuration of the network that a model file or a checkpoint holds."""
-    from RobustDIRLib.model_store import load_model
-
-    if path.name.endswith(NAME):
-        held: dict[str, Any] = load_checkpoint(path)["network"]
-        return held
-    return network_config(load_model(path).network)
 
 
 class _Meter:

@@ -1,0 +1,73 @@
+"""Whether what a fine-tuned model gives is refined by default: measured on the pairs that chose the best epoch.
+
+Refinement by intensities undoes what labels taught of borders that do not show, and helps elsewhere. It is decided on
+the part `validation`, so that `test` is looked at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from RobustDIRLib.finetuning.config import FinetuneConfig
+from RobustDIRLib.finetuning.pairs import PairKey, TrainingPair
+from RobustDIRLib.finetuning.run import Material
+from RobustDIRLib.finetuning.validation import mean_measures, measure
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.networks.deformation import Deformation
+from RobustDIRLib.networks.network import LargeMotionNetwork, LearningNetwork
+from RobustDIRLib.networks.precision import autocast
+from RobustDIRLib.presets import find_preset
+from RobustDIRLib.registration.refinement.refine import WorkingPair, refine
+from RobustDIRLib.registration.refinement.settings import chosen_levels, seen_levels
+from RobustDIRLib.synthesis.random import generator
+
+_QUALITY = "balanced"
+_MOST_PAIRS = 10  # a refinement takes longer than the network
+
+
+@torch.inference_mode()
+def judge_refinement(network: LearningNetwork, material: Material, config: FinetuneConfig) -> dict[str, Any] | None:
+    """Compare a network's results with and without refinement, on the first validation pairs, in main memory.
+
+    Args:
+        network: In evaluation mode.
+        material: Of the run.
+        config: Of the run.
+    Returns:
+        `measure` (`dice`, or `tre_mm` where there are landmarks alone), its mean for the `network` alone and `refined`,
+        the number of `pairs`, and `helps`; None where the pairs have no truth to judge by.
+    """
+    keys = (
+        material.fixed_pairs("validation", min(config.validation_pairs, _MOST_PAIRS)) if config.validation_pairs else []
+    )
+    rows: dict[str, list[dict[str, float]]] = {"network": [], "refined": []}
+    for index, key in enumerate(keys):
+        pair, grid = material.maker.placed(key, generator(0, index))
+        found = _run(network, pair, key, config.precision)
+        rows["network"].append(measure(pair, found))
+        rows["refined"].append(measure(pair, _refined(material, key, (pair, grid), found)))
+    means = {name: mean_measures(held) for name, held in rows.items()}
+    name = next((name for name in ("dice", "tre_mm") if name in means["network"]), None)
+    if name is None:
+        return None
+    alone, refined = means["network"][name], means["refined"][name]
+    helps = refined >= alone if name == "dice" else refined <= alone
+    return {"measure": name, "network": alone, "refined": refined, "pairs": len(keys), "helps": helps}
+
+
+def _run(network: LearningNetwork, pair: TrainingPair, key: PairKey, precision: str) -> Deformation:
+    """What `register` would take from the network."""
+    large = find_preset(key.preset).large_motion and isinstance(network, LargeMotionNetwork)
+    more = {"large_motion": True} if large else {}
+    with autocast(precision, pair.fixed.device):
+        deformation = network(pair.fixed, pair.moving, **more)
+    return Deformation(*(u.float() for u in deformation))
+
+
+def _refined(material: Material, key: PairKey, placed: tuple[TrainingPair, Grid], found: Deformation) -> Deformation:
+    preset, (pair, grid) = find_preset(key.preset), placed
+    own = material.maker.store.get(key.fixed, preset).image.grid
+    levels = seen_levels(chosen_levels(_QUALITY, None, preset), grid.voxel_side, own.voxel_side)
+    return refine(WorkingPair(pair.fixed, pair.moving, grid.spacing[::-1]), found, levels).deformation

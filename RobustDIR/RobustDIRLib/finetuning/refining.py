@@ -19,8 +19,9 @@ from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import LargeMotionNetwork, LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.presets import find_preset
+from RobustDIRLib.registration.preprocessing import meant_for
 from RobustDIRLib.registration.refinement.refine import WorkingPair, refine
-from RobustDIRLib.registration.refinement.settings import chosen_levels, seen_levels
+from RobustDIRLib.registration.refinement.settings import chosen_levels, fitted_levels
 from RobustDIRLib.synthesis.random import generator
 
 _QUALITY = "balanced"
@@ -68,6 +69,7 @@ def _run(network: LearningNetwork, pair: TrainingPair, key: PairKey, precision: 
 
 def _refined(material: Material, key: PairKey, placed: tuple[TrainingPair, Grid], found: Deformation) -> Deformation:
     preset, (pair, grid) = find_preset(key.preset), placed
-    own = material.maker.store.get(key.fixed, preset).image.grid
-    levels = seen_levels(chosen_levels(_QUALITY, None, preset), grid.voxel_side, own.voxel_side)
+    own, other = (material.maker.store.get(scan, preset).image.grid for scan in (key.fixed, key.moving))
+    side = max(own.voxel_side, other.voxel_side)
+    levels = fitted_levels(chosen_levels(_QUALITY, None, preset), grid.voxel_side, side, meant_for(own, preset))
     return refine(WorkingPair(pair.fixed, pair.moving, grid.spacing[::-1]), found, levels).deformation

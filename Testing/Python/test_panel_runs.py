@@ -38,7 +38,7 @@ def a_folder(tmp_path) -> Path:
     return new_folder(tmp_path, FIXED, MOVING)
 
 
-def finish(run: RegistrationRun, seconds: float = 60.0) -> RegistrationState:
+def finish(run: RegistrationRun, seconds: float = 600.0) -> RegistrationState:
     end = time.monotonic() + seconds
     while run.advance() is RegistrationState.RUNNING:
         if time.monotonic() > end:

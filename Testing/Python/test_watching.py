@@ -125,11 +125,19 @@ class TestStopping:
         assert run.poll() is RunState.STOPPING
         assert start_of(run.process_id)
 
-    def test_kinds_without_a_stop_file_get_ctrl_c(self, begin, folder):
-        run = begin("--deaf", "--child", kind="evaluate")
+    @pytest.mark.parametrize("ours", [signal.default_int_handler, signal.SIG_IGN], ids=["heeded", "ignored"])
+    def test_kinds_without_a_stop_file_get_ctrl_c(self, begin, folder, ours):
+        """Also where this process ignores it, as what a script starts in the background does."""
+        before = signal.signal(signal.SIGINT, ours)
+        try:
+            run = begin("--deaf", "--child", kind="evaluate")
+            assert signal.getsignal(signal.SIGINT) == ours
+        finally:
+            signal.signal(signal.SIGINT, before)
         child = child_of(run)
         run.stop()
         cases.wait_for_state(run, RunState.STOPPED)
+        assert any("KeyboardInterrupt" in line for line in run.log)
         assert not (folder / "stop").exists()
         assert cases.gone(child)
         assert read_run(folder).state is RunState.STOPPED

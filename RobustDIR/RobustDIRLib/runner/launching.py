@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +46,7 @@ def launch(
     except OSError as error:
         raise InputError(f"{output} cannot be written ({error.strerror}); choose another folder.") from error
     try:
-        with file:
+        with file, _heeding_interrupts():
             return subprocess.Popen(
                 list(command),
                 stdin=subprocess.DEVNULL,
@@ -56,6 +59,19 @@ def launch(
         raise InputError(
             f"{command[0]} cannot be started ({error.strerror}); reinstall 3D Slicer or RobustDIR."
         ) from error
+
+
+@contextmanager
+def _heeding_interrupts() -> Iterator[None]:
+    """Lets a new process heed Ctrl-C where this one, started in the background of a script, does not."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _environment(added: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -184,6 +185,8 @@ class FinetuneConfig:
         grid: What pairs are learnt on: `registration` (the working grid of `register`, on which all is judged),
             `fitted` (with sides that need no padding: see `grids.FittedGrid`), or `native` (and voxels no finer than
             the images').
+        spacing: Side of a working voxel, mm, for learning and judging, coarser than the preset's (null) where memory or
+            time ask for it; `evaluate --spacing` takes the same.
         most_voxels: Larger pairs are cut to random boxes of so many working voxels; 0 for what memory bears.
         cache_mib: Main memory for preprocessed scans, MiB; older ones are read again.
         precision: auto, fp32, bf16 or fp16, as in pretraining.
@@ -216,6 +219,7 @@ class FinetuneConfig:
     batch: int = 1
     freeze: tuple[str, ...] = ()
     grid: str = "fitted"
+    spacing: float | None = None
     most_voxels: int = 0
     cache_mib: int = 2048
     precision: str = "auto"
@@ -241,5 +245,7 @@ class FinetuneConfig:
         counts = (self.pairs_per_epoch, self.validation_pairs, self.test_pairs, self.most_voxels)
         if min(*counts, self.threads, self.checkpoint_every) < 0:
             raise ValueError("no number may be negative")
+        if self.spacing is not None and not 0 < self.spacing < math.inf:
+            raise ValueError("spacing must be a number of mm above 0, or null")
         if self.initial is not None and self.network is not None:
             raise ValueError("network is what a start from random weights builds; leave it out, or set initial to null")

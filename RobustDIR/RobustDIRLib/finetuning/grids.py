@@ -26,21 +26,21 @@ class FittedGrid:
     Attributes:
         multiple: Of which the network wants sides; a side is changed by a fifth at most for it.
         native: Whether voxels shall be no finer than the image's own, as working ones may be (`automatic_spacing`).
+        spacing: Side of a voxel before that, mm; None for the preset's.
     """
 
     multiple: int
     native: bool = False
+    spacing: float | None = None
 
     def of(self, fixed: Grid, preset: Preset) -> Grid:
-        """The grid for a fixed image of this grid, near the preset's spacing where it has one."""
-        sides = np.array(working_grid(fixed, preset, _coarsening(fixed, preset) if self.native else 1.0).shape)
+        """The grid for a fixed image of this grid, near the wanted spacing."""
+        working = working_grid(fixed, preset, spacing=self.spacing)
+        coarsening = max(1.0, native_spacing(fixed) / working.voxel_side) if self.native else 1.0
+        sides = np.array(working_grid(fixed, preset, coarsening, self.spacing).shape)
         whole = np.maximum(np.ceil(sides / self.multiple - 0.5).astype(int), 1) * self.multiple
         z, y, x = np.where(np.abs(whole / sides - 1) <= _MOST_STRETCH, whole, sides).tolist()
         return fixed.resized((z, y, x))
-
-
-def _coarsening(fixed: Grid, preset: Preset) -> float:
-    return max(1.0, native_spacing(fixed) / working_grid(fixed, preset).voxel_side)
 
 
 def random_box(grid: Grid, most_voxels: int, g: Generator, multiple: int = 1) -> Grid:

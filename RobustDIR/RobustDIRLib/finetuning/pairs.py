@@ -90,6 +90,7 @@ class PairMaker:
         most_voxels: int = 0,
         reference: Scan | None = None,
         fitted: FittedGrid | None = None,
+        spacing: float | None = None,
     ) -> None:
         """A maker.
 
@@ -98,10 +99,11 @@ class PairMaker:
             alignment: See `FinetuneConfig`.
             most_voxels: Likewise; 0 for whole pairs.
             reference: Through which scans of two people are aligned; each pair by itself if not given.
-            fitted: What grid pairs to learn from have; that of `register` if not given.
+            fitted: What grid pairs to learn from have; that of pairs to judge on if not given.
+            spacing: Side of a working voxel, mm; None for the preset's, as `register` has it.
         """
         self.store, self.alignment, self.most_voxels, self.reference = store, alignment, most_voxels, reference
-        self.fitted = fitted
+        self.fitted, self.spacing = fitted, spacing
         self._linear: dict[tuple[str, str, str], Linear] = {}
 
     def make(
@@ -133,7 +135,9 @@ class PairMaker:
 
     def _grid(self, fixed: PreparedScan, preset: Preset, taught: bool) -> Grid:
         grid = fixed.image.grid
-        return self.fitted.of(grid, preset) if taught and self.fitted else working_grid(grid, preset)
+        if taught and self.fitted:
+            return self.fitted.of(grid, preset)
+        return working_grid(grid, preset, spacing=self.spacing)
 
     def _box(self, grid: Grid, g: Generator) -> Grid:
         return random_box(grid, self.most_voxels, g, self.fitted.multiple if self.fitted else 1)

@@ -124,8 +124,9 @@ def open_material(
     store = ScanStore(config.cache_mib * _MIB, checksums)
     voxels = config.most_voxels or _bearable_voxels(network)
     reference = parts["train"].scans[0] if random else None
-    fitted = None if config.grid == "registration" else FittedGrid(network.multiple, config.grid == "native")
-    maker = PairMaker(store, config.alignment, voxels, reference, fitted)
+    taught = FittedGrid(network.multiple, config.grid == "native", config.spacing)
+    fitted = None if config.grid == "registration" else taught
+    maker = PairMaker(store, config.alignment, voxels, reference, fitted, config.spacing)
     material = Material(config, dataset, parts, loss, random, maker)
     _check(material)
     return material

@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,6 +28,7 @@ from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import Tuner, finetune
 from RobustDIRLib.finetuning.run import start_network
 from RobustDIRLib.finetuning.summary import summarise, table
+from RobustDIRLib.io.images import read_image, write_image
 from RobustDIRLib.model_store import load_model, save_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.training.checkpoints import load_checkpoint
@@ -239,6 +242,22 @@ def test_a_folder_that_holds_a_model_is_left_as_it_is(organs: Path, tmp_path: Pa
     with pytest.raises(InputError, match=r"holds weights.pt, which the run would write over"):
         list(finetune(a_config(organs), tmp_path))
     assert (tmp_path / "weights.pt").read_text(encoding="utf-8") == "mine"
+
+
+def test_labels_without_overlap_teach_nothing_and_are_told(tmp_path: Path) -> None:
+    """Everybody has a label of their own: not even smoothness is learnt, which alone would still every motion."""
+    folder = decathlon(tmp_path / "apart", people=4)
+    for number, file in enumerate(sorted((folder / "labelsTr").iterdir()), 1):
+        labels = read_image(file)
+        write_image(file, replace(labels, array=np.where(labels.array > 0, number, 0).astype(np.uint8)))
+    config = a_config(folder, split={"shares": [1, 0, 0]}, epochs=5)
+    tuner = Tuner(config, CPU)
+    before = {k: v.clone() for k, v in tuner.network.state_dict().items()}
+    tuner.learn(tuner.batch(1, 0), 100, tmp_path)
+    change = max(float((v - before[k]).abs().max()) for k, v in tuner.network.state_dict().items())
+    assert change == 0
+    with pytest.raises(InputError, match=r"none of the first 4 pairs .*\(dice\).* no label is in both"):
+        list(finetune(config, tmp_path / "run"))
 
 
 def test_labels_for_dice_must_be_there(breaths: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig, LossWeights
 from RobustDIRLib.finetuning.convergence import converged_at
 from RobustDIRLib.finetuning.drawing import draw_pair, pair_generator
-from RobustDIRLib.finetuning.losses import pair_loss
+from RobustDIRLib.finetuning.losses import pair_loss, teaches
 from RobustDIRLib.finetuning.pairs import TrainingPair
 from RobustDIRLib.finetuning.run import describe_split, effective_judge, open_material, start_network
 from RobustDIRLib.finetuning.validation import Loss, mean_measures, validate
@@ -40,6 +40,7 @@ MODEL, RUN, SPLIT, RECORDS, FAILED = "weights.pt", "run.json", "split.json", "re
 MAY_CHANGE = frozenset(
     {"epochs", "threads", "device", "log_every", "checkpoint_every", "cache_mib", "convergence", "test_pairs"}
 )
+_TRIED = 10  # steps after which it is told that nothing is learnt
 
 
 class _Objective(nn.Module):
@@ -72,6 +73,7 @@ class Tuner:
         self.learner = Learner(network, config.optimizer, config.precision, process.device)
         self.judge = effective_judge(self.material)
         self.history: list[dict[str, float]] = []
+        self.tried = self.taught = 0
         self.best: dict[str, float] = {}
         self.objective = process.share(
             _Objective(network, self.material.loss, config.both_directions, config.precision)
@@ -112,6 +114,7 @@ class Tuner:
         Raises:
             InputError: If the loss is not finite: nothing is learnt from such a pair, which is kept in the folder.
         """
+        self._count(pairs)
         loss = self.objective(pairs)
         value = float(loss.detach())
         if self.process.any(not math.isfinite(value)):
@@ -123,6 +126,20 @@ class Tuner:
             )
         self.learner.descend(loss, steps)
         return value
+
+    def _count(self, pairs: list[tuple[TrainingPair, torch.Generator]]) -> None:
+        """Refuse to go on when none of the first pairs had anything to learn from."""
+        self.tried += 1
+        self.taught += any(teaches(pair, self.material.loss) for pair, _ in pairs)
+        if self.tried > _TRIED or self.tried != min(_TRIED, self.steps_per_epoch):
+            return
+        if not self.process.any(self.taught > 0):
+            terms = " and ".join(name for name in ("dice", "landmarks") if getattr(self.material.loss, name))
+            raise InputError(
+                f"{self.material.dataset.folder}: none of the first {self.tried} pairs has what the loss ({terms}) "
+                "looks at: no label is in both of its maps, or it has no landmarks; give one structure one number in "
+                "all maps, or learn by local_ncc."
+            )
 
     def validate(self, pairs: list[TrainingPair]) -> dict[str, float]:
         """Mean measures of the validation pairs, by the averaged weights where there are such."""

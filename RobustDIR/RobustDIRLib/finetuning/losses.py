@@ -39,6 +39,14 @@ def common_labels(pair: TrainingPair) -> Tensor:
     return found
 
 
+def teaches(pair: TrainingPair, weights: LossWeights) -> bool:
+    """Whether a pair has what any term but smoothness looks at: two people may share no label."""
+    if any(getattr(weights, name) for name in SIMILARITIES):
+        return True
+    labels = bool(weights.dice) and len(common_labels(pair)) > 0
+    return labels or (bool(weights.landmarks) and pair.fixed_points is not None)
+
+
 def pair_loss(deformation: Deformation, pair: TrainingPair, weights: LossWeights, g: Generator, both: bool) -> Tensor:
     """Loss of what a network made of a pair.
 
@@ -48,7 +56,11 @@ def pair_loss(deformation: Deformation, pair: TrainingPair, weights: LossWeights
         weights: Of the terms.
         g: Draws which labels are looked at, where there are more than `weights.labels`.
         both: Whether moving to fixed counts as well.
+    Returns:
+        0 where the pair has nothing to learn from (`teaches`): smoothness alone would teach to move nothing.
     """
+    if not teaches(pair, weights):
+        return 0 * deformation.displacement.sum()
     chosen = _chosen_labels(pair, weights, g)
     forward = _one_way(deformation.displacement, pair, weights, chosen)
     if not both:

@@ -13,6 +13,7 @@ from RobustDIRLib.errors import InputError
 
 T = TypeVar("T")
 _LARGEST, _SHOWN = 1e300, 20
+_MOST_SEEDS = 2**63  # as many as torch takes
 
 
 def _convert(value: Any, wanted: Any, name: str) -> Any:
@@ -87,6 +88,16 @@ def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for k, (name, _) in enumerate(pairs) if name in dict(pairs[:k]))
         raise ValueError(f'the name "{twice}" comes twice in one object')
     return found
+
+
+def refuse_seed(seed: int) -> None:
+    """Refuse a seed that no generator takes.
+
+    Raises:
+        ValueError: If it is negative or of more than 63 bits.
+    """
+    if not 0 <= seed < _MOST_SEEDS:
+        raise ValueError(f"the seed must be from 0 to 2^63 - 1, not {seed}")
 
 
 def refuse_improbable(config: Any, *names: str) -> None:

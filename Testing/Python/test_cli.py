@@ -86,6 +86,8 @@ def test_module_runs_as_the_command(argument, code, said):
         (["synthesize", "-o", "{}/out", "--bank", "--side", "1000000"], "--side 1000000"),
         (["synthesize", "-o", "{}/out", "--count", "0"], "--count 0"),
         (["synthesize", "-o", "{}/file", "--bank", "--side", "16"], "file cannot be made"),
+        (["synthesize", "-o", "{}/file", "--side", "1024"], "file cannot be made"),
+        (["dataset", "check", ""], "PATH is empty"),
         (["register", "a\0b", "c", "-o", "{}/out"], "FIXED holds a character"),
         (["register", "", "c", "-o", "{}/out"], "FIXED is empty"),
         (["register", "a", "b", "-o", "{}/" + "x" * 300], "cannot be written"),

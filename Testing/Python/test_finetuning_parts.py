@@ -14,10 +14,18 @@ from scipy.ndimage import uniform_filter
 from finetuning_cases import a_config, a_scan, decathlon, grid_of, paired
 from registration_cases import Standin, grid_about
 from RobustDIRLib import warping
+from RobustDIRLib.cli import main
+from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.augmentation import augment, mirrored
-from RobustDIRLib.finetuning.config import AugmentationConfig, ConvergenceConfig, LossWeights, SplitConfig
+from RobustDIRLib.finetuning.config import (
+    AugmentationConfig,
+    ConvergenceConfig,
+    FinetuneConfig,
+    LossWeights,
+    SplitConfig,
+)
 from RobustDIRLib.finetuning.convergence import converged_at
 from RobustDIRLib.finetuning.grids import FittedGrid
 from RobustDIRLib.finetuning.losses import landmark_errors, pair_loss
@@ -395,3 +403,20 @@ class TestLoss:
 
 def test_grids_differ_between_people() -> None:
     assert grid_of(0).shape != grid_of(1).shape
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"seed": -1}, {"seed": 2**70}, {"split": {"seed": -1}}, {"threads": 10**9}],
+)
+def test_numbers_that_no_run_takes_are_refused(settings):
+    with pytest.raises(InputError, match="seed|threads"):
+        from_dict(FinetuneConfig, {"dataset": "here", **settings})
+
+
+def test_a_split_without_parts_is_refused(tmp_path, capsys):
+    (tmp_path / "split.json").write_text('["ann", "bob"]')
+    words = ["finetune", str(tmp_path), "-o", str(tmp_path / "run"), "--split", str(tmp_path / "split.json")]
+    assert main(words) == 2
+    assert "names no parts" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

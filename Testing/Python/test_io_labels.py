@@ -240,13 +240,3 @@ def test_a_nrrd_without_segments_is_a_label_map(tmp_path, a_label_map):
     labels = read_labels(tmp_path / "a.seg.nrrd")
     np.testing.assert_array_equal(labels.array, a_label_map.array)
     assert labels.names == {}
-
-
-def test_a_mask_of_the_whole_image_is_said_to_do_nothing(tmp_path, a_label_map, caplog):
-    for value, told in ((20, True), (0, False)):
-        array = np.where(a_label_map.array > 0, 220, value).astype(np.uint8)
-        write_image(tmp_path / "a.nii.gz", Image(array, a_label_map.grid))
-        caplog.clear()
-        with caplog.at_level(logging.WARNING):
-            read_mask(tmp_path / "a.nii.gz")
-        assert ("holds the whole image" in caplog.text) is told

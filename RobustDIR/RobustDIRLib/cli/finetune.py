@@ -134,6 +134,10 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
         given["augmentation"] = {"contrast": 0.5, "noise": 0.5, "flip": 0.5, "affine": 0.5}
     if args.split or args.limit is not None:
         parts = read_json(args.split) if args.split else {}
+        if not isinstance(parts, dict):
+            raise InputError(
+                f"{args.split} names no parts; give a JSON object with lists under train, validation, test."
+            )
         given["split"] = {**parts, **({} if args.limit is None else {"limit": args.limit})}
     return given
 

@@ -210,6 +210,8 @@ def _refuse_foreign(folder: Path, new: bool, dataset: Dataset, methods: Sequence
     """
     places = [folder / name for name in WRITTEN]
     models = [method.path for method in methods if isinstance(method, OwnModel)]
+    if folder.resolve() == dataset.folder.resolve():
+        raise InputError(f"`output` {folder} is the data set's own folder, which is only read; give another folder.")
     refuse_inputs(places, [*models, *(path for case in dataset.cases for path in case.files().values())])
     if new and (found := [place.name for place in places if place.exists()]):
         raise InputError(f"`output` {folder} holds {', '.join(found)} of no evaluation; give another folder.")

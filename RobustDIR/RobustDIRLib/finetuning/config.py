@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from RobustDIRLib.training.config import DEVICES, PRECISIONS, OptimizerConfig
+from RobustDIRLib.configuration import refuse_seed
+from RobustDIRLib.training.config import DEVICES, MOST_PROCESSES, PRECISIONS, OptimizerConfig
 
 PAIRINGS = ("auto", "listed", "random")
 JUDGES = ("auto", "dice", "tre", "loss")
@@ -40,6 +41,7 @@ class SplitConfig:
             raise ValueError("shares must not be negative, sum to at most 1, and leave something to learn from")
         if self.limit < 0:
             raise ValueError("limit must not be negative")
+        refuse_seed(self.seed)
 
     @property
     def listed(self) -> bool:
@@ -247,5 +249,8 @@ class FinetuneConfig:
             raise ValueError("no number may be negative")
         if self.spacing is not None and not 0 < self.spacing < math.inf:
             raise ValueError("spacing must be a number of mm above 0, or null")
+        if self.threads > MOST_PROCESSES:
+            raise ValueError(f"threads are at most {MOST_PROCESSES}")
+        refuse_seed(self.seed)
         if self.initial is not None and self.network is not None:
             raise ValueError("network is what a start from random weights builds; leave it out, or set initial to null")

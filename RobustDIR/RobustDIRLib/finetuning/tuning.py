@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_client
-from RobustDIRLib.configuration import read_json, to_dict
+from RobustDIRLib.configuration import read_json, refuse_seed, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune, quality
@@ -57,6 +57,7 @@ class TuneConfig:
     def __post_init__(self) -> None:
         if self.trials < 1 or self.warm_up < 0:
             raise ValueError("trials must be at least 1 and warm_up not negative")
+        refuse_seed(self.seed)
         if not 0 < self.learning_rate[0] <= self.learning_rate[1] or not 0 <= self.gradient[0] <= self.gradient[1]:
             raise ValueError("learning_rate and gradient hold a lower and an upper bound, learning rates above 0")
 

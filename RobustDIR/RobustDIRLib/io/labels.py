@@ -114,10 +114,7 @@ def above_zero(name: str, array: NDArray[Any], step: float = 0.0) -> NDArray[np.
         array = _without_rounding(name, array, step)
     if array.min() < 0:  # as in maps of distances, of which some are negative inside
         _log.warning("the mask %s holds values below 0; they count as outside, and all above 0 is inside.", name)
-    inside = np.asarray(array > 0, dtype=np.uint8)
-    if inside.all():
-        _log.warning("the mask %s holds the whole image, so that it does nothing; masks are 0 outside.", name)
-    return inside
+    return np.asarray(array > 0, dtype=np.uint8)
 
 
 def _without_rounding(name: str, array: NDArray[Any], step: float) -> NDArray[Any]:

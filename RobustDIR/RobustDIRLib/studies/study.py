@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import write_json
+from RobustDIRLib.io.files import make_folder, write_json
 
 RESULT, STUDY = "result.json", "study.json"
 Record = dict[str, Any]
@@ -63,7 +64,7 @@ def carry_out(study: Study, folder: Path) -> Iterator[Record]:
     Raises:
         InputError: If the folder holds another study or one of other settings.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _check_same(study, folder)
     for run in study.runs:
         place = folder / "runs" / run.name
@@ -74,14 +75,14 @@ def carry_out(study: Study, folder: Path) -> Iterator[Record]:
                     return
             row = {**run.labels, **run.measure(place)}
             _write(place / RESULT, row)
-        yield {"run": run.name, **json.loads((place / RESULT).read_text(encoding="utf-8")), "kind": "result"}
+        yield {"run": run.name, **read_json(place / RESULT), "kind": "result"}
         study.report(rows_of(study, folder), folder)
 
 
 def rows_of(study: Study, folder: Path) -> list[Row]:
     """Rows of the runs that are finished, in the study's order."""
     files = (folder / "runs" / run.name / RESULT for run in study.runs)
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    return [read_json(file) for file in files if file.is_file()]
 
 
 def _check_same(study: Study, folder: Path) -> None:
@@ -89,7 +90,7 @@ def _check_same(study: Study, folder: Path) -> None:
     file = folder / STUDY
     if not file.exists():
         _write(file, now)
-    elif json.loads(file.read_text(encoding="utf-8")) != now:
+    elif read_json(file) != now:
         raise InputError(f"{folder} holds another study, or one of other settings ({file}); name another folder.")
 
 

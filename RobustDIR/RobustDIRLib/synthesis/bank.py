@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from RobustDIRLib.configuration import read_json, refuse_seed
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, written_atomically
 from RobustDIRLib.io.labels import read_labels
@@ -41,8 +42,9 @@ class BankSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1 or not 0 <= self.seed < 2**63:
-            raise ValueError("count must be at least 1, and the seed from 0 to 2^63 - 1")
+        if self.count < 1:
+            raise ValueError("count must be at least 1")
+        refuse_seed(self.seed)
 
 
 def _record(config: LabelMapConfig, count: int, seed: int) -> str:
@@ -65,7 +67,7 @@ def make_bank(
     make_folder(folder)
     record = folder / _RECORD
     wanted = _record(config, count, seed)
-    if record.exists() and json.loads(record.read_text(encoding="utf-8")) != json.loads(wanted):
+    if record.exists() and read_json(record) != json.loads(wanted):
         raise InputError(f"{folder} holds label maps made with other settings: name another folder or delete it")
     record.write_text(wanted)
     for index in range(count):

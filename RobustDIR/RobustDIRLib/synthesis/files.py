@@ -20,6 +20,7 @@ from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField, write_displacement
+from RobustDIRLib.io.files import make_folder
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.synthesis.kinds import LARGEST_SIDE, SMALLEST_SIDE, LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
@@ -64,8 +65,9 @@ def write_pairs(
     """Write `count` pairs, each into a folder `pair_0000` of its own, whole or not at all.
 
     Raises:
-        InputError: If one of the folders exists.
+        InputError: If one of the folders exists, or cannot be made.
     """
+    make_folder(folder)
     for index in range(count):
         target = folder / f"pair_{index:04d}"
         if target.exists():

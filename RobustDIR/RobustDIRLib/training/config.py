@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.configuration import refuse_seed, to_dict
 from RobustDIRLib.synthesis.pairs import PairConfig
 
-_MOST_PROCESSES = 1024
+MOST_PROCESSES = 1024
 # How long a run is, what it is watched by, and where it began: none of it changes a step but those at the end.
 _OF_NO_CONSEQUENCE = {
     *("steps", "optimizer.decay_steps", "optimizer.final_share", "threads", "workers", "initial", "device"),
@@ -151,10 +151,11 @@ class TrainingConfig:
         counts = (self.steps, self.batch, self.log_every, self.validate_every, self.checkpoint_every)
         if min(counts) < 1 or min(self.workers, self.threads, self.validation_pairs, self.validation_side) < 0:
             raise ValueError("steps, batch and the intervals must be at least 1, and no number negative")
-        if not (0 <= self.seed < 2**63 and max(counts) < 2**53):
-            raise ValueError("the seed must be from 0 to 2^63 - 1, and numbers of steps below 2^53")
-        if max(self.workers, self.threads) > _MOST_PROCESSES:
-            raise ValueError(f"workers and threads are at most {_MOST_PROCESSES}")
+        if max(counts) >= 2**53:
+            raise ValueError("numbers of steps must be below 2^53")
+        refuse_seed(self.seed)
+        if max(self.workers, self.threads) > MOST_PROCESSES:
+            raise ValueError(f"workers and threads are at most {MOST_PROCESSES}")
         sides = {"validation_side": self.validation_side, **({"wide.side": self.wide.side} if self.wide.every else {})}
         for name, side in sides.items():
             if side % self.pairs.reduction:

@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -70,7 +71,9 @@ class TestGeometry:
         """Images that have nothing to do with each other, forced past the choice of the similarity."""
         fixed, moving = texture(seed=3), texture(seed=4)
         halves = Halves.of(standing_still())
-        problem = LevelProblem((fixed, moving), SPACING, halves, dataclasses.replace(LEVELS[0], stiffness=0.0))
+        problem = LevelProblem(
+            (fixed, moving), SPACING, halves, dataclasses.replace(LEVELS[0], stiffness=0.0, rate=0.25)
+        )
         coefficients, _ = optimise(problem, bool)
         moved = problem.moved(coefficients)
         assert float(coefficients.abs().max()) > 1
@@ -253,12 +256,42 @@ class TestJudgement:
             assert free.unlikeness(halves, factor) > 0.02
 
     def test_what_folds_is_dropped(self, pair, monkeypatch):
-        folds = iter([0, 5, 3])
+        folds = iter([0, *[5] * 6])
         monkeypatch.setattr(refine_file.Halves, "folds", lambda self: next(folds))
         start = standing_still()
         result = refined(pair.fixed, pair.moving, start=start)
         assert [level["reason"] for level in result.record["levels"]] == ["it would fold"]
         assert result.deformation is start
+
+    @pytest.mark.parametrize("axis", range(3))
+    def test_what_folds_is_calmed_there_and_nowhere_else(self, pair, axis):
+        problem = LevelProblem((pair.fixed, pair.moving), SPACING, Halves.of(standing_still()), LEVELS[1])
+        coefficients = 0.3 * torch.randn(problem.grid.zeros().shape, generator=torch.Generator().manual_seed(3))
+        violent = [slice(2, 4)] * 3
+        violent[axis] = slice(-5, -3)
+        coefficients[(slice(None), *violent)] *= 300
+        untouched, start = problem.moved(coefficients), problem.halves
+        assert untouched.folds() > 0
+        found, _, reason = refine_file._verdict(problem, coefficients, SimpleNamespace(unlikeness=lambda *_: 0.0), 1.0)
+        assert reason == ""
+        assert found.folds() == 0
+        change, before = ((h.out - start.out).narrow(axis + 2, 1, 2).norm(dim=1) for h in (found, untouched))
+        assert float((change - before).abs().max()) < 0.05 * float(before.max())
+        assert float(before.max()) > 0.05
+
+    def test_places_that_fold_are_found_in_the_middle(self, monkeypatch):
+        """Of the transform they lie in the frames of the images, from where they are brought to the middle."""
+        still = Halves.of(standing_still((24, 28, 32)))
+        shift = torch.zeros_like(still.out)
+        shift[0, 0], shift[1, 0] = 3.0, -3.0  # along z from the middle to the fixed image, and back to the moving one
+        where = [torch.zeros(1, *still.out.shape[2:], dtype=torch.bool) for _ in range(4)]
+        where[0][0, 8, 3, 3], where[1][0, 2, 9, 3], where[2][0, 6, 6, 12] = True, True, True
+        monkeypatch.setattr(Halves, "_folded", lambda self: where)
+        found = Halves(shift, -shift, still.shape).folded()[0, 0] > 0
+        expected = torch.zeros_like(found)
+        for z, y, x in ((5, 3, 3), (5, 9, 3), (6, 6, 12)):
+            expected[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2] = True
+        assert torch.equal(found, expected)
 
     def test_only_what_the_masks_hold_counts(self, pair):
         """Grey values well outside the masks change nothing at all."""

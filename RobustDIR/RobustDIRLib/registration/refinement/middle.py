@@ -64,8 +64,18 @@ class Halves:
 
     def folds(self) -> int:
         """Voxels of either transform, at half resolution, whose Jacobian determinant is not positive."""
+        return sum(int(where.sum()) for where in self._folded())
+
+    def folded(self) -> Tensor:
+        """Where in the middle they and their neighbours come to lie: `(1, 1, d, h, w)`, 1 there and 0 elsewhere."""
+        fixed, moving, *halves = (F.max_pool3d(where[None].float(), 3, 1, 1) for where in self._folded())
+        moved = (warping.warp(where, u[None]) for where, u in zip((fixed, moving), self.out, strict=True))
+        return (torch.stack([*moved, *halves]).amax(0) > 0.1).float()  # interpolation leaks a little
+
+    def _folded(self) -> list[Tensor]:
+        """Voxels of the transform and its inverse, then of both halves, that fold, each `(1, d, h, w)`."""
         both = warping.compose(self.out.flip(0), self.back)
-        return sum(int((warping.jacobian_determinant(u[None]) <= 0).sum()) for u in (*both, *self.out))
+        return [warping.jacobian_determinant(u[None]) <= 0 for u in (*both, *self.out)]
 
 
 def warp_to(image: Tensor, displacement: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from RobustDIRLib import warping
@@ -100,6 +101,12 @@ class LevelProblem:
     def moved(self, coefficients: Tensor) -> Halves:
         """The halves after a velocity."""
         return self.halves.moved(self.grid.exponential(coefficients, self.halves.out.shape[2:]))
+
+    def calmed(self, coefficients: Tensor, where: Tensor) -> Tensor:
+        """Coefficients halved around places of the middle, `(1, 1, d, h, w)`, 1 there, with a smooth border."""
+        points = F.adaptive_max_pool3d(where, self.grid.points)
+        around = F.avg_pool3d(F.max_pool3d(points, 5, 1, 2), 3, 1, 1, count_include_pad=False)
+        return coefficients * (1 - around[0] / 2)
 
     def lattices(self, coefficients: Tensor, parities: Sequence[tuple[int, int, int]]) -> list[_Lattice]:
         """Both images around a velocity, linear in its changes."""

@@ -45,8 +45,8 @@ class Quality:
     levels: tuple[Level, ...]
 
 
-_MIDDLE = Level(factor=2, distance=5, steps=40, rate=0.25, refresh=4, lattices=8)
-_FINE = Level(factor=1, distance=4, steps=32, rate=0.2, refresh=4, lattices=2)
+_MIDDLE = Level(factor=2, distance=4, steps=40, rate=0.6, refresh=4, lattices=8)
+_FINE = Level(factor=1, distance=2.5, steps=32, rate=0.6, refresh=4, lattices=2)
 
 _FINEST = 0.5  # of the image's own voxel: no level has finer ones
 

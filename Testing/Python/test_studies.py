@@ -99,7 +99,7 @@ def test_efficiency_trains_every_arm_and_draws_the_figure(organs: Path, tmp_path
     assert all("dice" in row and "dice_before" not in row and row["curve"] for row in rows)
     ran = [read_json(tmp_path / "out" / "runs" / run.name / "run.json") for run in study.runs]
     assert [r["augmentation"]["noise"] for r in ran] == [0.0, 0.5] and all(r["split"]["limit"] == 2 for r in ran)
-    assert (tmp_path / "out" / "efficiency.png").stat().st_size > 5000
+    assert all((tmp_path / "out" / name).stat().st_size > 5000 for name in ("efficiency.png", "curves.png"))
     assert "| scratch | 2 | 1 |" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
 
 

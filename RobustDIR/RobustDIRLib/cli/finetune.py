@@ -201,6 +201,8 @@ class _Lines:
 
     def _epoch(self, r: dict[str, Any]) -> str:
         figures = [("Dice", "dice", ".4f"), ("TRE mm", "tre_mm", ".3f"), ("loss", "loss", ".4f")]
+        if not any(name in r for _, name, _ in figures):  # nothing to validate on
+            figures = [("loss in teaching", "training_loss", ".4f")]
         shown = ", ".join(f"{title} {r[name]:{form}}" for title, name, form in figures if name in r)
         name = f"epoch {r['epoch']}" if r["epoch"] else "before"
         return f"{name:<10}{shown}{'  (best so far)' if r['best'] and r['epoch'] else ''}"

@@ -156,6 +156,7 @@ def _report_efficiency(rows: Sequence[Row], folder: Path) -> None:
     table = grouped(rows, ("arm", "pairs"), MEASURES)
     write_tables(folder, rows, markdown(table, _shown(table), _PAPER_EFFICIENCY))
     _draw_efficiency(rows, folder / "efficiency.png")
+    _draw_curves(rows, folder / "curves.png")
 
 
 def _report_supervision(rows: Sequence[Row], folder: Path) -> None:
@@ -191,6 +192,34 @@ def _draw_efficiency(rows: Sequence[Row], path: Path) -> None:
     if before:
         figure.axes[0].axhline(before[0], linestyle=":", color="0.4", label="start, not fine-tuned")
     figure.axes[0].legend(fontsize=8)
+    with written_atomically(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _draw_curves(rows: Sequence[Row], path: Path) -> None:
+    """Validation over epochs, a panel for each N and a line for each run; nothing where matplotlib is not there."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    measure = next(
+        (name for name in ("dice", "tre_mm", "loss") if any(name in p for r in rows for p in r["curve"])), None
+    )
+    sizes = sorted({row["pairs"] for row in rows})
+    if measure is None:
+        return
+    figure = Figure(figsize=(4 * len(sizes) + 1, 4), dpi=100, layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    for ax, size in zip(panels, sizes, strict=True):
+        for arm, colour in zip(ARMS, ("C0", "C1", "C2"), strict=True):
+            for number, row in enumerate(r for r in rows if (r["arm"], r["pairs"]) == (arm, size)):
+                points = [p for p in row["curve"] if measure in p]
+                label = arm if number == 0 else None
+                ax.plot([p["epoch"] for p in points], [p[measure] for p in points], colour, label=label)
+        ax.set_title(f"N = {size}")
+        ax.set_xlabel("epoch")
+    panels[0].set_ylabel({"dice": "validation Dice", "tre_mm": "validation TRE, mm"}.get(measure, "validation loss"))
+    panels[-1].legend(fontsize=8)
     with written_atomically(path) as temporary:
         figure.savefig(temporary)
 

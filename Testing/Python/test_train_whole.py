@@ -21,7 +21,7 @@ from panel_cases import settle
 from RobustDIRLib.runner.states import RunState
 from SlicerHeadless.train_screenshots import some_cases
 
-SECONDS = 600.0  # at most, for what takes a few on a machine that does nothing else
+SECONDS = 1800.0  # at most, for what takes a minute on a machine that does nothing else
 
 
 @dataclass

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "Resources" / "Screenshots"
 CASES = 10
 SETTINGS = {
-    "epochs": 6,
+    "epochs": 4,
     "pairsPerEpoch": 4,
     "trainPercent": 60,
     "validationPercent": 20,

@@ -13,6 +13,7 @@ SHADES = {GOOD: ("#18702e", "#6fd08c"), BAD: ("#b71c1c", "#ff9c94"), CAREFUL: ("
           QUIET: ("#666666", "#b4b4b4")}  # fmt: skip
 
 _HALF = 128  # lightness, of 255
+_LOOKED_AT = 100  # rows
 _ROW, _BORDERS = 24, 6  # pixels; rows are as high in the .ui file
 
 
@@ -85,16 +86,22 @@ def fill_table(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]]
     table.setHorizontalHeaderLabels(list(columns))
     for c, title in enumerate(columns):
         table.horizontalHeaderItem(c).setToolTip(tips[title])
-    table.setRowCount(len(rows))
-    for r, row in enumerate(rows):
+    add_rows(table, columns, rows, tips)
+    fit_columns(table)
+    table.blockSignals(blocked)
+
+
+def add_rows(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]], tips: Mapping[str, str]) -> None:
+    """More rows for a table that `fill_table` filled; a thousand at once would be felt."""
+    first = table.rowCount
+    table.setRowCount(first + len(rows))
+    for r, row in enumerate(rows, first):
         for c, text in enumerate(row):
             item = qt.QTableWidgetItem(text)
             item.setToolTip(f"{columns[c]}: {text}. {tips[columns[c]]}")
             if c:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             table.setItem(r, c, item)
-    fit_columns(table)
-    table.blockSignals(blocked)
 
 
 def update_table(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> None:
@@ -135,7 +142,8 @@ def paint_cell(table: Any, row: int, column: int, colour: str) -> None:
 
 
 def fit_columns(table: Any) -> None:
-    """As wide as their contents; the first one takes what is left."""
+    """As wide as their contents, of which many rows need not be looked at; the first one takes what is left."""
+    table.horizontalHeader().setResizeContentsPrecision(_LOOKED_AT)
     table.resizeColumnsToContents()
     if table.columnCount:
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)

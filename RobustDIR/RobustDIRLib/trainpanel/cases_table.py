@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from RobustDIRLib.trainpanel.opened import PARTS, Opened, OpenedCase
 
 _ICON = (96, 48)  # pixels
 _PART = 2  # column
+_AT_ONCE = 100  # rows
 _CASE_WIDTH = _ICON[0] + 90
 
 
@@ -49,11 +51,19 @@ class CasesTable(Section):
         """Show the cases of a data set, and have them drawn."""
         self._cases = opened.cases
         rows = [self._row(case) for case in opened.cases]
-        widgets.fill_table(self.ui.casesTable, list(_columns()), rows, _columns())
+        widgets.fill_table(self.ui.casesTable, list(_columns()), rows[:_AT_ONCE], _columns())
         self._fit()
         folder = self._drawing.new_folder(Path(slicer.app.temporaryPath))
         words = ["check", *opened.words, "--progress", "json", "--thumbnails", str(folder / "pictures")]
-        self._drawing.start(iter(()), library_command("dataset", *words))
+        self._drawing.start(self._fill_up(rows[_AT_ONCE:]), library_command("dataset", *words))
+
+    def _fill_up(self, rows: list[list[str]]) -> Iterator[None]:
+        """The rest of many cases, some at a time."""
+        for first in range(0, len(rows), _AT_ONCE):
+            widgets.add_rows(self.ui.casesTable, list(_columns()), rows[first : first + _AT_ONCE], _columns())
+            yield
+        if rows:
+            self.panel.update_soon()
 
     def _fit(self) -> None:
         """Room for a picture and a name; the patients take what is left."""

@@ -219,7 +219,9 @@ class DataTab(Section):
 
     def scene_closes(self) -> None:
         """What is being read for the scene has no place any more; neither have its pairs."""
-        self._showing.stop()
+        if self._showing.busy:
+            self._showing.stop()
+            self.panel.say(_("The scene was closed before the case was read."), widgets.QUIET)
         if self.parameters is not None and self.parameters.dataSource == SCENE:
             self._checking.stop()
 

@@ -27,6 +27,7 @@ from RobustDIRLib.trainpanel.evaluation_form import EvaluationForm
 
 _TICK_MILLISECONDS = 200
 _SHARE_SECONDS = 0.03
+_AT_ONCE = 100  # rows
 _REPORT = "report.html"
 
 
@@ -46,6 +47,7 @@ class EvaluateTab(Section):
         self.found: Evaluated | None = None
         self._seen: Any = None  # of which state of the folder `found` is
         self._reading: Iterator[None] | None = None
+        self._filling: Iterator[None] = iter(())  # of the table, where there are many cases
         self._errors: dict[str, list[float]] | None = None
         self._evaluations = widgets.Choice(self.ui.evaluationSelector, {}, self._choose)
         self._measures = widgets.Choice(self.ui.measureSelector, {}, lambda _key: self._show_found())
@@ -154,6 +156,7 @@ class EvaluateTab(Section):
         if self.folder is None or self.panel.parameters is None:
             return
         try:
+            next(self._filling, None)
             self._go_on_reading()
         except InputError as error:
             self._reading = None
@@ -188,6 +191,7 @@ class EvaluateTab(Section):
 
     def _show_found(self) -> None:
         found, measure = self.found, self.measure
+        self._filling = iter(())
         if found is None or measure is None:
             for table in (self.ui.caseTable, self.ui.testsTable):
                 table.setRowCount(0)
@@ -199,13 +203,26 @@ class EvaluateTab(Section):
 
     def _fill_cases(self, found: Evaluated, measure: Measure) -> None:
         methods, titles = self._columns(), self.titles
-        columns = {_("Case"): _("Click a figure to look at the case."), **{titles[m]: measure.heading for m in methods}}
+        columns: dict[str, str] = {_("Case"): _("Click a figure to look at the case.")}
+        columns |= {titles[method]: measure.heading for method in methods}
         rows = [[case, *(self._cell(found, case, m, measure) for m in methods)] for case in found.cases]
         medians = [found.median(measure.name, method) for method in methods]
         rows.append([_("median"), *("" if m is None else f"{m:.{measure.digits}f}" for m in medians)])
-        widgets.fill_table(self.ui.caseTable, list(columns), rows, columns)
-        for row, case in enumerate(found.cases):
-            for column, method in enumerate(methods, 1):
+        widgets.fill_table(self.ui.caseTable, list(columns), rows[:_AT_ONCE], columns)
+        self._tell_reasons(found, 0)
+        self._filling = self._fill_up(found, columns, rows)
+
+    def _fill_up(self, found: Evaluated, columns: dict[str, str], rows: list[list[str]]) -> Iterator[None]:
+        """The rest of many cases, some at a time."""
+        for first in range(_AT_ONCE, len(rows), _AT_ONCE):
+            widgets.add_rows(self.ui.caseTable, list(columns), rows[first : first + _AT_ONCE], columns)
+            self._tell_reasons(found, first)
+            yield
+
+    def _tell_reasons(self, found: Evaluated, first: int) -> None:
+        """Why there is no figure, in the cells of some rows."""
+        for row, case in enumerate(found.cases[first : first + _AT_ONCE], first):
+            for column, method in enumerate(self._columns(), 1):
                 if reason := found.reasons.get((case, method)):
                     self.ui.caseTable.item(row, column).setToolTip(reason)
 

@@ -46,6 +46,11 @@ class ModelsBox(Section):
         """Buttons; the list of models changes only by what is done here, or when the section is opened."""
         self._show_buttons()
 
+    def look(self) -> None:
+        """List the models anew where others have come or gone, in the panel of RobustDIR or by the command line."""
+        if [entry.path for entry in models.listed()] != [entry.path for entry in self._entries]:
+            self.refresh()
+
     def refresh(self) -> None:
         """List the models anew."""
         self._entries = models.listed()

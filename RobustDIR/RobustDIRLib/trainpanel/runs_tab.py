@@ -219,6 +219,7 @@ class RunsTab(Section):
             evaluate.update() if listed else evaluate.follow()
         if listed:
             self._show_log()
+            self.models.look()
 
     def scene_closes(self) -> None:
         """Runs go on; what showed them goes with the scene."""

@@ -88,7 +88,9 @@ class SyntheticBox(Section):
 
     def scene_closes(self) -> None:
         """The pair has no place any more."""
-        self._making.stop()
+        if self.busy:
+            self._making.stop()
+            self.panel.say(_("The scene was closed before the pair was made."), widgets.QUIET)
 
     def close(self) -> None:
         """Nothing may run on."""

@@ -212,7 +212,7 @@ def test_ten_hippocampi_in_under_five_minutes(driver, desktop, dialogs, open_pan
     driver.choose_preset("Try it in ten minutes")
     driver.preview()
     told("a pair to learn from previewed")
-    folder = teach(driver, epochs=2, pairs=6)
+    folder = teach(driver, epochs=2, pairs=4)
     driver.click("curvesButton")
     driver.wait(lambda: bool(slicer.util.getNodesByClass("vtkMRMLPlotChartNode")))
     driver.click("curvesButton")

@@ -145,12 +145,12 @@ class Session:
         self.settle(2)
 
     def evaluate(self) -> None:
-        """Compares the model of the run with the one that it started from, on the patients left for testing."""
+        """Compares the model of the run with linear alignment, on the patients left for testing."""
         self.panel.show_tab("evaluateTab")
         self.settle(2)
         form = self.panel.evaluate.form
         form.subjects.combo.setCurrentIndex(1)
-        form.tick("none", "linear", "generic", *(name for name in form._methods if name.endswith(".pt")))
+        form.tick("none", "linear", *(name for name in form._methods if name.endswith(".pt")))
         self.settle()
         self.ui.evaluateButton.click()
         self.settle(2)

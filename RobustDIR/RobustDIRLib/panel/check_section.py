@@ -24,7 +24,7 @@ from RobustDIRLib.panelparts.words import _
 
 _JUDGEMENT_COLUMNS = tuple(figure_words.JUDGEMENT_COLUMNS)
 _TOLERANCE_COLUMN = 3
-_ROWS_OF_FIGURES, _ROWS_OF_LISTS = 8, 4  # seen at once: the section is to fit a screen of 1080 pixels
+_ROWS_OF_FIGURES, _ROWS_OF_LISTS = 9, 5  # seen at once: the section is to fit a screen of 1080 pixels
 _VERDICTS = {
     Verdict.WITHIN: _("within"),
     Verdict.OUTSIDE: _("outside"),

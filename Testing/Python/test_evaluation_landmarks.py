@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from RobustDIRLib.evaluation.landmarks import inside_mask, summarise_errors
+from RobustDIRLib.evaluation.landmarks import NEAR_MM, inside_mask, summarise_errors
 from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.geometry import Grid
 
@@ -15,6 +15,11 @@ def test_figures_of_a_hand_worked_case() -> None:
     assert found.count == 5
     figures = [found.mean_mm, found.sd_mm, found.median_mm, found.p95_mm, found.max_mm]
     assert [one.value for one in figures] == pytest.approx([4, np.sqrt(86 / 4), 2, 4 + 0.8 * 8, 12])
+
+
+def test_near_is_below_the_limit_not_at_it() -> None:
+    found = summarise_errors(np.array([NEAR_MM, np.nextafter(NEAR_MM, 0), 0.1, 9.0]))
+    assert found.values["tre_near_percent"].value == 50
 
 
 def test_only_landmarks_inside_count() -> None:

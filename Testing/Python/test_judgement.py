@@ -112,6 +112,18 @@ def test_large_images_are_judged_on_a_coarse_copy_of_the_same_space():
     assert found.chance == pytest.approx(plain.chance, rel=0.25)
 
 
+def test_a_displacement_of_large_images_is_judged_in_voxels_of_the_coarse_copy():
+    """The same motion, twice as many voxels: neither better nor worse than on the small images."""
+    true = smooth(1, 6.0)
+    moving = warped(FIXED, -true)
+    double = [Image(np.kron(a, np.ones((2, 2, 2), np.float32)), GRID.resized(tuple(2 * n for n in SHAPE)))
+              for a in (FIXED, moving)]  # fmt: skip
+    large = 2 * torch.nn.functional.interpolate(true, scale_factor=2, mode="trilinear")
+    found, plain = judge(*double, large), verdict(FIXED, moving, true)
+    assert plain.similarity > 1.2 * plain.start
+    assert found.similarity == pytest.approx(plain.similarity, rel=0.05)
+
+
 def test_summary_holds_plain_values():
     summary = verdict(FIXED, np.roll(FIXED, 8, 2)).summary()
     assert summary["likely_failed"] is True

@@ -146,6 +146,9 @@ class TestResampling:
         z, y, x = smoothing_sigmas(grid, 2.0)
         assert x == 0
         assert y > z > 0
+        # A box of side s has the variance s^2 / 12: the old voxel's and the Gaussian's together make the new one's.
+        for sigma, side in ((y, 0.5), (z, 1.0)):
+            assert side**2 / 12 + (sigma * side) ** 2 == pytest.approx(2.0**2 / 12)
         noise = np.random.default_rng(0).normal(size=grid.shape).astype(np.float32)
         smoothed = smooth(Image(noise, grid), 2.0).array
         lag = [np.corrcoef(smoothed.take(range(n - 1), a).ravel(), smoothed.take(range(1, n), a).ravel())[0, 1]

@@ -53,7 +53,9 @@ def from_array(array: ArrayLike, affine: ArrayLike, *, frame: Frame, order: Orde
     """
     _check_choice("frame", frame, get_args(Frame))
     _check_choice("order", order, get_args(Order))
-    voxels = np.asarray(array)
+    if np.ma.isMaskedArray(array) and np.ma.is_masked(array):
+        raise InputError("`array` has masked voxels, whose values would be taken all the same; fill them first.")
+    voxels = _as_array(array, "array")
     matrix = _matrix(affine)
     if frame == "RAS":
         matrix = swap_lps_ras(matrix.T).T
@@ -89,6 +91,10 @@ def from_sitk(image: sitk.Image) -> Image:
     Raises:
         InputError: If it is of another kind or its axes are skewed.
     """
+    if image.GetPixelIDTypeAsString().startswith("label of"):  # of which SimpleITK gives no voxels: it ends the process
+        raise InputError(
+            "the SimpleITK image is a label map of runs; make voxels of it by sitk.Cast to an integer type."
+        )
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(
             f"the SimpleITK image is {image.GetDimension()}D with {image.GetNumberOfComponentsPerPixel()} values a "
@@ -111,7 +117,7 @@ def landmarks(points: ArrayLike, names: Sequence[str] = (), *, frame: Frame) -> 
     array([[-1., -2.,  3.]])
     """
     _check_choice("frame", frame, get_args(Frame))
-    array = np.asarray(points, dtype=np.float64)
+    array = _as_array(points, "points", real=True)
     if array.ndim != 2 or array.shape[1] != 3:
         raise InputError(f"`points` has the shape {array.shape}; give (N, 3), x, y and z of each.")
     try:
@@ -244,12 +250,27 @@ def _placed(voxels: NDArray[Any], matrix: Array, name: str) -> Image:
 
 def _matrix(affine: ArrayLike) -> Array:
     """Its upper three rows."""
-    matrix = np.asarray(affine, dtype=np.float64)
+    matrix = _as_array(affine, "affine", real=True)
     if matrix.shape not in ((3, 4), (4, 4)):
         raise InputError(f"`affine` has the shape {matrix.shape}; give (4, 4), from voxel indices to mm.")
     if matrix.shape == (4, 4) and not np.array_equal(matrix[3], (0, 0, 0, 1)):
         raise InputError(f"`affine` ends with the row {matrix[3].tolist()}; give one that ends with 0, 0, 0, 1.")
     return matrix[:3]
+
+
+def _as_array(given: Any, name: str, *, real: bool = False) -> NDArray[Any]:
+    """An array of what was given, float64 if real numbers are wanted.
+
+    Raises:
+        InputError: If it makes none.
+    """
+    try:
+        array = np.asarray(given)
+        if real and array.dtype.kind not in "buif":
+            raise ValueError(f"{array.dtype} in place of real numbers")
+        return array.astype(np.float64) if real else array
+    except (ValueError, TypeError) as error:
+        raise InputError(f"`{name}` is no array of numbers ({str(error).splitlines()[0]}); give one.") from error
 
 
 def _check_choice(option: str, given: str, known: tuple[str, ...]) -> None:

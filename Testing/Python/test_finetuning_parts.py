@@ -420,3 +420,17 @@ def test_a_split_without_parts_is_refused(tmp_path, capsys):
     assert main(words) == 2
     assert "names no parts" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_landmarks_of_a_mirrored_pair_are_as_far_apart_where_axes_are_oblique(axis: int) -> None:
+    """A step of voxels leads in three directions at once: the mirrored axis is a column of `to_mm`, not a row."""
+    to_mm = torch.tensor([[1.0, 0.5, -0.2], [-0.3, 2.0, 0.4], [0.6, -0.1, 3.0]])
+    step = torch.tensor([1.0, -2.0, 0.5])
+    points = torch.tensor([[2.0, 3.0, 4.0], [5.0, 2.5, 6.0]])
+    image = torch.rand(1, 1, 9, 8, 10)
+    pair = TrainingPair("a pair", image, image, None, None, points, points + step, to_mm)
+    still = torch.zeros(1, 3, 9, 8, 10)
+    expected = (to_mm @ step).norm().expand(2)
+    torch.testing.assert_close(landmark_errors(still, pair), expected)
+    torch.testing.assert_close(landmark_errors(still, mirrored(pair, [axis])), expected)

@@ -171,6 +171,20 @@ class TestArrays:
         for given in (labels, str(tmp_path / "labels.nii")):
             np.testing.assert_array_equal(_images.as_label_map(given, "labels").array, a_label_map.array)
 
+    def test_label_maps_of_runs_are_refused_as_simpleitk_would_end_the_process(self):
+        with pytest.raises(robustdir.InputError, match="sitk.Cast"):
+            robustdir.from_sitk(sitk.Image([9, 9, 9], sitk.sitkLabelUInt8))
+
+    @pytest.mark.parametrize("points", ["x", [[1, 2], [3]], np.ones((2, 3)) * 1j])
+    def test_points_that_are_no_real_numbers_are_refused(self, points):
+        with pytest.raises(robustdir.InputError, match="`points` is no array of numbers"):
+            robustdir.landmarks(points, frame="LPS")
+
+    @pytest.mark.parametrize("read", [robustdir.read_image, robustdir.read_labels, robustdir.read_mask])
+    def test_an_empty_name_is_not_the_current_folder(self, read):
+        with pytest.raises(robustdir.InputError, match="empty name"):
+            read("")
+
     def test_units_of_nibabel(self, an_image):
         inches = robustdir.to_nibabel(an_image)
         small = nib.Nifti1Image(inches.get_fdata(), np.diag([1e-3, 1e-3, 1e-3, 1]) @ inches.affine)
@@ -202,6 +216,9 @@ class TestArrays:
             ({"affine": np.diag([1.0, 0, 1, 1])}, "spacing"),
             ({"affine": np.array([[1, 0.5, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])}, "skewed"),
             ({"affine": np.diag([1.0, np.nan, 1, 1])}, "the array"),
+            ({"affine": "nonsense"}, "`affine` is no array of numbers"),
+            ({"array": [[1, 2], [3]]}, "`array` is no array of numbers"),
+            ({"array": np.ma.masked_greater(np.arange(720.0).reshape(8, 9, 10), 700)}, "masked voxels"),
         ],
     )
     def test_refusals_say_what_is_wrong(self, change, words):

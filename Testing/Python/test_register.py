@@ -343,8 +343,13 @@ class TestRefusals:
             (RegistrationOptions(alignment="elastic"), "`alignment` elastic"),
             (RegistrationOptions(device="gpu"), "`device` gpu"),
             (RegistrationOptions(threads=0), "`threads` 0"),
+            (RegistrationOptions(threads=True), "`threads` True"),
+            (RegistrationOptions(spacing=-1.0), "`spacing` is -1"),
+            (RegistrationOptions(spacing=float("nan")), "`spacing` is nan"),
+            (RegistrationOptions(spacing="1"), "`spacing` is '1'"),  # type: ignore[arg-type]
+            (RegistrationOptions(memory_limit=0), "`memory_limit` is 0"),
+            (RegistrationOptions(refine="no"), "`refine` is 'no'"),  # type: ignore[arg-type]
         ],
-        ids=["preset", "alignment", "device", "threads"],
     )
     def test_unknown_options(self, fixed, moving, options, message):
         with pytest.raises(InputError, match=message):

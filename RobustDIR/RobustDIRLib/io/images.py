@@ -25,6 +25,7 @@ from RobustDIRLib.io.files import (
     check_extension,
     check_room,
     extension,
+    named,
     quiet_itk,
     regular_file,
     written_atomically,
@@ -60,7 +61,7 @@ def read_image(path: PathLike, *, fill_nan: float | None = None) -> Image:
         InputError: If it is missing, unreadable or cut short; 2D, 4D, colour, complex; has NaN inside, infinite or all
             equal voxels, or a side under 8 voxels; or its grid is skewed, irregular or without positive spacing.
     """
-    return checked_image(str(path), _read(Path(path)), fill_nan)
+    return checked_image(str(path), _read(named(path)), fill_nan)
 
 
 def checked_image(name: str, image: Image, fill_nan: float | None = None) -> Image:
@@ -93,7 +94,7 @@ def read_scalar(path: PathLike) -> Image:
     Raises:
         InputError: If it cannot be read as one, or its grid is unusable.
     """
-    return _read(Path(path))
+    return _read(named(path))
 
 
 def write_image(path: PathLike, image: Image) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io import dicom, dicom_segments, nifti, seg_nrrd
-from RobustDIRLib.io.files import PathLike, regular_file
+from RobustDIRLib.io.files import PathLike, named, regular_file
 from RobustDIRLib.io.formats import NIFTI, format_of
 from RobustDIRLib.io.images import Image, read_scalar, read_vectors, values_per_voxel
 from RobustDIRLib.io.segments import Segments
@@ -51,7 +51,7 @@ def read_labels(path: PathLike) -> LabelMap:
     Raises:
         InputError: If it cannot be read, a voxel is no whole number of 32 bits, or segments overlap.
     """
-    path = Path(path)
+    path = named(path)
     with _spoken_of("label map"):
         return _read_labels(path)
 
@@ -62,7 +62,7 @@ def read_label_maps(path: PathLike) -> tuple[LabelMap, ...]:
     Raises:
         InputError: If it cannot be read, or a voxel is no whole number of 32 bits.
     """
-    path = Path(path)
+    path = named(path)
     with _spoken_of("label map"):
         segments = _segments_in(path)
         if segments is None or not segments.overlap():
@@ -93,7 +93,7 @@ def read_mask(path: PathLike) -> Image:
     Raises:
         InputError: If it cannot be read as a 3D volume with one value a voxel, or a voxel is infinite.
     """
-    path = Path(path)
+    path = named(path)
     with _spoken_of("mask"):
         segments = _segments_in(path)
         image = read_scalar(path) if segments is None else Image(segments.union(), segments.grid)

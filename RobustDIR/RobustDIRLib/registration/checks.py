@@ -20,6 +20,26 @@ _MOST_OUTSIDE = 0.5
 _SAMPLES = 100_000  # voxels of a label map that are looked at
 
 
+def check_options(options: RegistrationOptions) -> None:
+    """Refuse numbers and answers that cannot be meant.
+
+    Raises:
+        InputError: If the spacing or the memory is no number above 0, or what is yes or no is neither.
+    """
+    for name in ("spacing", "memory_limit"):
+        value = getattr(options, name)
+        if value is not None and not (_is_number(value) and 0 < value < np.inf):
+            raise InputError(f"`{name}` is {value!r}; give a number above 0, or leave it out.")
+    for name in ("refine", "blank_outside"):
+        value = getattr(options, name)
+        if value is not None and not isinstance(value, (bool, np.bool_)):
+            raise InputError(f"`{name}` is {value!r}; give True or False.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
 def check_image(image: Image, name: str) -> None:
     """Refuse what no reader would have let pass, for images that were made in memory.
 

@@ -57,7 +57,7 @@ def check_threads(threads: int | None) -> None:
     Raises:
         InputError: If it is below 1 or above `_MOST_THREADS`.
     """
-    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+    if threads is not None and (isinstance(threads, bool) or not 1 <= threads <= _MOST_THREADS):
         raise InputError(
             f"`threads` {threads}: give a whole number of at least 1 and at most {_MOST_THREADS} (this machine has "
             f"{os.cpu_count()})."

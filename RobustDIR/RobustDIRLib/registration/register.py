@@ -22,7 +22,7 @@ from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind, warn_of_little_overlap
-from RobustDIRLib.registration.checks import check_extras, check_image, tell_idle_masks
+from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import hints_of
@@ -128,6 +128,7 @@ def register(
     ruled_out = options.refine is None and _rules_refinement_out(model)
     levels = () if ruled_out else chosen_levels(options.quality, options.refine, preset)
     check_seconds(options.refine_seconds)
+    check_options(options)
     network = _network_of(model)
     for name, image in (("fixed", fixed), ("moving", moving)):
         check_image(image, name)

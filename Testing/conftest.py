@@ -9,6 +9,25 @@ import pytest
 from SlicerHeadless import availability
 
 ROOT = Path(__file__).parents[1]
+# Begun first: of files that are shared out among processes, a long one at the end would leave all but one idle.
+LONGEST = (
+    "test_cohort_engine.py", "test_rivals.py", "test_studies.py", "test_finetuning.py", "test_orientation.py",
+    "test_panel_state.py", "test_watching_finetune.py", "test_extension.py", "test_cohort_run.py", "test_training.py",
+    "test_pyramid.py", "test_cohort_aggregate.py", "test_panel_runs.py", "test_cli_register.py", "test_refinement.py",
+    "test_train_evaluate.py", "test_train_runs.py", "test_public.py", "test_tuning.py", "test_architecture.py",
+)  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist, where it is there, hand files out in the order of `pytest_collection_modifyitems`."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, the others as they come."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 def _need(reason: str | None) -> None:

@@ -26,6 +26,7 @@ from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.alignment import KINDS
 
 FIXED_GRID = grid_about(np.array([30.0, -20, 10]), (15, 21, 17), (4.9, 3.4, 5.3), (12, -8, 20), (1, -1, 1))
+QUICK = ("--alignment", "none", "--quality", "fast")  # where neither is what a test is about
 MOVING_GRID = grid_about(np.array([33.0, -21, 6]), (22, 26, 20), (3.6, 4.1, 4.7), (-10, 25, 8), (-1, 1, 1))
 
 
@@ -207,16 +208,16 @@ class TestRefusals:
         assert not os.listdir(folder)
 
     def test_an_old_run_needs_overwrite(self, command, tmp_path, capsys):
-        assert command("--alignment", "none") == 0
+        assert command(*QUICK) == 0
         before = sha256(tmp_path / "run")
-        assert command("--alignment", "none") == 2
+        assert command(*QUICK) == 2
         assert "--overwrite" in capsys.readouterr().err
         assert sha256(tmp_path / "run") == before
-        assert command("--alignment", "none", "--overwrite") == 0
+        assert command(*QUICK, "--overwrite") == 0
 
 
 def test_hounsfield_preset_on_other_data_warns(command, capsys):
-    assert command("--preset", "lung-ct", "--alignment", "none") == 0
+    assert command("--preset", "lung-ct", *QUICK) == 0
     assert "warning: the fixed image does not look like CT" in capsys.readouterr().out
 
 
@@ -244,7 +245,7 @@ class TestInputsAndOutputs:
 
     def check(self, command, capsys, out, given, *words, **images):
         before = sha256(given)
-        assert command("--overwrite", "--alignment", "none", *words, **images) == 2
+        assert command("--overwrite", *QUICK, *words, **images) == 2
         assert "which is read" in capsys.readouterr().err
         assert sha256(given) == before
 
@@ -285,7 +286,7 @@ class TestInputsAndOutputs:
         for name in ("fixed.nii.gz", "moving.mha"):
             (tmp_path / name).write_bytes((pair / name).read_bytes())
         before = [sha256(tmp_path / name) for name in ("fixed.nii.gz", "moving.mha")]
-        words = ["register", str(tmp_path / "fixed.nii.gz"), str(tmp_path / "moving.mha"), "--alignment", "none"]
+        words = ["register", str(tmp_path / "fixed.nii.gz"), str(tmp_path / "moving.mha"), *QUICK]
         for _ in range(2):
             assert main([*words, "-o", str(tmp_path), "--overwrite"]) == 0
         assert [sha256(tmp_path / name) for name in ("fixed.nii.gz", "moving.mha")] == before
@@ -307,10 +308,10 @@ class TestInputsAndOutputs:
     def test_a_second_run_into_the_folder_is_refused_at_once(self, command, tmp_path, capsys):
         with locked(tmp_path / "run", Rank.alone()):
             for words in ([], ["--overwrite"]):
-                assert command("--alignment", "none", *words) == 2
+                assert command(*QUICK, *words) == 2
                 assert "another run is at work in this folder" in capsys.readouterr().err
         assert not os.listdir(tmp_path)
-        assert command("--alignment", "none") == 0
+        assert command(*QUICK) == 0
         assert ".running" not in os.listdir(tmp_path / "run")
 
 
@@ -323,7 +324,7 @@ def test_every_option_is_in_the_recorded_command(command, pair, tmp_path, monkey
     relative = [os.path.relpath(pair / name) for name in ("fixed_mask.nrrd", "moving_mask.nrrd", odd, "moving.csv")]
     masks = ["--fixed-mask", relative[0], "--moving-mask", relative[1], "--blank-outside"]
     points = ["--fixed-landmarks", relative[2], "--moving-landmarks", relative[3]]
-    assert command("--threads", "1", "--alignment", "none", "--preset", "brain-mri", *masks, *points) == 0
+    assert command("--threads", "1", *QUICK, "--preset", "brain-mri", *masks, *points) == 0
     first = contents_without_labels(tmp_path / "run")
     recorded = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["command"]
     words = shlex.split(recorded)[1:]

@@ -1,6 +1,6 @@
 """From data to a fine-tuned model to its evaluation, by clicks on the real panels, with a stop and a resume in between.
 
-The `long` version does it on ten hippocampi of the Decathlon; ROBUSTDIR_HIPPOCAMPUS names their folder.
+Once on made-up organs, once on ten hippocampi of the Decathlon; ROBUSTDIR_HIPPOCAMPUS names their folder.
 """
 
 from __future__ import annotations
@@ -182,6 +182,7 @@ def register_by(model: str, nodes: Sequence[Any], opened: Any, desktop: Any, dia
     return json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.long  # its steps, and what one hands to the next, are held by the quick tests of each tab and of the panel
 def test_from_data_to_a_model_that_registers(driver, desktop, dialogs, open_panel, tmp_path):
     driver.open(decathlon(tmp_path / "organs"), (34, 33))
     other = open_panel("RobustDIR")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from importlib import import_module, metadata
 from typing import Any
 
@@ -15,8 +16,12 @@ from RobustDIRLib.io.files import last_line
 _ITK_THREADS = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 
 
+@lru_cache
 def version(distribution: str) -> str | None:
-    """The installed version of a package, by the name that pip knows; None if it is not installed."""
+    """The installed version of a package, by the name that pip knows; None if it is not installed.
+
+    It is looked up once: every result of an evaluation records it.
+    """
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

@@ -21,6 +21,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.mrml.geometry import moved, square, transform_to_world
+from RobustDIRLib.mrml.nodes import SegmentationNode, TransformNode, VolumeNode
 
 # A grid transform that was saved comes back interpolating cubically, which moves what is under it a little.
 SAME_MM = 0.05
@@ -191,7 +192,7 @@ def _canonical(voxels: NDArray[Any], matrix: Array) -> tuple[NDArray[Any], Array
     return voxels, turned
 
 
-def _of_volume(node: Any) -> Iterator[_Part]:
+def _of_volume(node: VolumeNode) -> Iterator[_Part]:
     image = node.GetImageData()
     if image is None or image.GetPointData().GetScalars() is None:
         return
@@ -201,7 +202,7 @@ def _of_volume(node: Any) -> Iterator[_Part]:
     yield _Part(_size(voxels), [voxels], _lattice((0, 0, 0), _size(voxels), to_ras))
 
 
-def _of_grid(node: Any) -> Iterator[_Part]:
+def _of_grid(node: TransformNode) -> Iterator[_Part]:
     """A grid transform kept from parent, as a registration's is."""
     grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
     image = None if grid is None else grid.GetDisplacementGrid()
@@ -214,7 +215,7 @@ def _of_grid(node: Any) -> Iterator[_Part]:
     yield _Part(_size(vectors), [vectors], _lattice((0, 0, 0), _size(vectors), matrix))
 
 
-def _of_segment(node: Any, segment: str) -> Iterator[_Part]:
+def _of_segment(node: SegmentationNode, segment: str) -> Iterator[_Part]:
     """Its voxels without the empty ones around them, which files and editors add and take away; or its surface."""
     found = node.GetSegmentation().GetSegment(segment)
     if found is None:
@@ -254,7 +255,7 @@ def _lattice(start: tuple[int, ...], size: tuple[int, ...], matrix: Array, count
     return np.asarray(ijk @ matrix[:3, :3].T + matrix[:3, 3])
 
 
-def _state_of_segment(node: Any, segment: str) -> tuple[Any, ...]:
+def _state_of_segment(node: SegmentationNode, segment: str) -> tuple[Any, ...]:
     found = node.GetSegmentation().GetSegment(segment)
     if found is None:
         return (segment, None)

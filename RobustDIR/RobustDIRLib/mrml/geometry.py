@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
+from RobustDIRLib.mrml.nodes import PlacedNode
 
 # Axes further from a right angle than this cosine are skewed: such voxels are resampled, as files cannot hold them.
 _SKEW = 1e-4
@@ -43,7 +44,7 @@ def is_skewed(matrix: Array) -> bool:
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW)
 
 
-def matrix_to_world(node: Any) -> Array | None:
+def matrix_to_world(node: PlacedNode) -> Array | None:
     """The 4x4 matrix, RAS mm, that a node's parent transforms come to; None if they are not linear."""
     parent = node.GetParentTransformNode()
     if parent is None:
@@ -55,19 +56,19 @@ def matrix_to_world(node: Any) -> Array | None:
     return np.asarray(slicer.util.arrayFromVTKMatrix(matrix))
 
 
-def transform_to_world(node: Any) -> Any:
+def transform_to_world(node: PlacedNode) -> Any:
     """VTK's transform from a node's own RAS to world RAS; identity without parents."""
     transform = vtk.vtkGeneralTransform()
-    if node.GetParentTransformNode() is not None:
-        node.GetParentTransformNode().GetTransformToWorld(transform)
+    if (parent := node.GetParentTransformNode()) is not None:
+        parent.GetTransformToWorld(transform)
     return transform
 
 
-def transform_from_world(node: Any) -> Any:
+def transform_from_world(node: PlacedNode) -> Any:
     """VTK's transform from world RAS to a node's own RAS; identity without parents."""
     transform = vtk.vtkGeneralTransform()
-    if node.GetParentTransformNode() is not None:
-        node.GetParentTransformNode().GetTransformFromWorld(transform)
+    if (parent := node.GetParentTransformNode()) is not None:
+        parent.GetTransformFromWorld(transform)
     return transform
 
 

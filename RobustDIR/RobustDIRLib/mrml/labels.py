@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
+from RobustDIRLib.mrml.nodes import SegmentationNode
 from RobustDIRLib.mrml.resampling import Resampler, boxes
 from RobustDIRLib.mrml.surfaces import fill_surface
 from RobustDIRLib.values import Image
@@ -19,7 +20,7 @@ from RobustDIRLib.values import Image
 _BINARY, _SURFACE = "Binary labelmap", "Closed surface"
 
 
-def segments_of(node: Any) -> dict[str, str]:
+def segments_of(node: SegmentationNode) -> dict[str, str]:
     """Names of a segmentation's segments by their IDs, in order.
 
     Raises:
@@ -34,14 +35,14 @@ def segments_of(node: Any) -> dict[str, str]:
     return {each: str(segmentation.GetSegment(each).GetName()) for each in ids}
 
 
-def may_overlap(node: Any) -> bool:
+def may_overlap(node: SegmentationNode) -> bool:
     """Whether segments may share voxels: those that are drawn in one image cannot."""
     segmentation = node.GetSegmentation()
     one_image = segmentation.ContainsRepresentation(_BINARY) and segmentation.GetNumberOfLayers() < 2
     return segmentation.GetNumberOfSegments() > 1 and not one_image
 
 
-def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | None = None) -> Image:
+def labels_from_segmentation(node: SegmentationNode, grid: Grid, segments: Sequence[str] | None = None) -> Image:
     """Segments as a label map on a grid, with all parent transforms of the segmentation.
 
     Args:
@@ -62,7 +63,7 @@ def labels_from_segmentation(node: Any, grid: Grid, segments: Sequence[str] | No
 
 
 def begin_labels(
-    node: Any, grid: Grid, segments: Sequence[str] | Mapping[str, int | None]
+    node: SegmentationNode, grid: Grid, segments: Sequence[str] | Mapping[str, int | None]
 ) -> tuple[Image, Iterator[None]]:
     """As `labels_from_segmentation`, in steps of a few hundredths of a second.
 
@@ -84,7 +85,7 @@ def begin_labels(
     return Image(array, grid), _fill(node, labels, array, grid)
 
 
-def _fill(node: Any, labels: Mapping[str, int], array: NDArray[Any], grid: Grid) -> Iterator[None]:
+def _fill(node: SegmentationNode, labels: Mapping[str, int], array: NDArray[Any], grid: Grid) -> Iterator[None]:
     """Voxels where the segmentation has them, or else its surfaces."""
     segmentation = node.GetSegmentation()
     if segmentation.ContainsRepresentation(_BINARY):
@@ -99,7 +100,7 @@ def _fill(node: Any, labels: Mapping[str, int], array: NDArray[Any], grid: Grid)
         )
 
 
-def _fill_from_voxels(node: Any, labels: Mapping[str, int], target: Image) -> Iterator[None]:
+def _fill_from_voxels(node: SegmentationNode, labels: Mapping[str, int], target: Image) -> Iterator[None]:
     """Segments that do not overlap share an image, which is resampled once for all of them."""
     layers: list[tuple[Any, dict[int, int]]] = []
     for each, label in labels.items():
@@ -136,7 +137,7 @@ def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Image) 
         yield
 
 
-def _segment(node: Any, identifier: str) -> Any:
+def _segment(node: SegmentationNode, identifier: str) -> Any:
     segment = node.GetSegmentation().GetSegment(identifier)
     if segment is None:
         raise InputError(f"A segment of {node.GetName()} was deleted while it was read; select another one.")

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
+from RobustDIRLib.mrml.nodes import MarkupsNode
 from RobustDIRLib.values import Landmarks
 
 
-def points_from_markups(node: Any) -> Landmarks:
+def points_from_markups(node: MarkupsNode) -> Landmarks:
     """The points of a markups node in the world, with all its parent transforms.
 
     Raises:
@@ -33,7 +34,7 @@ def points_from_markups(node: Any) -> Landmarks:
     return Landmarks(swap_lps_ras(points), tuple(node.GetNthControlPointLabel(k) or str(k + 1) for k in range(count)))
 
 
-def markups_from_points(points: Landmarks, name: str, *, node: Any = None) -> Any:
+def markups_from_points(points: Landmarks, name: str, *, node: MarkupsNode | None = None) -> Any:
     """Put points into a markups node.
 
     Args:

@@ -20,12 +20,15 @@ from vtk.util.numpy_support import numpy_to_vtk
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
 from RobustDIRLib.mrml.geometry import moved, square
+from RobustDIRLib.mrml.nodes import TransformNode
 from RobustDIRLib.values import DisplacementField
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def transform_from_parts(parts: Sequence[DisplacementField | Array], name: str, *, node: Any = None) -> Any:
+def transform_from_parts(
+    parts: Sequence[DisplacementField | Array], name: str, *, node: TransformNode | None = None
+) -> Any:
     """Put a transform into the FromParent of a transform node.
 
     Args:
@@ -54,7 +57,7 @@ def transform_from_parts(parts: Sequence[DisplacementField | Array], name: str, 
     return node
 
 
-def interpolate_linearly(node: Any) -> None:
+def interpolate_linearly(node: TransformNode) -> None:
     """Make a grid transform node linear between its voxels again: one that was saved and loaded is cubic."""
     grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
     if grid is not None and grid.GetInterpolationMode() != vtk.VTK_LINEAR_INTERPOLATION:
@@ -83,7 +86,7 @@ def itk_parts(transform: Any) -> list[DisplacementField | Array]:
     return [square(axes, origin)]
 
 
-def transform_points(node: Any, points: ArrayLike, *, inverse: bool = False) -> Array:
+def transform_points(node: TransformNode, points: ArrayLike, *, inverse: bool = False) -> Array:
     """Where a transform node, with its parents, takes fixed points; moving ones with `inverse`.
 
     Args:
@@ -102,7 +105,7 @@ def transform_points(node: Any, points: ArrayLike, *, inverse: bool = False) -> 
     return swap_lps_ras(moved(transform, swap_lps_ras(points)))
 
 
-def fill_grid_transform(node: Any, image: Any, grid: Grid) -> None:
+def fill_grid_transform(node: TransformNode, image: Any, grid: Grid) -> None:
     """Put a field of displacements into the FromParent of a grid transform node, linear between its voxels.
 
     Args:

@@ -27,6 +27,7 @@ from RobustDIRLib.mrml.geometry import (
     transform_to_world,
     upright_grid,
 )
+from RobustDIRLib.mrml.nodes import VolumeNode
 from RobustDIRLib.mrml.resampling import Resampler, dtype_of
 from RobustDIRLib.values import Image
 
@@ -35,7 +36,7 @@ __all__ = ["begin_volume", "grid_of_volume", "ijk_to_ras", "volume_from_node", "
 _NARROW = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}
 
 
-def grid_of_volume(node: Any) -> Grid:
+def grid_of_volume(node: VolumeNode) -> Grid:
     """The grid in the world on which `volume_from_node` gives a volume.
 
     Raises:
@@ -48,7 +49,7 @@ def grid_of_volume(node: Any) -> Grid:
     return upright_grid(_own_matrix(node), transform_to_world(node), shape)
 
 
-def volume_from_node(node: Any, grid: Grid | None = None, *, nearest: bool | None = None) -> Image:
+def volume_from_node(node: VolumeNode, grid: Grid | None = None, *, nearest: bool | None = None) -> Image:
     """The voxels of a scalar volume or label map in the world, with all its parent transforms.
 
     Args:
@@ -67,7 +68,9 @@ def volume_from_node(node: Any, grid: Grid | None = None, *, nearest: bool | Non
     return volume
 
 
-def begin_volume(node: Any, grid: Grid | None = None, *, nearest: bool | None = None) -> tuple[Image, Iterator[None]]:
+def begin_volume(
+    node: VolumeNode, grid: Grid | None = None, *, nearest: bool | None = None
+) -> tuple[Image, Iterator[None]]:
     """As `volume_from_node`, in steps of a few hundredths of a second.
 
     Returns:
@@ -137,7 +140,7 @@ def empty_image(grid: Grid, dtype: Any, components: int = 1) -> tuple[Any, NDArr
     return image, voxels.reshape(grid.shape if components == 1 else (*grid.shape, components))
 
 
-def _image(node: Any) -> Any:
+def _image(node: VolumeNode) -> Any:
     if node is None:
         raise InputError("There is no volume; select one.")
     image = node.GetImageData()
@@ -146,13 +149,13 @@ def _image(node: Any) -> Any:
     return image
 
 
-def _own_matrix(node: Any) -> NDArray[np.float64]:
+def _own_matrix(node: VolumeNode) -> NDArray[np.float64]:
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return np.asarray(slicer.util.arrayFromVTKMatrix(matrix))
 
 
-def _placed(node: Any) -> NDArray[np.float64] | None:
+def _placed(node: VolumeNode) -> NDArray[np.float64] | None:
     """The matrix from i, j, k to world RAS, or None if the voxels cannot be taken as they are."""
     to_world = matrix_to_world(node)
     if to_world is None:

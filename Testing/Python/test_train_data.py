@@ -140,6 +140,19 @@ def test_problems_are_listed_and_nothing_is_used(here, train_panel, desktop, tmp
     assert "problem" in train_panel.ui.dataNote.text and train_panel.ui.splitNote.text == ""
 
 
+def test_a_pair_of_people_of_two_parts_shows_both(an_open_set, desktop):
+    """Where the data set pairs people, the parts share them out and not the pairs."""
+    from dataclasses import replace
+
+    panel, data = an_open_set, an_open_set.widget.panel.data
+    case = data.opened.cases[0]
+    data.cases._cases = (replace(case, subjects=("a", "b")), replace(case, subjects=("a", "z")), *data.opened.cases[2:])
+    shared = data.split.shared
+    data.split.shared = replace(shared, subjects={"train": ("a",), "validation": (), "test": ("b", "c", "d")})
+    data.cases.update()
+    assert column(panel, 2) == ["Training – Test", "Training – none", "Test", "Test"]
+
+
 def test_another_choice_closes_the_data_set(an_open_set, desktop):
     an_open_set.ui.datasetPartEdit.text = "training"
     settle(desktop)

@@ -19,7 +19,7 @@ from RobustDIRLib.trainpanel.opened import PARTS, Opened, OpenedCase
 _ICON = (96, 48)  # pixels
 _PART = 2  # column
 _AT_ONCE = 100  # rows
-_CASE_WIDTH = _ICON[0] + 90
+_CASE_WIDTH, _PART_WIDTH = _ICON[0] + 54, 80
 
 
 class CasesTable(Section):
@@ -66,19 +66,20 @@ class CasesTable(Section):
             self.panel.update_soon()
 
     def _fit(self) -> None:
-        """Room for a picture and a name; the patients take what is left."""
+        """Room for a picture and a name, and for the parts of two people below one another; patients take the rest."""
         table = self.ui.casesTable
         table.resizeColumnsToContents()
         header = table.horizontalHeader()
         header.setSectionResizeMode(0, qt.QHeaderView.Interactive)
+        header.setSectionResizeMode(_PART, qt.QHeaderView.Interactive)
         header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
-        table.setColumnWidth(0, _CASE_WIDTH)
+        for column, width in ((0, _CASE_WIDTH), (_PART, _PART_WIDTH)):
+            table.setColumnWidth(column, width)
 
     def _row(self, case: OpenedCase) -> list[str]:
         whose = " – ".join(dict.fromkeys(case.subjects))
         labels = _("yes") if case.labelled else ""
-        size = " × ".join(str(n) for n in case.size)
-        return [case.name, whose, "", labels, str(case.landmarks or ""), size]
+        return [case.name, whose, "", labels, str(case.landmarks or "")]
 
     def _drawn(self, events: list[dict[str, Any]]) -> None:
         rows = {case.name: row for row, case in enumerate(self._cases)}
@@ -92,10 +93,12 @@ class CasesTable(Section):
     def update(self) -> None:
         """The part of every case."""
         shared, names, changed = self._tab.split.shared, part_names(), False
+        held = shared.subjects.items() if shared is not None else ()
+        part_of = {who: names[part] for part, people in held for who in people}
         for row, case in enumerate(self._cases):
-            part = shared.part_of(case.subjects) if shared is not None else ""
             item = self.ui.casesTable.item(row, _PART)
-            text = names[part] if part else _("none") if shared is not None else ""
+            parts = dict.fromkeys(part_of.get(who, _("none")) for who in case.subjects)
+            text = " – ".join(parts) if shared is not None else ""
             if item is not None and item.text() != text:
                 item.setText(text)
                 changed = True
@@ -120,8 +123,7 @@ def _columns() -> dict[str, str]:
     return {
         _("Case"): _("Name of the pair, with its fixed and moving image."),
         _("Patient"): _("Whose scans they are; two where the pair is of two people."),
-        _("Part"): _("What the pair is for: to learn from, to choose the best epoch, or for the final test."),
+        _("Part"): _("What its patients are for: to learn from, to choose the best epoch, or for the final test."),
         _("Labels"): _("Whether both images have label maps."),
-        _("Landmarks"): _("How many pairs of landmarks it has."),
-        _("Voxels"): _("Of the fixed image along x, y and z."),
+        _("Points"): _("How many pairs of landmarks it has."),
     }

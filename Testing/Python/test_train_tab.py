@@ -273,6 +273,10 @@ def test_a_pair_of_the_data_set_is_previewed_as_the_run_would_learn_from_it(
         assert scene.GetNodesByClass("vtkMRMLLabelMapVolumeNode").GetNumberOfItems() == 2
         assert scene.GetNodesByClass("vtkMRMLGridTransformNode").GetNumberOfItems() == 0
         fixed.append(said)
+        for labels in scene.GetNodesByClass("vtkMRMLLabelMapVolumeNode"):
+            background = [0.0] * 4
+            labels.GetDisplayNode().GetColorNode().GetColor(0, background)
+            assert background[3] == 0  # it is not drawn over the image
     assert len(set(fixed)) == 2
 
 

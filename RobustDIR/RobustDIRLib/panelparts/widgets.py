@@ -118,7 +118,7 @@ def update_table(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence
         table.setHorizontalHeaderLabels(list(columns))
         for c, tip in enumerate(columns.values()):
             table.horizontalHeaderItem(c).setToolTip(tip)
-    grown = table.rowCount != len(rows)
+    other_sizes = table.rowCount != len(rows)
     table.setRowCount(len(rows))
     for r, row in enumerate(rows):
         for c, text in enumerate(row):
@@ -127,9 +127,10 @@ def update_table(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence
                 item = qt.QTableWidgetItem()
                 table.setItem(r, c, item)
             if item.text() != text:
+                other_sizes = other_sizes or len(item.text()) != len(text)
                 item.setText(text)
                 item.setToolTip(text)
-    if grown:
+    if other_sizes:
         fit_columns(table)
     table.blockSignals(blocked)
 

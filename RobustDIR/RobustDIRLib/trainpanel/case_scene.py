@@ -26,6 +26,7 @@ from RobustDIRLib.values import Landmarks, display_window
 
 LOOKED_AT = "RobustDIRTrain.LookedAt"  # attribute of nodes that are here to be looked at
 _LABEL_OPACITY = 0.4
+_LABEL_COLOURS = "vtkMRMLColorTableNodeLabels"  # built in, with nothing for label 0: the default tints all of the image
 
 
 @dataclass
@@ -162,7 +163,7 @@ def _display(kind: str, voxels: NDArray[Any]) -> Any:
     display = slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeDisplayNode")
     display.SetSaveWithScene(False)
     if kind == "LabelMap":
-        display.SetAndObserveColorNodeID(slicer.modules.colors.logic().GetDefaultLabelMapColorNodeID())
+        display.SetAndObserveColorNodeID(_LABEL_COLOURS)
         return display
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
     low, high = display_window(voxels)

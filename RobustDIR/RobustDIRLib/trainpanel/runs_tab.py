@@ -131,7 +131,8 @@ class RunsTab(Section):
         if entry is None:
             return _("Click a run to watch it."), widgets.QUIET
         resumable = _("It can be resumed.") if entry.resumable else ""
-        words = " ".join(filter(None, [run_words.about(entry), entry.message, resumable]))
+        message = f"{entry.message.rstrip('.')}." if entry.message else ""
+        words = " ".join(filter(None, [run_words.about(entry), message, resumable]))
         failed = entry.state in (RunState.FAILED, RunState.KILLED)
         return words, widgets.BAD if failed else widgets.QUIET
 

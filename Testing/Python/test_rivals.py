@@ -7,7 +7,7 @@ import pytest
 
 from registration_cases import inverse_of, points_of
 from rival_cases import FIXED_GRID, LINEAR, MOVING_GRID, a_pair, errors, mean_error, places
-from RobustDIRLib.baselines import optional
+from RobustDIRLib.baselines import aligned, optional
 from RobustDIRLib.baselines.ants import Ants
 from RobustDIRLib.baselines.convexadam import ConvexAdam
 from RobustDIRLib.baselines.elastix import BSplineStage, Elastix
@@ -19,6 +19,7 @@ from RobustDIRLib.baselines.starts import LinearStart
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.registration.alignment import align
 
 # The rivals as they are, but for fewer iterations.
 SHORT = {
@@ -36,6 +37,22 @@ def needs(distribution: str):
 
 
 every_rival = pytest.mark.parametrize("name", [pytest.param(name, marks=needs(name)) for name in SHORT])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _aligned_once():
+    """The linear start that all rivals share takes as long as some of them: of the same images it is found once."""
+    found = {}
+
+    def once(fixed: Image, moving: Image):
+        key = fixed.array.tobytes(), moving.array.tobytes()
+        if key not in found:
+            found[key] = align(fixed, moving)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(aligned, "align", once)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,58 +1,22 @@
 """Cost of a registration: measured in a process of its own, whatever becomes of it."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 
-from RobustDIRLib.baselines.method import Outcome, Pair
+from RobustDIRLib.baselines.method import Pair
 from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.baselines.timing import measured, peak_memory
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
+from timing_process import Probe
 
 _MIB = 2**20
 POINTS = [[1.0, 2, 3], [-4, 5, 6]]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A method that does one thing, and shifts by 1, 2, 3 mm."""
-
-    deed: str
-    amount: float = 0
-    name: str = "probe"
-
-    def prepare(self) -> None:
-        if self.deed == "prepare":
-            time.sleep(self.amount)
-
-    def register(self, pair: Pair, threads: int) -> Outcome:
-        shift = (1.0, 2.0, 3.0)
-        if self.deed == "fill":
-            np.ones(int(self.amount), dtype=np.uint8).sum()
-        elif self.deed == "sleep":
-            time.sleep(self.amount)
-        elif self.deed == "compute":
-            until = time.process_time() + self.amount
-            while time.process_time() < until:
-                pass
-        elif self.deed == "refuse":
-            raise InputError("probe refuses this pair; give another.")
-        elif self.deed == "err":
-            raise KeyError("a mistake of ours")
-        elif self.deed == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif self.deed == "threads":
-            shift = (float(os.environ["OMP_NUM_THREADS"]), float(threads), 0.0)
-        return Outcome(sitk.TranslationTransform(3, shift))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +89,8 @@ def test_registration_ends_with_the_process_that_asked_for_it(tmp_path):
     mark = tmp_path / "pid"
     code = f"""
 import sys; sys.path[:] = {sys.path!r}
-from test_timing import Marking, Pair, measured
+from timing_process import Marking, Pair
+from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 import numpy as np
@@ -140,22 +105,6 @@ measured(Marking({str(mark)!r}), Pair(image, image), 1)
     _wait(lambda: not _runs(child))
 
 
-@dataclass(frozen=True)
-class Marking:
-    """A method that says where it runs, and goes on for long."""
-
-    mark: str
-    name: str = "marking"
-
-    def prepare(self) -> None:
-        """Nothing to do."""
-
-    def register(self, pair: Pair, threads: int) -> Outcome:
-        Path(self.mark).write_text(str(os.getpid()))
-        time.sleep(600)
-        return Outcome(sitk.TranslationTransform(3))
-
-
 def _runs(process: int) -> bool:
     status = Path(f"/proc/{process}/stat")
     try:
@@ -164,7 +113,7 @@ def _runs(process: int) -> bool:
         return False
 
 
-def _wait(condition, seconds: float = 60) -> None:
+def _wait(condition, seconds: float = 180) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until

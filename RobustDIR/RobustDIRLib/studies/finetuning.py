@@ -186,6 +186,9 @@ def _draw_efficiency(rows: Sequence[Row], path: Path) -> None:
                 spread = [[m - r[name]["min"] for m, r in zip(middle, table, strict=True)],
                           [r[name]["max"] - m for m, r in zip(middle, table, strict=True)]]  # fmt: skip
                 ax.errorbar([r["pairs"] for r in table], middle, yerr=spread, marker=mark, capsize=3, label=arm)
+        if not ax.containers:
+            ax.text(0.5, 0.5, "no run has got there", ha="center", transform=ax.transAxes)
+            ax.set(xticks=[], yticks=[])
         ax.set_xlabel("training subjects or pairs N")
         ax.set_ylabel({"dice": "test Dice", "tre_mm": "test TRE, mm"}.get(name, "epochs to convergence"))
     before = [row[f"{measure}_before"] for row in rows if row["arm"] == ARMS[0] and f"{measure}_before" in row]

@@ -18,6 +18,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning import virtual
 from RobustDIRLib.finetuning.augmentation import augment, mirrored
 from RobustDIRLib.finetuning.config import (
     AugmentationConfig,
@@ -25,6 +26,7 @@ from RobustDIRLib.finetuning.config import (
     FinetuneConfig,
     LossWeights,
     SplitConfig,
+    VirtualConfig,
 )
 from RobustDIRLib.finetuning.convergence import converged_at
 from RobustDIRLib.finetuning.grids import FittedGrid
@@ -33,6 +35,7 @@ from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, TrainingPair, list
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.similarity import local_ncc_loss, mind_loss, nmi_loss
 from RobustDIRLib.finetuning.split import split_dataset
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import find_preset
@@ -434,3 +437,19 @@ def test_landmarks_of_a_mirrored_pair_are_as_far_apart_where_axes_are_oblique(ax
     expected = (to_mm @ step).norm().expand(2)
     torch.testing.assert_close(landmark_errors(still, pair), expected)
     torch.testing.assert_close(landmark_errors(still, mirrored(pair, [axis])), expected)
+
+
+def test_the_fixed_image_of_a_virtual_pair_is_the_moving_one_under_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fixed(x) = moving(x + motion(x))`, to the last digit where the motion is of whole voxels."""
+    motion = torch.zeros(1, 3, 14, 13, 16)
+    motion[:, 2] = 3.0
+    monkeypatch.setattr(virtual, "_motion", lambda *_: motion)
+    image = torch.rand((1, 1, 14, 13, 16), generator=generator(5))
+    labels = (image * 4).to(torch.int32)
+    scan = TrainingPair("a scan", image, image, labels, labels, None, None, torch.eye(3))
+    made, told = virtual.virtual_pair(scan, Grid((14, 13, 16)), VirtualConfig(), generator(1))
+    assert torch.equal(told, motion)
+    assert not torch.allclose(made.moving, image, atol=0.05)
+    torch.testing.assert_close(made.fixed[..., :-3], made.moving[..., 3:], rtol=0, atol=1e-4)
+    assert made.fixed_labels is not None and made.moving_labels is not None
+    assert (made.fixed_labels[..., :-3] == made.moving_labels[..., 3:]).float().mean() > 0.999

@@ -277,3 +277,16 @@ def test_importing_needs_numpy_alone(scene):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_vectors_lead_from_their_starts_to_their_ends_in_the_scene(mrml, some_landmarks):
+    """Both ends are given in LPS and lie in the scene in RAS, as the points of a list do."""
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    ends = some_landmarks.points + [[1.0, -2.0, 3.0]]
+    node = mrml.vectors_to_node(some_landmarks.points, ends, "errors")
+    lines = vtk_to_numpy(node.GetPolyData().GetPoints().GetData()).reshape(-1, 2, 3)
+    np.testing.assert_allclose(lines[:, 0], swap_lps_ras(some_landmarks.points), atol=TOLERANCE_MM)
+    np.testing.assert_allclose(lines[:, 1], swap_lps_ras(ends), atol=TOLERANCE_MM)
+    lengths = vtk_to_numpy(node.GetPolyData().GetCellData().GetArray(0))
+    np.testing.assert_allclose(lengths, np.sqrt(14), atol=TOLERANCE_MM)

@@ -93,3 +93,15 @@ def test_roughness_counts_millimetres(axis):
     assert ControlGrid(shape, spacing, 3.0).points == fine.points
     c = coefficients(fine, 1.0)
     assert ControlGrid(shape, spacing, 3.0).roughness(c)[0] == pytest.approx(fine.roughness(c)[0])
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("shape", [SHAPE, (7, 12, 9)])
+def test_a_mirrored_velocity_gives_the_mirrored_displacement(axis, shape):
+    """Control points and voxels lie in the middle of their cells: neither border of the volume is nearer to them."""
+    grid = ControlGrid(SHAPE, SPACING, 5.0)
+    sign = torch.ones(3, 1, 1, 1)
+    sign[axis] = -1
+    c = coefficients(grid, 2.5)
+    found, expected = (grid.exponential(one, shape) for one in (sign * c.flip(axis + 1), c))
+    torch.testing.assert_close(found, sign * expected.flip(axis + 2), rtol=0, atol=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -21,11 +22,12 @@ import torch
 
 from finetuning_cases import NETWORK, a_config, decathlon, paired
 from rank_process import gradients_alone, gradients_together
+from RobustDIRLib.cli import finetune as finetune_command
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import Tuner, finetune
+from RobustDIRLib.finetuning.loop import RUN, Tuner, finetune
 from RobustDIRLib.finetuning.run import start_network
 from RobustDIRLib.finetuning.summary import summarise, table
 from RobustDIRLib.io.images import read_image, write_image
@@ -62,6 +64,19 @@ def test_a_run_learns_and_keeps_its_best_epoch(organs: Path, tmp_path: Path) -> 
     assert best["dice"] > epochs[0]["dice"] + 0.01
     card = load_model(tmp_path / "run" / "weights.pt").card
     assert card["epoch"] == best["epoch"] and card["fine_tuned_on"] == organs.name
+
+
+def test_a_run_of_before_there_were_grids_to_choose_is_resumed_as_it_was(organs: Path, tmp_path: Path) -> None:
+    resumed = argparse.ArgumentParser()
+    finetune_command.add_parser(resumed.add_subparsers())
+    args = resumed.parse_args(["finetune", "-o", str(tmp_path), "--resume"])
+    settings = to_dict(a_config(organs, epochs=1))
+    for held, grid in (
+        (settings, settings["grid"]),
+        ({k: v for k, v in settings.items() if k != "grid"}, "registration"),
+    ):
+        (tmp_path / RUN).write_text(json.dumps(held), encoding="utf-8")
+        assert finetune_command.settings_of(args).grid == grid != "native"
 
 
 def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path) -> None:

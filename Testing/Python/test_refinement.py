@@ -7,6 +7,7 @@ import torch
 from refinement_cases import SPACING, error, known_pair, smooth_velocity, standing_still, texture
 from RobustDIRLib import warping
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import DEFAULT, find_preset
 from RobustDIRLib.registration.refinement import judge as judge_file
@@ -347,6 +348,12 @@ class TestPatience:
         assert all(torch.equal(a, b) for a, b in zip(again, result.deformation, strict=True))
 
 
+def of_voxels(x, y, z):
+    """Grids of a fixed image with these voxels and of a finer moving image."""
+    eye = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    return Grid((9, 11, 13), (x, y, z), (4.0, -3.0, 7.0), eye), Grid((9, 11, 13), (0.9, 1.0, 1.1), (0.0, 0.0, 0.0), eye)
+
+
 class TestSettings:
     def test_levels_follow_quality_unless_told(self):
         preset = find_preset(DEFAULT)
@@ -362,14 +369,20 @@ class TestSettings:
         assert [level.steps for level in found] == [60, 48]
 
     def test_no_level_is_far_finer_than_the_images_own_voxels(self):
-        assert fitted_levels(LEVELS, 1.5, 2.0, 7.0) == LEVELS
-        assert fitted_levels(LEVELS, 1.5, 5.3, 7.0) == LEVELS[:1]
-        assert fitted_levels(LEVELS, 1.5, 7.0, 7.0) == ()
+        assert fitted_levels(LEVELS, 1.5, of_voxels(2.0, 2.0, 2.0), 7.0) == LEVELS
+        assert fitted_levels(LEVELS, 1.5, of_voxels(5.3, 6.0, 5.4), 7.0) == LEVELS[:1]
+        assert fitted_levels(LEVELS, 1.5, of_voxels(7.0, 6.5, 7.0), 7.0) == ()
+
+    @pytest.mark.parametrize("axis", range(3))
+    def test_thick_slices_leave_no_level_out(self, axis):
+        sides = [2.9, 2.9, 2.9]
+        sides[axis] = 11.0
+        assert fitted_levels(LEVELS, 1.5, of_voxels(*sides), 7.0) == LEVELS
 
     @pytest.mark.parametrize(("own", "stiffer"), [(1.0, 1.0), (2.0, 1.0), (3.0, 2.25), (5.0, 6.25)])
     def test_coarse_images_are_refined_more_stiffly(self, own, stiffer):
         levels = [dataclasses.replace(level, stiffness=0.4) for level in LEVELS]
-        found = fitted_levels(tuple(levels), 4.0, own, 2.0)
+        found = fitted_levels(tuple(levels), 4.0, of_voxels(own / 1.25, own, 1.25 * own), 2.0)
         assert found == tuple(dataclasses.replace(level, stiffness=pytest.approx(0.4 * stiffer)) for level in levels)
 
     def test_refusals(self):

@@ -93,13 +93,14 @@ def settings_of(args: argparse.Namespace) -> FinetuneConfig:
     from RobustDIRLib.configuration import from_dict, read_json
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.finetuning.config import FinetuneConfig
-    from RobustDIRLib.finetuning.loop import RUN
+    from RobustDIRLib.finetuning.loop import BEFORE_THERE_WAS_A_CHOICE, RUN
 
-    file = args.config or (args.output / RUN if getattr(args, "resume", False) else None)
+    resumed = getattr(args, "resume", False) and not args.config
+    file = args.output / RUN if resumed else args.config
     settings = read_json(file) if file else {}
     if not isinstance(settings, dict):
         raise InputError(f"{file} holds no settings by name; give a JSON file as a run's folder has it.")
-    settings.update(_given(args))
+    settings = {**(BEFORE_THERE_WAS_A_CHOICE if resumed else {}), **settings, **_given(args)}
     if not settings.get("dataset"):
         raise InputError("finetune needs a data set: name its folder.")
     return from_dict(FinetuneConfig, settings, str(file or "the command"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from RobustDIRLib.training.stopping import StopRequest, waiting
 Record = dict[str, Any]
 MODEL, RUN, SPLIT, RECORDS, FAILED = "weights.pt", "run.json", "split.json", "records.jsonl", "failed_pair.pt"
 # Settings that may differ when a run goes on: they change how long and how fast, not what is learnt at a step.
+BEFORE_THERE_WAS_A_CHOICE: Mapping[str, Any] = {"grid": "registration"}  # what runs had whose settings lack it
 MAY_CHANGE = frozenset(
     {"epochs", "threads", "device", "log_every", "checkpoint_every", "cache_mib", "convergence", "test_pairs"}
 )
@@ -222,7 +223,7 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
     before, now = state.get("finetune"), to_dict(config)
     if not isinstance(before, dict):
         raise InputError(f"{path} is the checkpoint of another kind of run: use another folder")
-    before = {"grid": "registration", **before}  # runs of before there was a choice
+    before = {**BEFORE_THERE_WAS_A_CHOICE, **before}
     changed = sorted(k for k in now if k not in MAY_CHANGE and before.get(k) != now[k])
     if changed:
         shown = "; ".join(f"{k} was {json.dumps(before.get(k))} and is {json.dumps(now[k])}" for k in changed)

@@ -69,7 +69,6 @@ def _run(network: LearningNetwork, pair: TrainingPair, key: PairKey, precision: 
 
 def _refined(material: Material, key: PairKey, placed: tuple[TrainingPair, Grid], found: Deformation) -> Deformation:
     preset, (pair, grid) = find_preset(key.preset), placed
-    own, other = (material.maker.store.get(scan, preset).image.grid for scan in (key.fixed, key.moving))
-    side = max(own.voxel_side, other.voxel_side)
-    levels = fitted_levels(chosen_levels(_QUALITY, None, preset), grid.voxel_side, side, meant_for(own, preset))
+    own = [material.maker.store.get(scan, preset).image.grid for scan in (key.fixed, key.moving)]
+    levels = fitted_levels(chosen_levels(_QUALITY, None, preset), grid.voxel_side, own, meant_for(own[0], preset))
     return refine(WorkingPair(pair.fixed, pair.moving, grid.spacing[::-1]), found, levels).deformation

@@ -137,8 +137,7 @@ def register(
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
         budget = _budget(options, network, device)
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, budget, journal.warn, options.spacing)
-        own = max(fixed.grid.voxel_side, moving.grid.voxel_side)
-        levels = fitted_levels(levels, grid.voxel_side, own, meant_for(fixed.grid, preset))
+        levels = fitted_levels(levels, grid.voxel_side, (fixed.grid, moving.grid), meant_for(fixed.grid, preset))
         tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
         patience = Patience(options.refine_seconds, enough, journal.level)
         try:

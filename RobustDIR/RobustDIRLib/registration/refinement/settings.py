@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.presets import Preset
 
 
@@ -48,7 +50,7 @@ class Quality:
 _MIDDLE = Level(factor=2, distance=4, steps=40, rate=0.6, refresh=4, lattices=8)
 _FINE = Level(factor=1, distance=2.5, steps=32, rate=0.6, refresh=4, lattices=2)
 
-_FINEST = 0.5  # of the image's own voxel: no level has finer ones
+_FINEST = 0.5  # of the shortest side of the images' own voxels: no level has finer ones
 
 QUALITIES = {
     "fast": Quality("the network alone", ()),
@@ -85,22 +87,25 @@ def chosen_levels(quality: str, refine: bool | None, preset: Preset) -> tuple[Le
     return tuple(replace(level, stiffness=stiffness, steps=round(effort * level.steps)) for level in levels)
 
 
-def fitted_levels(levels: tuple[Level, ...], side: float, own: float, meant_for: float) -> tuple[Level, ...]:
+def fitted_levels(levels: tuple[Level, ...], side: float, grids: Sequence[Grid], meant_for: float) -> tuple[Level, ...]:
     """The levels as they suit the resolution of the images.
 
-    Levels whose voxels are far finer than the images' are left out: there is nothing to be seen there. Voxels coarser
-    than the preset means make the rest stiffer, by the square of how much they are, as what they say of a place gets
-    less certain. Of two breathing CTs of 5 x 5 x 6 mm the network leaves 2.10 and 2.31 mm, refinement as stiff as for
-    2 mm 2.15 and 2.31 after its first level, four to eight times as stiff 2.00 and 2.13, and 1.78 and 1.92 at the end.
+    Levels whose voxels are far finer than the images' along every axis are left out: there is nothing to be seen there.
+    Thick slices alone leave none out: livers of 1.3 x 1.3 x 5 mm end at 1.23 and 1.30 mm with the level of 0.97 mm, at
+    1.31 and 1.42 without. Voxels coarser, by their volume, than the preset means make the rest stiffer, by the square
+    of how much they are, as what they say of a place gets less certain. Of two breathing CTs of 5 x 5 x 6 mm the network
+    leaves 2.10 and 2.31 mm, refinement as stiff as for 2 mm 2.15 and 2.31 after its first level, four to eight times as
+    stiff 2.00 and 2.13, and 1.78 and 1.92 at the end.
 
     Args:
         levels: To choose from.
         side: Of a working voxel, mm.
-        own: Side of a cube as large as a voxel of the images, of the coarser one, mm.
+        grids: The images' own; the coarser one counts.
         meant_for: The side for which the levels are as stiff as they should be, mm.
     """
-    stiffer = max(1.0, own / meant_for) ** 2
-    seen = (level for level in levels if level.factor * side >= _FINEST * own)
+    stiffer = max(1.0, max(grid.voxel_side for grid in grids) / meant_for) ** 2
+    finest = _FINEST * max(min(grid.spacing) for grid in grids)
+    seen = (level for level in levels if level.factor * side >= finest)
     return tuple(replace(level, stiffness=stiffer * level.stiffness) for level in seen)
 
 

@@ -90,12 +90,12 @@ def chosen_levels(quality: str, refine: bool | None, preset: Preset) -> tuple[Le
 def fitted_levels(levels: tuple[Level, ...], side: float, grids: Sequence[Grid], meant_for: float) -> tuple[Level, ...]:
     """The levels as they suit the resolution of the images.
 
-    Levels whose voxels are far finer than the images' along every axis are left out: there is nothing to be seen there.
-    Thick slices alone leave none out: livers of 1.3 x 1.3 x 5 mm end at 1.23 and 1.30 mm with the level of 0.97 mm, at
-    1.31 and 1.42 without. Voxels coarser, by their volume, than the preset means make the rest stiffer, by the square
-    of how much they are, as what they say of a place gets less certain. Of two breathing CTs of 5 x 5 x 6 mm the network
-    leaves 2.10 and 2.31 mm, refinement as stiff as for 2 mm 2.15 and 2.31 after its first level, four to eight times as
-    stiff 2.00 and 2.13, and 1.78 and 1.92 at the end.
+    Levels whose voxels are far finer than the images' along every axis are left out: there is nothing to be seen
+    there. Thick slices alone leave none out: livers of 1.3 x 1.3 x 5 mm end at 1.23 and 1.30 mm with the level of 0.97
+    mm, at 1.31 and 1.42 without. Voxels coarser, by their volume, than the preset means make the rest stiffer, by the
+    square of how much they are, as what they say of a place gets less certain. Of two breathing CTs of 5 x 5 x 6 mm
+    the network leaves 2.10 and 2.31 mm, refinement as stiff as for 2 mm 2.15 and 2.31 after its first level, four to
+    eight times as stiff 2.00 and 2.13, and 1.78 and 1.92 at the end.
 
     Args:
         levels: To choose from.

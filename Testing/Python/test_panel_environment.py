@@ -227,7 +227,7 @@ def test_what_reports_and_sample_data_need_is_told_and_comes_from_the_folder(mon
     state = environment.examine()
     assert state.ready
     assert state.sentence() == (
-        "Ready to register. For HTML reports and sample data, markdown-it-py, nilearn can be added."
+        "Ready. For HTML reports and sample data, markdown-it-py, nilearn can be added."
     )
     slicer = Installer(monkeypatch, packaging=False)
     (tmp_path / "nilearn-1-py3-none-any.whl").touch()

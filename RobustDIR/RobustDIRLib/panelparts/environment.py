@@ -92,9 +92,9 @@ class Readiness:
             uses = [use for use, words in OPTIONAL.items() if set(requirements(words)) & set(self.optional)]
             names = ", ".join(r.name for r in self.optional)
             return (
-                _("Ready to register. For {uses}, {names} can be added.").format(uses=" and ".join(uses), names=names)
+                _("Ready. For {uses}, {names} can be added.").format(uses=" and ".join(uses), names=names)
                 if uses
-                else _("Ready to register.")
+                else _("Ready.")
             )
         parts = []
         if self.missing:

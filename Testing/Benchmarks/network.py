@@ -61,7 +61,7 @@ print(*taken, memory, counter.get_total_flops() * (side / 64) ** 3 / 1e9)
 def _numbers(script: str, *arguments: object) -> list[float]:
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY)}
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, encoding="utf-8").stdout
     return [float(word) for word in output.split()]
 
 

@@ -53,7 +53,7 @@ def _run(command: list[str], threads: int) -> tuple[str, float, float]:
     """Output, seconds and peak GiB of a command."""
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": str(threads)}
     begun = time.perf_counter()
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)

@@ -49,7 +49,7 @@ def gradients_together(config: TrainingConfig | FinetuneConfig, world: int, fold
         [*torchrun, __file__, type(config).__name__, str(file), str(folder)],
         env={**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=240,
     )
     assert done.returncode == 0, done.stderr

@@ -177,7 +177,7 @@ except SystemExit: print(sorted(set(sys.modules) & {{"torch", "numpy", "SimpleIT
 
 
 def _python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     return done.stdout.strip()
 
 

@@ -81,7 +81,7 @@ def test_runs_of_another_process_are_attached_to(board):
         f"import sys; sys.path[:0] = {sys.path!r}; import runner_cases as cases; from pathlib import Path; "
         f"print(cases.begin(Path({str(folder)!r})).process_id)"
     )
-    pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout)
     assert looked(board)["theirs"].alive
     wait(board, "theirs", lambda e: e.state is RunState.RUNNING and e.step > 3)
     board.stop(folder)

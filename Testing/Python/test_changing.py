@@ -75,7 +75,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [sys.executable, str(testing / "changing_process.py"), str(copy), str(tmp_path_factory.mktemp("data"))],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (copy, testing.parent, testing)))},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

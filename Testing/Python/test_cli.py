@@ -71,7 +71,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(a_failing_command):
 def test_module_runs_as_the_command(argument, code, said):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "RobustDIRLib", argument]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
     assert done.returncode == code
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

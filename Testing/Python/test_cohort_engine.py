@@ -91,7 +91,7 @@ def wait_for(condition, seconds: float) -> None:
 
 def at_work(pid: int) -> bool:
     """Whether a process runs; one that has ended but is not yet taken note of does not."""
-    status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, encoding="utf-8").stdout.strip()
     return bool(status) and not status.startswith("Z")
 
 

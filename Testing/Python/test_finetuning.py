@@ -105,7 +105,7 @@ def _start(config: FinetuneConfig, folder: Path, *more: str) -> subprocess.Popen
         [*command, "--progress", "json", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env=environment,
     )
 
@@ -296,7 +296,7 @@ def _rank(rank: int, file: Path, folder: Path, port: int) -> subprocess.Popen[st
         [*command, "--progress", "json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env={**environment, **{name: str(value) for name, value in group.items()}},
     )
 

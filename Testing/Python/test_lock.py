@@ -34,7 +34,7 @@ except InputError as error:
 
 
 def holding(folder: Path, seconds: float = 60) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", HOLD, str(folder), str(seconds)], stdout=-1, text=True)
+    return subprocess.Popen([sys.executable, "-c", HOLD, str(folder), str(seconds)], stdout=-1, encoding="utf-8")
 
 
 def entries(folder: Path) -> list[Path]:

@@ -78,7 +78,9 @@ def test_what_is_saved_is_loaded(a_model_file, a_network):
 
 def test_checksum_agrees_with_sha256sum(a_model_file):
     note = a_model_file.with_name("tiny.pt.sha256")
-    checked = subprocess.run(["sha256sum", "--check", note.name], cwd=note.parent, capture_output=True, text=True)
+    checked = subprocess.run(
+        ["sha256sum", "--check", note.name], cwd=note.parent, capture_output=True, encoding="utf-8"
+    )
     assert checked.stdout == "tiny.pt: OK\n"
     assert note.read_text(encoding="utf-8").split()[0] == model_store.load_model(a_model_file).checksum
 

@@ -275,7 +275,7 @@ def test_importing_needs_numpy_alone(scene):
         f"import sys; sys.path.insert(0, {str(root)!r}); import RobustDIRLib.mrml; "
         "print(sorted({'torch', 'SimpleITK', 'nibabel', 'scipy', 'skimage'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -226,9 +226,7 @@ def test_what_reports_and_sample_data_need_is_told_and_comes_from_the_folder(mon
     monkeypatch.setattr(environment, "_is_there", lambda module: module not in lacking and real(module))
     state = environment.examine()
     assert state.ready
-    assert state.sentence() == (
-        "Ready. For HTML reports and sample data, markdown-it-py, nilearn can be added."
-    )
+    assert state.sentence() == ("Ready. For HTML reports and sample data, markdown-it-py, nilearn can be added.")
     slicer = Installer(monkeypatch, packaging=False)
     (tmp_path / "nilearn-1-py3-none-any.whl").touch()
     environment.install(state, tmp_path)
@@ -276,7 +274,7 @@ sys.exit(main(sys.argv[1:]))
 def only(packages, *words):
     """Runs `robustdir` where nothing is installed but these packages and what they need themselves."""
     names = ",".join(each.name for each in packages)
-    return subprocess.run([sys.executable, "-c", _ONLY, names, *map(str, words)], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", _ONLY, names, *map(str, words)], capture_output=True, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ from pathlib import Path
 desktop.open_panel(Path({str(ROOT / "RobustDIR" / "RobustDIR.py")!r}))
 print(sorted({{"torch", "SimpleITK", "scipy", "skimage", "nibabel"}} & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
 
 

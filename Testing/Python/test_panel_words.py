@@ -108,7 +108,7 @@ def test_slicers_translation_is_asked_with_the_file_it_is_asked_from():
         "print(environment.DECLINED)\n"
         "print(environment.too_old(5, 2))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, timeout=60)
     assert done.stdout.splitlines()[0] == "<module>: Nothing was installed."
     assert done.stdout.splitlines()[1].startswith("too_old: RobustDIR needs 3D Slicer")
 
@@ -117,5 +117,5 @@ def test_without_the_application_the_texts_are_english():
     code = (
         "import sys; from RobustDIRLib.panelparts import environment as e; print(e.DECLINED, 'slicer' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, timeout=60)
     assert done.stdout.split() == ["Nothing", "was", "installed.", "False"]

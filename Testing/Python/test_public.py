@@ -60,7 +60,7 @@ class TestNames:
         code = (
             "import sys, robustdir; print(sorted(set(sys.modules) & {'torch', 'numpy', 'SimpleITK'}), dir(robustdir))"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
         assert done.stdout.strip() == f"[] {sorted(robustdir.__all__)}"
 
     @pytest.mark.parametrize("name", robustdir.__all__)

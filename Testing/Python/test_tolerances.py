@@ -251,5 +251,5 @@ import sys; sys.path.insert(0, {str(LIBRARY)!r})
 import RobustDIRLib.evaluation.tolerances, RobustDIRLib.evaluation.run_figures
 print(sorted(set(sys.modules) & {{"torch", "numpy"}}))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"

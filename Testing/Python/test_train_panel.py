@@ -73,5 +73,5 @@ from SlicerHeadless import desktop
 desktop.open_panel(Path({str(ROOT)!r}) / "RobustDIRTrain" / "RobustDIRTrain.py").close()
 print("torch" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split()[-1] == "False"

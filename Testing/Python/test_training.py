@@ -159,7 +159,7 @@ def _start_pretraining(config: TrainingConfig, folder: Path) -> subprocess.Popen
     run.write_text(json.dumps(to_dict(config)))
     command = [sys.executable, "-m", "RobustDIRLib", "pretrain", str(run), "-o", str(folder / "run")]
     environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment)
 
 
 def test_a_signal_ends_the_run_with_a_checkpoint(a_run: TrainingConfig, tmp_path: Path) -> None:

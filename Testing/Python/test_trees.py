@@ -33,7 +33,7 @@ def start():
     started = []
 
     def begin(command, **named):
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **named))
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", **named))
         return started[-1]
 
     yield begin

@@ -82,6 +82,16 @@ def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(organs: P
     assert len(_trials(tmp_path)) == 2
 
 
+def test_a_trial_that_was_killed_before_its_first_checkpoint_begins_anew(organs: Path, tmp_path: Path) -> None:
+    """Its weights and records lie there then, which no other run would write over."""
+    left = tmp_path / "trial_000"
+    left.mkdir()
+    for name in ("weights.pt", "records.jsonl"):
+        (left / name).write_text("cut short", encoding="utf-8")
+    best = tune(a_config(organs, epochs=1), TuneConfig(trials=1, prune=False), tmp_path, lambda record: None)
+    assert Path(best["file"]).parent == left and (left / "checkpoint.pt").is_file()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kills a process by a signal")
 def test_trials_on_a_cluster_are_as_many_and_one_whose_worker_dies_goes_on(organs: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")

@@ -35,7 +35,9 @@ import sys, RobustDIRLib.values, RobustDIRLib.geometry
 print(sorted(set(sys.modules) & {"torch", "SimpleITK", "scipy", "nibabel", "skimage"}))
 """
     environment = {"PYTHONPATH": str(LIBRARY)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env=environment
+    )
     assert done.stdout.strip() == "[]"
 
 

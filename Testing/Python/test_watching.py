@@ -217,7 +217,7 @@ print(run.process_id, flush=True)
         done = subprocess.run(
             [sys.executable, "-c", self.LEAVE.format(paths=paths), str(folder)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
         )
         yield int(done.stdout)
@@ -298,7 +298,7 @@ print(run.process_id, flush=True)
 
     def test_a_run_from_a_terminal_is_found_by_its_lock(self, folder):
         command = [*cases.PROGRAM, "finetune", "--output", "run", "--lock", "--child"]
-        process = subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.PIPE, encoding="utf-8")
         try:
             child = int(process.stdout.readline().split()[1])
             run = watching.attach(folder)
@@ -307,7 +307,9 @@ print(run.process_id, flush=True)
             run.stop()
             cases.wait_for_state(run, RunState.STOPPED)
             process.wait(5)
-            process = subprocess.Popen([*command, "--resume"], cwd=folder.parent, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                [*command, "--resume"], cwd=folder.parent, stdout=subprocess.PIPE, encoding="utf-8"
+            )
             second = int(process.stdout.readline().split()[1])
             running(watching.attach(folder))
             watching.attach(folder).kill()

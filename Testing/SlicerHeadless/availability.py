@@ -51,7 +51,9 @@ def _is_there(module: str) -> bool:
 
 def _failure_of(code: str, what: str) -> str | None:
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment, check=False
+    )
     if done.returncode == 0:
         return None
     last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

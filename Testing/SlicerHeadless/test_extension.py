@@ -47,12 +47,12 @@ def configure(source: Path, build: Path) -> subprocess.CompletedProcess:
     }
     defined = [f"-D{name}={value}" for name, value in options.items()]
     command = [tool("cmake"), "-S", str(source), "-B", str(build), "-G", "Unix Makefiles", *defined]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
 def run_tests(build: Path) -> subprocess.CompletedProcess:
     command = [tool("ctest"), "--test-dir", str(build), "--output-on-failure", "--timeout", "600"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture

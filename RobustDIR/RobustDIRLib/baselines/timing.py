@@ -63,7 +63,7 @@ def measured(method: Method, pair: Pair, threads: int) -> tuple[Outcome, Cost]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
         )

@@ -71,9 +71,7 @@ def refinement_sentence(judged: dict[str, Any]) -> str:
     """What was found of refinement, for people."""
     title, form = {"dice": ("Dice", ".3f"), "tre_mm": ("TRE in mm", ".2f")}[judged["measure"]]
     figures = f"{title} {format(judged['refined'], form)} with refinement, {format(judged['network'], form)} without it"
-    ends = (
-        "it is done by default" if judged["helps"] else "the model's card rules it out (--refine does it all the same)"
-    )
+    ends = "it is done by default" if judged["helps"] else "the model's card rules it out, unless it is asked for"
     return f"{judged['pairs']} validation pairs: {figures}; {ends}"
 
 

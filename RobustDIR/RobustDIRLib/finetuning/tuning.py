@@ -20,7 +20,7 @@ from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_cli
 from RobustDIRLib.configuration import read_json, refuse_seed, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import finetune, quality
+from RobustDIRLib.finetuning.loop import MODEL, RECORDS, finetune, quality
 from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.training.checkpoints import NAME
 
@@ -265,7 +265,10 @@ def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, fold
     trial.set_user_attr("folder", place.name)
     run = replace(base, optimizer=replace(base.optimizer, learning_rate=rate), loss=replace(base.loss, gradient=weight))
     best, judge = -math.inf, "loss"
-    for record in finetune(run, place, resume=(place / NAME).exists()):
+    begun = (place / NAME).exists()
+    for name in () if begun else (MODEL, RECORDS):  # of a trial that was killed before its first checkpoint
+        (place / name).unlink(missing_ok=True)
+    for record in finetune(run, place, resume=begun):
         tell({"trial": trial.number, **record})
         judge = record.get("judge", judge)
         if record["kind"] == "stop":

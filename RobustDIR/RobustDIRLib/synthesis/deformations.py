@@ -40,7 +40,7 @@ class DeformationConfig:
     squarings: int = 5
 
     def __post_init__(self) -> None:
-        if min(self.sigma_max, self.affine_sigma, self.shift_sigma) < 0 or min(self.node_spacing, default=0) < 1:
+        if min(self.sigma_max, self.affine_sigma, self.shift_sigma) < 0 or min(self.node_spacing, default=1) < 1:
             raise ValueError("sigmas must not be negative, and node_spacing holds numbers of at least 1")
         if not 1 <= self.squarings <= _MOST_SQUARINGS:
             raise ValueError(f"squarings must be from 1 to {_MOST_SQUARINGS}")

@@ -13,7 +13,7 @@ from RobustDIRLib.errors import InputError
 
 T = TypeVar("T")
 _LARGEST, _SHOWN = 1e300, 20
-_MOST_SEEDS = 2**63  # as many as torch takes
+MOST_SEEDS = 2**63  # as many as torch takes
 
 
 def _convert(value: Any, wanted: Any, name: str) -> Any:
@@ -96,7 +96,7 @@ def refuse_seed(seed: int) -> None:
     Raises:
         ValueError: If it is negative or of more than 63 bits.
     """
-    if not 0 <= seed < _MOST_SEEDS:
+    if not 0 <= seed < MOST_SEEDS:
         raise ValueError(f"the seed must be from 0 to 2^63 - 1, not {seed}")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from RobustDIRLib import __version__
+from RobustDIRLib.configuration import MOST_SEEDS
 from RobustDIRLib.errors import InputError
 
 COMMANDS = (
@@ -32,7 +33,6 @@ COMMANDS = (
     "study",
 )
 _MAY_BE_EMPTY = ("comment",)
-_MOST_SEEDS = 2**63
 _POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run", "path", "settings")
 _OTHERWISE_NAMED = {"moving_labels": "labels"}
 _OF_OTHER_COMMANDS = {"aggregate": "robustdir evaluate --aggregate"}
@@ -77,7 +77,7 @@ def _refuse_unfit(args: argparse.Namespace) -> None:
             raise InputError(f"`{name}` is empty; give it a value or leave it out.")
         if any(isinstance(text, (str, Path)) and "\0" in str(text) for text in texts):
             raise InputError(f"`{name}` holds a character that no name can have; give another.")
-    if not 0 <= (getattr(args, "seed", None) or 0) < _MOST_SEEDS:
+    if not 0 <= (getattr(args, "seed", None) or 0) < MOST_SEEDS:
         raise InputError(f"`seed` {args.seed}: give a whole number from 0 to 2^63 - 1.")
 
 

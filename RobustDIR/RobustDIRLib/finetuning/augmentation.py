@@ -15,17 +15,15 @@ from RobustDIRLib.synthesis.random import chance, uniform
 _SCALING, _NOISE = 0.5, 0.2
 
 
-def augment(pair: TrainingPair, config: AugmentationConfig, g: Generator) -> TrainingPair:
+def augment(pair: TrainingPair, config: AugmentationConfig, g: Generator) -> tuple[TrainingPair, list[int]]:
     """The pair with changed contrast and noise, each image by itself, and mirrored as a whole.
 
     Scaling takes the air to be 0 in the paper's formula `v (1 + factor)` (section 2.4.1), so that air stays air;
     intensities are kept within [-1, 1], which is what networks see of any image.
+
+    Returns:
+        The pair, and the axes (z, y, x as 0, 1, 2) along which it was mirrored.
     """
-    return augmented(pair, config, g)[0]
-
-
-def augmented(pair: TrainingPair, config: AugmentationConfig, g: Generator) -> tuple[TrainingPair, list[int]]:
-    """As `augment`, and the axes (z, y, x as 0, 1, 2) along which the pair was mirrored."""
     fixed, moving = (_changed(image, config, g) for image in (pair.fixed, pair.moving))
     axes = [axis for axis in range(3) if chance(config.flip, g)]
     return mirrored(replace(pair, fixed=fixed, moving=moving), axes), axes

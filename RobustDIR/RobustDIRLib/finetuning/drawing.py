@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Generator, Tensor
 
-from RobustDIRLib.finetuning.augmentation import augmented, mirrored_displacement
+from RobustDIRLib.finetuning.augmentation import augment, mirrored_displacement
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, TrainingPair
 from RobustDIRLib.finetuning.run import open_material, start_network
@@ -44,7 +44,7 @@ def draw_pair(maker: PairMaker, key: PairKey, config: FinetuneConfig, g: Generat
         pair, motion = virtual_pair(scan, grid, config.virtual, g)
     else:
         pair, grid = maker.placed(key, g, config.augmentation)
-    pair, axes = augmented(pair, config.augmentation, g)
+    pair, axes = augment(pair, config.augmentation, g)
     return DrawnPair(pair, grid, None if motion is None else mirrored_displacement(motion, axes))
 
 
@@ -55,5 +55,6 @@ def preview_pair(config: FinetuneConfig, number: int) -> DrawnPair:
         InputError: If the run could not begin: its data set, split or loss, or an image of this pair.
     """
     material = open_material(config, start_network(config))
-    epoch, index = 1 + number // len(material.epoch(1)), number % len(material.epoch(1))
+    before, index = divmod(number, len(material.epoch(1)))
+    epoch = 1 + before
     return draw_pair(material.maker, material.epoch(epoch)[index], config, pair_generator(config, epoch, index))

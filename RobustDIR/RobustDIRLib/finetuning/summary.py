@@ -37,7 +37,12 @@ def summarise(config: FinetuneConfig, folder: Path, process: Process) -> dict[st
         many pairs there were.
     """
     after = load_model(folder / MODEL).network.to(process.device).eval()
-    material = open_material(config, after)
+    return _summarised(config, folder, process, after, open_material(config, after))
+
+
+def _summarised(
+    config: FinetuneConfig, folder: Path, process: Process, after: LearningNetwork, material: Material
+) -> dict[str, Any]:
     networks: dict[str, LearningNetwork | None] = {"linear": None}
     if config.initial is not None:
         networks["before"] = start_network(config).to(process.device).eval()
@@ -55,15 +60,17 @@ def conclude(config: FinetuneConfig, folder: Path, process: Process) -> dict[str
     Returns:
         As `summarise`; and `refinement`, as of `judge_refinement`, where there was something to judge it by.
     """
-    summary = summarise(config, folder, process)
     model = load_model(folder / MODEL)
+    network = model.network.to(process.device).eval()
+    material = open_material(config, network)
+    summary = _summarised(config, folder, process, network, material)
     card = {**model.card, "test": summary}
-    judged = judge_refinement(model.network, open_material(config, model.network), config)
+    judged = judge_refinement(network.cpu(), material, config)
     if judged is not None:
         summary["refinement"] = judged
         card.update(refine=judged["helps"], refinement=judged)
     write_json(folder / SUMMARY, summary)
-    save_model(folder / MODEL, model.network, card)
+    save_model(folder / MODEL, network, card)
     return summary
 
 

@@ -9,7 +9,7 @@ AGAIN = "register again"
 OUT_OF_MEMORY = "Memory ran out; close other programs or crop the volumes, and register again."
 DEAF = "It did not stop in time and was ended; it can be resumed from its last checkpoint."
 OURS = "robustdir: "
-_KILLED = -9
+KILLED = -9  # exit code of what SIGKILL ended
 # Exit codes of Windows: a console that was closed, the end of a session, no memory, no room for its pages.
 _ENDED_BY_WINDOWS = (0xC000013A, 0x40010004, 0xC0000017, 0xC000012D)
 _LAST_LINES = 100
@@ -41,7 +41,7 @@ def exit_code_of(code: int, forced: bool) -> int:
         code: As the system tells it; Windows knows no signals, and says 15 of what psutil ended.
         forced: Whether it was ended by whoever asks.
     """
-    return _KILLED if code in _ENDED_BY_WINDOWS or (forced and code > 0 and os.name == "nt") else code
+    return KILLED if code in _ENDED_BY_WINDOWS or (forced and code > 0 and os.name == "nt") else code
 
 
 def reason_of_exit(exit_code: int, log: Sequence[str], said: str = "", again: str = AGAIN) -> str:
@@ -60,7 +60,7 @@ def reason_of_exit(exit_code: int, log: Sequence[str], said: str = "", again: st
         return OUT_OF_MEMORY if again == AGAIN else f"Memory ran out; close other programs and {again}."
     if said:
         return said
-    if exit_code in (-9, 137, -15, 143):
+    if exit_code in (KILLED, 137, -15, 143):
         return (
             f"The process was ended from outside, by someone or for want of memory; close other programs and {again}."
         )

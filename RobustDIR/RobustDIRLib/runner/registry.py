@@ -44,7 +44,7 @@ from RobustDIRLib.runner.folders import (
 )
 from RobustDIRLib.runner.history import History
 from RobustDIRLib.runner.lines import as_object, tail
-from RobustDIRLib.runner.reasons import DEAF, last_error, reason_of_exit
+from RobustDIRLib.runner.reasons import DEAF, KILLED, last_error, reason_of_exit
 from RobustDIRLib.runner.states import Evidence, RunState, judge
 from RobustDIRLib.runner.watching import is_complete, last_words, refuse_busy
 
@@ -244,7 +244,7 @@ def _message(state: RunState, evidence: Evidence, words: Sequence[str]) -> str:
     if state is RunState.FAILED:
         return reason_of_exit(evidence.exit_code or 1, words, evidence.problem, again)
     if state is RunState.KILLED:
-        return DEAF if evidence.asked else reason_of_exit(-9, (), again=again)
+        return DEAF if evidence.asked else reason_of_exit(KILLED, (), again=again)
     return ""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from RobustDIRLib.runner.reasons import KILLED
+
 
 class RunState(Enum):
     """Where a run is; the last four are final, and of them all but `ENDED` may be resumed."""
@@ -57,7 +59,6 @@ class Evidence:
 
 # Ctrl-C and SIGTERM, as a run that heeds them ends, or as they end one that does not.
 _INTERRUPTED = (130, 143, -2, -15)
-_KILLED = -9
 
 
 def judge(e: Evidence) -> RunState:
@@ -72,7 +73,7 @@ def judge(e: Evidence) -> RunState:
         return RunState.STOPPED if e.asked and (e.unasked or not e.recorded) else RunState.KILLED
     if e.final == "stop" or (e.asked and e.exit_code in _INTERRUPTED):
         return RunState.STOPPED
-    if e.asked and e.exit_code in (None, _KILLED) and not (e.recorded or e.complete or e.problem):
+    if e.asked and e.exit_code in (None, KILLED) and not (e.recorded or e.complete or e.problem):
         return RunState.STOPPED
     if e.exit_code == 0:
         return RunState.ENDED

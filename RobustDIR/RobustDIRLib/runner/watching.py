@@ -37,7 +37,7 @@ from RobustDIRLib.runner.history import History
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.lines import LineReader, tail
-from RobustDIRLib.runner.reasons import DEAF, last_error, reason_of_exit
+from RobustDIRLib.runner.reasons import DEAF, KILLED, last_error, reason_of_exit
 from RobustDIRLib.runner.states import Evidence, RunState, judge
 
 GRACE_SECONDS = 3.0  # with the time that ending a tree takes, an answer within 5 s
@@ -261,7 +261,7 @@ class WatchedRun:
         if self.state is RunState.KILLED and self._job.forced:
             return DEAF
         if self.state is RunState.KILLED:
-            return reason_of_exit(-9, self.log, problem, _AGAIN)
+            return reason_of_exit(KILLED, self.log, problem, _AGAIN)
         return ""
 
     def _close(self, exit_code: int | None, asked: bool) -> None:

@@ -39,6 +39,9 @@ class Terminal:
     def heed(self) -> None:
         """A terminal asks for an end by Ctrl-C."""
 
+    def failed(self, message: str) -> None:
+        """The command's last line says it."""
+
     def close(self) -> None:
         """End a line that a failure has left open, so that its message has a line of its own."""
         if self.within:
@@ -77,6 +80,13 @@ class JsonLines:
     def level(self, number: int, count: int) -> None:
         """Tell of a level of the refinement."""
         self.tell("level", level=number, levels=count)
+
+    def failed(self, message: str) -> None:
+        """Tell of a failure."""
+        self.tell("error", message=message)
+
+    def close(self) -> None:
+        """Every line is whole."""
 
     def tell(self, event: str, **values: Any) -> None:
         """Print one event."""

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
-from RobustDIRLib.presets import DEFAULT, PRESETS, find_preset
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.presets import DEFAULT, PRESETS
 
 if TYPE_CHECKING:
     from RobustDIRLib.geometry import Grid
-    from RobustDIRLib.io.images import Image
     from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 
 _GIB = 2**30
-_PATHS = ("fixed_mask", "moving_mask", "fixed_landmarks", "moving_landmarks")
-_LISTS = ("labels", "fixed_labels")
+_LISTS = ("labels", "fixed_labels")  # of the moving image, and its counterparts
+_FILES = ("fixed", "moving", "fixed_mask", "moving_mask", "fixed_landmarks", "moving_landmarks", *_LISTS)
+_Content = TypeVar("_Content")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -87,30 +90,21 @@ def _add_machine(group: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, register, write, and sum up; returns 0."""
     from RobustDIRLib.cli import in_options
-    from RobustDIRLib.errors import InputError
-
-    if args.progress == "json":
-        lines = JsonLines(args.stop_file)
-        try:
-            return _run(args, lines)
-        except (InputError, OSError) as error:
-            lines.tell("error", message=in_options(str(error), args))
-            raise
-    terminal = Terminal()
-    try:
-        return _run(args, terminal)
-    finally:
-        terminal.close()
-
-
-def _run(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     from RobustDIRLib.registration.saving import reserved
 
-    with reserved(args.output, overwrite=args.overwrite, inputs=_input_paths(args)):
-        return _register(args, progress)
+    files = _files(args)
+    progress = JsonLines(args.stop_file) if args.progress == "json" else Terminal()
+    try:
+        with reserved(args.output, overwrite=args.overwrite, inputs=_read(files, args.model)):
+            return _register(args, files, progress)
+    except (InputError, OSError) as error:
+        progress.failed(in_options(str(error), args))
+        raise
+    finally:
+        progress.close()
 
 
-def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
+def _register(args: argparse.Namespace, files: Mapping[str, list[str]], progress: Terminal | JsonLines) -> int:
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.io.remarks import heard
     from RobustDIRLib.registration.register import register
@@ -122,8 +116,8 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> int:
     progress("read")
     with heard() as remarks:
         fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
-        extras = _extras(args, fixed.grid, moving)
-    provenance = _provenance(args, extras)
+        extras = _extras(files, fixed.grid, moving.grid)
+    provenance = _provenance(args, files, extras)
     reading = time.perf_counter() - begun
     progress("read", reading)
     with keeping(args.keep_file, progress) as enough:
@@ -153,68 +147,68 @@ def _hand_over(result: RegistrationResult, moving: Grid, folder: str) -> None:
 
 
 def _options(args: argparse.Namespace) -> RegistrationOptions:
-    """Options, checked before anything is read."""
-    from RobustDIRLib.errors import InputError
-    from RobustDIRLib.registration.alignment import check_kind
-    from RobustDIRLib.registration.devices import check_threads, find_device
-    from RobustDIRLib.registration.refinement.settings import check_seconds, find_quality
+    """The arguments that bear the names of options, checked before anything is read."""
+    from RobustDIRLib.registration.checks import check_options
     from RobustDIRLib.registration.result import RegistrationOptions
 
-    find_quality(args.quality)
-    check_seconds(args.refine_seconds)
-    find_preset(args.preset)
-    check_kind(args.alignment)
-    limit = args.memory_limit
+    names = {field.name for field in fields(RegistrationOptions)}
+    given = {name: value for name, value in vars(args).items() if name in names}
+    options = RegistrationOptions(**{**given, "memory_limit": _bytes(args.memory_limit)})
+    check_options(options)
+    return options
+
+
+def _bytes(limit: float | None) -> int | None:
+    """Of a limit in GiB."""
     if limit is not None and not limit > 0:
-        raise InputError(f"--memory-limit {limit:g}: give a number of GiB above 0.")
-    check_threads(args.threads)
-    return RegistrationOptions(
-        preset=args.preset,
-        alignment=args.alignment,
-        device=str(find_device(args.device)),
-        threads=args.threads,
-        memory_limit=None if limit is None else int(min(limit, 2**20) * _GIB),
-        blank_outside=args.blank_outside,
-        quality=args.quality,
-        refine=args.refine,
-        refine_seconds=args.refine_seconds,
-    )
+        raise InputError(f"`memory_limit` {limit:g}: give a number of GiB above 0.")
+    return None if limit is None else int(min(limit, 2**20) * _GIB)
 
 
-def _input_paths(args: argparse.Namespace) -> list[str]:
+def _files(args: argparse.Namespace) -> dict[str, list[str]]:
+    """The files and folders that the run reads beside the model, by the arguments' names."""
+    given = {name: value for name, value in vars(args).items() if name in _FILES and value}
+    return {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+
+
+def _read(files: Mapping[str, list[str]], model: str) -> list[str]:
     """Every file and folder that the run reads."""
     from RobustDIRLib.model_store import list_models
 
-    given = [getattr(args, name) for name in ("fixed", "moving", *_PATHS) if getattr(args, name)]
-    given += [path for name in _LISTS for path in getattr(args, name)]
     models = {entry.name: str(entry.path) for entry in list_models()}
-    return [*given, models.get(args.model, args.model)]
+    return [*chain(*files.values()), models.get(model, model)]
 
 
-def _model(name: str, device: str) -> Any:
-    from RobustDIRLib.model_store import load_model
-
-    return load_model(name, device)
-
-
-def _extras(args: argparse.Namespace, fixed: Grid, moving: Image) -> PairExtras:
+def _extras(files: Mapping[str, list[str]], fixed: Grid, moving: Grid) -> PairExtras:
     from RobustDIRLib.evaluation.label_pairs import read_pairs
     from RobustDIRLib.io.labels import read_mask
     from RobustDIRLib.io.landmarks import read_landmarks
     from RobustDIRLib.registration.result import PairExtras
 
-    moving_labels, fixed_labels = read_pairs(args.labels, args.fixed_labels)
+    moving_labels, fixed_labels = read_pairs(*(files.get(name, ()) for name in _LISTS))
     return PairExtras(
-        fixed_mask=read_mask(args.fixed_mask) if args.fixed_mask else None,
-        moving_mask=read_mask(args.moving_mask) if args.moving_mask else None,
-        fixed_landmarks=read_landmarks(args.fixed_landmarks, fixed) if args.fixed_landmarks else None,
-        moving_landmarks=read_landmarks(args.moving_landmarks, moving.grid) if args.moving_landmarks else None,
+        fixed_mask=_one(files, "fixed_mask", read_mask),
+        moving_mask=_one(files, "moving_mask", read_mask),
+        fixed_landmarks=_one(files, "fixed_landmarks", partial(read_landmarks, grid=fixed)),
+        moving_landmarks=_one(files, "moving_landmarks", partial(read_landmarks, grid=moving)),
         moving_labels=moving_labels,
         fixed_labels=fixed_labels,
     )
 
 
-def _provenance(args: argparse.Namespace, extras: PairExtras) -> dict[str, Any]:
+def _model(name: str, device: str) -> Any:
+    from RobustDIRLib.model_store import load_model
+    from RobustDIRLib.registration.devices import find_device
+
+    return load_model(name, str(find_device(device)))
+
+
+def _one(files: Mapping[str, list[str]], name: str, read: Callable[[str], _Content]) -> _Content | None:
+    """What the file of a name holds, where one was given."""
+    return read(files[name][0]) if name in files else None
+
+
+def _provenance(args: argparse.Namespace, files: Mapping[str, list[str]], extras: PairExtras) -> dict[str, Any]:
     """Inputs with checksums, and the command that repeats the run.
 
     A file of segments that overlap became several label maps, and is listed for each: pairs are counted by maps.
@@ -224,11 +218,10 @@ def _provenance(args: argparse.Namespace, extras: PairExtras) -> dict[str, Any]:
     def identity(path: str) -> dict[str, str]:
         return {"path": str(Path(path).absolute()), "sha256": sha256(path)}
 
-    inputs: dict[str, Any] = {name: identity(getattr(args, name)) for name in ("fixed", "moving")}
-    inputs.update({name: identity(getattr(args, name)) for name in _PATHS if getattr(args, name)})
+    inputs: dict[str, Any] = {name: identity(paths[0]) for name, paths in files.items() if name not in _LISTS}
     for name, maps in (("labels", extras.moving_labels), ("fixed_labels", extras.fixed_labels)):
         inputs |= {name: [identity(getattr(one, "source", "")) for one in maps]} if maps else {}
-    command = repeating_command(args, paths=("fixed", "moving", "output", *_PATHS, *_LISTS))
+    command = repeating_command(args, paths=("output", *_FILES))
     filled = {} if args.fill_nan is None else {"fill_nan": args.fill_nan}
     return {"command": command, "inputs": inputs, **filled}
 

@@ -19,9 +19,8 @@ from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import LargeMotionNetwork, LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.presets import find_preset
-from RobustDIRLib.registration.preprocessing import meant_for
 from RobustDIRLib.registration.refinement.refine import WorkingPair, refine
-from RobustDIRLib.registration.refinement.settings import chosen_levels, fitted_levels
+from RobustDIRLib.registration.refinement.settings import levels_for
 from RobustDIRLib.synthesis.random import generator
 
 _QUALITY = "balanced"
@@ -69,6 +68,6 @@ def _run(network: LearningNetwork, pair: TrainingPair, key: PairKey, precision: 
 
 def _refined(material: Material, key: PairKey, placed: tuple[TrainingPair, Grid], found: Deformation) -> Deformation:
     preset, (pair, grid) = find_preset(key.preset), placed
-    own = [material.maker.store.get(scan, preset).image.grid for scan in (key.fixed, key.moving)]
-    levels = fitted_levels(chosen_levels(_QUALITY, None, preset), grid.voxel_side, own, meant_for(own[0], preset))
+    fixed, moving = (material.maker.store.get(scan, preset).image.grid for scan in (key.fixed, key.moving))
+    levels = levels_for(_QUALITY, None, preset, grid, (fixed, moving))
     return refine(WorkingPair(pair.fixed, pair.moving, grid.spacing[::-1]), found, levels).deformation

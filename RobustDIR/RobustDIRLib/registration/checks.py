@@ -12,7 +12,11 @@ from RobustDIRLib.evaluation.label_names import names_of, numbered_alike
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import LabelMap
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside
+from RobustDIRLib.presets import find_preset
+from RobustDIRLib.registration.alignment import check_kind
+from RobustDIRLib.registration.devices import check_threads, find_device
 from RobustDIRLib.registration.preprocessing import Warn
+from RobustDIRLib.registration.refinement.settings import check_seconds, find_quality
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 
 _NAMED = 5
@@ -21,11 +25,18 @@ _SAMPLES = 100_000  # voxels of a label map that are looked at
 
 
 def check_options(options: RegistrationOptions) -> None:
-    """Refuse numbers and answers that cannot be meant.
+    """Refuse what cannot be meant: this alone knows all options, for whoever wants to know before anything is read.
 
     Raises:
-        InputError: If the spacing or the memory is no number above 0, or what is yes or no is neither.
+        InputError: If there is no preset, alignment, device or quality of the name, a number is none that can be, or
+            what is yes or no is neither.
     """
+    find_preset(options.preset)
+    check_kind(options.alignment)
+    find_device(options.device)
+    find_quality(options.quality)
+    check_seconds(options.refine_seconds)
+    check_threads(options.threads)
     for name in ("spacing", "memory_limit"):
         value = getattr(options, name)
         if value is not None and not (_is_number(value) and 0 < value < np.inf):
@@ -77,7 +88,7 @@ def check_extras(extras: PairExtras, fixed: Image, moving: Image, warn: Warn) ->
 
 def tell_idle_masks(options: RegistrationOptions, extras: PairExtras, *, refined: bool, warn: Warn) -> None:
     """Say where masks change nothing, or what they should change is not there."""
-    given = [name for name in ("fixed", "moving") if getattr(extras, f"{name}_mask") is not None]
+    given = [name for name, mask in zip(("fixed", "moving"), extras.masks, strict=True) if mask is not None]
     if given and options.alignment == "none" and not options.blank_outside and not refined:
         warn(
             f"the {' and '.join(given)} mask does nothing: no alignment looks inside it, nothing is refined there, and "
@@ -107,12 +118,12 @@ def _checked_landmarks(
     extras: PairExtras, fixed: Image, moving: Image, warn: Warn
 ) -> tuple[Landmarks, Landmarks] | None:
     """The pairs of landmarks that lie in both images, if there are any."""
-    first, second = extras.fixed_landmarks, extras.moving_landmarks
-    if first is None and second is None:
+    if extras.landmarks is None:
+        for one, lacking in ((extras.moving_landmarks, "fixed"), (extras.fixed_landmarks, "moving")):
+            if one is not None:
+                raise InputError(f"`{lacking}_landmarks`: is missing; give the landmarks of both images or of none.")
         return None
-    if first is None or second is None:
-        lacking = "fixed" if first is None else "moving"
-        raise InputError(f"`{lacking}_landmarks`: is missing; give the landmarks of both images or of none.")
+    first, second = extras.landmarks
     if len(first) != len(second):
         raise InputError(
             f"`moving_landmarks`: {len(second)} landmarks do not pair with {len(first)} in `fixed_landmarks`; give as "

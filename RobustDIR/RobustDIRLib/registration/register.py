@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -15,13 +15,14 @@ from torch import Tensor
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.model_store import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import LargeMotionNetwork, Network
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration import devices, measures
-from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, check_kind, warn_of_little_overlap
+from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
@@ -30,14 +31,13 @@ from RobustDIRLib.registration.preprocessing import (
     Warn,
     check_hounsfield,
     inside,
-    meant_for,
     normalise,
     prepare_mask,
     to_working_grid,
 )
 from RobustDIRLib.registration.record import model_record, versions
 from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, refine, tensor
-from RobustDIRLib.registration.refinement.settings import Level, check_seconds, chosen_levels, fitted_levels
+from RobustDIRLib.registration.refinement.settings import Level, levels_for
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
 
@@ -51,14 +51,13 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class _Setting:
-    """Options once they are checked and resolved."""
+    """What is asked for, and what the options stand for here."""
 
-    alignment: str
-    preset: Preset
+    options: RegistrationOptions
     extras: PairExtras
-    grid: Grid
+    preset: Preset
     device: torch.device
-    blank_outside: bool
+    grid: Grid
     levels: tuple[Level, ...]
     patience: Patience
 
@@ -123,25 +122,22 @@ def register(
             there is not enough memory, or the network fails.
     """
     options, extras, journal = options or RegistrationOptions(), extras or PairExtras(), _Journal(progress)
-    preset, device = find_preset(options.preset), devices.find_device(options.device)
-    check_kind(options.alignment)
-    ruled_out = options.refine is None and _rules_refinement_out(model)
-    levels = () if ruled_out else chosen_levels(options.quality, options.refine, preset)
-    check_seconds(options.refine_seconds)
     check_options(options)
-    network = _network_of(model)
+    preset, device, network = find_preset(options.preset), devices.find_device(options.device), _network_of(model)
+    ruled_out = options.refine is None and _rules_refinement_out(model)
     for name, image in (("fixed", fixed), ("moving", moving)):
         check_image(image, name)
         check_hounsfield(image, name, preset, journal.warn)
     extras = check_extras(extras, fixed, moving, journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
-        budget = _budget(options, network, device)
+        budget = _budget(options.memory_limit, network, device)
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, budget, journal.warn, options.spacing)
-        levels = fitted_levels(levels, grid.voxel_side, (fixed.grid, moving.grid), meant_for(fixed.grid, preset))
+        wanted = False if ruled_out else options.refine
+        levels = levels_for(options.quality, wanted, preset, grid, (fixed.grid, moving.grid))
         tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
         patience = Patience(options.refine_seconds, enough, journal.level)
         try:
-            setting = _Setting(options.alignment, preset, extras, grid, device, options.blank_outside, levels, patience)
+            setting = _Setting(options, extras, preset, device, grid, levels, patience)
             result = _run(fixed, moving, network, setting, journal)
         except (MemoryError, RuntimeError) as error:
             if not devices.ran_out_of_memory(error):
@@ -186,25 +182,27 @@ def _rules_refinement_out(model: LoadedModel | Network) -> bool:
     return isinstance(card, dict) and card.get("refine") is False
 
 
-def _budget(options: RegistrationOptions, network: Network, device: torch.device) -> Budget:
-    free = [n for n in (available_memory(), options.memory_limit) if n is not None]
+def _budget(limit: int | None, network: Network, device: torch.device) -> Budget:
+    free = [n for n in (available_memory(), limit) if n is not None]
     return Budget(min(free, default=None), devices.free_device_memory(device), float(network.bytes_per_voxel))
 
 
 def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journal: _Journal) -> dict[str, Any]:
     """The stages in order; fields of the result."""
     preset, extras, grid = setting.preset, setting.extras, setting.grid
+    blank_outside = setting.options.blank_outside
     with journal.stage("normalise"):
-        fixed_mask = prepare_mask(extras.fixed_mask, fixed, "fixed", journal.warn)
-        moving_mask = prepare_mask(extras.moving_mask, moving, "moving", journal.warn)
-        counting = (fixed_mask, moving_mask) if setting.blank_outside else (None, None)
-        scaled_fixed, scaled_moving = (normalise(i, preset, m) for i, m in zip((fixed, moving), counting, strict=True))
+        images, sides = (fixed, moving), ("fixed", "moving")
+        masks = [prepare_mask(*one, journal.warn) for one in zip(extras.masks, images, sides, strict=True)]
+        scaled = [
+            normalise(image, preset, mask if blank_outside else None) for image, mask in zip(images, masks, strict=True)
+        ]
     with journal.stage("align"):
-        looked_at = inside(scaled_fixed, fixed_mask), inside(scaled_moving, moving_mask)
-        alignment = align(*looked_at, setting.alignment)
+        looked_at = [inside(image, mask) for image, mask in zip(scaled, masks, strict=True)]
+        alignment = align(looked_at[0], looked_at[1], setting.options.alignment)
         warn_of_little_overlap(alignment, journal.warn)
-        shown = looked_at if setting.blank_outside else (scaled_fixed, scaled_moving)
-        del scaled_fixed, scaled_moving, looked_at
+        shown = looked_at if blank_outside else scaled
+        del scaled, looked_at
         pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
         del shown
     with journal.stage("network"):
@@ -212,8 +210,7 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
     refinement = None
     if setting.levels:
         with journal.stage("refine"):
-            masks = _working_masks(fixed_mask, moving_mask, grid, alignment)
-            refinement = _refine(pair, masks, deformation, setting)
+            refinement = _refine(pair, _working_masks(masks, grid, alignment), deformation, setting)
             _warn_of_refinement(refinement, journal.warn)
             deformation = refinement.deformation
     composed = ComposedTransform(alignment.linear, deformation, grid)
@@ -226,7 +223,7 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
         determinant = jacobian(displacement)
     with journal.stage("measure"):
         figures = _measure(fixed, composed, determinant, extras, labels)
-        _warn_of_pairing(extras, composed.transform, journal.warn)
+        _warn_of_pairing(extras.landmarks, composed.transform, journal.warn)
         judgement = judgement.with_strain(figures.sdlogj, figures.folding_percent)
         if judgement.likely_failed:
             journal.warn(judgement.sentence())
@@ -245,16 +242,17 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
 
 
 def _working_masks(
-    fixed: Image | None, moving: Image | None, grid: Grid, alignment: LinearAlignment
+    masks: Sequence[Image | None], grid: Grid, alignment: LinearAlignment
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Masks on the working grid, the moving one after the linear alignment; 0 to 1."""
-    masks = zip((fixed, moving), (None, alignment.transform), strict=True)
-    return tuple(  # type: ignore[return-value]
-        None
-        if m is None
-        else tensor(resample(replace(m, array=(m.array > 0).astype("float32")), grid, t, outside=0).array)
-        for m, t in masks
-    )
+    """Masks of both images on the working grid, the moving one after the linear alignment; 0 to 1."""
+
+    def placed(mask: Image | None, transform: sitk.Transform | None) -> Tensor | None:
+        if mask is None:
+            return None
+        whole = replace(mask, array=(mask.array > 0).astype("float32"))
+        return tensor(resample(whole, grid, transform, outside=0).array)
+
+    return placed(masks[0], None), placed(masks[1], alignment.transform)
 
 
 def _refine(
@@ -270,11 +268,10 @@ def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
         warn("refinement does not help this pair, whose contrasts may be too unlike; the network's result was kept.")
 
 
-def _warn_of_pairing(extras: PairExtras, transform: sitk.Transform, warn: Warn) -> None:
-    if extras.fixed_landmarks is None or extras.moving_landmarks is None:
-        return
-    for sentence in hints_of(transform, extras.fixed_landmarks.points, extras.moving_landmarks.points):
-        warn(sentence)
+def _warn_of_pairing(landmarks: tuple[Landmarks, Landmarks] | None, transform: sitk.Transform, warn: Warn) -> None:
+    if landmarks is not None:
+        for sentence in hints_of(transform, *(one.points for one in landmarks)):
+            warn(sentence)
 
 
 def run_network(
@@ -317,10 +314,8 @@ def _measure(
     fixed: Image, composed: ComposedTransform, determinant: Image, extras: PairExtras, labels: tuple[Image, ...]
 ) -> measures.Measures:
     landmarks = None
-    if extras.fixed_landmarks is not None and extras.moving_landmarks is not None:
-        landmarks = measures.landmark_errors(
-            extras.fixed_landmarks, extras.moving_landmarks, composed.linear, composed.transform
-        )
+    if extras.landmarks is not None:
+        landmarks = measures.landmark_errors(*extras.landmarks, composed.linear, composed.transform)
     overlaps = tuple(
         measures.label_overlap(in_fixed, resample(in_moving, fixed.grid, nearest=True, outside=0), warped, in_moving)
         for in_fixed, in_moving, warped in zip(extras.fixed_labels, extras.moving_labels, labels, strict=False)

@@ -67,6 +67,18 @@ class PairExtras:
     moving_labels: tuple[Image, ...] = ()
     fixed_labels: tuple[Image, ...] = ()
 
+    @property
+    def masks(self) -> tuple[Image | None, Image | None]:
+        """Of the fixed and of the moving image."""
+        return self.fixed_mask, self.moving_mask
+
+    @property
+    def landmarks(self) -> tuple[Landmarks, Landmarks] | None:
+        """Of the fixed and of the moving image, if there are both."""
+        if self.fixed_landmarks is None or self.moving_landmarks is None:
+            return None
+        return self.fixed_landmarks, self.moving_landmarks
+
 
 @dataclass(frozen=True)
 class RegistrationResult:

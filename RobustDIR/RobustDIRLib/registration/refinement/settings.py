@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.presets import Preset
+from RobustDIRLib.registration.preprocessing import meant_for
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,22 @@ def fitted_levels(levels: tuple[Level, ...], side: float, grids: Sequence[Grid],
     finest = _FINEST * max(min(grid.spacing) for grid in grids)
     seen = (level for level in levels if level.factor * side >= finest)
     return tuple(replace(level, stiffness=stiffer * level.stiffness) for level in seen)
+
+
+def levels_for(
+    quality: str, refine: bool | None, preset: Preset, working: Grid, own: tuple[Grid, Grid]
+) -> tuple[Level, ...]:
+    """The levels of `chosen_levels` as they suit a pair.
+
+    Args:
+        quality: Name of one of `QUALITIES`.
+        refine: As `chosen_levels` has it.
+        preset: Of the pair.
+        working: Grid of the refinement.
+        own: Grids of the fixed and of the moving image.
+    """
+    levels = chosen_levels(quality, refine, preset)
+    return fitted_levels(levels, working.voxel_side, own, meant_for(own[0], preset))
 
 
 def check_seconds(seconds: float | None) -> None:

@@ -339,9 +339,10 @@ def _filled_network(path: Path, content: dict[str, Any]) -> LearningNetwork:
     import torch
 
     from RobustDIRLib.networks.build import build_network
+    from RobustDIRLib.networks.undrawn import Undrawn
 
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Undrawn():
             sketch = build_network(content["network"]).state_dict()
         if {n: v.shape for n, v in sketch.items()} != {n: v.shape for n, v in content["weights"].items()}:
             raise InputError(f"{path} holds weights that do not fit its network; copy or train it again.")

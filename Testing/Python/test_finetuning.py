@@ -26,6 +26,7 @@ from RobustDIRLib.cli import finetune as finetune_command
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning import pairs
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import RUN, Tuner, finetune
 from RobustDIRLib.finetuning.run import start_network
@@ -33,6 +34,7 @@ from RobustDIRLib.finetuning.summary import summarise, table
 from RobustDIRLib.io.images import read_image, write_image
 from RobustDIRLib.model_store import load_model, save_model
 from RobustDIRLib.networks.build import build_network
+from RobustDIRLib.registration import alignment
 from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.processes import Process
 
@@ -79,14 +81,21 @@ def test_a_run_of_before_there_were_grids_to_choose_is_resumed_as_it_was(organs:
         assert finetune_command.settings_of(args).grid == grid != "native"
 
 
-def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     augmentation = {"contrast": 0.5, "noise": 0.5, "flip": 0.5, "affine": 0.5}
     config = a_config(organs, epochs=3, checkpoint_every=2, augmentation=augmentation)
     whole = list(finetune(config, tmp_path / "whole"))
     for record in finetune(config, tmp_path / "broken"):
         if record["kind"] == "checkpoint" and record["step"] == 4:
             break  # as if killed within the second epoch
+    known = {tuple(kept[:2]) for kept in load_checkpoint(tmp_path / "broken" / "checkpoint.pt")["alignments"]}
+    aligned: set[tuple[str, ...]] = set()
+    monkeypatch.setattr(pairs, "_ALIGNMENTS", {})  # as in another process
+    monkeypatch.setattr(
+        pairs, "align", lambda *of: aligned.add(tuple(map(pairs._fingerprint, of[:2]))) or alignment.align(*of)
+    )
     rest = list(finetune(config, tmp_path / "broken", resume=True))
+    assert known and not known & aligned
     assert _of(rest, "start")[0]["step"] == 4
     a, b = (load_checkpoint(tmp_path / name / "checkpoint.pt") for name in ("whole", "broken"))
     assert a["history"] == b["history"] and a["best"] == b["best"]

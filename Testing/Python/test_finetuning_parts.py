@@ -244,6 +244,21 @@ class TestPairs:
         PairMaker(a_store(), "none").make(keys[0])
         assert len(aligned) == 3
 
+    def test_kept_alignments_are_taken_up_as_they_were(self, organs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import RobustDIRLib.finetuning.pairs as pairs
+
+        scans = split_dataset(open_dataset(organs), SplitConfig(shares=(1, 0, 0)))["train"].scans
+        keys = [PairKey("a pair", scans[0], scan, "generic", False) for scan in scans[1:3]]
+        first, later = PairMaker(a_store(), "automatic"), PairMaker(a_store(), "automatic")
+        made = [first.make(key) for key in keys]
+        kept = first.alignments
+        monkeypatch.setattr(pairs, "_ALIGNMENTS", {})
+        monkeypatch.setattr(pairs, "align", None)
+        later.recall(kept)
+        for pair, again in zip(made, map(later.make, keys), strict=True):
+            assert torch.equal(pair.moving, again.moving) and torch.equal(pair.to_mm, again.to_mm)
+        assert later.alignments == kept
+
     @pytest.mark.parametrize("axis", [0, 1, 2])
     def test_a_mirrored_pair_has_the_same_loss_under_the_mirrored_displacement(self, breaths: Path, axis: int) -> None:
         (key,) = listed_pairs(open_dataset(breaths).cases[:1], None)

@@ -82,6 +82,7 @@ class Tuner:
         if state:
             self.learner.restore(state)
             self.history, self.best = state["history"], state["best"]
+            self.material.maker.recall(state.get("alignments", ()))  # checkpoints of old have none
 
     @property
     def network(self) -> LearningNetwork:
@@ -95,8 +96,10 @@ class Tuner:
 
     def state(self) -> dict[str, Any]:
         """All that going on needs."""
-        more = {"history": self.history, "best": self.best, "checksums": self.material.maker.store.checksums}
-        return {"finetune": to_dict(self.config), **self.learner.state(), **more}
+        maker = self.material.maker
+        more = {"history": self.history, "best": self.best}
+        read = {"checksums": maker.store.checksums, "alignments": maker.alignments}
+        return {"finetune": to_dict(self.config), **self.learner.state(), **more, **read}
 
     def batch(self, epoch: int, step: int) -> list[tuple[TrainingPair, torch.Generator]]:
         """This process's pairs of a step of an epoch, and what draws for each; they depend on seed and step alone."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -24,6 +24,9 @@ from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import IDENTITY, Linear, align
 from RobustDIRLib.registration.preprocessing import to_working_grid, working_grid
 from RobustDIRLib.synthesis.random import chance, generator, integer, uniform
+
+# Of two images by what they hold, how they were aligned, and what came of it: matrix by rows and offset, mm, LPS.
+KeptAlignment = tuple[str, str, str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,19 @@ class PairMaker:
         self.store, self.alignment, self.most_voxels, self.reference = store, alignment, most_voxels, reference
         self.fitted, self.spacing = fitted, spacing
         self._linear: dict[tuple[str, str, str], Linear] = {}
+        self._contents: dict[tuple[str, str, str], None] = {}
+
+    @property
+    def alignments(self) -> list[KeptAlignment]:
+        """What has been aligned so far: a run that goes on need not do it again."""
+        found = [(content, _ALIGNMENTS[content]) for content in self._contents]
+        return [(*names, [*one.matrix.ravel().tolist(), *one.offset.tolist()]) for names, one in found]
+
+    def recall(self, alignments: Iterable[KeptAlignment]) -> None:
+        """Take up the `alignments` of an earlier stretch of the run."""
+        for fixed, moving, kind, (*matrix, x, y, z) in alignments:
+            self._contents[fixed, moving, kind] = None
+            _ALIGNMENTS[fixed, moving, kind] = Linear(np.reshape(matrix, (3, 3)), np.array([x, y, z]))
 
     def make(
         self, key: PairKey, g: Generator | None = None, augmentation: AugmentationConfig | None = None
@@ -161,25 +177,22 @@ class PairMaker:
         key = fixed.name, moving.name, preset.name
         if key not in self._linear:
             images = [self.store.get(scan, preset).image for scan in (fixed, moving)]
-            self._linear[key] = _remembered(images[0], images[1], self.alignment)
+            content = _fingerprint(images[0]), _fingerprint(images[1]), self.alignment
+            if content not in _ALIGNMENTS:
+                _ALIGNMENTS[content] = align(images[0], images[1], self.alignment).linear
+            self._contents[content] = None
+            self._linear[key] = _ALIGNMENTS[content]
         return self._linear[key]
 
 
 # Of this process's runs, by what the images hold: a study's runs and a search's trials align the same scans again.
-_ALIGNMENTS: dict[tuple[bytes, bytes, str], Linear] = {}
+_ALIGNMENTS: dict[tuple[str, str, str], Linear] = {}
 
 
-def _remembered(fixed: Image, moving: Image, alignment: str) -> Linear:
-    key = _fingerprint(fixed), _fingerprint(moving), alignment
-    if key not in _ALIGNMENTS:
-        _ALIGNMENTS[key] = align(fixed, moving, alignment).linear
-    return _ALIGNMENTS[key]
-
-
-def _fingerprint(image: Image) -> bytes:
+def _fingerprint(image: Image) -> str:
     digest = blake2b(repr(image.grid).encode())
     digest.update(np.ascontiguousarray(image.array).data)
-    return digest.digest()
+    return digest.hexdigest()
 
 
 def _pair(key: PairKey, fixed: PreparedScan, moving: PreparedScan, linear: Linear, grid: Grid) -> TrainingPair:

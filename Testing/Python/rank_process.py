@@ -29,7 +29,7 @@ def gradients(config: TrainingConfig | FinetuneConfig, process: Process) -> Grad
     learner: Any
     if isinstance(config, TrainingConfig):
         learner = Trainer(config, process)
-        learner.learn(next(training_batches(config, open_banks(config), 0, process.rank, process.world)))
+        learner.learn(next(training_batches(config, open_banks(config), 0, process)))
     else:
         learner = Tuner(config, process)
         learner.learn(learner.batch(1, 0), 10, Path())

@@ -221,7 +221,7 @@ def test_a_truncated_or_foreign_checkpoint_is_refused_by_name(a_run: TrainingCon
 
 def test_a_pair_that_breaks_the_gradient_is_skipped(a_run: TrainingConfig) -> None:
     trainer = Trainer(a_run, Process(0, 1, torch.device("cpu")))
-    pair = next(training_batches(a_run, open_banks(a_run), 0, 0, 1))
+    pair = next(training_batches(a_run, open_banks(a_run), 0, Process.alone("cpu")))
     before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
     trainer.learn(pair._replace(fixed=pair.fixed * float("nan")))
     assert trainer.skipped == 1
@@ -309,7 +309,7 @@ def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(a_run: T
 
 def test_wide_steps_teach_the_coarsest_levels_alone(a_run: TrainingConfig) -> None:
     config = replace(a_run, wide=WideConfig(every=2, side=24, levels=1))
-    sides = [pair.fixed.shape[2] for pair in training_batches(config, open_banks(config), 0, 0, 1)]
+    sides = [pair.fixed.shape[2] for pair in training_batches(config, open_banks(config), 0, Process.alone("cpu"))]
     assert sides == [16, 24, 16, 24, 16, 24]
     trainer = Trainer(config, Process(0, 1, torch.device("cpu")))
     data = SyntheticPairs(open_banks(config), config.pairs, 5)
@@ -456,7 +456,7 @@ def test_the_settings_of_a_run_are_not_written_over(
 
 
 def test_a_run_of_more_steps_than_a_list_can_hold_begins(a_run: TrainingConfig) -> None:
-    batches = training_batches(replace(a_run, steps=10**15), open_banks(a_run), 10**15 - 2, 0, 1)
+    batches = training_batches(replace(a_run, steps=10**15), open_banks(a_run), 10**15 - 2, Process.alone("cpu"))
     assert len(list(batches)) == 2
 
 

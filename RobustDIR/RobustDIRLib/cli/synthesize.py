@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
+from RobustDIRLib.errors import InputError
 
 if TYPE_CHECKING:
     from RobustDIRLib.synthesis.files import SynthesisSettings
@@ -24,6 +25,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--from-labels", type=as_path, nargs="+", metavar="FILE", help="make the bank of these anatomical label maps"
+    )
+    parser.add_argument(
+        "--scans", action="store_true", help="with --from-labels: write a data set of --count scans of each, painted"
     )
     parser.add_argument(
         "--keep", type=_labels, metavar="LABELS", help="of those only these labels, such as 2-5,41 (default: all)"
@@ -58,12 +62,20 @@ def run(args: argparse.Namespace) -> int:
     from RobustDIRLib.synthesis.bank import import_bank, make_bank
     from RobustDIRLib.synthesis.files import read_settings, write_pairs
     from RobustDIRLib.synthesis.motions import write_motions
+    from RobustDIRLib.synthesis.scans import write_scans
 
+    if args.scans and not args.from_labels:
+        raise InputError("--scans makes scans of the label maps that --from-labels names: name some.")
     settings = read_settings(args.config, args.side, args.count)
     if args.hand_over:
         _hand_over(settings, args)
     elif args.motions:
         write_motions(args.output / "motions.npz", args.motions)
+    elif args.scans:
+        made = settings.pairs, settings.scans
+        write_scans(
+            args.output, args.from_labels or (), made, args.count, args.seed, keep=args.keep, progress=_progress("scan")
+        )
     elif args.from_labels:
         progress = _progress("label map")
         import_bank(args.output, args.from_labels, settings.labels.side, progress, keep=args.keep)

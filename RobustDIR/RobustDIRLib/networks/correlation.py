@@ -12,8 +12,9 @@ from torch import Tensor
 # Voxels at a time, long enough to amortise a call, short enough that some 16 channels stay in a core's own cache.
 _CHUNK = 1 << 12
 _ROWS = 1 << 13
-# Up to so many voxels, products of all with all cost less than a pass over the features for every offset.
-_FEW_VOXELS = 400
+# Up to so many voxels, products of all with all cost less than a pass over the features for every offset. A graphics
+# card multiplies for next to nothing, and starting a pass is what costs there.
+_FEW_VOXELS, _FEW_ON_CARD = 400, 6000
 
 
 def offsets(radius: int) -> Tensor:
@@ -44,13 +45,15 @@ class _Padded:
         """The same with channels innermost: shape `(B, N, C)`."""
         return F.pad(x.permute(0, 2, 3, 4, 1), (0, 0) + (self.radius,) * 6).flatten(1, 3)
 
-    def neighbours(self) -> Tensor:
+    def neighbours(self, device: torch.device) -> Tensor:
         """Flat indices in the padded volume of every voxel's neighbours, shape `(D H W, K)`."""
-        inside = self.crop(torch.arange(self.full[0] * self.full[1] * self.full[2])[None, None]).reshape(-1, 1)
-        return inside + torch.tensor(self.shifts)
+        every = torch.arange(self.full[0] * self.full[1] * self.full[2], device=device)
+        return self.crop(every[None, None]).reshape(-1, 1) + torch.tensor(self.shifts, device=device)
 
-    def chunks(self, size: int = _CHUNK) -> list[slice]:
+    def chunks(self, device: torch.device, size: int = _CHUNK) -> list[slice]:
+        """Parts of the flat index; a graphics card has no use for small ones."""
         stop = self.first + self.length
+        size = size if device.type == "cpu" else self.length
         return [slice(n, min(n + size, stop)) for n in range(self.first, stop, size)]
 
     def opposite(self, ab: Tensor) -> Tensor:
@@ -76,7 +79,7 @@ class _Correlation(torch.autograd.Function):
         a_flat, b_flat = padded.pad(a), padded.pad(b)
         count, scale = len(padded.shifts), 1 / a.shape[1]
         ab = a_flat.new_zeros(len(a), count, a_flat.shape[2])
-        for chunk in padded.chunks():
+        for chunk in padded.chunks(a.device):
             left = a_flat[..., chunk] * scale
             for k, shift in enumerate(padded.shifts):
                 torch.sum(left * b_flat[..., _moved(chunk, shift)], 1, out=ab[:, k, chunk])
@@ -92,7 +95,7 @@ class _Correlation(torch.autograd.Function):
         grad_ab, grad_ba = (padded.pad(g) for g in gradients)
         grad_a, grad_b = torch.zeros_like(a_flat), torch.zeros_like(b_flat)
         count, scale = len(padded.shifts), 1 / a_flat.shape[1]
-        for chunk in padded.chunks():
+        for chunk in padded.chunks(a_flat.device):
             for k, shift in enumerate(padded.shifts):
                 moved = _moved(chunk, shift)
                 both = (grad_ab[:, k, chunk] + grad_ba[:, count - 1 - k, moved])[:, None] * scale
@@ -107,8 +110,10 @@ def _correlate(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     a_rows, b_rows = padded.rows(a), padded.rows(b)
     batch, voxels, channels = a_rows.shape
     ab = a_rows.new_zeros(batch, len(padded.shifts), voxels)
-    mean, buffer = a_rows.new_full((channels,), 1 / channels), a_rows.new_empty(_ROWS, channels)
-    for number, chunk in product(range(batch), padded.chunks(_ROWS)):
+    chunks = padded.chunks(a.device, _ROWS)
+    mean = a_rows.new_full((channels,), 1 / channels)
+    buffer = a_rows.new_empty(chunks[0].stop - chunks[0].start, channels)
+    for number, chunk in product(range(batch), chunks):
         left, products = a_rows[number, chunk], buffer[: chunk.stop - chunk.start]
         for k, shift in enumerate(padded.shifts):
             torch.mul(left, b_rows[number, _moved(chunk, shift)], out=products)
@@ -119,7 +124,7 @@ def _correlate(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
 def _correlate_few(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
     """With gradients, for small levels: every voxel times every other, of which each keeps its neighbours'."""
     padded = _Padded(a.shape, radius)
-    index = padded.neighbours().to(a.device).expand(len(a), -1, -1)
+    index = padded.neighbours(a.device).expand(len(a), -1, -1)
     return _neighbours_of(a, b, padded, index), _neighbours_of(b, a, padded, index)
 
 
@@ -144,7 +149,7 @@ def local_correlation(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor
     if not torch.is_grad_enabled():
         with torch.autocast(a.device.type, enabled=False):
             return _correlate(a, b, radius)
-    if a.shape[2:].numel() <= _FEW_VOXELS:
+    if a.shape[2:].numel() <= (_FEW_VOXELS if a.device.type == "cpu" else _FEW_ON_CARD):
         return _correlate_few(a, b, radius)
     ab, ba = _Correlation.apply(a, b, radius)  # type: ignore[no-untyped-call]
     return ab, ba

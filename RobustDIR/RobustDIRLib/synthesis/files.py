@@ -25,14 +25,16 @@ from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.synthesis.kinds import LARGEST_SIDE, SMALLEST_SIDE, LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
 from RobustDIRLib.synthesis.random import generator
+from RobustDIRLib.synthesis.scans import ScanConfig
 
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """Settings of label maps and of pairs."""
+    """Settings of label maps, of pairs, and of scans made of given label maps."""
 
     labels: LabelMapConfig = field(default_factory=LabelMapConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
+    scans: ScanConfig = field(default_factory=ScanConfig)
 
 
 def read_settings(path: Path | None, side: int | None, count: int) -> SynthesisSettings:
@@ -45,7 +47,8 @@ def read_settings(path: Path | None, side: int | None, count: int) -> SynthesisS
     if side is not None and not SMALLEST_SIDE <= side <= LARGEST_SIDE:
         raise InputError(f"`side` {side}: give from {SMALLEST_SIDE} to {LARGEST_SIDE} voxels.")
     if side is not None:
-        settings = SynthesisSettings(replace(settings.labels, side=side), replace(settings.pairs, side=side))
+        labels, pairs = replace(settings.labels, side=side), replace(settings.pairs, side=side)
+        settings = replace(settings, labels=labels, pairs=pairs)
     if count < 1:
         raise InputError(f"`count` {count} makes nothing: give 1 or more")
     if settings.pairs.side < SMALLEST_SIDE:

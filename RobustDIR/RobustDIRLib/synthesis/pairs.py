@@ -12,6 +12,7 @@ from RobustDIRLib import warping
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.synthesis.deformations import DeformationConfig, apply_velocities, sample_velocities
 from RobustDIRLib.synthesis.intensities import (
+    Contrast,
     CorruptionConfig,
     IntensityConfig,
     apply_contrast,
@@ -113,6 +114,36 @@ def _sliding_warps(scene: Tensor, place: CropPlace, config: PairConfig, g: Gener
     return _Warps((first, second), pair.truth(), (pair.density(layers[0], grid), pair.density(layers[1], grid)))
 
 
+def render(
+    scene: Tensor,
+    points: Tensor,
+    contrast: Contrast,
+    corruption: CorruptionConfig,
+    g: Generator,
+    *,
+    texture: Tensor | None = None,
+    density: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """One image of a scene, and its label map.
+
+    Args:
+        scene: Label map `(D, H, W)`, `uint8`.
+        points: Points of the scene that the image shows, `(1, 3, D, H, W)`, voxels.
+        contrast: Grey values by label.
+        corruption: What happens to the image after.
+        g: Source of the draws.
+        texture: Of the scene, `(1, 1, D, H, W)`, where there is one.
+        density: What is left of the density at every voxel of the image, likewise.
+    Returns:
+        Image and `uint8` labels, each `(1, 1, D, H, W)`.
+    """
+    deformed = warping.sample(scene[None, None].float(), points, mode="nearest").to(torch.uint8)
+    moved = None if texture is None else warping.sample(texture, points)
+    image = apply_contrast(deformed[0, 0], contrast, g, moved)
+    image = image if density is None else aerate(image, deformed, density)
+    return corrupt(image, corruption, g), deformed
+
+
 def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> SyntheticPair:
     """Deform one label map twice and turn both results into images.
 
@@ -132,10 +163,7 @@ def synthesize_pair(labels: Tensor, config: PairConfig, g: Generator) -> Synthet
     texture = sample_texture(scene.shape, g) if any(c.texture.any() for c in contrasts) else None
     images, maps = [], []
     for points, density, contrast in zip(warps.points, warps.densities, contrasts, strict=True):
-        deformed = warping.sample(scene[None, None].float(), points, mode="nearest").to(torch.uint8)
-        moved = None if texture is None else warping.sample(texture, points)
-        image = apply_contrast(deformed[0, 0], contrast, g, moved)
-        image = image if density is None else aerate(image, deformed, density)
-        images.append(corrupt(image, config.corruption, g))
+        image, deformed = render(scene, points, contrast, config.corruption, g, texture=texture, density=density)
+        images.append(image)
         maps.append(deformed)
     return SyntheticPair(images[0], images[1], maps[0], maps[1], warps.truth)

@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 
-def generator(*seeds: int) -> Generator:
-    """A generator that depends on every number given, such as (seed of the run, index of the pair)."""
+def generator(*seeds: int, device: torch.device | str = "cpu") -> Generator:
+    """A generator that depends on every number given, such as (seed of the run, index of the pair), and its device."""
     state = 0
     for seed in seeds:
         # Any odd multiplier spreads neighbours apart; the mask keeps what manual_seed accepts.
         state = (state * 6364136223846793005 + int(seed) + 1442695040888963407) & 0x7FFFFFFFFFFFFFFF
-    return Generator().manual_seed(state)
+    return Generator(device).manual_seed(state)
 
 
 def uniform(low: float, high: float, g: Generator) -> float:

@@ -130,7 +130,7 @@ def _breathing(shape: Sequence[int], place: CropPlace, reduction: int, config: S
     """One breath as a velocity on the crop as it lay, largest about 1: drawn from real ones, or down and outwards."""
     up, back, right = _places(place, shape, reduction)
     if config.motions and chance(0.5, g):
-        motions = load_motions(config.motions)
+        motions = load_motions(config.motions).to(up.device)
         motion = motions[int(torch.randint(len(motions), (), generator=g))][None]
         motion = motion if chance(0.5, g) else _mirrored(motion)
         # The lungs fill most of a map, from about a third of its height up.

@@ -116,7 +116,7 @@ class TrainingConfig:
         precision: auto, fp32, bf16 or fp16. auto is fp32 on a CPU without matrix units for bf16.
         device: auto (a graphics card where there is one), cpu or cuda.
         threads: Of the network; 0 leaves torch's choice.
-        workers: Processes that synthesise ahead; 0 synthesises in between.
+        workers: Processes that synthesise ahead; 0 synthesises in between, on the device that learns.
         log_every, validate_every, checkpoint_every: Steps between records, validations, checkpoints.
         validation_pairs: Number of fixed validation pairs.
         validation_side: Voxels a side of those; 0 for that of the pairs.

@@ -215,7 +215,7 @@ def _trainer(config: TrainingConfig, folder: Path, process: Process, resume: boo
 def _steps(trainer: Trainer, bank: LabelBank, folder: Path, stop: StopRequest) -> Iterator[Record]:
     config, process = trainer.config, trainer.process
     fixed_pairs = [to_device(p, process.device) for p in validation_pairs(config, bank)] if process.leads else []
-    batches = training_batches(config, bank, trainer.step, process.rank, process.world)
+    batches = training_batches(config, bank, trainer.step, process)
     parameters = sum(p.numel() for p in trainer.network.parameters())
     yield {
         "kind": "start", "step": trainer.step, "steps": config.steps, "parameters": parameters, "maps": len(bank),

@@ -94,7 +94,10 @@ def make_pair(fixed: Image, seed: int = 0) -> KnownPair:
     Args:
         fixed: Intensities from 0, the background, to 1.
         seed: Of all that is random; equal seeds give equal pairs.
+    Raises:
+        InputError: If the seed is negative, intensities lie outside of 0 to 1, or too little lies above 0.1.
     """
+    _check(fixed, seed)
     random = np.random.default_rng(seed)
     affine = _random_affine(fixed, random)
     displacement, inverse_displacement = _random_displacement(fixed, random)
@@ -110,6 +113,16 @@ def make_pair(fixed: Image, seed: int = 0) -> KnownPair:
         fixed_landmarks=Landmarks(points),
         moving_landmarks=Landmarks(apply_to_points(transform, points)),
     )
+
+
+def _check(fixed: Image, seed: int) -> None:
+    if seed < 0:
+        raise InputError(f"`seed` is {seed}; give 0 or more.")
+    low, high = float(fixed.array.min()), float(fixed.array.max())
+    if not 0 <= low <= high <= 1:
+        raise InputError(f"`fixed` has intensities from {low:g} to {high:g}; scale them to 0, the background, to 1.")
+    if len(_object_voxels(fixed)) < LANDMARKS:
+        raise InputError(f"`fixed` has fewer than {LANDMARKS} voxels within an object above 0.1; give a larger image.")
 
 
 def _random_displacement(fixed: Image, random: np.random.Generator) -> tuple[sitk.Transform, sitk.Transform]:
@@ -188,9 +201,13 @@ def _noisy(array: NDArray[np.float32], random: np.random.Generator) -> NDArray[n
 
 def _random_points(fixed: Image, random: np.random.Generator) -> NDArray[np.float64]:
     """Points between voxels, at least two voxels within the object."""
-    inside = np.argwhere(binary_erosion(fixed.array > 0.1, iterations=2))
+    inside = _object_voxels(fixed)
     chosen = random.choice(inside, LANDMARKS, replace=False) + random.uniform(-0.5, 0.5, (LANDMARKS, 3))
     return fixed.grid.points_from_voxels(chosen)
+
+
+def _object_voxels(fixed: Image) -> NDArray[np.int64]:
+    return np.argwhere(binary_erosion(fixed.array > 0.1, iterations=2))
 
 
 def write_pair(folder: Path, pair: KnownPair) -> None:

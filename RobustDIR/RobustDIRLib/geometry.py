@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from RobustDIRLib.errors import InputError
+
 Array = NDArray[np.float64]
 
 _LPS_RAS = np.array([-1.0, -1.0, 1.0])
@@ -19,6 +21,7 @@ _LPS_RAS = np.array([-1.0, -1.0, 1.0])
 _ROUNDING = 0.1
 # What may be left of axes' products beyond that, where a grid is made from a direction that should be orthonormal.
 _ORTHONORMAL = 1e-4
+_MOST_VOXELS = 2**31  # along a side
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -29,6 +32,62 @@ def swap_lps_ras(vectors: ArrayLike) -> Array:
         vectors: Shape `(..., 3)`, mm, components x, y, z.
     """
     return np.asarray(np.asarray(vectors, dtype=np.float64) * _LPS_RAS)
+
+
+def real_numbers(given: ArrayLike, name: str, *shape: int) -> Array:
+    """An array, float64, of what was given, once it is known to be one of real numbers of a shape.
+
+    Args:
+        given: Anything.
+        name: What it is called, for the message.
+        *shape: Its sides.
+    Raises:
+        InputError: If it is another.
+    """
+    array = _as_reals(given, name)
+    if array.shape != shape:
+        raise InputError(f"`{name}` has the shape {array.shape}; give {shape}")
+    return array
+
+
+def triples(given: ArrayLike, name: str) -> Array:
+    """Points or vectors, `(..., 3)`, float64; nothing at all stands for none of them.
+
+    Raises:
+        InputError: If it is anything else: what has as many numbers in another shape would be read in another order.
+    """
+    array = _as_reals(given, name)
+    if array.shape == (0,):
+        return array.reshape(0, 3)
+    if array.shape[-1:] != (3,):
+        raise InputError(f"`{name}` has the shape {array.shape}; give (N, 3), three numbers of each")
+    return array
+
+
+def _as_reals(given: ArrayLike, name: str) -> Array:
+    try:
+        array = np.asarray(given)
+        if array.dtype.kind not in "buifO":
+            raise TypeError(array.dtype)
+        return array.astype(np.float64, copy=False)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"`{name}` is of the type {type(given).__name__}; give an array of real numbers") from error
+
+
+def _whole_numbers(given: ArrayLike, name: str) -> tuple[int, int, int]:
+    numbers = real_numbers(given, name, 3)
+    if not (np.abs(numbers) < _MOST_VOXELS).all() or not np.array_equal(numbers, np.rint(numbers)):
+        raise InputError(f"`{name}` is {given!r}; give three whole numbers of voxels")
+    z, y, x = (int(number) for number in numbers)
+    return z, y, x
+
+
+def _check_vectors(name: str, given: NDArray[np.floating], axis: int) -> None:
+    """Refuse what is no array of four sides, of which one has length 3."""
+    if not isinstance(given, np.ndarray) or given.dtype.kind not in "buif":
+        raise InputError(f"`{name}` is of the type {type(given).__name__}; give an array of real numbers")
+    if given.ndim != 4 or given.shape[axis] != 3:
+        raise InputError(f"`{name}` has the shape {given.shape}; give {'(D, H, W, 3)' if axis else '(3, D, H, W)'}")
 
 
 def nearest_rotation(axes: Array) -> Array:
@@ -47,7 +106,7 @@ class Grid:
         origin: Centre of the first voxel, mm, LPS, components x, y, z.
         direction: Orthonormal 3x3 matrix by rows; column k is where index axis k (x, y, z) points in LPS.
     Raises:
-        ValueError: If a side is not positive, a spacing is not positive and finite, an origin is not finite, or the
+        InputError: If a side is not positive, a spacing is not positive and finite, an origin is not finite, or the
             direction is not orthonormal within rounding, of which it is rid: see `rectangular` for any matrix.
     """
 
@@ -57,20 +116,21 @@ class Grid:
     direction: tuple[tuple[float, ...], ...] = _IDENTITY
 
     def __post_init__(self) -> None:
-        direction = np.asarray(self.direction, dtype=np.float64).reshape(3, 3)
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        object.__setattr__(self, "spacing", tuple(float(s) for s in self.spacing))
-        object.__setattr__(self, "origin", tuple(float(o) for o in self.origin))
-        object.__setattr__(self, "direction", tuple(tuple(float(d) for d in row) for row in direction))
-        if len(self.shape) != 3 or min(self.shape) < 1:
-            raise ValueError(f"a grid needs three sides of at least one voxel, not {self.shape}")
+        flat = isinstance(self.direction, (tuple, list)) and len(self.direction) == 9  # as ITK has it
+        direction = real_numbers(self.direction, "direction", *((9,) if flat else (3, 3))).reshape(3, 3)
+        object.__setattr__(self, "shape", _whole_numbers(self.shape, "shape"))
+        for name in ("spacing", "origin"):
+            object.__setattr__(self, name, tuple(real_numbers(getattr(self, name), name, 3).tolist()))
+        object.__setattr__(self, "direction", tuple(map(tuple, direction.tolist())))
+        if min(self.shape) < 1:
+            raise InputError(f"a grid needs three sides of at least one voxel, not {self.shape}")
         if not all(np.isfinite(self.spacing)) or min(self.spacing) <= 0:
-            raise ValueError(f"voxel spacing must be positive and finite, not {self.spacing}")
+            raise InputError(f"voxel spacing must be positive and finite, not {self.spacing}")
         if not all(np.isfinite(self.origin)):
-            raise ValueError(f"the origin must be finite, not {self.origin}")
+            raise InputError(f"the origin must be finite, not {self.origin}")
         off = np.abs(direction.T @ direction - np.eye(3)).max()
         if not off <= _ORTHONORMAL:
-            raise ValueError(f"the axes must be of unit length and at right angles, not {self.direction}")
+            raise InputError(f"the axes must be of unit length and at right angles, not {self.direction}")
         if off > 1e-12:
             nearest = nearest_rotation(direction)
             object.__setattr__(self, "direction", tuple(tuple(float(d) for d in row) for row in nearest))
@@ -111,11 +171,11 @@ class Grid:
 
     def points_from_voxels(self, voxels: ArrayLike) -> Array:
         """Points in mm (LPS) of voxel coordinates `(..., 3)` ordered z, y, x."""
-        return np.asarray(np.asarray(voxels, dtype=np.float64) @ self.array_to_mm.T + np.asarray(self.origin))
+        return np.asarray(triples(voxels, "voxels") @ self.array_to_mm.T + np.asarray(self.origin))
 
     def voxels_from_points(self, points: ArrayLike) -> Array:
         """Continuous voxel coordinates `(..., 3)` ordered z, y, x of points in mm (LPS)."""
-        return np.asarray((np.asarray(points, dtype=np.float64) - np.asarray(self.origin)) @ self.mm_to_array.T)
+        return np.asarray((triples(points, "points") - np.asarray(self.origin)) @ self.mm_to_array.T)
 
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Whether points `(..., 3)`, mm, LPS, lie within the voxels, so up to half a voxel past the outer centres."""
@@ -130,28 +190,37 @@ class Grid:
         Returns:
             Shape `(D, H, W, 3)`, mm, components x, y, z, LPS.
         """
+        _check_vectors("displacement", displacement, 0)
         matrix = self.array_to_mm.astype(np.float32)
         return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, displacement.astype(np.float32), 1), 0, -1))
 
     def displacement_from_mm(self, field: NDArray[np.floating]) -> NDArray[np.float32]:
         """Displacement in voxels of this grid, `(3, D, H, W)`, from a field in mm: inverts `displacement_to_mm`."""
+        _check_vectors("field", field, 3)
         matrix = self.mm_to_array.astype(np.float32)
         return np.ascontiguousarray(np.tensordot(matrix, np.moveaxis(field.astype(np.float32), -1, 0), 1))
 
     def resized(self, shape: tuple[int, int, int]) -> Grid:
         """The grid of another shape that covers the same voxels' outer borders: voxels grow or shrink, extent stays."""
-        ratio = np.array(self.shape, dtype=np.float64) / np.array(shape, dtype=np.float64)
+        wanted = _whole_numbers(shape, "shape")
+        if min(wanted) < 1:
+            raise InputError(f"`shape` is {tuple(shape)}; give three sides of at least one voxel")
+        ratio = np.array(self.shape, dtype=np.float64) / wanted
         spacing = np.array(self.spacing) * ratio[::-1]
         origin = self.points_from_voxels((ratio - 1) / 2)
         return Grid(shape, tuple(spacing), tuple(origin), self.direction)
 
     def padded(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> Grid:
         """The grid with whole voxels added (or, where negative, taken off) before and after each axis z, y, x."""
-        z, y, x = (n + b + a for n, b, a in zip(self.shape, before, after, strict=True))
-        return Grid((z, y, x), self.spacing, tuple(self.points_from_voxels([-b for b in before])), self.direction)
+        first, last = _whole_numbers(before, "before"), _whole_numbers(after, "after")
+        z, y, x = (n + b + a for n, b, a in zip(self.shape, first, last, strict=True))
+        return Grid((z, y, x), self.spacing, tuple(self.points_from_voxels([-b for b in first])), self.direction)
 
     def close_to(self, other: Grid, tolerance: float = 1e-3) -> bool:
         """Whether both grids have one shape and their corner voxels lie within `tolerance` of a voxel of each other."""
+        if not isinstance(other, Grid):
+            raise InputError(f"`other` is of the type {type(other).__name__}; give a Grid")
+        tolerance = float(real_numbers(tolerance, "tolerance"))
         if self.shape != other.shape:
             return False
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], indexing="ij")).reshape(3, -1).T
@@ -169,14 +238,14 @@ def rectangular(shape: tuple[int, int, int], matrix: ArrayLike) -> tuple[Grid, f
     Returns:
         The grid, its first voxel and its spacing as they were, and by how many voxels a corner has moved at most.
     Raises:
-        ValueError: If a number is not finite, a column has no length, two are parallel, or a corner would move by more
+        InputError: If a number is not finite, a column has no length, two are parallel, or a corner would move by more
             than a tenth of a voxel: such axes are skewed, and no grid can hold them.
     """
     matrix = np.asarray(matrix, dtype=np.float64)[:3]
     spacing = np.linalg.norm(matrix[:, :3], axis=0)
     if not np.isfinite(matrix).all() or spacing.min() <= 0:
         listed = ", ".join(f"{s:g}" for s in spacing)
-        raise ValueError(f"a voxel spacing that is not positive ({listed} mm), or an origin that is not finite")
+        raise InputError(f"a voxel spacing that is not positive ({listed} mm), or an origin that is not finite")
     axes = matrix[:, :3] / spacing
     direction = nearest_rotation(axes)
     reach = np.array(shape[::-1]) - 1
@@ -184,5 +253,5 @@ def rectangular(shape: tuple[int, int, int], matrix: ArrayLike) -> tuple[Grid, f
     off = direction.T @ ((axes - direction) * spacing) @ corners
     moved = float(np.abs(off / spacing[:, None]).max())
     if moved > _ROUNDING:
-        raise ValueError(f"skewed axes (a corner is {moved:.2f} voxels off a rectangular grid)")
+        raise InputError(f"skewed axes (a corner is {moved:.2f} voxels off a rectangular grid)")
     return Grid(shape, tuple(spacing), tuple(matrix[:, 3]), tuple(map(tuple, direction))), moved

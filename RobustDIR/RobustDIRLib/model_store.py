@@ -131,15 +131,24 @@ def load_model(name_or_path: PathLike = DEFAULT_MODEL, device: str = "cpu") -> L
         name_or_path: One of `list_models`, or a model file.
         device: Where the network shall be.
     Raises:
-        InputError: If there is no such model, or the file is truncated, foreign, damaged, holds anything but weights
-            and plain values, or its weights do not fit its network.
+        InputError: If there is no such model or device, or the file is truncated, foreign, damaged, holds anything but
+            weights and plain values, or its weights do not fit its network.
     """
     path = find_model(name_or_path)
     if _checksum_file(path).is_file() and (problem := checksum_problem(path)):
         raise InputError(f"{path} is damaged: {problem}; install or copy it again.")
     content = _read(path)
-    network = _filled_network(path, content)
-    return LoadedModel(network.to(device).eval(), dict(content["card"]), path, sha256(path))
+    network = _on_device(_filled_network(path, content), device)
+    return LoadedModel(network.eval(), dict(content["card"]), path, sha256(path))
+
+
+def _on_device(network: LearningNetwork, device: str) -> LearningNetwork:
+    try:
+        return network.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch's words for a name it does not know, and for no CUDA
+        raise InputError(
+            f"`device` is {device!r}, which cannot be used here; give cpu, or a GPU that is there."
+        ) from error
 
 
 def save_model(path: PathLike, network: LearningNetwork, card: Mapping[str, Any]) -> Path:

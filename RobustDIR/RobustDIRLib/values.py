@@ -13,7 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import Array, Grid, triples
+
+
+def _check_fills(array: NDArray[Any], grid: Grid, more: tuple[int, ...]) -> None:
+    """Refuse an array that does not fill a grid, with `more` numbers a voxel, or holds other than real numbers."""
+    for name, given, kind in (("array", array, np.ndarray), ("grid", grid, Grid)):
+        if not isinstance(given, kind):
+            raise InputError(f"`{name}` is of the type {type(given).__name__}; give one of {kind.__name__}")
+    if array.dtype.kind not in "buif":
+        raise InputError(f"`array` holds {array.dtype}; give real numbers")
+    if array.shape != (*grid.shape, *more):
+        what = "a field" if more else "an array"
+        raise InputError(f"{what} of shape {array.shape} does not fill a grid of shape {grid.shape}")
 
 
 @dataclass(frozen=True)
@@ -24,15 +37,14 @@ class Image:
         array: Intensities or labels, shape `(z, y, x)`.
         grid: Of the same shape; mm, LPS.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ, or the array holds other than real numbers.
     """
 
     array: NDArray[Any]
     grid: Grid
 
     def __post_init__(self) -> None:
-        if self.array.shape != self.grid.shape:
-            raise ValueError(f"an array of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
+        _check_fills(self.array, self.grid, ())
 
 
 @dataclass(frozen=True)
@@ -43,19 +55,24 @@ class Landmarks:
         points: Shape `(N, 3)`, mm, LPS, components x, y, z.
         names: One for each point; those empty or not given become its number, counted from 1.
     Raises:
-        ValueError: If a point is not finite, or names and points differ in number.
+        InputError: If a point is not finite or of three numbers, or names and points differ in number.
     """
 
     points: Array
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        points = np.asarray(self.points, dtype=np.float64).reshape(-1, 3)
+        points = triples(self.points, "points")
+        if points.ndim != 2:
+            raise InputError(f"`points` has the shape {points.shape}; give (N, 3), x, y and z of each")
+        listed = isinstance(self.names, (tuple, list, np.ndarray))
+        if not listed or not all(isinstance(name, str) for name in self.names):
+            raise InputError(f"`names` is of the type {type(self.names).__name__}; give one text for each landmark")
         if not np.isfinite(points).all():
-            raise ValueError("landmarks must be finite")
-        if self.names and len(self.names) != len(points):
-            raise ValueError(f"{len(self.names)} names do not fit {len(points)} landmarks")
-        names = self.names or ("",) * len(points)
+            raise InputError("landmarks must be finite")
+        if len(self.names) not in (0, len(points)):
+            raise InputError(f"{len(self.names)} names do not fit {len(points)} landmarks")
+        names = tuple(map(str, self.names)) or ("",) * len(points)
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "names", tuple(name or str(k + 1) for k, name in enumerate(names)))
 
@@ -63,7 +80,13 @@ class Landmarks:
         return len(self.points)
 
     def where(self, kept: NDArray[np.bool_]) -> Landmarks:
-        """Those of them that are kept, shape `(N,)`, in their order."""
+        """Those of them that are kept, shape `(N,)`, in their order.
+
+        Raises:
+            InputError: If `kept` is no array of as many answers.
+        """
+        if not isinstance(kept, np.ndarray) or kept.dtype != bool or kept.shape != (len(self),):
+            raise InputError(f"`kept` is {kept!r:.40}; give an array of True and False, one for each landmark")
         return Landmarks(self.points[kept], tuple(np.array(self.names, dtype=object)[kept]))
 
 
@@ -75,15 +98,14 @@ class DisplacementField:
         array: Shape `(z, y, x, 3)`, mm, components x, y, z, LPS.
         grid: The fixed grid, shape `(z, y, x)`.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ, or the array holds other than real numbers.
     """
 
     array: NDArray[np.floating]
     grid: Grid
 
     def __post_init__(self) -> None:
-        if self.array.shape != (*self.grid.shape, 3):
-            raise ValueError(f"a field of shape {self.array.shape} does not fill a grid of shape {self.grid.shape}")
+        _check_fills(self.array, self.grid, (3,))
 
 
 Window = tuple[float, float]  # intensities that become the ends of a range

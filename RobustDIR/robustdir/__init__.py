@@ -15,6 +15,7 @@ Names are loaded when they are first used: `import robustdir` loads neither torc
 from __future__ import annotations
 
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib import __version__
@@ -140,6 +141,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'robustdir' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)
+    if isinstance(value, FunctionType):
+        value = import_module("robustdir._arguments").checked(value, __name__)
     globals()[name] = value
     return value
 

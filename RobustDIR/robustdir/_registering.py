@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 import nibabel as nib
 import SimpleITK as sitk
 
+from robustdir._arguments import checked
 from robustdir._images import (
     ImageLike,
     LandmarksLike,
@@ -91,14 +92,17 @@ class Registration(RegistrationResult):
     fixed: Image
     moving: Image
 
+    @checked
     def to_sitk(self, part: Part = "warped") -> sitk.Image:
         """The warped image, the Jacobian map or the displacement (vectors, mm, LPS) as SimpleITK holds it."""
         return to_sitk(self._part(part))
 
+    @checked
     def to_nibabel(self, part: Part = "warped") -> nib.Nifti1Image:
         """The warped image, the Jacobian map or the displacement (intent 1006, mm, RAS) as nibabel holds it."""
         return to_nibabel(self._part(part))
 
+    @checked
     def apply(self, image: ImageLike, *, nearest: bool = False) -> Image:
         """Another image or label map of the moving side, resampled once onto the fixed grid.
 
@@ -114,6 +118,7 @@ class Registration(RegistrationResult):
             given = in_memory(image, "the image")
         return resample(given, self.fixed.grid, self.transform, nearest=nearest)
 
+    @checked
     def plot(self, path: PathLike | None = None, *, title: str = "") -> Figure:
         """A picture: fixed, moving and warped in three planes, and the deformation grid.
 
@@ -130,6 +135,7 @@ class Registration(RegistrationResult):
             write_figure(path, figure)
         return figure
 
+    @checked
     def save(self, folder: PathLike, *, overwrite: bool = False) -> Path:
         """Write all files of the registration into a folder, as `robustdir.save` does."""
         return save(self, folder, overwrite=overwrite)

@@ -4,6 +4,9 @@
 image) is a `Measurement` with a `Reason`, never a number.
 """
 
+from types import FunctionType
+
+from robustdir._arguments import checked
 from RobustDIRLib.evaluation.landmarks import ErrorSummary, inside_mask, summarise_errors
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.metrics import (
@@ -41,3 +44,7 @@ __all__ = [
     "surface_distances_per_label",
     "tre",
 ]
+
+for _name in __all__:
+    if isinstance(globals()[_name], FunctionType):
+        globals()[_name] = checked(globals()[_name], __name__)

@@ -20,10 +20,10 @@ CORE = FOUNDATION | {"gathering", "warping", "configuration"}
 ALLOWED = {
     "__init__": set(),
     "errors": set(),
-    "geometry": set(),
+    "geometry": {"errors"},
     "presets": {"errors"},
     "run_files": set(),
-    "values": {"geometry"},
+    "values": {"errors", "geometry"},
     "gathering": set(),
     "warping": {"gathering"},
     "configuration": FOUNDATION,

@@ -39,6 +39,14 @@ def measured(data: CaseData, preset: str = "generic") -> dict[str, float]:
     return measuring.Gauge(data, preset).read(Outcome(sitk.TranslationTransform(3, tuple(map(float, SHIFT))))).values
 
 
+def test_one_image_on_both_sides_is_noted():
+    data = pair_of()
+    outcome = Outcome(sitk.TranslationTransform(3))
+    for moving, said in ((replace(data.fixed, array=data.fixed.array.copy()), True), (data.moving, False)):
+        notes = measuring.Gauge(replace(data, moving=moving), "generic").read(outcome).notes
+        assert any("the same, voxel for voxel" in note for note in notes) == said
+
+
 class TestUnits:
     @pytest.mark.parametrize("preset", ["generic", "brain-mri"])
     def test_of_mri_do_not_matter(self, preset):

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import numpy as np
@@ -81,6 +82,14 @@ def test_everything_that_is_wrong_is_told_at_once(by_case):
     assert len(told) == 5
 
 
+def test_one_file_on_both_sides_is_noted_by_whatever_name(by_case):
+    assert open_dataset(by_case).notes == ()
+    (by_case / "ann" / "moving.nii.gz").unlink()
+    os.link(by_case / "ann" / "fixed.nii.gz", by_case / "ann" / "moving.nii.gz")
+    (note,) = open_dataset(by_case).notes
+    assert "the fixed and the moving image of 1 cases (ann)" in note
+
+
 def test_landmarks_of_one_image_alone_are_refused(by_case):
     (by_case / "ann" / "fixed_landmarks.csv").unlink()
     problems(by_case, "case ann has moving landmarks alone", count=1)
@@ -91,6 +100,7 @@ def test_landmarks_in_the_wrong_frame_are_noticed(by_case):
     path = by_case / "ann" / "fixed_landmarks.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("x,y,z", "r,a,s"))
     problems(by_case, "5 of 5 landmarks outside their image", count=1)
+    problems(by_case, "they would lie inside it with x and y changed in sign (RAS instead of LPS)", count=1)
 
 
 # By patterns

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from registration_cases import Standin, grid_about, picture
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.build import KINDS, build_network, network_config
 from RobustDIRLib.networks.network import LearningNetwork, Network
 from RobustDIRLib.registration.register import register
@@ -52,5 +53,5 @@ def test_a_network_that_lacks_a_part_cannot_be_made():
 def test_what_is_no_network_is_refused_before_anything_is_computed():
     assert isinstance(Standin(), Network)
     image = picture(grid_about(torch.zeros(3).numpy(), (13, 17, 15), (4.9, 4.4, 5.3), (0, 0, 0)))
-    with pytest.raises(TypeError, match="bytes_per_voxel"):
+    with pytest.raises(InputError, match="bytes_per_voxel"):
         register(image, image, lambda fixed, moving: 1 / 0)

@@ -6,7 +6,7 @@ import torch
 
 from registration_cases import Standin, grid_about, picture, points_of
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Grid
+from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.io.displacements import apply_to_points, sample_transform
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
@@ -381,6 +381,10 @@ class TestRefusals:
         extras = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=away)
         with pytest.raises(InputError, match="`moving_landmarks`: 9 of 9 landmarks lie outside the moving image"):
             register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
+        other_frame = Landmarks(swap_lps_ras(some_landmarks(seed=1).points))
+        extras = PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=other_frame)
+        with pytest.raises(InputError, match=r"they would lie inside it with x and y changed in sign \(RAS instead of"):
+            register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
         far = np.isin(np.arange(9), [2, 5])[:, None]
         two = Landmarks(np.where(far, 500, some_landmarks().points), some_landmarks().names)
         extras = PairExtras(fixed_landmarks=two, moving_landmarks=some_landmarks(seed=1))
@@ -441,6 +445,15 @@ def test_landmarks_in_another_order_give_a_hint(fixed, moving, extras):
     given = replace(extras, moving_landmarks=turned)
     result = register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=given)
     assert any("another order of the rows" in sentence for sentence in result.warnings)
+
+
+def test_one_image_on_both_sides_is_said(fixed, moving):
+    """Whatever it was read from: a copy is as good; the same voxels elsewhere are another image."""
+    copied = Image(fixed.array.copy(), fixed.grid)
+    elsewhere = Image(fixed.array, replace(fixed.grid, origin=tuple(np.add(fixed.grid.origin, (3, -2, 4)))))
+    for other, said in ((copied, 1), (moving, 0), (elsewhere, 0)):
+        result = register(fixed, other, Standin(), options=AS_THEY_LIE)
+        assert sum("the same, voxel for voxel" in sentence for sentence in result.warnings) == said
 
 
 def test_the_callers_network_is_as_it_was(fixed, moving):

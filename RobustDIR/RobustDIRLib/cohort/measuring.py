@@ -34,6 +34,7 @@ from RobustDIRLib.io.displacements import (
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.presets import PERCENTILES, find_preset
+from RobustDIRLib.registration.checks import tell_one_image
 from RobustDIRLib.registration.pairing import hints_of
 from RobustDIRLib.registration.preprocessing import check_hounsfield, intensity_window, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
@@ -100,6 +101,7 @@ class Gauge:
         """
         self.data, self.window = data, settings(preset)["ssim_window"]
         notes: list[str] = []
+        tell_one_image(data.fixed, data.moving, notes.append)
         for name, image in (("fixed", data.fixed), ("moving", data.moving)):
             check_hounsfield(image, name, find_preset(preset), notes.append)
         self.mask = prepare_mask(data.fixed_mask, data.fixed, "fixed", notes.append)
@@ -177,7 +179,7 @@ class Gauge:
         outside = int((~inside_fields(transform, fixed.points)).sum())
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
-        for hint in hints_of(transform, fixed.points, moving.points):
+        for hint in hints_of(transform, fixed.points, moving.points, (self.data.fixed.grid, self.data.moving.grid)):
             note(hint)
         return _table(fixed, before, after)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,10 +15,11 @@ from RobustDIRLib.datasets import brains, dirlab, folders, learn2reg
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.problems import Problems, Root
 from RobustDIRLib.datasets.settings import FILE_NAME, Settings, read_settings
-from RobustDIRLib.datasets.sources import ImageFile
+from RobustDIRLib.datasets.sources import ImageFile, ImageSource
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.landmark_readings import reading_inside
 from RobustDIRLib.io.landmarks import Landmarks
 
 
@@ -41,6 +43,7 @@ class DatasetKind:
 # Share of landmarks that may lie outside their image: keypoints are matched up to its borders and a little beyond.
 _OUTSIDE = 0.1
 _LONGEST_NAME = 150
+_NAMED = 5
 # In the order in which a folder is tried; plain folders last.
 KINDS = {
     "learn2reg": DatasetKind(
@@ -94,7 +97,27 @@ def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -
             f"known, or say in a {FILE_NAME} where the files lie."
         )
     problems.raise_any(str(path))
-    return Dataset(settings.name or root.folder.name, root.folder, tuple(cases), name, tuple(root.notes))
+    return Dataset(
+        settings.name or root.folder.name, root.folder, tuple(cases), name, (*root.notes, *_of_one_image(cases))
+    )
+
+
+def _of_one_image(cases: list[Case]) -> list[str]:
+    """A sentence if cases have one file, by whatever name, as their fixed and moving image."""
+    alike = [case.name for case in cases if _is_one(case.fixed, case.moving)]
+    if not alike:
+        return []
+    named = ", ".join(alike[:_NAMED]) + (", ..." if len(alike) > _NAMED else "")
+    return [
+        f"one file is the fixed and the moving image of {len(alike)} cases ({named}); there is nothing to register."
+    ]
+
+
+def _is_one(fixed: ImageSource, moving: ImageSource) -> bool:
+    files = isinstance(fixed, ImageFile) and isinstance(moving, ImageFile)
+    return fixed == moving or (
+        files and fixed.path.exists() and moving.path.exists() and os.path.samefile(fixed.path, moving.path)
+    )
 
 
 def _filling(case: Case, value: float | None) -> Case:
@@ -191,7 +214,9 @@ def _check_place(points: Landmarks, grid: Grid, what: str, problems: Problems) -
     """Notes landmarks of which many lie outside their image, as where sides or files were mixed up."""
     outside = int(np.count_nonzero(~grid.contains(points.points)))
     if outside > _OUTSIDE * len(points):
+        other = reading_inside(points.points, grid)
+        hint = f"; they would lie inside it {other}" if other else ""
         problems.add(
             f"{what} has {outside} of {len(points)} landmarks outside their image; check that they belong to it and "
-            "are in its frame (mm in LPS, or voxels of the image)."
+            f"are in its frame (mm in LPS, or voxels of the image){hint}."
         )

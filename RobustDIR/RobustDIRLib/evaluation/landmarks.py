@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.measures import NEAR_MM
-from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.geometry import Array, Grid, triples
 
 # By the names of `measures.MEASURES`: what is measured of the TRE of a pair's landmarks, `(N,)`, mm, at least one.
 OF_LANDMARKS: dict[str, Callable[[Array], float]] = {
@@ -71,11 +72,11 @@ def summarise_errors(errors: Array, inside: NDArray[np.bool_] | None = None) -> 
         errors: As of `metrics.tre`, shape `(N,)`, mm.
         inside: Which landmarks to count, shape `(N,)`; all if not given.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ.
     """
     errors = np.asarray(errors, dtype=np.float64)
     if inside is not None and np.shape(inside) != errors.shape:
-        raise ValueError(f"there are {errors.size} errors, and it is said of {np.size(inside)} whether they count")
+        raise InputError(f"there are {errors.size} errors, and it is said of {np.size(inside)} whether they count")
     if not errors.size:
         return _without(0, Reason.NO_LANDMARKS)
     counted = errors if inside is None else errors[np.asarray(inside, dtype=bool)]
@@ -114,11 +115,11 @@ def inside_mask(points: ArrayLike, mask: NDArray[np.generic], grid: Grid) -> NDA
         mask: Non-zero inside, shape `(z, y, x)`.
         grid: Of the mask.
     Raises:
-        ValueError: If mask and grid are of unlike shapes.
+        InputError: If mask and grid are of unlike shapes.
     """
     if mask.shape != grid.shape:
-        raise ValueError(f"the mask is of shape {mask.shape}, the grid of {grid.shape}")
-    points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+        raise InputError(f"the mask is of shape {mask.shape}, the grid of {grid.shape}")
+    points = triples(points, "points").reshape(-1, 3)
     within = grid.contains(points)
     inside = np.zeros(len(points), bool)
     voxels = np.floor(grid.voxels_from_points(points[within]) + 0.5).astype(np.int64)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, SupportsFloat
 
+from RobustDIRLib.errors import InputError
+
 
 class Reason(str, Enum):
     """Why there is no number. The values are the names that files hold; they never change."""
@@ -79,7 +81,7 @@ class Measurement:
         value: None where it is undefined.
         reason: None where there is a value.
     Raises:
-        ValueError: If there are both or neither, or the value is not finite (`Measurement.of` gives it a reason).
+        InputError: If there are both or neither, or the value is not finite (`Measurement.of` gives it a reason).
     """
 
     value: float | None = None
@@ -87,14 +89,21 @@ class Measurement:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.reason is None):
-            raise ValueError(f"a measurement has a value or a reason, not {self.value} and {self.reason}")
+            raise InputError(f"a measurement has a value or a reason, not {self.value} and {self.reason}")
         if self.value is not None and not math.isfinite(self.value):
-            raise ValueError(f"a measured value must be finite, not {self.value}")
+            raise InputError(f"a measured value must be finite, not {self.value}")
 
     @classmethod
     def of(cls, value: SupportsFloat) -> Measurement:
-        """A number; what is NaN or infinite is undefined for that reason."""
-        number = float(value)
+        """A number; what is NaN or infinite is undefined for that reason.
+
+        Raises:
+            InputError: If it is no number.
+        """
+        try:
+            number = float(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"`value` is of the type {type(value).__name__}; give a number") from error
         return cls(number) if math.isfinite(number) else cls(reason=Reason.NOT_FINITE)
 
     @classmethod

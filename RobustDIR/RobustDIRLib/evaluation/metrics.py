@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
-from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.geometry import Array, Grid, triples
 
 PointTransform = Callable[[Array], Array]
 
@@ -33,11 +34,11 @@ def tre(mapped: Array, moving: Array) -> Array:
     Returns:
         Shape `(N,)`, mm.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ.
     """
     mapped, moving = np.asarray(mapped, dtype=np.float64), np.asarray(moving, dtype=np.float64)
     if mapped.shape != moving.shape or mapped.ndim != 2 or mapped.shape[1] != 3:
-        raise ValueError(f"landmarks must both be of shape (N, 3), not {mapped.shape} and {moving.shape}")
+        raise InputError(f"landmarks must both be of shape (N, 3), not {mapped.shape} and {moving.shape}")
     return np.asarray(np.linalg.norm(moving - mapped, axis=1))
 
 
@@ -53,11 +54,11 @@ def dice_per_label(
     Returns:
         Overlap from 0 to 1 by label, in the order of `labels` or ascending; undefined where neither holds it.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ.
     """
     fixed, warped = np.asarray(fixed), np.asarray(warped)
     if fixed.shape != warped.shape:
-        raise ValueError(f"label maps must be of one shape, not {fixed.shape} and {warped.shape}")
+        raise InputError(f"label maps must be of one shape, not {fixed.shape} and {warped.shape}")
     in_fixed, in_warped = voxels_per_label(fixed), voxels_per_label(warped)
     in_both = voxels_per_label(fixed[fixed == warped])
     if labels is None:
@@ -86,7 +87,7 @@ def sdlogj(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None = No
         jacobian: Jacobian determinant of the transform, any shape.
         mask: Where to look, non-zero inside, the same shape; everywhere if not given.
     Raises:
-        ValueError: If the mask is empty or of another shape, or a determinant inside is not finite.
+        InputError: If the mask is empty or of another shape, or a determinant inside is not finite.
     """
     inside = _inside(jacobian, mask)
     return float(np.log(np.maximum(inside, _SMALLEST_DETERMINANT)).std())
@@ -105,13 +106,13 @@ def _inside(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None) ->
     if mask is not None:
         mask = np.asarray(mask) != 0
         if mask.shape != values.shape:
-            raise ValueError(f"the mask is of shape {mask.shape}, the Jacobian determinant of {values.shape}")
+            raise InputError(f"the mask is of shape {mask.shape}, the Jacobian determinant of {values.shape}")
         values = values[mask]
     if not values.size:
-        raise ValueError("there is no voxel to measure: the mask is empty")
+        raise InputError("there is no voxel to measure: the mask is empty")
     # Not a number compares as neither folded nor sound, and would pass for sound.
     if not np.isfinite(values).all():
-        raise ValueError("the Jacobian determinant is not finite everywhere")
+        raise InputError("the Jacobian determinant is not finite everywhere")
     return values.ravel()
 
 
@@ -125,8 +126,8 @@ def inverse_residual(points: Array, forward: PointTransform, inverse: PointTrans
     Returns:
         Shape `(N,)`, mm.
     """
-    points = np.asarray(points, dtype=np.float64)
-    return np.asarray(np.linalg.norm(inverse(forward(points)) - points, axis=1))
+    points = triples(points, "points")
+    return np.asarray(np.linalg.norm(inverse(forward(points)) - points, axis=-1))
 
 
 def field_transform(field: NDArray[np.floating], grid: Grid) -> PointTransform:
@@ -135,11 +136,15 @@ def field_transform(field: NDArray[np.floating], grid: Grid) -> PointTransform:
     Args:
         field: Shape `(z, y, x, 3)`, mm, components x, y, z, LPS.
         grid: The field's grid.
+    Raises:
+        InputError: If the field is of another shape than its grid.
     """
+    if field.shape != (*grid.shape, 3):
+        raise InputError(f"a field of shape {field.shape} does not fill a grid of shape {grid.shape}")
 
     def transform(points: Array) -> Array:
         voxels = grid.voxels_from_points(points).T
         moved = [map_coordinates(field[..., c], voxels, order=1, mode="nearest", output=np.float64) for c in range(3)]
-        return np.asarray(np.asarray(points, dtype=np.float64) + np.stack(moved, axis=-1))
+        return np.asarray(triples(points, "points") + np.stack(moved, axis=-1))
 
     return transform

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.metrics import PointTransform, folding_percent, inverse_residual, sdlogj
 from RobustDIRLib.evaluation.surfaces import label_boxes
@@ -55,10 +56,10 @@ def regularity(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None 
         jacobian: Jacobian determinant of the transform, any shape.
         mask: Where to look, non-zero inside, the same shape; everywhere if not given.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ.
     """
     if mask is not None and mask.shape != jacobian.shape:
-        raise ValueError(f"the mask is of shape {mask.shape}, the Jacobian determinant of {jacobian.shape}")
+        raise InputError(f"the mask is of shape {mask.shape}, the Jacobian determinant of {jacobian.shape}")
     values = jacobian.ravel() if mask is None else jacobian[np.asarray(mask) != 0]
     reason = None if values.size else Reason.EMPTY_MASK
     if values.size and not np.isfinite(values).all():
@@ -80,10 +81,10 @@ def regularity_per_label(
     Returns:
         By label, in the order of `labels` or ascending; undefined as `EMPTY_MASK` where the map does not hold it.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ.
     """
     if jacobian.shape != organs.shape:
-        raise ValueError(f"the label map is of shape {organs.shape}, the Jacobian determinant of {jacobian.shape}")
+        raise InputError(f"the label map is of shape {organs.shape}, the Jacobian determinant of {jacobian.shape}")
     boxes = label_boxes(organs)
     wanted = sorted(boxes.keys() - {0}) if labels is None else [int(n) for n in labels]
     nowhere = (slice(0),) * organs.ndim
@@ -133,10 +134,10 @@ def inverse_consistency(
         mask: Where to look, non-zero inside, of the grid's shape; everywhere if not given.
         most_points: Of more voxels than this, so many at even steps stand for all.
     Raises:
-        ValueError: If the mask is of another shape.
+        InputError: If the mask is of another shape.
     """
     if mask is not None and mask.shape != grid.shape:
-        raise ValueError(f"the mask is of shape {mask.shape}, the grid of {grid.shape}")
+        raise InputError(f"the mask is of shape {mask.shape}, the grid of {grid.shape}")
     voxels = np.arange(np.prod(grid.shape)) if mask is None else np.flatnonzero(np.asarray(mask))
     if inverse is None or not voxels.size:
         nothing = Measurement.undefined(Reason.NO_INVERSE if inverse is None else Reason.EMPTY_MASK)

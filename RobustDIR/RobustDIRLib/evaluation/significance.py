@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.geometry import Array
 
@@ -25,7 +26,7 @@ class StatisticsSettings:
         confidence: Of the bootstrap intervals.
         seed: Of the bootstrap: the same values and seed give the same intervals.
     Raises:
-        ValueError: If alpha or confidence is not between 0 and 1.
+        InputError: If alpha or confidence is not between 0 and 1.
     """
 
     alpha: float = 0.05
@@ -35,7 +36,7 @@ class StatisticsSettings:
     def __post_init__(self) -> None:
         for name in ("alpha", "confidence"):
             if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie between 0 and 1, not be {getattr(self, name)}")
+                raise InputError(f"{name} must lie between 0 and 1, not be {getattr(self, name)}")
 
 
 DEFAULTS = StatisticsSettings()

@@ -18,6 +18,7 @@ from scipy.ndimage import find_objects
 from skimage.measure import block_reduce
 from skimage.metrics import structural_similarity
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.information import normalised_mutual_information
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.geometry import Array
@@ -57,7 +58,7 @@ def ncc(fixed: RealArray, warped: RealArray, mask: Mask = None) -> Measurement:
     """Normalised cross-correlation inside a mask: Pearson's coefficient, from -1 to 1.
 
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ.
     """
     values = _inside(fixed, warped, mask)
     if isinstance(values, Reason):
@@ -75,8 +76,10 @@ def nmi(fixed: RealArray, warped: RealArray, mask: Mask = None, *, bins: int = 6
         mask: Where to look.
         bins: Of equal width for each image, from its smallest to its largest value inside the mask.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ, or there are fewer than two bins.
     """
+    if bins < 2:
+        raise InputError(f"`bins` is {bins}; give 2 or more")
     values = _inside(fixed, warped, mask)
     if isinstance(values, Reason):
         return Measurement.undefined(values)
@@ -126,12 +129,12 @@ def ssim(
         limits: Lowest and highest value that images are clipped to, and the dynamic range L, as [-1000, 200] HU for
             the lung CT of section 2.3.2; the fixed image's range inside the mask, and no clipping, if not given.
     Raises:
-        ValueError: If the shapes differ, the window is even or under 3, or the limits are not in order.
+        InputError: If the shapes differ, the window is even or under 3, or the limits are not in order.
     """
     if window < 3 or window % 2 == 0:
-        raise ValueError(f"the window must be odd and at least 3, not {window}")
+        raise InputError(f"the window must be odd and at least 3, not {window}")
     if limits is not None and not limits[0] < limits[1]:
-        raise ValueError(f"the limits must be in order, not {limits}")
+        raise InputError(f"the limits must be in order, not {limits}")
     inside = _as_mask(fixed, warped, mask)
     box = _windows_box(inside, window // 2)
     if box is None:
@@ -205,7 +208,7 @@ def _as_mask(fixed: RealArray, warped: RealArray, mask: Mask) -> NDArray[np.bool
 def _check_shapes(fixed: RealArray, warped: RealArray, mask: Mask) -> None:
     if fixed.shape != warped.shape or (mask is not None and mask.shape != fixed.shape):
         shapes = ", ".join(str(a.shape) for a in (fixed, warped, mask) if a is not None)
-        raise ValueError(f"images and mask must be of one shape, not {shapes}")
+        raise InputError(f"images and mask must be of one shape, not {shapes}")
 
 
 def _extremes(values: RealArray) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.evaluation.significance import (
     DEFAULTS,
@@ -117,7 +118,7 @@ def compare_methods(
         metrics: Which ones, in order; likewise. Bonferroni counts these.
         settings: How to test.
     Raises:
-        ValueError: If a record lacks a key.
+        InputError: If a record lacks a key.
     """
     values = _collected(records)
     names = tuple(metrics) if metrics is not None else tuple(values)
@@ -134,7 +135,7 @@ def average_per_subject(records: Iterable[Record]) -> Averages:
     """Mean of a subject's defined values: by metric, method and subject, each in the order of the records.
 
     Raises:
-        ValueError: If a record lacks a key.
+        InputError: If a record lacks a key.
     """
     return {
         metric: {method: _averages(by_subject) for method, by_subject in by_method.items()}
@@ -151,7 +152,7 @@ def _collected(records: Iterable[Record]) -> _Values:
     values: _Values = {}
     for record in records:
         if missing := {"subject", "method", "metric", "value"} - record.keys():
-            raise ValueError(f"a record lacks {', '.join(sorted(missing))}: {dict(record)}")
+            raise InputError(f"a record lacks {', '.join(sorted(missing))}: {dict(record)}")
         by_subject = values.setdefault(str(record["metric"]), {}).setdefault(str(record["method"]), {})
         number = _number(record["value"])
         if number is not None:

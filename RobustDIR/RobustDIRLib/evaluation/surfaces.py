@@ -23,6 +23,7 @@ from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 from skimage.measure import marching_cubes, mesh_surface_area
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measurement import Measurement, Reason
 from RobustDIRLib.geometry import Array, Grid
 
@@ -103,11 +104,11 @@ def surface_distances_per_label(
         By label, in the order of `labels` or ascending; undefined where a map lacks it, as `IN_NEITHER_MAP`,
         `ONLY_IN_FIXED`, `ONLY_IN_MOVING` or, if it is one of `moving_labels`, `VANISHED`.
     Raises:
-        ValueError: If the shapes differ.
+        InputError: If the shapes differ.
     """
     fixed, warped = np.asarray(fixed), np.asarray(warped)
     if not fixed.shape == warped.shape == grid.shape:
-        raise ValueError(f"label maps and grid must be of one shape, not {fixed.shape}, {warped.shape}, {grid.shape}")
+        raise InputError(f"label maps and grid must be of one shape, not {fixed.shape}, {warped.shape}, {grid.shape}")
     in_fixed, in_warped = label_boxes(fixed), label_boxes(warped)
     wanted = sorted((in_fixed.keys() | in_warped.keys()) - {0}) if labels is None else [int(n) for n in labels]
     distances = {}

@@ -20,7 +20,7 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
+from RobustDIRLib.geometry import Array, Grid, swap_lps_ras, triples
 from RobustDIRLib.io import nifti
 from RobustDIRLib.io.files import (
     PathLike,
@@ -74,8 +74,7 @@ def write_displacement(path: PathLike, field: DisplacementField) -> None:
         path: `.nii.gz` or `.nii` (5D, intent 1006, RAS components as NIfTI has it), `.nrrd` or `.mha` (LPS).
         field: Finite.
     Raises:
-        InputError: If the extension is another one or the file cannot be written.
-        ValueError: If the field is not finite.
+        InputError: If the extension is another one, the field is not finite, or the file cannot be written.
     """
     check_extension(path, FIELD_EXTENSIONS, "a displacement field")
     _require_finite(field)
@@ -236,7 +235,7 @@ def apply_to_points(transform: sitk.Transform, points: ArrayLike) -> Array:
     Returns:
         Shape `(N, 3)`, mm, LPS.
     """
-    points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    points = triples(points, "points").reshape(-1, 3)
     return np.array([transform.TransformPoint(point) for point in points.tolist()], dtype=np.float64).reshape(-1, 3)
 
 
@@ -249,7 +248,7 @@ def inside_fields(transform: sitk.Transform, points: ArrayLike) -> NDArray[np.bo
     Returns:
         Shape `(N,)`; all true for a transform without fields.
     """
-    points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    points = triples(points, "points").reshape(-1, 3)
     inside = np.ones(len(points), dtype=bool)
     for part in _in_order(transform):
         if isinstance(part, sitk.DisplacementFieldTransform):
@@ -269,7 +268,7 @@ def _in_order(transform: sitk.Transform) -> list[sitk.Transform]:
 
 def _require_finite(field: DisplacementField) -> None:
     if not np.isfinite(field.array).all():
-        raise ValueError("a displacement field to be written must be finite")
+        raise InputError("the displacement field to be written is not finite; compute it again.")
 
 
 def _swapped(field: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.label_names import names_of, numbered_alike
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import LabelMap
+from RobustDIRLib.io.landmark_readings import reading_inside
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside
 from RobustDIRLib.presets import find_preset
 from RobustDIRLib.registration.alignment import check_kind
@@ -62,6 +63,15 @@ def check_image(image: Image, name: str) -> None:
         raise InputError(f"the {name} image has {bad} voxels that are NaN or infinite; replace them by a number.")
     if image.array.min() == image.array.max():
         raise InputError(f"the {name} image is constant; check that it is the image you mean.")
+
+
+def tell_one_image(fixed: Image, moving: Image, warn: Warn) -> None:
+    """Say that fixed and moving image are one, whatever files they came from: a trial of the program, or a slip."""
+    if fixed.grid.close_to(moving.grid) and np.array_equal(fixed.array, moving.array):
+        warn(
+            "fixed and moving image are the same, voxel for voxel; there is no deformation to find, and figures of "
+            "this pair say nothing of others."
+        )
 
 
 def check_extras(extras: PairExtras, fixed: Image, moving: Image, warn: Warn) -> PairExtras:
@@ -145,10 +155,9 @@ def _check_place(landmarks: Landmarks, image: Image, name: str, warn: Warn) -> N
     named = ", ".join(landmarks.names[k] for k in outside[:_NAMED]) + (", ..." if len(outside) > _NAMED else "")
     lie = f"{len(outside)} of {len(landmarks)} landmarks lie outside the {name} image ({named})"
     if 2 * len(outside) > len(landmarks) > 1:
-        raise InputError(
-            f"`{name}_landmarks`: {lie}; check that they belong to it and are in mm, LPS (x and y change sign from "
-            f"RAS)."
-        )
+        other = reading_inside(landmarks.points, image.grid)
+        hint = f"; they would lie inside it {other}" if other else " (x and y change sign from RAS)"
+        raise InputError(f"`{name}_landmarks`: {lie}; check that they belong to it and are in mm, LPS{hint}.")
     warn(f"{lie}; they and their counterparts were left out of the error.")
 
 

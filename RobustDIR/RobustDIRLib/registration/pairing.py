@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from RobustDIRLib.geometry import Array, swap_lps_ras
+from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import apply_to_points
+from RobustDIRLib.io.landmark_readings import other_readings
 
 # A hint is given where another reading leaves at most this share of the error, and where there is an error to explain.
 _SHARE, _LEAST_MM = 1 / 3, 3.0
 _WORSE = 1.5
 _FEW, _MANY = 4, 2000  # an order can be told of so many landmarks; an assignment takes the cube of their number
+_ENOUGH = 200  # landmarks of which axes can be told
+
+Grids = tuple[Grid, Grid]
 
 
-def hints_of(transform: sitk.Transform, fixed: Array, moving: Array) -> list[str]:
+def hints_of(transform: sitk.Transform, fixed: Array, moving: Array, grids: Grids) -> list[str]:
     """`pairing_hints` of landmarks under a transform from fixed to moving points, mm, LPS."""
-    mapped, remapped = (apply_to_points(transform, points) for points in (fixed, swap_lps_ras(fixed)))
-    return pairing_hints(fixed, moving, mapped, remapped)
+    return pairing_hints(fixed, moving, partial(apply_to_points, transform), grids)
 
 
-def pairing_hints(fixed: Array, moving: Array, mapped: Array, remapped: Array) -> list[str]:
+def pairing_hints(
+    fixed: Array, moving: Array, transform: Callable[[Array], Array], grids: Grids | None = None
+) -> list[str]:
     """Sentences for the user where landmarks do not look like pairs; none for most lists.
 
     Args:
         fixed: Landmarks of the fixed image, shape `(N, 3)`, mm, LPS.
         moving: Those of the moving image, row by row the same places.
-        mapped: `fixed` through the transform.
-        remapped: `fixed`, read in the other frame (x and y change sign), through the transform.
+        transform: From fixed to moving points.
+        grids: Of the fixed and the moving image, for lists that are voxels.
     """
+    mapped = transform(fixed)
     before, after = _mean(fixed, moving), _mean(mapped, moving)
     hints = []
     if after > _WORSE * before and after - before > _LEAST_MM:
@@ -42,7 +49,9 @@ def pairing_hints(fixed: Array, moving: Array, mapped: Array, remapped: Array) -
             f"result."
         )
     if after > _LEAST_MM:
-        error, what = min(_readings(moving, mapped, remapped))
+        some = slice(None, None, max(1, len(fixed) // _ENOUGH))
+        readings = [*_in_order(mapped, moving), *_read_otherwise(fixed[some], moving[some], transform, grids)]
+        error, what = min(readings, key=lambda reading: reading[0], default=(after, ""))
         if error < _SHARE * after:
             hints.append(
                 f"the landmarks would fit far better {what}; they were taken as they are, so correct the files if so."
@@ -50,12 +59,29 @@ def pairing_hints(fixed: Array, moving: Array, mapped: Array, remapped: Array) -
     return hints
 
 
-def _readings(moving: Array, mapped: Array, remapped: Array) -> Iterator[tuple[float, str]]:
-    """Mean errors, mm, of other readings, and how to say each."""
-    turned = swap_lps_ras(moving)
-    yield _mean(mapped, turned), "with x and y of the moving ones changed in sign (RAS instead of LPS)"
-    yield _mean(remapped, moving), "with x and y of the fixed ones changed in sign (RAS instead of LPS)"
-    yield _mean(remapped, turned), "with x and y of both lists changed in sign (RAS instead of LPS)"
+def _read_otherwise(
+    fixed: Array, moving: Array, transform: Callable[[Array], Array], grids: Grids | None
+) -> Iterator[tuple[float, str]]:
+    """Mean errors, mm, of readings of one list or of both, and how to say each; those that are no better left out.
+
+    But for the frame there are so many of them that one brings other landmarks near by chance: it counts where it makes
+    the two shapes alike, too.
+    """
+    mapped = transform(fixed)
+    shapes = _mean(mapped - mapped.mean(0), moving - moving.mean(0))
+    sides = [other_readings(grid) for grid in grids or (None, None)]
+    for of_fixed, of_moving in zip(*sides, strict=True):
+        remapped, reread = transform(of_fixed.points(fixed)), of_moving.points(moving)
+        for first, second, which in (
+            (mapped, reread, "the moving ones"), (remapped, moving, "the fixed ones"), (remapped, reread, "both lists")
+        ):  # fmt: skip
+            alike = _mean(first - first.mean(0), second - second.mean(0)) < _SHARE * shapes
+            if of_fixed.frame or (len(fixed) >= _FEW and alike):
+                yield _mean(first, second), f"if {which} are read {of_fixed.words}"
+
+
+def _in_order(mapped: Array, moving: Array) -> Iterator[tuple[float, str]]:
+    """Mean error, mm, of the order of rows that fits best."""
     if _FEW <= len(moving) <= _MANY:
         distances = cdist(mapped, moving)
         rows, columns = linear_sum_assignment(distances)

@@ -23,7 +23,7 @@ from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, warn_of_little_overlap
-from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks
+from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks, tell_one_image
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.pairing import hints_of
@@ -128,6 +128,7 @@ def register(
     for name, image in (("fixed", fixed), ("moving", moving)):
         check_image(image, name)
         check_hounsfield(image, name, preset, journal.warn)
+    tell_one_image(fixed, moving, journal.warn)
     extras = check_extras(extras, fixed, moving, journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
         budget = _budget(options.memory_limit, network, device)
@@ -166,12 +167,13 @@ def _network_of(model: LoadedModel | Network) -> Network:
     """What registers.
 
     Raises:
-        TypeError: If it lacks a part of `Network`.
+        InputError: If it lacks a part of `Network`.
     """
     network = model.network if hasattr(model, "network") else model
     if not isinstance(network, Network):
-        raise TypeError(
-            f"{type(model).__name__} is no network: it has to be called with two images, and to say its bytes_per_voxel"
+        raise InputError(
+            f"`model`: {type(model).__name__} is no network; it has to be called with two images, and to say its "
+            "bytes_per_voxel."
         )
     return network
 
@@ -223,7 +225,7 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
         determinant = jacobian(displacement)
     with journal.stage("measure"):
         figures = _measure(fixed, composed, determinant, extras, labels)
-        _warn_of_pairing(extras.landmarks, composed.transform, journal.warn)
+        _warn_of_pairing(extras.landmarks, composed.transform, (fixed.grid, moving.grid), journal.warn)
         judgement = judgement.with_strain(figures.sdlogj, figures.folding_percent)
         if judgement.likely_failed:
             journal.warn(judgement.sentence())
@@ -268,9 +270,12 @@ def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
         warn("refinement does not help this pair, whose contrasts may be too unlike; the network's result was kept.")
 
 
-def _warn_of_pairing(landmarks: tuple[Landmarks, Landmarks] | None, transform: sitk.Transform, warn: Warn) -> None:
+def _warn_of_pairing(
+    landmarks: tuple[Landmarks, Landmarks] | None, transform: sitk.Transform, grids: tuple[Grid, Grid], warn: Warn
+) -> None:
     if landmarks is not None:
-        for sentence in hints_of(transform, *(one.points for one in landmarks)):
+        first, second = (one.points for one in landmarks)
+        for sentence in hints_of(transform, first, second, grids):
             warn(sentence)
 
 

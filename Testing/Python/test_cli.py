@@ -32,6 +32,16 @@ def test_version_is_the_packages(capsys):
     assert capsys.readouterr().out.strip() == f"robustdir {__version__}"
 
 
+@pytest.mark.parametrize(("asked", "taken"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_leave_the_processor_to_others_unless_asked_otherwise(monkeypatch, asked, taken):
+    monkeypatch.setenv("OMP_WAIT_POLICY", asked or "")  # so that it is put back afterwards
+    if asked is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert os.environ["OMP_WAIT_POLICY"] == taken
+
+
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as ended:

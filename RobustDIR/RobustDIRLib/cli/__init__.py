@@ -6,6 +6,7 @@ These files import nothing heavy at their top, so that help and messages come at
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 bad input, 130 interrupted.
     """
+    # Threads of torch that wait for each other must not spin: beside another busy program that takes twice as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
     args = _parser(modules).parse_args(argv)
     try:

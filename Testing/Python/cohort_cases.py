@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import pickle
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+import forked
+from forked import Forked
 from registration_cases import grid_about, picture
 from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.timing import Cost
@@ -32,7 +29,6 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
 
-PRELOADED = ["distributed", "cohort_worker"]
 MIDDLE = np.array([30.0, -20.0, 10.0])
 FIXED_GRID = grid_about(MIDDLE, (13, 17, 15), (5.3, 4.1, 6.1), (12, -8, 20), (1, -1, 1))
 _STEP = 0.25  # mm by which the moving grids of neighbouring cases differ: methods tell the case by it
@@ -297,7 +293,6 @@ def a_cluster(workers: int, failures: int = 0):
     """
     import dask
     from distributed import LocalCluster
-    from distributed.utils import get_mp_context
 
     dask.config.set(
         {
@@ -306,8 +301,7 @@ def a_cluster(workers: int, failures: int = 0):
             "distributed.deploy.lost-worker-timeout": "1 hour",
         }
     )
-    get_mp_context()
-    get_mp_context().set_forkserver_preload(PRELOADED)
+    forked.context()
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -334,29 +328,9 @@ def a_worker(scheduler_file: str) -> int:
     return 0
 
 
-def begun(function: str, *arguments: str | Path) -> tuple[Any, Iterator[str]]:
-    """A process that runs one function of this file, forked from one that has imported everything, and what it prints.
-
-    What it prints ends with it.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    reader, writer = context.Pipe(duplex=False)
-    process = context.Process(target=_printing, args=(writer, function, *map(str, arguments)))
-    process.start()
-    writer.close()
-    return process, _heard(reader)
-
-
-def _heard(reader: Any) -> Iterator[str]:
-    with reader, contextlib.suppress(EOFError, OSError):  # the other end is closed, or was in the middle of a line
-        while True:
-            yield reader.recv()
-
-
-def _printing(writer: Any, function: str, *arguments: str) -> None:
-    sys.stdout = SimpleNamespace(write=writer.send, flush=lambda: None)
-    sys.exit(globals()[function](*arguments))
+def begun(function: str, *arguments: str | Path) -> Forked:
+    """A process that runs one function of this file, forked from one that has imported everything."""
+    return Forked(globals()[function], *map(str, arguments))
 
 
 def command(*words: str | Path) -> list[str]:

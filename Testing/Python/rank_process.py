@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from forked import Forked
 from RobustDIRLib.configuration import from_dict, to_dict
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import Tuner
@@ -40,25 +43,43 @@ def gradients_alone(config: TrainingConfig | FinetuneConfig) -> Gradients:
     return gradients(config, Process(0, 1, torch.device("cpu")))
 
 
-def gradients_together(config: TrainingConfig | FinetuneConfig, world: int, folder: Path) -> list[Gradients]:
-    """Of each of so many processes, which torchrun starts."""
+def environments(world: int) -> Iterator[dict[str, str]]:
+    """What torchrun tells each of so many processes of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for rank in map(str, range(world)):
+        yield {
+            "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": str(world),
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+        }  # fmt: skip
+
+
+def gradients_together(
+    config: TrainingConfig | FinetuneConfig, world: int, folder: Path, *, torchrun: bool = False
+) -> list[Gradients]:
+    """Of each of so many processes, as torchrun starts them, or by torchrun itself."""
     file = folder / "settings.json"
     file.write_text(json.dumps(to_dict(config)))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
-    done = subprocess.run(
-        [*torchrun, __file__, type(config).__name__, str(file), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
+    words = [type(config).__name__, str(file), str(folder)]
+    if torchrun:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+        here = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
+        subprocess.run([*command, __file__, *words], env=here, check=True, timeout=240)
+    else:
+        ranks = [Forked(write_gradients, *words, environment=one) for one in environments(world)]
+        errors = [rank.communicate(240)[1] for rank in ranks]
+        assert [rank.returncode for rank in ranks] == [0] * world, errors
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
 
 
-if __name__ == "__main__":
-    kind, file, folder = sys.argv[1:]
+def write_gradients(kind: str, file: str, folder: str) -> None:
+    """What one of the processes does."""
     config_of = {c.__name__: c for c in (TrainingConfig, FinetuneConfig)}[kind]
     with joined_processes() as process:
         found = gradients(from_dict(config_of, json.loads(Path(file).read_text(encoding="utf-8"))), process)
         torch.save(found, Path(folder) / f"{process.rank}.pt")
+
+
+if __name__ == "__main__":
+    write_gradients(*sys.argv[1:])

@@ -176,7 +176,7 @@ class TestDeaths:
         here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": here}
         scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *words], **quiet)
-        worker, _ = cases.begun("a_worker", file)
+        worker = cases.begun("a_worker", file)
         try:
             wait_for(file.exists, 300)
             threading.Thread(target=lambda: (wait_for(begun.exists, 300), scheduler.kill())).start()
@@ -186,7 +186,7 @@ class TestDeaths:
             scheduler.kill()
             scheduler.wait()
             worker.kill()
-            worker.join()
+            worker.communicate()
         kept = {path: path.stat().st_mtime_ns for path in results_of(tmp_path / "out")}
         assert [path.name for path in kept] == ["case0.json"]
         assert not list((tmp_path / "out").glob(".running/*"))
@@ -199,20 +199,20 @@ class TestDeaths:
     def test_killed_at_any_moment_and_resumed_each_result_is_there_once(self, dataset, tmp_path):
         chance, kept, kills = random.Random(4), {}, 0
         for _ in range(30):
-            process, printed = cases.begun("main", dataset, tmp_path, "still", "good", "fair")
-            for line in printed:
+            process = cases.begun("main", dataset, tmp_path, "still", "good", "fair")
+            for line in process.stdout:
                 if kills < 3 and line.strip() and not line.startswith("said"):
                     time.sleep(chance.uniform(0, 0.15))
                     process.kill()
                     kills += 1
                     break
-            process.join()
-            if process.exitcode == 0:
+            process.communicate()
+            if process.returncode == 0:
                 break
             now = {p: p.stat().st_mtime_ns for p in results_of(tmp_path) if not p.name.startswith(".")}
             assert all(now[path] == time for path, time in kept.items()), "a finished result was made again"
             kept = now
-        assert process.exitcode == 0
+        assert process.returncode == 0
         assert kills == 3
         assert kept
         keys = {Key(f"case{n}", method) for n in range(4) for method in ("still", "good", "fair")}

@@ -5,11 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +17,8 @@ import pytest
 import torch
 
 from finetuning_cases import NETWORK, a_config, decathlon, paired
-from rank_process import gradients_alone, gradients_together
+from forked import Forked
+from rank_process import environments, gradients_alone, gradients_together
 from RobustDIRLib.cli import finetune as finetune_command
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import to_dict
@@ -38,7 +35,6 @@ from RobustDIRLib.registration import alignment
 from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.processes import Process
 
-LIBRARY = Path(__file__).parents[2] / "RobustDIR"
 CPU = Process(0, 1, torch.device("cpu"))
 
 
@@ -104,28 +100,20 @@ def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path, monkeypa
     assert [r["loss"] for r in _of(whole, "step")][4:] == [r["loss"] for r in _of(rest, "step")]
 
 
-def _start(config: FinetuneConfig, folder: Path, *more: str) -> subprocess.Popen[str]:
+def _start(config: FinetuneConfig, folder: Path, **environment: str) -> Forked:
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.with_suffix(".json")
     file.write_text(json.dumps(to_dict(config)))
-    command = [sys.executable, "-m", "RobustDIRLib", "finetune", "--config", str(file), "-o", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*command, "--progress", "json", *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env=environment,
-    )
+    words = ["finetune", "--config", str(file), "-o", str(folder), "--progress", "json"]
+    return Forked(main, words, environment=environment)
 
 
-def _next(process: subprocess.Popen[str], kind: str) -> dict[str, Any]:
-    assert process.stdout
+def _next(process: Forked, kind: str) -> dict[str, Any]:
     for line in process.stdout:
         record = json.loads(line)
         if record["kind"] == kind:
             return dict(record)
-    raise AssertionError(f"no {kind}: {process.stderr.read() if process.stderr else ''}")
+    raise AssertionError(f"no {kind}: {process.stderr.read()}")
 
 
 def test_kill_9_then_resume_gives_the_weights_of_an_unbroken_run(organs: Path, tmp_path: Path) -> None:
@@ -289,34 +277,23 @@ def test_labels_for_dice_must_be_there(breaths: Path, tmp_path: Path) -> None:
         list(finetune(a_config(breaths, loss={"dice": 1.0}), tmp_path / "run"))
 
 
-def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(organs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("torchrun", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_two_gloo_processes_have_the_gradients_of_one_with_both_samples(
+    organs: Path, tmp_path: Path, torchrun: bool
+) -> None:
     expected = gradients_alone(a_config(organs, batch=2, optimizer={"clip": 0.0}))
     assert any(value.abs().max() > 1e-6 for value in expected.values())
-    for shared in gradients_together(a_config(organs, batch=1, optimizer={"clip": 0.0}), 2, tmp_path):
+    for shared in gradients_together(
+        a_config(organs, batch=1, optimizer={"clip": 0.0}), 2, tmp_path, torchrun=torchrun
+    ):
         for name, value in expected.items():
             torch.testing.assert_close(shared[name], value, rtol=1e-4, atol=1e-7)
 
 
-def _rank(rank: int, file: Path, folder: Path, port: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "RobustDIRLib", "finetune", "--config", str(file), "-o", str(folder)]
-    group = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    environment = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*command, "--progress", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env={**environment, **{name: str(value) for name, value in group.items()}},
-    )
-
-
 def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(organs: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    file, folder = tmp_path / "run.json", tmp_path / "run"
-    file.write_text(json.dumps(to_dict(a_config(organs, epochs=500, log_every=1, checkpoint_every=0))))
-    leader, other = (_rank(rank, file, folder, port) for rank in (0, 1))
+    folder = tmp_path / "run"
+    config = a_config(organs, epochs=500, log_every=1, checkpoint_every=0)
+    leader, other = (_start(config, folder, **ranks) for ranks in environments(2))
     _next(leader, "step")
     other.kill()
     _, err = leader.communicate(timeout=240)

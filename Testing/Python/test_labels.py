@@ -64,6 +64,22 @@ def test_appendix_a_spheres_are_balls_of_the_given_radii() -> None:
     assert maps.spheres.__kwdefaults__["per_label"] == 2000
 
 
+def test_appendix_a_spheres_are_painted_one_over_the_other() -> None:
+    """As they are when each is painted whole, in the order in which they are drawn."""
+    shape, labels, per_label, (low, high) = (21, 18, 25), 5, 12, (2.0, 7.0)
+    g = generator(8)
+    order = torch.randperm(labels * per_label, generator=g) % labels
+    centres = torch.rand((len(order), 3), generator=g) * torch.tensor([float(n) for n in shape])
+    radii = low + (high - low) * torch.rand(len(order), generator=g)
+    places = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in shape), indexing="ij"), dim=-1)
+    expected = torch.zeros(shape, dtype=torch.uint8)
+    for label, centre, radius in zip(order, centres, radii, strict=True):
+        expected[(places - centre).norm(dim=-1) <= radius] = label
+    found = maps.spheres(shape, generator(8), labels=labels, per_label=per_label, radius=(low, high))
+    assert len(expected.unique()) == labels
+    assert (found != expected).float().mean() < 0.001  # rounding at surfaces
+
+
 def test_tubes_are_thin_and_long_and_sheets_are_walls() -> None:
     empty = torch.zeros((60, 64, 56), dtype=torch.uint8)
     tubes = maps.draw_tubes(empty, generator(6), nodes=5, radius=1.5, label=3).numpy() == 3

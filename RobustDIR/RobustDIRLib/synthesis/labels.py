@@ -78,11 +78,17 @@ def spheres(
     centres = torch.rand((count, 3), generator=g) * torch.tensor([float(n) for n in shape])
     radii = radius[0] + (radius[1] - radius[0]) * torch.rand(count, generator=g)
     result = torch.zeros(tuple(shape), dtype=torch.uint8)
-    for label, centre, r in zip(order.tolist(), centres.tolist(), radii.tolist(), strict=True):
-        box = [slice(max(0, int(c - r)), min(n, int(c + r) + 2)) for c, n in zip(centre, shape, strict=True)]
+    # The last ones first, each where none lies yet: nearly all are hidden, and need not be looked at.
+    unset, left = torch.ones(tuple(shape), dtype=torch.bool), result.numel()
+    for label, centre, r in zip(order.flip(0).tolist(), centres.flip(0).tolist(), radii.flip(0).tolist(), strict=True):
+        box = tuple(slice(max(0, int(c - r)), min(n, int(c + r) + 2)) for c, n in zip(centre, shape, strict=True))
         z, y, x = ((torch.arange(b.start, b.stop) - c).square() for b, c in zip(box, centre, strict=True))
-        inside = z[:, None, None] + y[None, :, None] + x[None, None, :] <= r * r
-        result[tuple(box)][inside] = label
+        seen = unset[box] & (z[:, None, None] + y[None, :, None] + x[None, None, :] <= r * r)
+        result[box][seen] = label
+        unset[box] &= ~seen
+        left -= int(seen.sum())
+        if not left:
+            break
     return result
 
 

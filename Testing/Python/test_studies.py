@@ -190,3 +190,23 @@ def test_the_command_lists_and_refuses(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(name in told for name in STUDIES)
     assert main(["study", "nothing", str(_settings(tmp_path, {})), "-o", str(tmp_path / "x")]) == 2
     assert main(["study", "dirlab"]) == 2
+
+
+def test_every_way_of_training_stands_in_the_legend_whichever_panel_shows_it(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    from RobustDIRLib.studies.finetuning import _draw_curves, _draw_efficiency
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: (drawn.append(figure), path.write_bytes(b"")))
+    curve = [{"epoch": epoch, "dice": 0.5 + 0.1 * epoch} for epoch in range(3)]
+    held = [("fine-tuned", 5), ("scratch + augmentation", 5), ("scratch", 75)]
+    rows = [
+        {"arm": arm, "pairs": size, "seed": 0, "dice": 0.7, "dice_before": 0.6, "curve": curve} for arm, size in held
+    ]
+    _draw_efficiency(rows, tmp_path / "efficiency.png")
+    _draw_curves(rows, tmp_path / "curves.png")
+    shown = [[text.get_text() for figure_legend in figure.legends for text in figure_legend.texts] for figure in drawn]
+    arms = ["fine-tuned", "scratch", "scratch + augmentation"]
+    assert shown == [[*arms, "start, not fine-tuned"], arms]
+    assert not any(ax.get_legend() for figure in drawn for ax in figure.axes)  # it would cover what is drawn

@@ -194,7 +194,7 @@ def _draw_efficiency(rows: Sequence[Row], path: Path) -> None:
     before = [row[f"{measure}_before"] for row in rows if row["arm"] == ARMS[0] and f"{measure}_before" in row]
     if before:
         figure.axes[0].axhline(before[0], linestyle=":", color="0.4", label="start, not fine-tuned")
-    figure.axes[0].legend(fontsize=8)
+    _add_legend(figure)
     with written_atomically(path) as temporary:
         figure.savefig(temporary)
 
@@ -222,9 +222,18 @@ def _draw_curves(rows: Sequence[Row], path: Path) -> None:
         ax.set_title(f"N = {size}")
         ax.set_xlabel("epoch")
     panels[0].set_ylabel({"dice": "validation Dice", "tre_mm": "validation TRE, mm"}.get(measure, "validation loss"))
-    panels[-1].legend(fontsize=8)
+    _add_legend(figure)
     with written_atomically(path) as temporary:
         figure.savefig(temporary)
+
+
+def _add_legend(figure: Any) -> None:
+    """What any of a figure's panels shows, below them all, where it covers nothing."""
+    found = [pair for ax in figure.axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+    entries = {label: handle for handle, label in reversed(found)}
+    order = [*(arm for arm in ARMS if arm in entries), *(label for label in entries if label not in ARMS)]
+    handles = [entries[label] for label in order]
+    figure.legend(handles, order, loc="outside lower center", ncols=max(1, len(order)), fontsize=8)
 
 
 def _sizes(settings: EfficiencySettings, base: FinetuneConfig) -> list[int]:

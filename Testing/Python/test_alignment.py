@@ -142,3 +142,15 @@ def test_overlap_is_the_share_of_the_smaller_image():
     assert overlap(large, small) == pytest.approx(0.5, abs=0.05)
     assert overlap(small, large) == pytest.approx(0.5, abs=0.05)
     assert overlap(large, Grid((40, 40, 40), origin=(100, 0, 0))) == 0
+
+
+def test_overlap_counts_volumes_where_the_fixed_image_lies():
+    """A transform that doubles lengths brings the moving image onto an eighth of its volume there, all of it shared."""
+    grid = Grid((40, 44, 36), (1, 1.5, 2))
+    doubled = Linear(np.diag([2.0, 2, 2]), np.zeros(3))
+    assert overlap(grid, grid, doubled) == pytest.approx(1, abs=0.1)
+    assert overlap(grid, grid, doubled.inverse()) == pytest.approx(1, abs=0.1)
+    aside = Linear(
+        np.diag([2.0, 2, 2]), np.array([-27.0, 0, 0])
+    )  # three quarters of it beyond the fixed image's border
+    assert overlap(grid, Grid(grid.shape, grid.spacing, (-54, 0, 0)), aside) == pytest.approx(0.25, abs=0.1)

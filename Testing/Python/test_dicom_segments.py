@@ -88,6 +88,41 @@ def test_overlapping_segments_are_a_mask_and_no_label_map(tmp_path, organs):
     assert mask.array.sum() == (organs[0] | organs[1]).sum()
 
 
+def test_segments_without_a_description_are_kept_and_others_at_their_place_refused(tmp_path, organs):
+    """Frames in disorder; what no description names, and what lies twice at one place."""
+    path = write_segmentation(tmp_path / "ct", organs[:2], omit_empty_frames=True)
+    file = pydicom.dcmread(path)
+    del file.SegmentSequence[1]
+    frames = list(file.PerFrameFunctionalGroupsSequence)
+    order = np.random.default_rng(2).permutation(len(frames))
+    pixels = file.pixel_array[order]
+    file.PerFrameFunctionalGroupsSequence = [frames[k] for k in order]
+    file.PixelData = pydicom.pixels.pack_bits(pixels)
+    file.save_as(path)
+    labels = read_labels(path)
+    assert labels.names == {1: "liver", 2: "Segment 2"}
+    assert_lies_where_the_series_does(labels, organs[:2])
+    assert read_mask(path).array.sum() == organs[:2].sum()
+    one, other = (next(k for k, f in enumerate(order) if f == g) for g in (0, 1))
+    groups = file.PerFrameFunctionalGroupsSequence
+    groups[other].PlanePositionSequence = groups[one].PlanePositionSequence
+    groups[other].SegmentIdentificationSequence = groups[one].SegmentIdentificationSequence
+    file.save_as(path)
+    with pytest.raises(InputError, match="1 frames at the place of another one of the same segment"):
+        read_labels(path)
+
+
+def test_a_label_map_of_segments_keeps_numbers_that_nobody_describes(tmp_path, organs):
+    path = write_segmentation(tmp_path / "ct", organs[:2], "LABELMAP")
+    file = pydicom.dcmread(path)
+    del file.SegmentSequence[-1]
+    file.PixelPaddingValue = 1
+    file.save_as(path)
+    labels = read_labels(path)
+    assert labels.names == {2: "Segment 2"}  # what is padding is background
+    assert (labels.array > 0).sum() == organs[1].sum()
+
+
 def test_a_folder_with_one_segmentation_beside_its_series(tmp_path, organs):
     path = write_segmentation(tmp_path / "ct", organs[:2])
     path.rename(tmp_path / "ct" / "seg.dcm")

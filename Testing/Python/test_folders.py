@@ -177,7 +177,7 @@ def mice(tmp_path):
 @pytest.mark.parametrize(
     ("pairing", "pairs"),
     [
-        ("neighbours", ["m1-m10", "m2-m3"]),
+        ("neighbours", ["m1-m10", "m2-m3", "m3-m4"]),
         ("chain", ["m1-m10", "m10-m2", "m2-m3", "m3-m4"]),
         ("first", ["m1-m10", "m1-m2", "m1-m3", "m1-m4"]),
         (None, ["m1-m10", "m1-m2", "m1-m3", "m1-m4", "m10-m2", "m10-m3", "m10-m4", "m2-m3", "m2-m4", "m3-m4"]),

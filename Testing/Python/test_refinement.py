@@ -89,6 +89,42 @@ class TestGeometry:
         residual = warping.compose(result.deformation.inverse, result.deformation.displacement)
         assert float(residual[..., 4:-4, 4:-4, 4:-4].norm(dim=1).mean()) < 0.05
 
+    def test_a_step_of_the_middle_is_taken_before_the_way_out_and_undone_after_the_way_in(self):
+        """Affine maps that do not commute, in which linear interpolation is exact: each order has its own result."""
+        size, middle = (13, 15, 11), torch.tensor([6.0, 7.0, 5.0])
+        points = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij"))
+
+        def field(matrix, shift):
+            about = points - middle.view(3, 1, 1, 1)
+            moved = torch.einsum("ij,jdhw->idhw", matrix, about) + torch.tensor(shift).view(3, 1, 1, 1)
+            return moved - about, (matrix, torch.tensor(shift))
+
+        def through(*maps):
+            found = points[:, 4:9, 5:10, 4:7] - middle.view(3, 1, 1, 1)
+            for matrix, shift in maps:
+                found = torch.einsum("ij,jdhw->idhw", matrix, found) + shift.view(3, 1, 1, 1)
+            return found
+
+        def agree(displacement, *maps):
+            here = points[:, 4:9, 5:10, 4:7] - middle.view(3, 1, 1, 1)
+            torch.testing.assert_close(displacement[:, 4:9, 5:10, 4:7] + here, through(*maps), rtol=0, atol=1e-4)
+
+        turn = torch.tensor([[1.0, 0.12, 0], [-0.1, 1, 0.08], [0, -0.1, 1]])
+        out = [field(turn, (0.4, -0.3, 0.2)), field(turn.T @ turn, (-0.2, 0.5, 0.3))]
+        back = [field(turn.inverse(), (0.3, 0.1, -0.4)), field(turn @ turn, (0.2, -0.6, 0.1))]
+        step = [
+            field(torch.diag(torch.tensor(d)), s)
+            for d, s in (((1.1, 0.9, 1.15), (0.5, 0.2, -0.3)), ((0.9, 1.1, 0.85), (-0.4, -0.2, 0.6)))
+        ]
+        halves = Halves(*(torch.stack([one[0] for one in both]) for both in (out, back)), size)
+        moved = halves.moved(torch.stack([one[0] for one in step]))
+        for k in (0, 1):
+            agree(moved.out[k], step[k][1], out[k][1])
+            agree(moved.back[k], back[k][1], step[1 - k][1])
+        whole = halves.whole()
+        agree(whole.displacement[0], back[0][1], out[1][1])
+        agree(whole.inverse[0], back[1][1], out[0][1])
+
     def test_halves_make_the_whole(self):
         start = Deformation(*(warping.integrate_velocity(s * smooth_velocity()) for s in (1.0, -1.0)))
         whole = Halves.of(start).whole()

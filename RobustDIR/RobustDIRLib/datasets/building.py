@@ -61,10 +61,11 @@ def pair(fixed: Scan, moving: Scan, preset: str, name: str | None = None, subjec
 def pairs_of(scans: Sequence[T], pairing: str) -> list[tuple[T, T]]:
     """Pairs (fixed, moving) of scans in their order; see `settings.Settings.pairing`.
 
-    With `neighbours` the last of an odd number is left over.
+    With `neighbours` the last of an odd number goes with the one before it, which is in two pairs then: none is lost.
     """
     if pairing == "neighbours":
-        return list(zip(scans[0::2], scans[1::2], strict=False))
+        last = [(scans[-2], scans[-1])] if len(scans) % 2 and len(scans) > 1 else []
+        return [*zip(scans[0::2], scans[1::2], strict=False), *last]
     if pairing == "chain":
         return list(itertools.pairwise(scans))
     if pairing == "first":

@@ -82,8 +82,8 @@ class Settings:
         pattern: For plain folders of pairs.
         scans: For plain folders of scans to be paired with one another.
         cases: For plain folders, each case by its paths.
-        pairing: Of scans: `"neighbours"` by name (1-2, 3-4, ...), `"chain"` (1-2, 2-3, ...), `"first"` (1-2, 1-3, ...)
-            or `"all"`; the first named is fixed.
+        pairing: Of scans: `"neighbours"` by name (1-2, 3-4, ..., and the last of an odd number with the
+            one before it), `"chain"` (1-2, 2-3, ...), `"first"` (1-2, 1-3, ...) or `"all"`; the first named is fixed.
         limit: At most so many cases, the first ones.
         per_site: At most so many scans of a hospital, the first ones, for kinds that have hospitals (26 in section
             2.3.3).

@@ -28,7 +28,7 @@ from RobustDIRLib.io.dicom_headers import (
 )
 from RobustDIRLib.io.dicom_pixels import stored_pixels, values_of, without_padding
 from RobustDIRLib.io.dicom_stack import placed
-from RobustDIRLib.io.files import extension
+from RobustDIRLib.io.formats import named_format
 
 __all__ = ["is_dicom", "read_file", "read_series"]
 
@@ -40,7 +40,6 @@ _PHILIPS_SCALE = (
 _log = logging.getLogger(__name__)
 
 _LISTED = 10  # series, or files, in a message
-_VOLUMES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".mnc")
 
 
 def read_series(folder: Path) -> tuple[NDArray[Any], Grid]:
@@ -95,7 +94,7 @@ def _nothing_in(folder: Path, headers: dict[Path, Dataset]) -> str:
     if holding:
         listed = ", ".join(holding[:10]) + (", ..." if len(holding) > 10 else "")
         return f"{folder} holds no DICOM images itself; give the folder in it that holds the series ({listed})."
-    volumes = [path.name for path in _files(folder) if extension(path) in _VOLUMES]
+    volumes = [path.name for path in _files(folder) if named_format(path)]
     if volumes:
         return f"{folder} holds no DICOM images but {', '.join(volumes[:_LISTED])}; give the file itself."
     if any(path.suffix.lower() in (".gz", ".zip", ".tar", ".tgz", ".bz2", ".7z") for path in _files(folder)):

@@ -90,12 +90,34 @@ def _read(path: Path, header: Dataset) -> Segments:
     names = {n: name or f"Segment {n}" for n, name in names.items() if n > 0 or kind_of(header) == SEGMENTATIONS[0]}
     stored = stored_pixels(path)
     if kind_of(header) == SEGMENTATIONS[1] or header.get("SegmentationType") == "LABELMAP":
+        _refuse_doubled(path, planes.at)
         layer = np.zeros(planes.grid.shape, np.int32)
         layer[planes.at] = stored
-        return Segments((layer,), planes.grid, {n: name for n, name in names.items() if n != 0})
+        background = {0, int(number(header, "PixelPaddingValue", 0.0))}
+        layer[np.isin(layer, list(background))] = 0
+        return Segments((layer,), planes.grid, _all_named(names, np.unique(layer), background))
     if header.get("SegmentationType") == "FRACTIONAL":
         stored = _inside(path, header, stored)
-    return Segments(layered(_structures(path, planes, stored), planes.grid), planes.grid, names)
+    numbers = np.array([_segment_of(path, frame) for frame in frames])
+    _refuse_doubled(path, np.column_stack([numbers, planes.at]))
+    inside = layered(_structures(planes, numbers, stored), planes.grid)
+    return Segments(inside, planes.grid, _all_named(names, numbers, {0}))
+
+
+def _all_named(names: dict[int, str], held: NDArray[Any], background: set[int]) -> dict[int, str]:
+    """Names of all segments, those too that have voxels and no description: what has no name would be passed over."""
+    found = {int(n): f"Segment {n}" for n in np.unique(held)} | names
+    return {n: name for n, name in sorted(found.items()) if n not in background}
+
+
+def _refuse_doubled(path: Path, places: NDArray[Any]) -> None:
+    """Refuse several frames of one segment at one place, as of several time points: one would hide the other."""
+    doubled = len(places) - len(np.unique(places, axis=0))
+    if doubled:
+        raise InputError(
+            f"{path} has {doubled} frames at the place of another one of the same segment (several time points?); "
+            "export each as a segmentation of its own."
+        )
 
 
 def _extent(frame: Frame, keyword: str) -> float:
@@ -110,9 +132,10 @@ def _inside(path: Path, header: Dataset, stored: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(stored >= _HALF * most)
 
 
-def _structures(path: Path, planes: _Planes, stored: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Each segment with where it is, in the order of its number."""
-    segments = np.array([_segment_of(path, frame) for frame in planes.frames])
+def _structures(
+    planes: _Planes, segments: NDArray[np.int64], stored: NDArray[Any]
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Each segment with where it is, in the order of its number; `segments` are those of the frames."""
     for segment in np.unique(segments):
         inside = np.zeros(planes.grid.shape, bool)
         for k in np.flatnonzero(segments == segment):

@@ -72,12 +72,17 @@ def format_of(path: Path) -> str:
     kind = _format(path, head)
     if kind is None:
         raise InputError(_why_not(path, head))
-    named = next((one for one, ends in _EXTENSIONS.items() if _end(path) in ends), None)
+    named = named_format(path)
     if named is not None and named != kind:
         raise InputError(f"{path} is named as {named} and holds {kind}; rename it to {_EXTENSIONS[kind][0]}.")
     if kind in (NRRD, META, MINC) and is_packed(path):
         raise InputError(f"{path} is {kind} packed by gzip as a whole; unpack it first.")
     return kind
+
+
+def named_format(path: Path) -> str | None:
+    """Which of the formats a file is named as; None if none."""
+    return next((kind for kind, ends in _EXTENSIONS.items() if _end(path) in ends), None)
 
 
 def _end(path: Path) -> str:
@@ -140,7 +145,6 @@ def _why_not(path: Path, head: bytes) -> str:
         return f"{path} is a web page, a failed download perhaps; download the image again."
     if other := _BY_NAME.get(_end(path)):
         return f"{path} is named as {other}, which is not read here, as its geometry cannot be checked; {_CURE}."
-    named = next((kind for kind, ends in _EXTENSIONS.items() if _end(path) in ends), None)
-    if named:
+    if named := named_format(path):
         return f"{path} is damaged, cut short or no {named} file; copy or export it again."
     return f"{path} cannot be read as an image: it is damaged, cut short or of an unknown format; export it as {_READ}."

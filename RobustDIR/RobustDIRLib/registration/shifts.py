@@ -66,7 +66,9 @@ class Shifts:
     def _scores(self, bins: Bins) -> Array:
         spectra = [np.conj(spectrum) for spectrum in self._transformed(bins)]
         joint = np.stack([fft.irfftn(a * b, self._size) for a in self._spectra for b in spectra], -1)
-        joint = np.maximum(np.rint(joint), 0).reshape(-1, _BINS, _BINS).astype(np.float64)
-        share = joint.sum((1, 2)) / self._voxels
-        information = mutual_information(joint)
-        return np.where(share > _LEAST_COVERED, information * np.sqrt(np.minimum(share, 1)), 0.0)
+        joint = np.maximum(np.rint(joint), 0).reshape(-1, _BINS, _BINS)
+        share = joint.sum((1, 2), dtype=np.float64) / self._voxels
+        enough = share > _LEAST_COVERED  # few shifts are
+        scores = np.zeros(len(share))
+        scores[enough] = mutual_information(joint[enough].astype(np.float64)) * np.sqrt(np.minimum(share[enough], 1))
+        return scores

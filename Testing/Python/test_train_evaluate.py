@@ -118,7 +118,7 @@ def test_the_form_starts_an_evaluation(tab, desktop, monkeypatch, tmp_path, made
         (runs_home() / "tuned" / name).write_text(json.dumps(content))
     for name in ("weights.pt", "records.jsonl"):
         (runs_home() / "tuned" / name).touch()
-    monkeypatch.setattr(tab.panel.runs, "begin", lambda folder, words: started.append((folder, words)))
+    monkeypatch.setattr(tab.panel.runs, "begin", lambda *of, watch: started.append((*of, watch)))
     assert not ui.evaluateButton.enabled and "data set" in ui.evaluateNote.text
     ui.evaluationDataEdit.currentPath = str(made / "data")
     methods = ui.evaluationMethodsList
@@ -130,7 +130,8 @@ def test_the_form_starts_an_evaluation(tab, desktop, monkeypatch, tmp_path, made
     settle(desktop)
     assert ui.evaluateButton.enabled
     ui.evaluateButton.click()
-    ((folder, words),) = started
+    ((folder, words, watch),) = started
+    assert not watch  # the run whose model is judged stays selected, and can be published
     assert folder.parent == runs_home() and folder.is_dir()
     tuned = runs_home() / "tuned"
     assert words == [

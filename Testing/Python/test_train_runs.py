@@ -243,6 +243,20 @@ def test_a_new_run_leaves_the_chosen_one_chosen(tab, train_panel, desktop, runs_
     assert tab.selected == runs_folder / "run1"
 
 
+@pytest.mark.parametrize(
+    ("chosen", "watch", "expected"), [("old", True, "new"), ("old", False, "old"), ("", False, "new")]
+)
+def test_a_run_that_is_begun_is_watched_unless_another_is_to_stay(
+    tab, runs_folder, monkeypatch, desktop, chosen, watch, expected
+):
+    old = cases.a_finished_run(runs_folder / "old")
+    desktop.wait_until(lambda: tab.board.entry(old) is not None)
+    monkeypatch.setattr(tab.board, "start", lambda folder, words: folder.mkdir())
+    tab.select(old if chosen else None)
+    tab.begin(runs_folder / "new", ["evaluate"], watch)
+    assert tab.selected == runs_folder / expected
+
+
 class TestModels:
     @pytest.fixture(autouse=True)
     def own(self, tmp_path, monkeypatch):

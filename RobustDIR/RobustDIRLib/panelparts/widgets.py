@@ -164,11 +164,11 @@ def shade(colour: str, widget: Any) -> str:
 
 
 def colour_cell(table: Any, row: int, column: int, colour: str) -> None:
-    """Of a cell's text, in bold."""
+    """Of a cell's text, in bold where it says something."""
     item = table.item(row, column)
     item.setForeground(qt.QBrush(qt.QColor(shade(colour, table))))
     font = item.font()
-    font.setBold(True)
+    font.setBold(colour != QUIET)
     item.setFont(font)
 
 

@@ -67,7 +67,7 @@ class EvaluateTab(Section):
         self.panel.say("")
         with self.panel.telling():
             with self.form.request() as (folder, words):
-                self.panel.runs.begin(folder, words)
+                self.panel.runs.begin(folder, words, watch=False)  # a model may be published meanwhile
             self.show(folder)
         self.panel.update_soon()
 

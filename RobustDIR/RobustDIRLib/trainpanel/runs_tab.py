@@ -58,18 +58,19 @@ class RunsTab(Section):
         self._timer = widgets.timer(_TICK_MILLISECONDS, self._tick)
         self._timer.start()
 
-    def begin(self, folder: Path, words: Sequence[str]) -> None:
-        """Start a subcommand of `robustdir` as the run of a folder, and watch it here.
+    def begin(self, folder: Path, words: Sequence[str], watch: bool = True) -> None:
+        """Start a subcommand of `robustdir` as the run of a folder.
 
         Args:
             folder: Of the run; empty, or made if needed.
             words: Subcommand and arguments; they name the folder.
+            watch: Whether it is watched here from now on, where another run was; if none was, it is in any case.
         Raises:
             InputError: If someone is at work there, or it cannot be started.
         """
         self.board.use(runs_home())
         self.board.start(folder, words)
-        self.select(folder)
+        self.select(folder if watch or self.entry is None else self.selected)
 
     def select(self, folder: Path | None) -> None:
         """Make a run the one that is watched."""

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from RobustDIRLib.baselines.method import Pair
+from RobustDIRLib.baselines.ours import OwnModel
 from RobustDIRLib.baselines.registry import find_method, list_methods
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.errors import InputError
@@ -100,3 +103,11 @@ def test_unknown_method_names_all_there_are():
 def test_missing_file_is_told_of_as_a_file(name):
     with pytest.raises(InputError, match=f"{name} does not exist"):
         find_method(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"), [("generic", "generic"), ("runs/one/weights.pt", "one"), ("runs/one/mine.pt", "mine.pt")]
+)
+def test_a_model_of_a_run_is_called_as_the_run(name, title):
+    path = Path(name) if "/" in name else Path("models", name, "weights.pt")
+    assert OwnModel(name, path).title == title

@@ -261,6 +261,18 @@ class TestTables:
     def test_a_chart_of_nothing_has_axes(self, mrml, scene):
         assert mrml.cumulative_chart({"before": [], "after": []}, "TRE").GetXAxisRange() == (0.0, 1.0)
 
+    def test_zeros_alone_have_an_axis_up_to_one(self, scene):
+        from RobustDIRLib.mrml import Line, Titles, ViewChart
+
+        view, titles = ViewChart("a view"), Titles("Folding", "Step", "%")
+        node = view.show({"a": Line([0, 1], [0, 0])}, titles)
+        assert not node.GetYAxisRangeAuto() and node.GetYAxisRange() == (0.0, 1.0)
+        assert view.show({"a": Line([0, 1], [0, 1e-3])}, titles).GetYAxisRangeAuto()
+        two = {"a": Line([0, 1], [1, 2]), "b": Line([0, 1], [2, 3])}
+        assert view.show(two, titles).GetLegendVisibility()
+        assert not view.show(two, titles, legend=False).GetLegendVisibility()
+        view.remove()
+
     def test_a_chart_drawn_anew_leaves_no_old_curves(self, mrml, scene):
         chart = mrml.cumulative_chart({"before": [4.0, 1.0], "after": [0.5, 1.5]}, "TRE")
         before = scene.GetNumberOfNodes()

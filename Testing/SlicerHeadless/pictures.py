@@ -49,7 +49,7 @@ def chart_picture(chart: Any, size: tuple[int, int]) -> QtGui.QImage:
     drawn = vtk.vtkChartXY()
     drawn.SetTitle(chart.GetTitle() or "")
     drawn.GetTitleProperties().SetFontSize(16)
-    drawn.SetShowLegend(True)
+    drawn.SetShowLegend(bool(chart.GetLegendVisibility()))
     for axis, title in ((vtk.vtkAxis.BOTTOM, chart.GetXAxisTitle()), (vtk.vtkAxis.LEFT, chart.GetYAxisTitle())):
         drawn.GetAxis(axis).SetTitle(title or "")
     _set_range(drawn.GetAxis(vtk.vtkAxis.BOTTOM), chart.GetXAxisRangeAuto(), chart.GetXAxisRange())

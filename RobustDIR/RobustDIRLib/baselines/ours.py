@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from RobustDIRLib.baselines.method import Outcome, Pair
-from RobustDIRLib.model_store import LoadedModel, load_model
+from RobustDIRLib.model_store import WEIGHTS, LoadedModel, load_model
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 
@@ -27,8 +27,9 @@ class OwnModel:
 
     @property
     def title(self) -> str:
-        """What tables call it: a model's name, or that of its file."""
-        return Path(self.name).name
+        """What tables call it: a model's name, or that of its file; of a run's `weights.pt`, the run's."""
+        name = Path(self.name).name
+        return self.path.absolute().parent.name if name == WEIGHTS else name
 
     def on(self, device: str) -> OwnModel:
         """The same on a device."""

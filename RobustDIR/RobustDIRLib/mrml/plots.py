@@ -64,27 +64,31 @@ class ViewChart:
         """The chart node; None while nothing is shown."""
         return self._chart if self._chart is not None and self._chart.GetScene() is not None else None
 
-    def show(self, lines: Mapping[str, Line], titles: Titles) -> Any:
+    def show(self, lines: Mapping[str, Line], titles: Titles, legend: bool = True) -> Any:
         """Show lines and no others.
 
         Args:
             lines: By what the legend calls them.
             titles: Of chart and axes.
+            legend: Whether several lines are told apart by one, which may cover what lies above to the right.
         Returns:
             The chart node.
         """
         if self.node is None:
             self._chart, self._series = self._new("vtkMRMLPlotChartNode", self._name), {}
-        for legend in [legend for legend in self._series if legend not in lines]:
-            self._drop(legend)
+        for name in [name for name in self._series if name not in lines]:
+            self._drop(name)
         chart = self._chart
         with slicer.util.NodeModify(chart):
-            for legend, line in lines.items():
-                self._put(legend, line)
+            for name, line in lines.items():
+                self._put(name, line)
             chart.SetTitle(titles.chart)
             chart.SetXAxisTitle(titles.x)
             chart.SetYAxisTitle(titles.y)
-            chart.SetLegendVisibility(len(lines) > 1)
+            chart.SetLegendVisibility(legend and len(lines) > 1)
+            nothing = not any(np.any(line.y) for line in lines.values())  # zeros would have an axis of millionths
+            chart.SetYAxisRangeAuto(not nothing)
+            chart.SetYAxisRange(0.0, 1.0)
             chart.Modified()  # a chart view may stay empty without it
         return chart
 

@@ -13,6 +13,7 @@ SHADES = {GOOD: ("#18702e", "#6fd08c"), BAD: ("#b71c1c", "#ff9c94"), CAREFUL: ("
           QUIET: ("#666666", "#b4b4b4")}  # fmt: skip
 
 _HALF = 128  # lightness, of 255
+_WIDEST = 160  # pixels
 _LOOKED_AT = 100  # rows
 _ROW, _BORDERS = 24, 6  # pixels; rows are as high in the .ui file
 
@@ -143,9 +144,16 @@ def paint_cell(table: Any, row: int, column: int, colour: str) -> None:
 
 
 def fit_columns(table: Any) -> None:
-    """As wide as their contents, of which many rows need not be looked at; the first one takes what is left."""
+    """As wide as their contents, of which many rows need not be looked at; the first one takes what is left.
+
+    A long title is cut in the middle where it would leave the first column no room.
+    """
     table.horizontalHeader().setResizeContentsPrecision(_LOOKED_AT)
+    table.horizontalHeader().textElideMode = qt.Qt.ElideMiddle
     table.resizeColumnsToContents()
+    for column in range(1, table.columnCount):
+        if table.columnWidth(column) > _WIDEST:
+            table.setColumnWidth(column, _WIDEST)
     if table.columnCount:
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
 

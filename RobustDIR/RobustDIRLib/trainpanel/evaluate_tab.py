@@ -204,7 +204,7 @@ class EvaluateTab(Section):
     def _fill_cases(self, found: Evaluated, measure: Measure) -> None:
         methods, titles = self._columns(), self.titles
         columns: dict[str, str] = {_("Case"): _("Click a figure to look at the case.")}
-        columns |= {titles[method]: measure.heading for method in methods}
+        columns |= {titles[method]: f"{titles[method]}: {measure.heading}" for method in methods}
         rows = [[case, *(self._cell(found, case, m, measure) for m in methods)] for case in found.cases]
         medians = [found.median(measure.name, method) for method in methods]
         rows.append([_("median"), *("" if m is None else f"{m:.{measure.digits}f}" for m in medians)])

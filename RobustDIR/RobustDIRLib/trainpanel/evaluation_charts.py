@@ -49,7 +49,7 @@ class EvaluationCharts:
                 label = _("{method}, beyond the whiskers").format(method=titles[name])
                 lines[label] = Line([place] * beyond.size, beyond, _colour(name, shown), marks=True)
         axis = ", ".join(f"{place} {titles[name]}" for place, name in enumerate(shown, 1))
-        self._boxes.show(lines, Titles(measure.title, axis, measure.heading))
+        self._boxes.show(lines, Titles(measure.title, axis, measure.heading), legend=False)
         self._lay_out()
 
     def hide_cumulative(self) -> None:

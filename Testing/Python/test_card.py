@@ -39,7 +39,7 @@ def test_correlation_and_its_gradients_are_the_same(shape: tuple[int, ...], radi
     values = [torch.randn(2, 5, *shape) for _ in range(2)]
     found = {}
     for device in (MAIN, CARD):
-        a, b = (value.to(device).requires_grad_() for value in values)
+        a, b = (value.detach().clone().to(device).requires_grad_() for value in values)
         ab, ba = local_correlation(a, b, radius)
         (ab.square().sum() + ba.pow(3).sum()).backward()
         assert a.grad is not None and b.grad is not None

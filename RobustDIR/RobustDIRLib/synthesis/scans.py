@@ -96,9 +96,12 @@ def write_scans(
     for person, (name, file) in enumerate(zip(names, files, strict=True)):
         labels = read_labels(file).array
         labels = labels if keep is None else np.where(np.isin(labels, keep), labels, 0)
-        labels = _near(labels, settings[1]) if settings[1].core else labels
         if not labels.any():
             raise InputError(f"{file} has no label {'to keep' if keep else 'but background'}: leave it out")
+        if core := settings[1].core:
+            labels = _near(labels, settings[1])
+            if not labels.any():
+                raise InputError(f"{file} has none of the core's labels ({', '.join(map(str, core))}): leave it out")
         for number in range(count):
             _write_scan(folder, name, number, labels, settings, generator(seed, person, number))
             if progress:

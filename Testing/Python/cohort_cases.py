@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -139,6 +140,19 @@ class Refusing:
         if self.mistake:
             raise ZeroDivisionError("one\ntoo many")
         raise InputError("the pair is too hard; give another.")
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Finds the disk full."""
+
+    name: str = "filling"
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 METHODS = {m.name: m for m in (Still(), Shift("good"), Shift("fair", 2.0, inverse=False), Refusing())}

@@ -277,6 +277,13 @@ class TestFailures:
         record = json.loads(Key("case0", "refusing").path(tmp_path / "out").read_text(encoding="utf-8"))["result"]
         assert "in register" in record["traceback"]
 
+    def test_a_full_disk_is_no_failure_of_a_method(self, evaluating, monkeypatch, tmp_path):
+        """It would stand in the tables; what is finished stays, and the rest is made once there is room."""
+        monkeypatch.setitem(cases.METHODS, "good", cases.Filling())
+        with pytest.raises(InputError, match=r"the disk is full.*case0 by \w+; free some.*goes on from there"):
+            evaluating("good")
+        assert not list((tmp_path / "out" / "results").rglob("*.json"))
+
     def test_nan_is_refused_with_its_file(self, evaluating, dataset):
         path = dataset / "case0" / "moving.nii.gz"
         image = read_image(path)

@@ -1,5 +1,6 @@
 """Cost of a registration: measured in a process of its own, whatever becomes of it."""
 
+import errno
 import subprocess
 import sys
 import time
@@ -76,6 +77,12 @@ def test_refusal_comes_back_as_it_was(pair):
 def test_mistake_comes_back_with_its_traceback(pair):
     with pytest.raises(RuntimeError, match="(?s)probe failed.*in register.*a mistake of ours"):
         measured(Probe("err"), pair, 1)
+
+
+def test_a_full_disk_comes_back_as_one(pair):
+    with pytest.raises(OSError) as raised:
+        measured(Probe("full"), pair, 1)
+    assert raised.value.errno == errno.ENOSPC
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")

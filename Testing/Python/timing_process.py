@@ -1,5 +1,6 @@
 """Methods that test_timing.py has run in processes of their own, which load little for them."""
 
+import errno
 import os
 import signal
 import time
@@ -37,6 +38,8 @@ class Probe:
                 pass
         elif self.deed == "refuse":
             raise InputError("probe refuses this pair; give another.")
+        elif self.deed == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         elif self.deed == "err":
             raise KeyError("a mistake of ours")
         elif self.deed == "die":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from RobustDIRLib.baselines.method import Method, Outcome, Pair
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import FULL_DISK
 
 _PR_SET_PDEATHSIG = 1
 _THREADS = (
@@ -52,6 +53,7 @@ def measured(method: Method, pair: Pair, threads: int) -> tuple[Outcome, Cost]:
         threads: To compute with.
     Raises:
         InputError: If the method refuses the pair, or its process is ended from outside, as for want of memory.
+        OSError: If the disk is full where temporary files go.
         RuntimeError: With the traceback, if it fails by a mistake.
     """
     with tempfile.TemporaryDirectory(prefix="robustdir-") as folder:
@@ -97,6 +99,9 @@ def _failure(name: str, code: int, output: str) -> Exception:
             f"{name}: its process was ended by signal {abs(code) % 128}, which often means that memory ran out; close "
             f"other programs, run fewer processes at once, or crop the images."
         )
+    last = output.rstrip().rpartition("\n")[2]
+    if full := next((number for number in FULL_DISK if f"[Errno {number}]" in last), None):
+        return OSError(full, os.strerror(full))
     return RuntimeError(f"{name} failed (exit status {code}):\n{output}")
 
 

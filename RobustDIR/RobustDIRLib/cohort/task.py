@@ -34,6 +34,7 @@ from RobustDIRLib.cohort.results import (
 from RobustDIRLib.cohort.terms import Perturbations, Terms, perturbed
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import is_full
 from RobustDIRLib.io.remarks import heard
 from RobustDIRLib.registration.record import versions
 
@@ -205,6 +206,8 @@ class _Desk:
         try:
             content = self._measured(method, condition, key)
         except Exception as error:  # whatever a method or a file does, the other pairs go on
+            if is_full(error):  # no failure of the method, which would stand in the tables
+                raise InputError(_of_full_disk(error, key)) from error
             content = {"reason": _reason(error), "traceback": "" if isinstance(error, InputError) else _trace(error)}
         seconds = round(time.perf_counter() - begun, 3)
         return Result(key, self.case.subject, **record, **content, seconds=seconds)
@@ -243,6 +246,14 @@ class _Desk:
             "spacing_mm": round(pair.spacing or 0.0, 6),
             "notes": tuple(dict.fromkeys(notes)),
         }
+
+
+def _of_full_disk(error: Exception, key: Key) -> str:
+    return (
+        f"the disk is full, or a file larger than the system allows ({getattr(error, 'strerror', error)}), at case "
+        f"{key.case} by {key.method}; free some, also where temporary files go ({tempfile.gettempdir()}), and evaluate "
+        "again, which goes on from there."
+    )
 
 
 def _reason(error: Exception) -> str:

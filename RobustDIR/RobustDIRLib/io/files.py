@@ -27,6 +27,7 @@ PathLike = str | os.PathLike[str]
 _LONGEST_TEXT = 1 << 28
 # Writing to an open file names none; NumPy has no number for a write that ended early.
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
+FULL_DISK = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _SHORT_WRITE = "requested and"
 _ITK, _TORCH = ("SimpleITK", "itk::"), ("PytorchStreamWriter", "inline_container")
 _READERS_BLOCK = os.name == "nt"
@@ -193,6 +194,11 @@ def reason_not_written(error: OSError | RuntimeError, temporary: Path) -> str | 
     if any(words in str(error) for words in _TORCH):
         return "the disk is full, or the file larger than the system allows"
     return last_line(error) if any(words in str(error) for words in _ITK) else None
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an exception says that a disk, a share of it or the largest size of a file is used up."""
+    return isinstance(error, OSError) and error.errno in FULL_DISK
 
 
 def check_room(path: Path, size: int) -> None:

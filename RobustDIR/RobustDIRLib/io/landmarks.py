@@ -32,6 +32,7 @@ from RobustDIRLib.io.text_points import points_from_csv, points_from_text
 from RobustDIRLib.values import Landmarks as Landmarks
 
 READ_EXTENSIONS = (".csv", ".mrk.json", ".json", ".fcsv", ".txt", ".pts")
+_MOST_LINES = 500_000  # of which a minute's reading comes
 WRITE_EXTENSIONS = (".csv", ".mrk.json", ".fcsv", ".txt", ".pts")
 
 
@@ -52,6 +53,8 @@ def read_landmarks(path: PathLike, grid: Grid | None = None) -> Landmarks:
     """
     kind = extension(path)
     text = read_text(path)
+    if kind not in (".mrk.json", ".json") and (lines := text.count("\n")) > _MOST_LINES:
+        raise InputError(f"{path} has {lines} lines, as no list of landmarks has; check that it is the file you mean.")
     if kind == ".csv":
         points, names = points_from_csv(path, text)
     elif kind in (".mrk.json", ".json"):

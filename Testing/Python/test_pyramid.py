@@ -278,6 +278,35 @@ def test_large_motion_keeps_symmetry_inverse_and_any_size(a_network: Correlation
     assert (there.displacement - a_network(fixed, moving).displacement).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("large_motion", [False, True])
+@torch.no_grad()
+def test_a_draft_leaves_out_mirrored_copies_and_the_finest_levels(large_motion: bool) -> None:
+    torch.manual_seed(0)
+    sizes = ((8, 8, 8), (8, 8, 8), (1, 2, 1), (1, 1, 2))
+    network = CorrelationPyramid(PyramidConfig(*sizes, mirrors=(1, 2, 4))).eval()
+    for decoder in network.decoder:
+        torch.nn.init.normal_(decoder.out.weight, 0, 0.01)
+    alone = CorrelationPyramid(PyramidConfig(*sizes)).eval()
+    alone.load_state_dict(network.state_dict())
+    ran: list[int] = []
+    for level, decoder in enumerate(network.decoder):
+        decoder.register_forward_hook(lambda *_, level=level: ran.append(level))
+    fixed, moving = _smooth_image(1), _smooth_image(2)
+    whole = network(fixed, moving, large_motion=large_motion).displacement
+    assert ran.count(2) == 4 * (4 if large_motion else 1)
+    times, before = 2 if large_motion else 1, [2, 2, 1, 1, 0, 0] if large_motion else []
+    for draft, levels in ((0, [2, 1, 0]), (1, [2, 1]), (2, [2]), (9, [2])):
+        ran.clear()
+        there = network(fixed, moving, large_motion=large_motion, draft=draft)
+        assert ran == before + [level for level in levels for _ in range(times)]
+        assert there.displacement.shape == whole.shape
+        back = network(moving, fixed, large_motion=large_motion, draft=draft)
+        torch.testing.assert_close(there.displacement, back.inverse, atol=1e-4, rtol=0)
+    unmirrored = alone(fixed, moving, large_motion=large_motion).displacement
+    assert torch.equal(network(fixed, moving, large_motion=large_motion, draft=0).displacement, unmirrored)
+    assert (unmirrored - whole).abs().max() > 0.01
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @torch.no_grad()
 def test_a_shift_beyond_the_coarsest_levels_is_found_from_half_resolution(axis: int) -> None:

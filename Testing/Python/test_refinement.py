@@ -16,7 +16,7 @@ from RobustDIRLib.registration.refinement.correlation import PARITIES
 from RobustDIRLib.registration.refinement.judge import Judge
 from RobustDIRLib.registration.refinement.middle import Halves, warp_to
 from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
-from RobustDIRLib.registration.refinement.refine import Patience, WorkingPair, refine
+from RobustDIRLib.registration.refinement.refine import Patience, WorkingPair, promising, refine
 from RobustDIRLib.registration.refinement.settings import QUALITIES, check_seconds, chosen_levels, fitted_levels
 
 LEVELS = QUALITIES["balanced"].levels
@@ -217,6 +217,24 @@ class TestJudgement:
         found = refined(-0.7 * pair.fixed, pair.moving)
         assert found.record["agreement"] < -0.5
         assert error(found.deformation.displacement, pair.truth) < 0.4 * error(torch.zeros_like(pair.truth), pair.truth)
+
+    def test_an_outline_in_common_does_not_make_insides_alike(self):
+        """Skull-stripped brains of unrelated contrasts agree in their outline alone, and refining harmed them."""
+        shape = (45, 58, 51)
+        inside = torch.nn.functional.pad(torch.ones(1, 1, *(n - 10 for n in shape)), [5] * 6) > 0
+        first, second = (torch.where(inside, 0.5 * texture(shape, seed), -1.0) for seed in (1, 2))
+        still = Halves.of(standing_still(shape))
+        assert Judge((first, first + 0.2 * inside)).agreement(still) > 0.99
+        assert Judge((first, -0.3 * first.clamp_min(-0.5))).agreement(still) < -0.95
+        assert abs(Judge((first, second)).agreement(still)) < 0.6
+        assert promising(first, first + 0.2 * inside)
+        assert not promising(first, second)
+        assert refined(first, second).record["ended"] == "unlike"
+
+    def test_images_without_insides_are_compared_by_what_there_is(self):
+        thin = torch.full((1, 1, 29, 38, 33), -1.0)
+        thin[..., 12:14, 10:30, 8:25] = 0.3 + 0.3 * texture()[..., 12:14, 10:30, 8:25]
+        assert Judge((thin, thin)).agreement(Halves.of(standing_still())) > 0.99
 
     @pytest.mark.parametrize(
         ("unlikeness", "kept"),

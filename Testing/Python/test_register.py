@@ -506,3 +506,58 @@ def test_chest_ct_alone_asks_a_network_for_its_way_with_large_motion(fixed, movi
     network = Both()
     register(fixed, moving, network, options=replace(AS_THEY_LIE, preset=preset))
     assert network.asked == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("preset", "quality", "promising", "kept", "wanted"),
+    [
+        ("brain-mri", "balanced", True, True, [1]),
+        ("lung-ct", "balanced", True, True, [1]),
+        ("generic", "balanced", True, True, [0]),
+        ("brain-mri", "balanced", True, False, [1, None]),  # what refinement cannot better is the network's whole work
+        ("brain-mri", "balanced", False, True, [None]),
+        ("brain-mri", "fast", True, True, [None]),
+    ],
+)
+def test_a_network_drafts_where_refinement_follows(
+    fixed, moving, monkeypatch, preset, quality, promising, kept, wanted
+):
+    class Drafting(Standin):
+        drafts = True
+        asked = []
+
+        def __call__(self, fixed, moving, *, large_motion=False, draft=None):
+            self.asked.append(draft)
+            self.amplitude = (0.02, 0.01, 0.0) if draft is None else (0.0, 0.0, 0.0)
+            return super().__call__(fixed, moving)
+
+    def refine(pair, deformation, levels, patience):
+        found = Deformation(*(u + 0.5 for u in deformation)) if kept else deformation
+        return Refinement(found, {"ended": None if kept else "no gain"}, 0.0)
+
+    monkeypatch.setattr(register_file, "refine", refine)
+    monkeypatch.setattr(register_file, "promising", lambda *_: promising)
+    network = Drafting()
+    options = replace(AS_THEY_LIE, preset=preset, quality=quality)
+    result = register(fixed, moving, network, options=options)
+    assert network.asked == wanted
+    grid = result.working_grid
+    centre = np.asarray(grid.points_from_voxels(np.array(grid.shape) / 2))[None]
+    moved = apply_to_points(result.transform, centre) - centre
+    drafted = wanted[-1] is not None
+    voxels = np.linalg.norm(moved) / grid.voxel_side
+    assert (abs(voxels - 0.5 * 3**0.5) < 0.1) == drafted
+
+
+def test_networks_that_know_no_drafts_run_once(fixed, moving, monkeypatch):
+    class Counting(Standin):
+        calls = 0
+
+        def __call__(self, fixed, moving):
+            self.calls += 1
+            return super().__call__(fixed, moving)
+
+    network = Counting()
+    monkeypatch.setattr(register_file, "refine", lambda pair, u, levels, patience: Refinement(u, {"ended": None}, 0.0))
+    register(fixed, moving, network, options=replace(AS_THEY_LIE, quality="balanced"))
+    assert network.calls == 1

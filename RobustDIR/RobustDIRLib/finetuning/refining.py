@@ -16,10 +16,10 @@ from RobustDIRLib.finetuning.run import Material
 from RobustDIRLib.finetuning.validation import mean_measures, measure
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.networks.network import LargeMotionNetwork, LearningNetwork
+from RobustDIRLib.networks.network import LearningNetwork, ways
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.presets import find_preset
-from RobustDIRLib.registration.refinement.refine import WorkingPair, refine
+from RobustDIRLib.registration.refinement.refine import WorkingPair, promising, refine
 from RobustDIRLib.registration.refinement.settings import levels_for
 from RobustDIRLib.synthesis.random import generator
 
@@ -47,27 +47,33 @@ def judge_refinement(network: LearningNetwork, material: Material, config: Finet
         pair, grid = material.maker.placed(key, generator(0, index))
         found = _run(network, pair, key, config.precision)
         rows["network"].append(measure(pair, found))
-        rows["refined"].append(measure(pair, _refined(material, key, (pair, grid), found)))
+        refined = _refined(network, material, key, (pair, grid), config.precision)
+        rows["refined"].append(rows["network"][-1] if refined is None else measure(pair, refined))
     means = {name: mean_measures(held) for name, held in rows.items()}
     name = next((name for name in ("dice", "tre_mm") if name in means["network"]), None)
     if name is None:
         return None
-    alone, refined = means["network"][name], means["refined"][name]
-    helps = refined >= alone if name == "dice" else refined <= alone
-    return {"measure": name, "network": alone, "refined": refined, "pairs": len(keys), "helps": helps}
+    alone, after = means["network"][name], means["refined"][name]
+    helps = after >= alone if name == "dice" else after <= alone
+    return {"measure": name, "network": alone, "refined": after, "pairs": len(keys), "helps": helps}
 
 
-def _run(network: LearningNetwork, pair: TrainingPair, key: PairKey, precision: str) -> Deformation:
+def _run(network: LearningNetwork, pair: TrainingPair, key: PairKey, precision: str, draft: int = -1) -> Deformation:
     """What `register` would take from the network."""
-    large = find_preset(key.preset).large_motion and isinstance(network, LargeMotionNetwork)
-    more = {"large_motion": True} if large else {}
+    known = ways(network, large_motion=find_preset(key.preset).large_motion, draft=draft)
     with autocast(precision, pair.fixed.device):
-        deformation = network(pair.fixed, pair.moving, **more)
+        deformation = network(pair.fixed, pair.moving, **known)
     return Deformation(*(u.float() for u in deformation))
 
 
-def _refined(material: Material, key: PairKey, placed: tuple[TrainingPair, Grid], found: Deformation) -> Deformation:
+def _refined(
+    network: LearningNetwork, material: Material, key: PairKey, placed: tuple[TrainingPair, Grid], precision: str
+) -> Deformation | None:
+    """What `register` would make of a pair with refinement; None where it would keep the network's result."""
     preset, (pair, grid) = find_preset(key.preset), placed
     fixed, moving = (material.maker.store.get(scan, preset).image.grid for scan in (key.fixed, key.moving))
     levels = levels_for(_QUALITY, None, preset, grid, (fixed, moving))
-    return refine(WorkingPair(pair.fixed, pair.moving, grid.spacing[::-1]), found, levels).deformation
+    draft = preset.left_to_refinement if promising(pair.fixed, pair.moving) else -1
+    start = _run(network, pair, key, precision, draft)
+    found = refine(WorkingPair(pair.fixed, pair.moving, grid.spacing[::-1]), start, levels).deformation
+    return None if found is start else found

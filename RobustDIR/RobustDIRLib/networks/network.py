@@ -36,6 +36,16 @@ class LargeMotionNetwork(Network, Protocol):
         """Both displacements `(1, 3, D, H, W)`; with `large_motion` by that way."""
 
 
+@runtime_checkable
+class DraftingNetwork(Network, Protocol):
+    """A network that can leave fine detail to a refinement that follows, and says so."""
+
+    drafts: bool
+
+    def __call__(self, fixed: Tensor, moving: Tensor, *, large_motion: bool = False, draft: int = -1) -> Deformation:
+        """Both displacements `(1, 3, D, H, W)`; from 0 on, `draft` says how many of the finest levels to leave out."""
+
+
 class LearningNetwork(nn.Module, ABC):
     """All that teaching, saving, memory and registration need of a network; one that lacks a part cannot be made.
 
@@ -70,3 +80,18 @@ class LearningNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, fixed: Tensor, moving: Tensor) -> Deformation:
         """Both displacements `(B, 3, D, H, W)` of images `(B, 1, D, H, W)` of any size."""
+
+
+def drafts(network: Network) -> bool:
+    """Whether a network can leave fine detail to refinement."""
+    return isinstance(network, DraftingNetwork) and network.drafts
+
+
+def ways(network: Network, *, large_motion: bool = False, draft: int = -1) -> dict[str, Any]:
+    """What to call a network with, of what it knows; `DraftingNetwork` says what is meant."""
+    known: dict[str, Any] = {}
+    if large_motion and isinstance(network, LargeMotionNetwork):
+        known["large_motion"] = network.bears_large_motion
+    if draft >= 0 and drafts(network):
+        known["draft"] = draft
+    return known

@@ -148,10 +148,12 @@ class CorrelationPyramid(LearningNetwork):
 
     Attributes:
         bears_large_motion: That `forward` knows `large_motion`.
+        drafts: That it knows `draft`.
     """
 
     config: PyramidConfig
     bears_large_motion = True
+    drafts = True
 
     def __init__(self, config: PyramidConfig | None = None) -> None:
         super().__init__()
@@ -199,15 +201,18 @@ class CorrelationPyramid(LearningNetwork):
         coarse = [images := halve(images) for _ in self.encoder]
         return [self_similarity(image) for image in coarse]
 
-    def levels(self, fixed: Tensor, moving: Tensor, count: int | None = None) -> list[Deformation]:
+    def levels(
+        self, fixed: Tensor, moving: Tensor, count: int | None = None, *, mirrored: bool = True
+    ) -> list[Deformation]:
         """Displacements after every level, coarse to fine, each on its level's grid and in its voxels.
 
         Args:
             fixed: Shape `(B, 1, D, H, W)`, sides divisible by `multiple`, intensities in [-1, 1].
             moving: The same shape.
             count: Stop after this many levels; all if not given.
+            mirrored: Average over mirrored copies, outside teaching and where the configuration has them.
         """
-        features = self._features(torch.cat([fixed, moving]), count)
+        features = self._features(torch.cat([fixed, moving]), count, mirrored=mirrored)
         # The first half of the batch leads from the middle to fixed, the second to moving.
         halves = inverses = self._identity(features)
         results: list[Deformation] = []
@@ -240,7 +245,7 @@ class CorrelationPyramid(LearningNetwork):
             halves, inverses = self._refine(level, copies, halves, inverses)
         return halves, inverses
 
-    def _from_half_resolution(self, fixed: Tensor, moving: Tensor) -> Deformation:
+    def _from_half_resolution(self, fixed: Tensor, moving: Tensor, draft: int = -1) -> Deformation:
         """All levels on the images at half resolution, then all again on the images, from where those ended.
 
         Whatever the coarse levels then add is composed with the finer field that they start from. Every level runs
@@ -249,21 +254,26 @@ class CorrelationPyramid(LearningNetwork):
         images = torch.cat([fixed, moving])
         halves = inverses = torch.zeros(0)
         for number, pair in enumerate((halve(images), images)):
-            features = self._features(pair)
+            features = self._features(pair, mirrored=draft < 0)
             if number == 0:
                 halves = inverses = self._identity(features)
-            for level in reversed(range(len(features))):
+            for level in list(reversed(range(len(features))))[: self._count(draft) if number else None]:
                 halves, inverses = self._run_level(level, features[level], halves, inverses, more=1)
         return self._joined(halves, inverses, mend=True)
 
-    def _features(self, images: Tensor, taught: int | None = None) -> list[list[Tensor]]:
+    def _count(self, draft: int) -> int:
+        """Levels to run, at least one."""
+        return max(1, len(self.encoder) - max(draft, 0))
+
+    def _features(self, images: Tensor, taught: int | None = None, *, mirrored: bool = True) -> list[list[Tensor]]:
         """Features of every level: of the images, then of the mirrored copies that the level averages over."""
-        counts = [1] * len(self.encoder) if self.training or not self.config.mirrors else self.config.mirrors
+        alone = self.training or not self.config.mirrors or not mirrored
+        counts = [1] * len(self.encoder) if alone else self.config.mirrors
         features: list[list[Tensor]] = [[] for _ in counts]
         similarities = self.similarities(images)
         for number, axes in enumerate(MIRRORS[: max(counts)]):
-            mirrored = [s if s is None else mirror_similarity(s, axes) for s in similarities]
-            levels = self.encode(mirror(images, axes), mirrored, taught)
+            turned = [s if s is None else mirror_similarity(s, axes) for s in similarities]
+            levels = self.encode(mirror(images, axes), turned, taught)
             for copies, count, level in zip(features, counts, levels, strict=True):
                 if number < count:
                     copies.append(level)
@@ -283,7 +293,7 @@ class CorrelationPyramid(LearningNetwork):
         step = warping.integrate_velocity(torch.cat([-velocity, velocity]), self.config.squarings)
         return warping.compose(halves, step), warping.compose(_swap(step), inverses)
 
-    def forward(self, fixed: Tensor, moving: Tensor, *, large_motion: bool = False) -> Deformation:
+    def forward(self, fixed: Tensor, moving: Tensor, *, large_motion: bool = False, draft: int = -1) -> Deformation:
         """Displacement and its inverse at the resolution of the images.
 
         Args:
@@ -291,11 +301,16 @@ class CorrelationPyramid(LearningNetwork):
             moving: The same shape.
             large_motion: Start at half the resolution and run every level once more: for images alike in contrast, of
                 motion that the coarsest levels miss. Unlike contrasts come out worse.
+            draft: From 0 on, for a result that is refined afterwards: without mirrored copies, and without so many of
+                the finest levels.
         Returns:
             Fixed-to-moving displacement and moving-to-fixed inverse, each `(B, 3, D, H, W)`, voxels, channels z, y, x.
         """
         multiple = 2 * self.multiple if large_motion else self.multiple
         fixed, region = pad_to_multiple(fixed, multiple)
         moving, _ = pad_to_multiple(moving, multiple)
-        finest = self._from_half_resolution(fixed, moving) if large_motion else self.levels(fixed, moving)[-1]
+        if large_motion:
+            finest = self._from_half_resolution(fixed, moving, draft)
+        else:
+            finest = self.levels(fixed, moving, self._count(draft), mirrored=draft < 0)[-1]
         return Deformation(*(crop(warping.resize_displacement(u, fixed.shape[2:]), region) for u in finest))

@@ -18,7 +18,7 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.model_store import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.networks.network import LargeMotionNetwork, Network
+from RobustDIRLib.networks.network import Network, drafts, ways
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration import devices, measures
@@ -36,7 +36,7 @@ from RobustDIRLib.registration.preprocessing import (
     to_working_grid,
 )
 from RobustDIRLib.registration.record import model_record, versions
-from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, refine, tensor
+from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, promising, refine, tensor
 from RobustDIRLib.registration.refinement.settings import Level, levels_for
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
@@ -208,13 +208,19 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
         pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
         del shown
     with journal.stage("network"):
-        deformation = run_network(network, *pair, setting.device, large_motion=preset.large_motion)
+        # Refinement finds fine detail anew, which is most of a network's work.
+        brief = bool(setting.levels) and drafts(network) and promising(*(tensor(image.array) for image in pair))
+        draft = preset.left_to_refinement if brief else -1
+        deformation = run_network(network, *pair, setting.device, large_motion=preset.large_motion, draft=draft)
     refinement = None
     if setting.levels:
         with journal.stage("refine"):
             refinement = _refine(pair, _working_masks(masks, grid, alignment), deformation, setting)
             _warn_of_refinement(refinement, journal.warn)
-            deformation = refinement.deformation
+            if brief and refinement.deformation is deformation:  # which nothing made better
+                deformation = run_network(network, *pair, setting.device, large_motion=preset.large_motion)
+            else:
+                deformation = refinement.deformation
     composed = ComposedTransform(alignment.linear, deformation, grid)
     with journal.stage("resample"):
         judgement = judge(*pair, deformation.displacement)
@@ -280,7 +286,13 @@ def _warn_of_pairing(
 
 
 def run_network(
-    network: Network, fixed: Image, moving: Image, device: torch.device, *, large_motion: bool = False
+    network: Network,
+    fixed: Image,
+    moving: Image,
+    device: torch.device,
+    *,
+    large_motion: bool = False,
+    draft: int = -1,
 ) -> Deformation:
     """Run a network on two working images of one grid; both displacements, single precision, in main memory.
 
@@ -292,16 +304,14 @@ def run_network(
         moving: The same, on the same grid.
         device: What to run on.
         large_motion: For large motion between like contrasts, where the network has a way of its own for it.
+        draft: From 0 on, how many of its finest levels are left to refinement, where the network knows how.
     Raises:
         InputError: If what it gives is not of the images' shape or not finite.
     """
     # Accelerators are fast enough in single precision.
     with devices.lent(network, device), autocast("auto" if device.type == "cpu" else "fp32", device):
         pair = _tensor(fixed, device), _tensor(moving, device)
-        if large_motion and isinstance(network, LargeMotionNetwork):
-            displacement, inverse = network(*pair, large_motion=network.bears_large_motion)
-        else:
-            displacement, inverse = network(*pair)
+        displacement, inverse = network(*pair, **ways(network, large_motion=large_motion, draft=draft))
     displacement, inverse = displacement.float().cpu(), inverse.float().cpu()
     for field in (displacement, inverse):
         if field.shape != (1, 3, *fixed.grid.shape) or not bool(torch.isfinite(field).all()):

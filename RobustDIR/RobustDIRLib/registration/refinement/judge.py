@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from RobustDIRLib import warping
@@ -16,6 +17,7 @@ from RobustDIRLib.registration.refinement.middle import Halves, half_shape, plan
 _FLAT = 1e-3  # variance of grey values in 3x3x3 voxels under which nothing can be told
 _SLAB = 16  # planes that are compared together
 _FEWEST = 5  # planes of a slab: self-similarity compares patches of three planes with their neighbours
+_EMPTY = -0.95  # grey values up to here are background, of images in [-1, 1]
 _ENOUGH = 2_000_000  # voxels, about: of larger volumes every second slab, or third and so on, stands for all
 
 
@@ -61,11 +63,24 @@ class Judge:
         return total / max(counted, 1.0)
 
     def agreement(self, halves: Halves) -> float:
-        """Of local correlations the share of one sign, from -1 (each other's negative) over 0 (unrelated) to 1."""
+        """Of local correlations the share of one sign, from -1 (each other's negative) over 0 (unrelated) to 1.
+
+        Windows that hold background are left out, if there are others: an outline agrees whatever is inside it.
+        """
         warped = [even(image)[0, 0] for image in self._warped(halves)]
         parts = [[lattice(image, parity) for parity in PARITIES] for image in warped]
-        weight = None if self.weight is None else warping.resize(self.weight, parts[0][0].shape)[0, 0]
-        return LocalCorrelation(parts[0][0].shape, weight).agreement(*parts)
+        shape = parts[0][0].shape
+        given = torch.ones(shape) if self.weight is None else warping.resize(self.weight, shape)[0, 0]
+        inner = given * _full(*warped)
+        return LocalCorrelation(shape, inner if bool(inner.any()) else given).agreement(*parts)
+
+
+def _full(*images: Tensor) -> Tensor:
+    """1 for the cells `(d, h, w)` whose window of 3x3x3 holds no background of any image `(D, H, W)`, else 0."""
+    empty = torch.stack([image <= _EMPTY for image in images]).any(0).float()[None]
+    # The voxels beside background hold some of it, too.
+    cells = F.max_pool3d(F.max_pool3d(empty, 3, 1, 1), 2)
+    return 1 - F.max_pool3d(cells, 3, 1, 1)[0]
 
 
 def _slabs(shape: Sequence[int]) -> Iterator[slice]:
@@ -80,5 +95,5 @@ def _slabs(shape: Sequence[int]) -> Iterator[slice]:
 
 
 def _structure(image: Tensor) -> Tensor:
-    mean, square = (torch.nn.functional.avg_pool3d(x, 3, 1, 1) for x in (image, image.square()))
+    mean, square = (F.avg_pool3d(x, 3, 1, 1) for x in (image, image.square()))
     return ((square - mean.square()) > _FLAT).float()

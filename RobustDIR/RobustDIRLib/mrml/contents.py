@@ -11,7 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import slicer
@@ -21,13 +21,24 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.mrml.geometry import moved, square, transform_to_world
-from RobustDIRLib.mrml.nodes import SegmentationNode, TransformNode, VolumeNode
+from RobustDIRLib.mrml.nodes import (
+    ImageData,
+    OrientedImage,
+    PlacedNode,
+    SegmentationNode,
+    TransformNode,
+    VolumeNode,
+    is_segmentation,
+    is_transform,
+    is_volume,
+)
 
 # A grid transform that was saved comes back interpolating cubically, which moves what is under it a little.
 SAME_MM = 0.05
 _LATTICE, _COARSE = 5, 2  # points along each side: of volumes and transforms, and of segments, of which there are many
 _STEP = 1 << 21  # values whose checksum takes some hundredths of a second
-_BINARY, _SURFACE = "Binary labelmap", "Closed surface"
+_BINARY: Final = "Binary labelmap"
+_SURFACE: Final = "Closed surface"
 
 
 @dataclass
@@ -66,24 +77,25 @@ class Content:
         return bool(np.all(np.abs(self.place - other.place) <= SAME_MM))
 
 
-def state_of(node: Any, segments: tuple[str, ...] = ()) -> tuple[Any, ...]:
+def state_of(node: PlacedNode, segments: tuple[str, ...] = ()) -> tuple[object, ...]:
     """Cheap to find out, and another one whenever the node may hold or be something else; of this session alone."""
     parent = node.GetParentTransformNode()
     above = (node.GetTransformNodeID(), None if parent is None else parent.GetTransformToWorldMTime())
-    if node.IsA("vtkMRMLVolumeNode"):
+    inner: tuple[object, ...] = ()
+    if is_volume(node):
         image = node.GetImageData()
         matrix = vtk.vtkMatrix4x4()
         node.GetIJKToRASMatrix(matrix)
         time = None if image is None else image.GetMTime()
-        inner: tuple[Any, ...] = (time, slicer.util.arrayFromVTKMatrix(matrix).tobytes())
-    elif node.IsA("vtkMRMLTransformNode"):
+        inner = (time, slicer.util.arrayFromVTKMatrix(matrix).tobytes())
+    elif is_transform(node):
         inner = (node.GetTransformToWorldMTime(),)
-    else:
+    elif is_segmentation(node):
         inner = tuple(_state_of_segment(node, each) for each in segments)
     return (node.GetID(), *above, segments, *inner)
 
 
-def content_of(node: Any, segments: tuple[str, ...] = ()) -> Content:
+def content_of(node: PlacedNode, segments: tuple[str, ...] = ()) -> Content:
     """What a volume, a grid transform or some segments of a segmentation hold; see `begin_content`."""
     content, steps = begin_content(node, segments)
     for _ in steps:
@@ -91,7 +103,7 @@ def content_of(node: Any, segments: tuple[str, ...] = ()) -> Content:
     return content
 
 
-def begin_content(node: Any, segments: tuple[str, ...] = ()) -> tuple[Content, Iterator[None]]:
+def begin_content(node: PlacedNode, segments: tuple[str, ...] = ()) -> tuple[Content, Iterator[None]]:
     """As `content_of`, in steps of a few hundredths of a second.
 
     Returns:
@@ -101,7 +113,7 @@ def begin_content(node: Any, segments: tuple[str, ...] = ()) -> tuple[Content, I
     return content, _fill(content, node, segments)
 
 
-def _fill(content: Content, node: Any, segments: tuple[str, ...]) -> Iterator[None]:
+def _fill(content: Content, node: PlacedNode, segments: tuple[str, ...]) -> Iterator[None]:
     checksum, found = hashlib.sha1(usedforsecurity=False), False
     for part in _parts(node, segments):
         checksum.update(repr(part.words).encode())
@@ -112,13 +124,13 @@ def _fill(content: Content, node: Any, segments: tuple[str, ...]) -> Iterator[No
     content.data = checksum.hexdigest() if found else ""
 
 
-def place_of(node: Any, segments: tuple[str, ...] = ()) -> Array:
+def place_of(node: PlacedNode, segments: tuple[str, ...] = ()) -> Array:
     """Where a node lies, as `Content.place`."""
     points = [part.points for part in _parts(node, segments)]
     return moved(transform_to_world(node), np.concatenate(points)) if points else np.empty((0, 3))
 
 
-def begin_data(image: Any, matrix: Array | None) -> Iterator[str]:
+def begin_data(image: ImageData, matrix: Array | None) -> Iterator[str]:
     """`Content.data` of a node that will hold an image of VTK, in steps; the last gives it.
 
     Args:
@@ -138,12 +150,12 @@ def begin_data(image: Any, matrix: Array | None) -> Iterator[str]:
 class _Part:
     """Arrays that make up a node or a segment, words that belong to them, and points over all of it in its own RAS."""
 
-    words: tuple[Any, ...]
-    arrays: list[NDArray[Any]]
+    words: tuple[object, ...]
+    arrays: list[NDArray[np.generic]]
     points: Array
 
 
-def _update(checksum: Any, array: NDArray[Any]) -> Iterator[None]:
+def _update(checksum: hashlib._Hash, array: NDArray[np.generic]) -> Iterator[None]:
     layers = max(1, _STEP * len(array) // max(array.size, 1))
     for start in range(0, len(array), layers):
         part = array[start : start + layers]
@@ -153,28 +165,28 @@ def _update(checksum: Any, array: NDArray[Any]) -> Iterator[None]:
         yield
 
 
-def _parts(node: Any, segments: tuple[str, ...]) -> Iterator[_Part]:
-    if node.IsA("vtkMRMLVolumeNode"):
+def _parts(node: PlacedNode, segments: tuple[str, ...]) -> Iterator[_Part]:
+    if is_volume(node):
         yield from _of_volume(node)
-    elif node.IsA("vtkMRMLTransformNode"):
+    elif is_transform(node):
         yield from _of_grid(node)
-    else:
+    elif is_segmentation(node):
         for each in segments:
             yield from _of_segment(node, each)
 
 
-def _voxels(image: Any) -> NDArray[Any]:
+def _voxels(image: ImageData) -> NDArray[np.generic]:
     """`(z, y, x)`, or `(z, y, x, c)` of several components."""
-    voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
+    voxels: NDArray[np.generic] = vtk_to_numpy(image.GetPointData().GetScalars())
     return np.asarray(voxels.reshape(*image.GetDimensions()[::-1], *voxels.shape[1:]))
 
 
-def _size(voxels: NDArray[Any]) -> tuple[int, ...]:
+def _size(voxels: NDArray[np.generic]) -> tuple[int, ...]:
     """Voxels along i, j, k."""
     return tuple(voxels.shape[2::-1])
 
 
-def _canonical(voxels: NDArray[Any], matrix: Array) -> tuple[NDArray[Any], Array]:
+def _canonical(voxels: NDArray[np.generic], matrix: Array) -> tuple[NDArray[np.generic], Array]:
     """The same volume, its axes in the order and direction of R, A, S as far as they go: files may turn them over."""
     directions = matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
     order, left = np.zeros(3, int), np.abs(directions)
@@ -206,7 +218,7 @@ def _of_grid(node: TransformNode) -> Iterator[_Part]:
     """A grid transform kept from parent, as a registration's is."""
     grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
     image = None if grid is None else grid.GetDisplacementGrid()
-    if image is None:
+    if grid is None or image is None:
         return
     direction = grid.GetGridDirectionMatrix()
     axes = np.eye(3) if direction is None else slicer.util.arrayFromVTKMatrix(direction)[:3, :3]
@@ -220,7 +232,7 @@ def _of_segment(node: SegmentationNode, segment: str) -> Iterator[_Part]:
     found = node.GetSegmentation().GetSegment(segment)
     if found is None:
         return
-    image, surface = (found.GetRepresentation(name) for name in (_BINARY, _SURFACE))
+    image, surface = found.GetRepresentation(_BINARY), found.GetRepresentation(_SURFACE)
     if image is not None and image.GetPointData().GetScalars() is not None:
         yield from _of_voxels(image, int(found.GetLabelValue()))
     elif surface is not None and surface.GetNumberOfPoints():
@@ -230,7 +242,7 @@ def _of_segment(node: SegmentationNode, segment: str) -> Iterator[_Part]:
         yield _Part((), [points, vtk_to_numpy(surface.GetPolys().GetConnectivityArray())], corners)
 
 
-def _of_voxels(image: Any, value: int) -> Iterator[_Part]:
+def _of_voxels(image: OrientedImage, value: int) -> Iterator[_Part]:
     low = image.GetExtent()[::2]
     inside = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1]) == value
     box = []
@@ -255,9 +267,9 @@ def _lattice(start: tuple[int, ...], size: tuple[int, ...], matrix: Array, count
     return np.asarray(ijk @ matrix[:3, :3].T + matrix[:3, 3])
 
 
-def _state_of_segment(node: SegmentationNode, segment: str) -> tuple[Any, ...]:
+def _state_of_segment(node: SegmentationNode, segment: str) -> tuple[object, ...]:
     found = node.GetSegmentation().GetSegment(segment)
     if found is None:
         return (segment, None)
-    representations = [found.GetRepresentation(name) for name in (_BINARY, _SURFACE)]
+    representations = found.GetRepresentation(_BINARY), found.GetRepresentation(_SURFACE)
     return (segment, found.GetLabelValue(), *(None if each is None else each.GetMTime() for each in representations))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import slicer
 import vtk
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
-from RobustDIRLib.mrml.nodes import PlacedNode
+from RobustDIRLib.mrml.nodes import Matrix, PlacedNode, Transform
 
 # Axes further from a right angle than this cosine are skewed: such voxels are resampled, as files cannot hold them.
 _SKEW = 1e-4
 _FACES = 25  # points along each side that tell how far a deformed volume reaches
 
 
-def ijk_to_ras(grid: Grid) -> Any:
+def ijk_to_ras(grid: Grid) -> Matrix:
     """MRML's matrix of a grid, from voxel i, j, k (x, y, z) to mm, RAS."""
     axes = np.asarray(grid.direction) * np.asarray(grid.spacing)
     return slicer.util.vtkMatrixFromArray(square(swap_lps_ras(axes.T).T, swap_lps_ras(grid.origin)))
@@ -31,7 +29,7 @@ def grid_of_matrix(matrix: Array, shape: tuple[int, int, int]) -> Grid:
     return Grid(shape, tuple(spacing), tuple(swap_lps_ras(matrix[:3, 3])), tuple(map(tuple, direction)))
 
 
-def square(three: Array, shift: Any = (0.0, 0.0, 0.0)) -> Array:
+def square(three: Array, shift: ArrayLike = (0.0, 0.0, 0.0)) -> Array:
     """The 4x4 matrix of a 3x3 one and a shift."""
     four = np.eye(4)
     four[:3, :3], four[:3, 3] = three, shift
@@ -56,7 +54,7 @@ def matrix_to_world(node: PlacedNode) -> Array | None:
     return np.asarray(slicer.util.arrayFromVTKMatrix(matrix))
 
 
-def transform_to_world(node: PlacedNode) -> Any:
+def transform_to_world(node: PlacedNode) -> Transform:
     """VTK's transform from a node's own RAS to world RAS; identity without parents."""
     transform = vtk.vtkGeneralTransform()
     if (parent := node.GetParentTransformNode()) is not None:
@@ -64,7 +62,7 @@ def transform_to_world(node: PlacedNode) -> Any:
     return transform
 
 
-def transform_from_world(node: PlacedNode) -> Any:
+def transform_from_world(node: PlacedNode) -> Transform:
     """VTK's transform from world RAS to a node's own RAS; identity without parents."""
     transform = vtk.vtkGeneralTransform()
     if (parent := node.GetParentTransformNode()) is not None:
@@ -72,7 +70,7 @@ def transform_from_world(node: PlacedNode) -> Any:
     return transform
 
 
-def moved(transform: Any, points: NDArray[np.floating]) -> Array:
+def moved(transform: Transform, points: NDArray[np.floating]) -> Array:
     """Where a VTK transform takes points `(N, 3)`."""
     before, after = vtk.vtkPoints(), vtk.vtkPoints()
     after.SetDataTypeToDouble()
@@ -81,7 +79,7 @@ def moved(transform: Any, points: NDArray[np.floating]) -> Array:
     return np.array(vtk_to_numpy(after.GetData()), dtype=np.float64).reshape(-1, 3)
 
 
-def upright_grid(ijk_to_local: Array, to_world: Any, shape: tuple[int, int, int]) -> Grid:
+def upright_grid(ijk_to_local: Array, to_world: Transform, shape: tuple[int, int, int]) -> Grid:
     """A grid at right angles over all of a skewed or deformed volume, with voxels of about the volume's own size.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Final
 
 import numpy as np
 import vtk
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
-from RobustDIRLib.mrml.nodes import SegmentationNode
+from RobustDIRLib.mrml.nodes import OrientedImage, Segment, SegmentationNode, Transform
 from RobustDIRLib.mrml.resampling import Resampler, boxes
 from RobustDIRLib.mrml.surfaces import fill_surface
 from RobustDIRLib.values import Image
 
-_BINARY, _SURFACE = "Binary labelmap", "Closed surface"
+_BINARY: Final = "Binary labelmap"
+_SURFACE: Final = "Closed surface"
 
 
 def segments_of(node: SegmentationNode) -> dict[str, str]:
@@ -32,7 +33,7 @@ def segments_of(node: SegmentationNode) -> dict[str, str]:
     ids = list(segmentation.GetSegmentIDs()) if segmentation is not None else []
     if not ids:
         raise InputError(f"{node.GetName()} has no segments; add some or select another segmentation.")
-    return {each: str(segmentation.GetSegment(each).GetName()) for each in ids}
+    return {each: str(_segment(node, each).GetName()) for each in ids}
 
 
 def may_overlap(node: SegmentationNode) -> bool:
@@ -85,7 +86,7 @@ def begin_labels(
     return Image(array, grid), _fill(node, labels, array, grid)
 
 
-def _fill(node: SegmentationNode, labels: Mapping[str, int], array: NDArray[Any], grid: Grid) -> Iterator[None]:
+def _fill(node: SegmentationNode, labels: Mapping[str, int], array: NDArray[np.generic], grid: Grid) -> Iterator[None]:
     """Voxels where the segmentation has them, or else its surfaces."""
     segmentation = node.GetSegmentation()
     if segmentation.ContainsRepresentation(_BINARY):
@@ -102,7 +103,7 @@ def _fill(node: SegmentationNode, labels: Mapping[str, int], array: NDArray[Any]
 
 def _fill_from_voxels(node: SegmentationNode, labels: Mapping[str, int], target: Image) -> Iterator[None]:
     """Segments that do not overlap share an image, which is resampled once for all of them."""
-    layers: list[tuple[Any, dict[int, int]]] = []
+    layers: list[tuple[OrientedImage, dict[int, int]]] = []
     for each, label in labels.items():
         segment = _segment(node, each)
         image = segment.GetRepresentation(_BINARY)
@@ -117,7 +118,7 @@ def _fill_from_voxels(node: SegmentationNode, labels: Mapping[str, int], target:
         yield from _add(image, values, from_world, target)
 
 
-def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Image) -> Iterator[None]:
+def _add(image: OrientedImage, values: Mapping[int, int], from_world: Transform, labels: Image) -> Iterator[None]:
     """One image of segments into the label map, over what is there.
 
     Args:
@@ -137,7 +138,7 @@ def _add(image: Any, values: Mapping[int, int], from_world: Any, labels: Image) 
         yield
 
 
-def _segment(node: SegmentationNode, identifier: str) -> Any:
+def _segment(node: SegmentationNode, identifier: str) -> Segment:
     segment = node.GetSegmentation().GetSegment(identifier)
     if segment is None:
         raise InputError(f"A segment of {node.GetName()} was deleted while it was read; select another one.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import slicer
+
+from RobustDIRLib.mrml.nodes import Node
 
 _NAME, _ID = "DICOM.PatientName", "DICOM.PatientID"
 
 
-def patient_of(node: Any) -> str:
+def patient_of(node: Node | None) -> str:
     """Name and number of a node's patient; empty if they are not known."""
     # Not by the hierarchy's own function, which would make one: asking changes nothing in the scene.
     hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")

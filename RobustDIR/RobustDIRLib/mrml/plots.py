@@ -10,6 +10,7 @@ import numpy as np
 import slicer
 from numpy.typing import ArrayLike, NDArray
 
+from RobustDIRLib.mrml.nodes import ChartNode, SeriesNode
 from RobustDIRLib.mrml.tables import table_from_columns
 
 _X, _Y = "x", "y"
@@ -56,15 +57,15 @@ class ViewChart:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._chart: Any = None
-        self._series: dict[str, Any] = {}
+        self._chart: ChartNode | None = None
+        self._series: dict[str, SeriesNode] = {}
 
     @property
-    def node(self) -> Any:
+    def node(self) -> ChartNode | None:
         """The chart node; None while nothing is shown."""
         return self._chart if self._chart is not None and self._chart.GetScene() is not None else None
 
-    def show(self, lines: Mapping[str, Line], titles: Titles, legend: bool = True) -> Any:
+    def show(self, lines: Mapping[str, Line], titles: Titles, legend: bool = True) -> ChartNode:
         """Show lines and no others.
 
         Args:
@@ -74,14 +75,15 @@ class ViewChart:
         Returns:
             The chart node.
         """
-        if self.node is None:
-            self._chart, self._series = self._new("vtkMRMLPlotChartNode", self._name), {}
+        chart = self.node
+        if chart is None:
+            chart, self._series = self._new("vtkMRMLPlotChartNode", self._name), {}
+            self._chart = chart
         for name in [name for name in self._series if name not in lines]:
             self._drop(name)
-        chart = self._chart
         with slicer.util.NodeModify(chart):
             for name, line in lines.items():
-                self._put(name, line)
+                self._put(chart, name, line)
             chart.SetTitle(titles.chart)
             chart.SetXAxisTitle(titles.x)
             chart.SetYAxisTitle(titles.y)
@@ -100,10 +102,10 @@ class ViewChart:
             slicer.mrmlScene.RemoveNode(self._chart)
         self._chart = None
 
-    def _put(self, legend: str, line: Line) -> None:
+    def _put(self, chart: ChartNode, legend: str, line: Line) -> None:
         series = self._series.get(legend)
         if series is None or series.GetScene() is None or series.GetTableNode() is None:
-            series = self._series[legend] = self._new_series(legend)
+            series = self._series[legend] = self._new_series(chart, legend)
         columns = {_X: np.asarray(line.x, dtype=np.float64), _Y: np.asarray(line.y, dtype=np.float64)}
         table_from_columns(columns, "", node=series.GetTableNode())
         with slicer.util.NodeModify(series):
@@ -113,7 +115,7 @@ class ViewChart:
                 series.LineStyleNone if line.marks else series.LineStyleDash if line.dashed else series.LineStyleSolid
             )
 
-    def _new_series(self, legend: str) -> Any:
+    def _new_series(self, chart: ChartNode, legend: str) -> SeriesNode:
         table = self._new("vtkMRMLTableNode", f"{self._name} {legend}")
         series = self._new("vtkMRMLPlotSeriesNode", legend)
         series.SetAndObserveTableNodeID(table.GetID())
@@ -121,7 +123,7 @@ class ViewChart:
         series.SetYColumnName(_Y)
         series.SetPlotType(series.PlotTypeScatter)
         series.SetLineWidth(2)
-        self._chart.AddAndObservePlotSeriesNodeID(series.GetID())
+        chart.AddAndObservePlotSeriesNodeID(series.GetID())
         return series
 
     def _new(self, node_class: str, name: str) -> Any:
@@ -138,13 +140,13 @@ class ViewChart:
             return
         table = series.GetTableNode()
         if self.node is not None:
-            self._chart.RemovePlotSeriesNodeID(series.GetID())
+            self.node.RemovePlotSeriesNodeID(series.GetID())
         slicer.mrmlScene.RemoveNode(series)
         if table is not None:
             slicer.mrmlScene.RemoveNode(table)
 
 
-def box(values: Sequence[float] | NDArray[np.floating], at: float) -> tuple[NDArray[Any], NDArray[Any]]:
+def box(values: Sequence[float] | NDArray[np.floating], at: float) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
     """A box plot in one stroke: quartiles, median, and whiskers to the last value within 1.5 IQR.
 
     Args:
@@ -166,7 +168,7 @@ def box(values: Sequence[float] | NDArray[np.floating], at: float) -> tuple[NDAr
     return x + at, y
 
 
-def outliers(values: Sequence[float] | NDArray[np.floating]) -> NDArray[Any]:
+def outliers(values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.generic]:
     """The values beyond the whiskers of `box`."""
     found = np.asarray(values, dtype=np.float64)
     q1, q3 = np.quantile(found, (0.25, 0.75))

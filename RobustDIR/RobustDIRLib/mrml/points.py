@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import slicer
 import vtk
@@ -15,7 +13,7 @@ from RobustDIRLib.mrml.nodes import MarkupsNode
 from RobustDIRLib.values import Landmarks
 
 
-def points_from_markups(node: MarkupsNode) -> Landmarks:
+def points_from_markups(node: MarkupsNode | None) -> Landmarks:
     """The points of a markups node in the world, with all its parent transforms.
 
     Raises:
@@ -34,7 +32,7 @@ def points_from_markups(node: MarkupsNode) -> Landmarks:
     return Landmarks(swap_lps_ras(points), tuple(node.GetNthControlPointLabel(k) or str(k + 1) for k in range(count)))
 
 
-def markups_from_points(points: Landmarks, name: str, *, node: MarkupsNode | None = None) -> Any:
+def markups_from_points(points: Landmarks, name: str, *, node: MarkupsNode | None = None) -> MarkupsNode:
     """Put points into a markups node.
 
     Args:

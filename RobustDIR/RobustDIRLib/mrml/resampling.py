@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import slicer
@@ -13,6 +12,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import ijk_to_ras
+from RobustDIRLib.mrml.nodes import ImageData, Matrix, Transform
 
 Box = tuple[slice, slice]  # along z and y; always whole along x
 
@@ -40,7 +40,9 @@ class Resampler:
         outside: Value beyond half a voxel from the outer voxel centres.
     """
 
-    def __init__(self, placed: tuple[Any, Any, Any], grid: Grid, *, nearest: bool, outside: float) -> None:
+    def __init__(
+        self, placed: tuple[ImageData, Matrix, Transform], grid: Grid, *, nearest: bool, outside: float
+    ) -> None:
         image, to_own, from_world = placed
         self._grid = grid
         linear = slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(from_world)
@@ -53,23 +55,23 @@ class Resampler:
         self._reslice.SetInterpolationMode(vtk.VTK_RESLICE_NEAREST if nearest else vtk.VTK_RESLICE_LINEAR)
         self._reslice.SetBackgroundColor(outside, outside, outside, outside)
 
-    def at(self, box: Box) -> NDArray[Any]:
+    def at(self, box: Box) -> NDArray[np.generic]:
         """The voxels of a box of the grid, `(z, y, x)`, or `(z, y, x, c)` of colours; valid until the next call."""
         z, y = box
         nx = self._grid.shape[2]
         self._reslice.SetOutputExtent(0, nx - 1, y.start, y.stop - 1, z.start, z.stop - 1)
         self._reslice.Update()
-        voxels: NDArray[Any] = vtk_to_numpy(self._reslice.GetOutput().GetPointData().GetScalars())
+        voxels: NDArray[np.generic] = vtk_to_numpy(self._reslice.GetOutput().GetPointData().GetScalars())
         return voxels.reshape(z.stop - z.start, y.stop - y.start, nx, *voxels.shape[1:])
 
-    def fill(self, array: NDArray[Any]) -> Iterator[None]:
+    def fill(self, array: NDArray[np.generic]) -> Iterator[None]:
         """Write all of it into an array of the grid's shape, a box between two yields."""
         for box in boxes(self._grid, self.step_voxels):
             array[box] = self.at(box)
             yield
 
 
-def _plain(image: Any) -> Any:
+def _plain(image: ImageData) -> ImageData:
     """The same voxels, counted from 0: extent, spacing and origin of an image are in its matrix."""
     plain = vtk.vtkImageData()
     plain.SetDimensions(*image.GetDimensions())
@@ -77,7 +79,7 @@ def _plain(image: Any) -> Any:
     return plain
 
 
-def _chain(grid: Grid, from_world: Any, to_own: Any, low: tuple[int, ...]) -> Any:
+def _chain(grid: Grid, from_world: Transform, to_own: Matrix, low: tuple[int, ...]) -> Transform:
     """VTK's transform from a grid's i, j, k to an image's, counted from 0."""
     own_to_ijk = vtk.vtkMatrix4x4()
     vtk.vtkMatrix4x4.Invert(to_own, own_to_ijk)
@@ -90,7 +92,7 @@ def _chain(grid: Grid, from_world: Any, to_own: Any, low: tuple[int, ...]) -> An
     return chain
 
 
-def dtype_of(image: Any) -> np.dtype[Any]:
+def dtype_of(image: ImageData) -> np.dtype[np.generic]:
     """NumPy's type of an image's voxels."""
-    kind: np.dtype[Any] = np.dtype(vtk_to_numpy(image.GetPointData().GetScalars()).dtype)
+    kind: np.dtype[np.generic] = np.dtype(vtk_to_numpy(image.GetPointData().GetScalars()).dtype)
     return kind

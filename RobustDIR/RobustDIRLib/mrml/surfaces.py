@@ -6,7 +6,6 @@ Slicer's own converter takes seconds for a large surface and keeps the applicati
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import vtk
@@ -15,12 +14,15 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to
 
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
 from RobustDIRLib.mrml.geometry import moved
+from RobustDIRLib.mrml.nodes import PolyData, Transform
 
 _POINTS = 1 << 14  # that a bent transform takes in about 20 ms
 _TRIANGLES = 1 << 17  # sorted in about 20 ms
 
 
-def fill_surface(array: NDArray[Any], value: int, surface: Any, to_world: Any, grid: Grid) -> Iterator[None]:
+def fill_surface(
+    array: NDArray[np.generic], value: int, surface: PolyData | None, to_world: Transform, grid: Grid
+) -> Iterator[None]:
     """Write a value to all voxels whose centres lie within a closed surface, a slice between two yields.
 
     Args:
@@ -31,7 +33,7 @@ def fill_surface(array: NDArray[Any], value: int, surface: Any, to_world: Any, g
         grid: Where the voxels lie.
     """
     triangles = _triangles(surface)
-    if not len(triangles):
+    if surface is None or not len(triangles):
         return
     points = np.empty((surface.GetNumberOfPoints(), 3))
     own = vtk_to_numpy(surface.GetPoints().GetData())
@@ -54,7 +56,7 @@ def fill_surface(array: NDArray[Any], value: int, surface: Any, to_world: Any, g
         yield
 
 
-def _triangles(surface: Any) -> NDArray[np.integer]:
+def _triangles(surface: PolyData | None) -> NDArray[np.integer]:
     """Points of each triangle, `(N, 3)`; other polygons and strips are cut into triangles."""
     if surface is None:
         return np.empty((0, 3), np.int64)

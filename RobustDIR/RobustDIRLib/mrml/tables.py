@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import slicer
@@ -11,11 +10,15 @@ import vtk
 from numpy.typing import ArrayLike, NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
+from RobustDIRLib.mrml.nodes import ChartNode, SeriesNode, TableNode, Values
+
 _ROOM = 1.3  # beyond the largest error, for the legend, which would hide the ends of the curves
 _COLOURS = ((0.78, 0.33, 0.20), (0.13, 0.47, 0.71), (0.20, 0.60, 0.30), (0.50, 0.35, 0.65))
 
 
-def table_from_columns(columns: Mapping[str, Sequence[Any] | NDArray[Any]], name: str, *, node: Any = None) -> Any:
+def table_from_columns(
+    columns: Mapping[str, Sequence[object] | NDArray[np.generic]], name: str, *, node: TableNode | None = None
+) -> TableNode:
     """Put columns of one length into a table node: numbers as numbers, anything else as text.
 
     Args:
@@ -38,7 +41,7 @@ def table_from_columns(columns: Mapping[str, Sequence[Any] | NDArray[Any]], name
     return node
 
 
-def cumulative_chart(errors: Mapping[str, ArrayLike], name: str, *, chart: Any = None) -> Any:
+def cumulative_chart(errors: Mapping[str, ArrayLike], name: str, *, chart: ChartNode | None = None) -> ChartNode:
     """A chart of how many per cent of the errors are at most so large, a curve for each set of errors.
 
     Args:
@@ -74,7 +77,7 @@ def cumulative_steps(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
     return np.r_[0.0, np.repeat(ordered, 2)], np.r_[0.0, 0.0, np.repeat(share, 2)][:-1]
 
 
-def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float, float]) -> Any:
+def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float, float]) -> SeriesNode:
     steps = dict(zip(("TRE (mm)", "landmarks (%)"), cumulative_steps(values), strict=True))
     table = table_from_columns(steps, f"{name} {legend}")
     series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", legend)
@@ -88,7 +91,7 @@ def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float
     return series
 
 
-def _remove_curves(chart: Any) -> None:
+def _remove_curves(chart: ChartNode) -> None:
     """Curves and tables of an earlier drawing, which nothing else refers to."""
     curves = [chart.GetNthPlotSeriesNode(k) for k in range(chart.GetNumberOfPlotSeriesNodes())]
     chart.RemoveAllPlotSeriesNodeIDs()
@@ -99,7 +102,7 @@ def _remove_curves(chart: Any) -> None:
             slicer.mrmlScene.RemoveNode(table)
 
 
-def _column(values: Sequence[Any] | NDArray[Any]) -> Any:
+def _column(values: Sequence[object] | NDArray[np.generic]) -> Values:
     array = np.asarray(values)
     if array.dtype.kind in "iufb":
         return numpy_to_vtk(np.ascontiguousarray(array, dtype=np.float64), deep=True)

@@ -9,7 +9,7 @@ node MRML keeps one direction, and finds the other by iteration, good to about 0
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -20,15 +20,18 @@ from vtk.util.numpy_support import numpy_to_vtk
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
 from RobustDIRLib.mrml.geometry import moved, square
-from RobustDIRLib.mrml.nodes import TransformNode
+from RobustDIRLib.mrml.nodes import GridTransform, ImageData, Transform, TransformNode
 from RobustDIRLib.values import DisplacementField
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def transform_from_parts(
     parts: Sequence[DisplacementField | Array], name: str, *, node: TransformNode | None = None
-) -> Any:
+) -> TransformNode:
     """Put a transform into the FromParent of a transform node.
 
     Args:
@@ -64,7 +67,7 @@ def interpolate_linearly(node: TransformNode) -> None:
         grid.SetInterpolationModeToLinear()
 
 
-def itk_parts(transform: Any) -> list[DisplacementField | Array]:
+def itk_parts(transform: sitk.Transform) -> list[DisplacementField | Array]:
     """The parts of an ITK transform in the order in which they act, for `transform_from_parts`.
 
     Args:
@@ -105,7 +108,7 @@ def transform_points(node: TransformNode, points: ArrayLike, *, inverse: bool = 
     return swap_lps_ras(moved(transform, swap_lps_ras(points)))
 
 
-def fill_grid_transform(node: TransformNode, image: Any, grid: Grid) -> None:
+def fill_grid_transform(node: TransformNode, image: ImageData, grid: Grid) -> None:
     """Put a field of displacements into the FromParent of a grid transform node, linear between its voxels.
 
     Args:
@@ -118,7 +121,7 @@ def fill_grid_transform(node: TransformNode, image: Any, grid: Grid) -> None:
         node.SetAndObserveTransformFromParent(_placed(image, grid))
 
 
-def _itk_field(image: Any) -> DisplacementField:
+def _itk_field(image: sitk.Image) -> DisplacementField:
     import SimpleITK as sitk
 
     direction = tuple(map(tuple, np.array(image.GetDirection()).reshape(3, 3)))
@@ -126,7 +129,7 @@ def _itk_field(image: Any) -> DisplacementField:
     return DisplacementField(sitk.GetArrayFromImage(image), grid)
 
 
-def _composite(parts: Sequence[DisplacementField | Array]) -> Any:
+def _composite(parts: Sequence[DisplacementField | Array]) -> Transform:
     general = vtk.vtkGeneralTransform()
     general.PostMultiply()  # each part acts after those before it
     for part in parts:
@@ -134,7 +137,7 @@ def _composite(parts: Sequence[DisplacementField | Array]) -> Any:
     return general
 
 
-def _vtk_part(part: DisplacementField | Array) -> Any:
+def _vtk_part(part: DisplacementField | Array) -> Transform:
     if isinstance(part, DisplacementField):
         return _grid_transform(part)
     transform = vtk.vtkTransform()
@@ -142,7 +145,7 @@ def _vtk_part(part: DisplacementField | Array) -> Any:
     return transform
 
 
-def _grid_transform(field: DisplacementField) -> Any:
+def _grid_transform(field: DisplacementField) -> GridTransform:
     array, grid = field.array, field.grid
     vectors = np.ascontiguousarray(array, dtype=np.float32) * swap_lps_ras(np.ones(3)).astype(np.float32)
     image = vtk.vtkImageData()
@@ -151,7 +154,7 @@ def _grid_transform(field: DisplacementField) -> Any:
     return _placed(image, grid)
 
 
-def _placed(image: Any, grid: Grid) -> Any:
+def _placed(image: ImageData, grid: Grid) -> GridTransform:
     """The transform of an image of displacements, mm, RAS, where a grid lies."""
     image.SetSpacing(*grid.spacing)
     image.SetOrigin(*swap_lps_ras(grid.origin))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import slicer
 import vtk
@@ -11,6 +9,7 @@ from numpy.typing import ArrayLike
 from vtk.util.numpy_support import numpy_to_vtk
 
 from RobustDIRLib.geometry import swap_lps_ras
+from RobustDIRLib.mrml.nodes import PolyData, ShownNode
 
 LENGTH = "length (mm)"
 _LINE_WIDTH = 4
@@ -18,7 +17,7 @@ _LINE_WIDTH = 4
 _COLOURS = "vtkMRMLColorTableNodeFileColdToHotRainbow.txt"
 
 
-def vectors_to_node(starts: ArrayLike, ends: ArrayLike, name: str, *, largest: float = 0.0) -> Any:
+def vectors_to_node(starts: ArrayLike, ends: ArrayLike, name: str, *, largest: float = 0.0) -> ShownNode:
     """A model node with a line for each vector.
 
     Args:
@@ -49,7 +48,7 @@ def vectors_to_node(starts: ArrayLike, ends: ArrayLike, name: str, *, largest: f
     return node
 
 
-def _lines(starts: ArrayLike, ends: ArrayLike, lengths: ArrayLike) -> Any:
+def _lines(starts: ArrayLike, ends: ArrayLike, lengths: ArrayLike) -> PolyData:
     points = vtk.vtkPoints()
     points.SetData(numpy_to_vtk(np.stack([starts, ends], axis=1).reshape(-1, 3).astype(np.float64), deep=True))
     cells = vtk.vtkCellArray()

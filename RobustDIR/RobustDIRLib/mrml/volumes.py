@@ -8,12 +8,11 @@ that covers all of it: no file or network takes skewed voxels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import slicer
 import vtk
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from vtk.util.numpy_support import get_vtk_array_type, numpy_to_vtk, vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
@@ -27,7 +26,7 @@ from RobustDIRLib.mrml.geometry import (
     transform_to_world,
     upright_grid,
 )
-from RobustDIRLib.mrml.nodes import VolumeNode
+from RobustDIRLib.mrml.nodes import ImageData, VolumeNode
 from RobustDIRLib.mrml.resampling import Resampler, dtype_of
 from RobustDIRLib.values import Image
 
@@ -42,7 +41,7 @@ def grid_of_volume(node: VolumeNode) -> Grid:
     Raises:
         InputError: If the node is None or holds no voxels.
     """
-    shape = _image(node).GetDimensions()[::-1]
+    shape = image_of(node).GetDimensions()[::-1]
     matrix = _placed(node)
     if matrix is not None:
         return grid_of_matrix(matrix, shape)
@@ -76,7 +75,7 @@ def begin_volume(
     Returns:
         The volume, whose voxels are there once the iterator beside it has come to its end.
     """
-    image = _image(node)
+    image = image_of(node)
     if image.GetNumberOfScalarComponents() != 1:
         raise InputError(
             f"{node.GetName()} has {image.GetNumberOfScalarComponents()} values a voxel (colours or vectors); select "
@@ -95,7 +94,7 @@ def begin_volume(
     return Image(array, grid), Resampler(placed, grid, nearest=nearest, outside=outside).fill(array)
 
 
-def volume_to_node(volume: Image, name: str, *, node: Any = None, labels: bool = False) -> Any:
+def volume_to_node(volume: Image, name: str, *, node: VolumeNode | None = None, labels: bool = False) -> VolumeNode:
     """Put voxels into a volume node in the world.
 
     Args:
@@ -123,7 +122,7 @@ def volume_to_node(volume: Image, name: str, *, node: Any = None, labels: bool =
     return node
 
 
-def empty_image(grid: Grid, dtype: Any, components: int = 1) -> tuple[Any, NDArray[Any]]:
+def empty_image(grid: Grid, dtype: DTypeLike, components: int = 1) -> tuple[ImageData, NDArray[np.generic]]:
     """An image of VTK for a node to hold, and its voxels, to be filled without a copy.
 
     Args:
@@ -140,7 +139,12 @@ def empty_image(grid: Grid, dtype: Any, components: int = 1) -> tuple[Any, NDArr
     return image, voxels.reshape(grid.shape if components == 1 else (*grid.shape, components))
 
 
-def _image(node: VolumeNode) -> Any:
+def image_of(node: VolumeNode | None) -> ImageData:
+    """The voxels of a volume.
+
+    Raises:
+        InputError: If there are none.
+    """
     if node is None:
         raise InputError("There is no volume; select one.")
     image = node.GetImageData()

@@ -21,7 +21,9 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
+from RobustDIRLib.mrml.nodes import Node, PlacedNode, ShownNode, Transform, TransformNode, VolumeNode, is_volume
 from RobustDIRLib.mrml.resampling import Resampler, boxes
+from RobustDIRLib.mrml.volumes import image_of
 from RobustDIRLib.panelparts.words import _
 
 MOVING, FIXED = "moving", "fixed"
@@ -43,7 +45,15 @@ class Applied:
         """Whether there is a copy to remove."""
         return any(slicer.mrmlScene.GetNodeByID(ids[0]) for ids in self._made)
 
-    def apply(self, node: Any, side: str, *, transform: Any, inverse: Any, reference: Any) -> Any:
+    def apply(
+        self,
+        node: ShownNode,
+        side: str,
+        *,
+        transform: TransformNode | None,
+        inverse: TransformNode | None,
+        reference: VolumeNode | None,
+    ) -> ShownNode:
         """Make a registered copy of a node.
 
         Args:
@@ -65,14 +75,21 @@ class Applied:
                 return end.value
 
     def begin(
-        self, node: Any, side: str, *, transform: Any, inverse: Any, reference: Any
-    ) -> Generator[float, None, Any]:
+        self,
+        node: ShownNode,
+        side: str,
+        *,
+        transform: TransformNode | None,
+        inverse: TransformNode | None,
+        reference: VolumeNode | None,
+    ) -> Generator[float, None, ShownNode]:
         """As `apply`, in steps of some hundredths of a second: gives how much is done, 0 to 1, and at last the copy.
 
         Nothing is in the scene before the last step.
         """
         _refuse(node, transform, inverse, reference)
-        if node.IsA("vtkMRMLVolumeNode"):
+        copy: ShownNode
+        if is_volume(node) and reference is not None:
             copy = yield from _resampled(node, _from_world(node, side, transform, inverse), reference)
         else:
             copy = _moved(node, _combined(node, side, transform, inverse))
@@ -106,19 +123,22 @@ def remove(node: Any) -> None:
             slicer.mrmlScene.RemoveNode(each)
 
 
-def _refuse(node: Any, transform: Any, inverse: Any, reference: Any) -> None:
+def _refuse(
+    node: Node | None, transform: TransformNode | None, inverse: TransformNode | None, reference: VolumeNode | None
+) -> None:
     if node is None:
         raise InputError(_("Select a volume, segmentation, model or markups to apply the transform to."))
     if transform is None and inverse is None:
         raise InputError(_("There is no transform to apply: register first, with the transform ticked under Outputs."))
-    if node.IsA("vtkMRMLVolumeNode"):
-        if node.GetImageData() is None or not node.GetImageData().GetPointData().GetScalars():
+    if is_volume(node):
+        image = node.GetImageData()
+        if image is None or not image.GetPointData().GetScalars():
             raise InputError(_("{node} holds no voxels; load it again.").format(node=node.GetName()))
         if reference is None or reference.GetImageData() is None:
             raise InputError(_("Select both volumes under Inputs: the result takes its voxels from one of them."))
 
 
-def _from_world(node: Any, side: str, transform: Any, inverse: Any) -> Any:
+def _from_world(node: PlacedNode, side: str, transform: Any, inverse: Any) -> Transform:
     """VTK's transform from the world RAS of the result to the own RAS of an image, as resampling needs it."""
     general = vtk.vtkGeneralTransform()
     general.PostMultiply()
@@ -134,7 +154,7 @@ def _from_world(node: Any, side: str, transform: Any, inverse: Any) -> Any:
     return general
 
 
-def _combined(node: Any, side: str, transform: Any, inverse: Any) -> Any:
+def _combined(node: PlacedNode, side: str, transform: Any, inverse: Any) -> Transform:
     """VTK's transform that takes the own coordinates of what is no image through its parents and the registration."""
     general = vtk.vtkGeneralTransform()
     general.PostMultiply()
@@ -143,7 +163,7 @@ def _combined(node: Any, side: str, transform: Any, inverse: Any) -> Any:
     return general
 
 
-def _registration(side: str, imagelike: bool, transform: Any, inverse: Any) -> Any:
+def _registration(side: str, imagelike: bool, transform: Any, inverse: Any) -> Transform:
     """ToParent of the registration: from the node's space to the other volume's."""
     if side == MOVING:
         return transform.GetTransformToParent() if transform is not None else inverse.GetTransformFromParent()
@@ -151,9 +171,9 @@ def _registration(side: str, imagelike: bool, transform: Any, inverse: Any) -> A
     return inverse.GetTransformToParent() if use_inverse else transform.GetTransformFromParent()
 
 
-def _resampled(node: Any, from_world: Any, reference: Any) -> Generator[float, None, Any]:
+def _resampled(node: VolumeNode, from_world: Transform, reference: VolumeNode) -> Generator[float, None, VolumeNode]:
     """A volume on the voxels that the reference has in the world."""
-    grid, source = mrml.grid_of_volume(reference), node.GetImageData()
+    grid, source = mrml.grid_of_volume(reference), image_of(node)
     labels = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
@@ -176,15 +196,15 @@ def _resampled(node: Any, from_world: Any, reference: Any) -> Generator[float, N
     return copy
 
 
-def _outside(node: Any) -> float:
+def _outside(node: VolumeNode) -> float:
     """What lies beyond a volume: 0 for dose and labels, else its smallest value, as where volumes are registered."""
     if node.IsA("vtkMRMLLabelMapVolumeNode") or node.GetAttribute(_DOSE):
         return 0.0
-    values = node.GetImageData().GetPointData().GetScalars()
-    return min(float(values.GetRange(k)[0]) for k in range(values.GetNumberOfComponents()))
+    values = image_of(node).GetPointData().GetScalars()
+    return 0.0 if values is None else min(float(values.GetRange(k)[0]) for k in range(values.GetNumberOfComponents()))
 
 
-def _copy_meaning(node: Any, copy: Any) -> None:
+def _copy_meaning(node: VolumeNode, copy: VolumeNode) -> None:
     """What the voxels are: units, quantity, attributes; but not which stored image they were."""
     copy.SetDescription(node.GetDescription())
     for name in node.GetAttributeNames() or ():
@@ -195,7 +215,7 @@ def _copy_meaning(node: Any, copy: Any) -> None:
         copy.SetVoxelValueUnits(node.GetVoxelValueUnits())
 
 
-def _keep_place(node: Any, copy: Any) -> None:
+def _keep_place(node: Node, copy: Node) -> None:
     """The copy under the node's own study, with the attributes that say what it is there."""
     hierarchy = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSubjectHierarchyNode")
     if hierarchy is None:
@@ -211,7 +231,7 @@ def _keep_place(node: Any, copy: Any) -> None:
             hierarchy.SetItemAttribute(new, name, hierarchy.GetItemAttribute(item, name))
 
 
-def _moved(node: Any, transform: Any) -> Any:
+def _moved(node: ShownNode, transform: Transform) -> ShownNode:
     """A segmentation, model or list of markups with its points moved."""
     passing = slicer.vtkMRMLTransformNode()
     passing.SetHideFromEditors(True)
@@ -231,7 +251,7 @@ def _moved(node: Any, transform: Any) -> Any:
     return copy
 
 
-def _copy_display(node: Any, copy: Any) -> None:
+def _copy_display(node: ShownNode, copy: ShownNode) -> None:
     copy.CreateDefaultDisplayNodes()
     display, own = node.GetDisplayNode(), copy.GetDisplayNode()
     if display is not None and own is not None and display.GetClassName() == own.GetClassName():

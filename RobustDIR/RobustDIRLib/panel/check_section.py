@@ -114,7 +114,7 @@ class CheckSection(Section):
         told = self.panel.standing.sentence(), self.panel.standing.title, self.panel.run.last_folder
         return times, transform, p.record, self.structures, p.tolerances, segmentations, self._background.busy, told
 
-    def _changed(self, *_: Any) -> None:
+    def _changed(self, *_: object) -> None:
         """A point or a transform was moved, which its node's own time may not tell."""
         self._seen = None
         self.panel.update_soon()

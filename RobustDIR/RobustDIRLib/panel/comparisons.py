@@ -189,7 +189,7 @@ def _shades(fixed: Any, warped: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint
     return first, second
 
 
-def _derived(mode: str, warped: Any, array: NDArray[Any]) -> Any:
+def _derived(mode: str, warped: Any, array: NDArray[np.generic]) -> Any:
     """The volume of a mode, made or filled anew, where the warped volume lies; never saved with the scene."""
     node = _derived_node(mode)
     slicer.util.updateVolumeFromArray(node, array)
@@ -227,9 +227,9 @@ def _shade(volume: Any) -> NDArray[np.uint8]:
     return np.asarray(scaled.astype(np.uint8))
 
 
-def _voxels(volume: Any) -> NDArray[Any]:
+def _voxels(volume: Any) -> NDArray[np.generic]:
     image = volume.GetImageData()
-    voxels: NDArray[Any] = vtk_to_numpy(image.GetPointData().GetScalars())
+    voxels: NDArray[np.generic] = vtk_to_numpy(image.GetPointData().GetScalars())
     return np.asarray(voxels.reshape(image.GetDimensions()[::-1]))
 
 

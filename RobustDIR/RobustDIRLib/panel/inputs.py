@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import slicer
@@ -18,6 +17,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.mrml.nodes import SegmentationNode, TransformNode, VolumeNode
+from RobustDIRLib.panel.parameters import Parameters
 from RobustDIRLib.panel.runs import ChosenMethod, RegistrationRequest
 from RobustDIRLib.panelparts.devices import DEVICES, offered
 from RobustDIRLib.panelparts.words import _
@@ -31,19 +32,19 @@ Steps = list[Iterator[None]]
 VectorsRAS = tuple[NDArray[np.floating], Grid]  # `(z, y, x, 3)`, mm, components in RAS as MRML holds them
 
 
-def request(parameters: Any) -> RegistrationRequest:
+def request(parameters: Parameters) -> RegistrationRequest:
     """All that a registration of the panel's parameters is given.
 
     Raises:
         InputError: If something is missing or cannot be used; the sentence names it. So do the request's steps.
     """
-    _require_both(parameters)
-    for node in (parameters.fixedVolume, parameters.movingVolume):
+    fixed, moving = _both(parameters)
+    for node in (fixed, moving):
         _refuse_unusable(node)
     steps: Steps = []
     return RegistrationRequest(
-        fixed=_volume(parameters.fixedVolume, steps),
-        moving=_volume(parameters.movingVolume, steps),
+        fixed=_volume(fixed, steps),
+        moving=_volume(moving, steps),
         method=_method(parameters),
         fixed_mask=_mask(parameters, "fixed", steps),
         moving_mask=_mask(parameters, "moving", steps),
@@ -51,11 +52,11 @@ def request(parameters: Any) -> RegistrationRequest:
     )
 
 
-def warnings(parameters: Any) -> list[str]:
+def warnings(parameters: Parameters) -> list[str]:
     """What can be registered but is hardly meant, a sentence each; both volumes are selected."""
     fixed, moving = parameters.fixedVolume, parameters.movingVolume
     found = []
-    if fixed is moving:
+    if fixed is not None and fixed is moving:
         name = fixed.GetName()
         found.append(
             _("Fixed and moving volume are the same, “{name}”: there will be no deformation to find.").format(name=name)
@@ -70,7 +71,7 @@ def warnings(parameters: Any) -> list[str]:
     return [*found, *filter(None, [of_masks(parameters)]), *_of_landmarks(parameters)]
 
 
-def of_masks(parameters: Any) -> str:
+def of_masks(parameters: Parameters) -> str:
     """What is hardly meant about the masks, one sentence; empty if there is nothing to say."""
     masks = " and ".join(_masks(parameters))
     if masks and parameters.alignment == "none" and parameters.quality == "fast" and not parameters.blankOutside:
@@ -84,7 +85,7 @@ def of_masks(parameters: Any) -> str:
     return ""
 
 
-def of_device(parameters: Any) -> str:
+def of_device(parameters: Parameters) -> str:
     """That the chosen device is not here, as one sentence: a scene may come from another computer; empty if it is."""
     if parameters.device in offered():
         return ""
@@ -93,12 +94,12 @@ def of_device(parameters: Any) -> str:
     )
 
 
-def _masks(parameters: Any) -> list[str]:
+def _masks(parameters: Parameters) -> list[str]:
     """Sides that have a mask."""
     return [side for side in ("fixed", "moving") if getattr(parameters, f"{side}Mask") is not None]
 
 
-def grid_of(node: Any) -> Grid:
+def grid_of(node: VolumeNode | None) -> Grid:
     """Where a volume lies in the world, without its voxels.
 
     Raises:
@@ -110,15 +111,17 @@ def grid_of(node: Any) -> Grid:
     return mrml.grid_of_volume(node)
 
 
-def _require_both(parameters: Any) -> None:
-    lacking = [what for what in ("fixed", "moving") if getattr(parameters, f"{what}Volume") is None]
-    if len(lacking) == 2:
+def _both(parameters: Parameters) -> tuple[VolumeNode, VolumeNode]:
+    fixed, moving = parameters.fixedVolume, parameters.movingVolume
+    if fixed is None and moving is None:
         raise InputError(_("No volumes are selected: choose a fixed and a moving volume under Inputs."))
-    if lacking:
-        raise InputError(_("No {lacking} volume is selected: choose one under Inputs.").format(lacking=lacking[0]))
+    if fixed is None or moving is None:
+        lacking = "fixed" if fixed is None else "moving"
+        raise InputError(_("No {lacking} volume is selected: choose one under Inputs.").format(lacking=lacking))
+    return fixed, moving
 
 
-def _refuse_unusable(node: Any) -> None:
+def _refuse_unusable(node: VolumeNode) -> None:
     name = node.GetName()
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
         raise InputError(
@@ -129,7 +132,7 @@ def _refuse_unusable(node: Any) -> None:
         )
     image = node.GetImageData()
     scalars = None if image is None else image.GetPointData().GetScalars()
-    if scalars is None or not scalars.GetNumberOfTuples():
+    if image is None or scalars is None or not scalars.GetNumberOfTuples():
         raise InputError(_("“{name}” holds no voxels: load or create its image first.").format(name=name))
     if scalars.GetNumberOfComponents() != 1:
         raise InputError(
@@ -146,13 +149,13 @@ def _refuse_unusable(node: Any) -> None:
         )
 
 
-def _volume(node: Any, steps: Steps) -> Image:
+def _volume(node: VolumeNode, steps: Steps) -> Image:
     volume, filling = mrml.begin_volume(node)
     steps.append(filling)
     return volume
 
 
-def _method(parameters: Any) -> ChosenMethod:
+def _method(parameters: Parameters) -> ChosenMethod:
     """The method, its model there to be read."""
     from RobustDIRLib.model_store import find_model
 
@@ -165,7 +168,7 @@ def _method(parameters: Any) -> ChosenMethod:
     )
 
 
-def _mask(parameters: Any, side: str, steps: Steps) -> Image | None:
+def _mask(parameters: Parameters, side: str, steps: Steps) -> Image | None:
     node = getattr(parameters, f"{side}Mask")
     if node is None:
         return None
@@ -192,22 +195,22 @@ def _refuse_empty(mask: Image, problem: str) -> Iterator[None]:
     yield
 
 
-def segments(node: Any) -> dict[str, str]:
+def segments(node: SegmentationNode | None) -> dict[str, str]:
     """Names of a segmentation's segments by their IDs."""
     if node is None:
         return {}
     segmentation = node.GetSegmentation()
     ids = [segmentation.GetNthSegmentID(k) for k in range(segmentation.GetNumberOfSegments())]
-    return {segment: segmentation.GetSegment(segment).GetName() for segment in ids}
+    return {segment: found.GetName() for segment in ids if (found := segmentation.GetSegment(segment)) is not None}
 
 
-def segment_of(node: Any, chosen: str) -> str | None:
+def segment_of(node: SegmentationNode | None, chosen: str) -> str | None:
     """The chosen segment if it is still there, else the first; None if there is none."""
     known = list(segments(node))
     return chosen if chosen in known else (known[0] if known else None)
 
 
-def paired_landmarks(parameters: Any) -> tuple[Landmarks, Landmarks]:
+def paired_landmarks(parameters: Parameters) -> tuple[Landmarks, Landmarks]:
     """Both lists of landmarks, mm, LPS, in the world.
 
     Raises:
@@ -233,7 +236,7 @@ def paired_landmarks(parameters: Any) -> tuple[Landmarks, Landmarks]:
     return pair
 
 
-def _of_landmarks(parameters: Any) -> Iterator[str]:
+def _of_landmarks(parameters: Parameters) -> Iterator[str]:
     """Landmarks outside their volume; they guide nothing, and so they stop nothing."""
     for side in ("fixed", "moving"):
         try:
@@ -252,18 +255,18 @@ def _of_landmarks(parameters: Any) -> Iterator[str]:
             )
 
 
-def field_of(node: Any) -> VectorsRAS:
+def field_of(node: TransformNode) -> VectorsRAS:
     """A grid transform's displacements from fixed to moving points, `(z, y, x, 3)`, mm, RAS components.
 
     Raises:
         InputError: If the node holds no grid.
     """
     grid = node.GetTransformFromParentAs("vtkOrientedGridTransform", False, True)
-    if grid is None or grid.GetDisplacementGrid() is None:
+    image = None if grid is None else grid.GetDisplacementGrid()
+    if grid is None or image is None:
         raise InputError(
             _("“{node}” is no grid transform of a registration: register again.").format(node=node.GetName())
         )
-    image = grid.GetDisplacementGrid()
     array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(*image.GetDimensions()[::-1], 3)
     matrix = grid.GetGridDirectionMatrix()
     direction = np.eye(3) if matrix is None else slicer.util.arrayFromVTKMatrix(matrix)[:3, :3]
@@ -272,7 +275,7 @@ def field_of(node: Any) -> VectorsRAS:
     return array, Grid(array.shape[:3], image.GetSpacing(), tuple(origin), tuple(map(tuple, lps)))
 
 
-def structures(parameters: Any) -> tuple[tuple[Image, Image, VectorsRAS, dict[int, str]], Iterator[None]]:
+def structures(parameters: Parameters) -> tuple[tuple[Image, Image, VectorsRAS, dict[int, str]], Iterator[None]]:
     """What the measurement of structures takes: label maps of both volumes, the field, and the structures' names.
 
     Structures are paired by name.
@@ -288,7 +291,7 @@ def structures(parameters: Any) -> tuple[tuple[Image, Image, VectorsRAS, dict[in
             raise InputError(_("Select a segmentation of the {side} volume that has segments.").format(side=side))
     if parameters.transformNode is None:
         raise InputError(_("There is no transform: register first, with the transform ticked under Outputs."))
-    _require_both(parameters)
+    _both(parameters)
     steps: Steps = []
     labels = _paired_labels(parameters, steps)
     if labels is None:
@@ -297,14 +300,14 @@ def structures(parameters: Any) -> tuple[tuple[Image, Image, VectorsRAS, dict[in
     return (*labels, field_of(parameters.transformNode), names), chain.from_iterable(steps)
 
 
-def _numbers(parameters: Any) -> dict[str, int]:
+def _numbers(parameters: Parameters) -> dict[str, int]:
     """Labels of the structures' names: the same in both segmentations."""
     nodes = parameters.fixedSegmentation, parameters.movingSegmentation
     names = dict.fromkeys(name for node in nodes for name in segments(node).values())
     return {name: number for number, name in enumerate(names, start=1)}
 
 
-def _paired_labels(parameters: Any, steps: Steps) -> tuple[Image, Image] | None:
+def _paired_labels(parameters: Parameters, steps: Steps) -> tuple[Image, Image] | None:
     """Label maps of both segmentations; None if they share no name."""
     fixed, moving = (segments(getattr(parameters, f"{side}Segmentation")) for side in ("fixed", "moving"))
     if not set(fixed.values()) & set(moving.values()):
@@ -312,7 +315,7 @@ def _paired_labels(parameters: Any, steps: Steps) -> tuple[Image, Image] | None:
     return _labels(parameters, "fixed", steps), _labels(parameters, "moving", steps)
 
 
-def _labels(parameters: Any, side: str, steps: Steps) -> Image:
+def _labels(parameters: Parameters, side: str, steps: Steps) -> Image:
     node, numbers = getattr(parameters, f"{side}Segmentation"), _numbers(parameters)
     labels = {segment: numbers[name] for segment, name in segments(node).items()}
     grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))

@@ -177,7 +177,7 @@ class LookSection(Section):
         self._shown = self._drawn = ()
         self._linked = False
 
-    def node_removed(self, node: Any) -> None:
+    def node_removed(self, node: object) -> None:
         """A node that was shown is gone: show anew."""
         if any(node is shown for shown in (*self._shown, *self._drawn)):
             self._shown = self._drawn = ()

@@ -14,7 +14,9 @@ from itertools import chain
 from typing import Any
 
 from RobustDIRLib.mrml.contents import Content, begin_content, content_of, place_of, state_of
+from RobustDIRLib.mrml.nodes import Node, PlacedNode
 from RobustDIRLib.panel import inputs
+from RobustDIRLib.panel.parameters import Parameters
 from RobustDIRLib.panel.runs import RegistrationRequest
 from RobustDIRLib.panelparts.words import _
 
@@ -45,10 +47,10 @@ class Origin:
         states: Of the nodes as this was found out, see `mrml.contents.state_of`.
     """
 
-    nodes: dict[str, Any] = field(default_factory=dict)
+    nodes: dict[str, PlacedNode] = field(default_factory=dict)
     segments: dict[str, str] = field(default_factory=dict)
     contents: dict[str, Content] = field(default_factory=dict)
-    states: dict[str, Any] = field(default_factory=dict)
+    states: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """For the record; the nodes are referred to by parameters."""
@@ -56,7 +58,7 @@ class Origin:
         return {"segments": self.segments, "contents": kept}
 
 
-def begin(parameters: Any) -> tuple[RegistrationRequest, Origin]:
+def begin(parameters: Parameters) -> tuple[RegistrationRequest, Origin]:
     """All that a run of these parameters is given, and where it comes from, which is known after the request's steps.
 
     Raises:
@@ -67,7 +69,7 @@ def begin(parameters: Any) -> tuple[RegistrationRequest, Origin]:
     return replace(request, steps=chain(*steps, request.steps)), origin
 
 
-def _begin(parameters: Any) -> tuple[Origin, list[Iterator[None]]]:
+def _begin(parameters: Parameters) -> tuple[Origin, list[Iterator[None]]]:
     origin, steps = Origin(), []
     for name in INPUTS:
         node = getattr(parameters, name)
@@ -95,8 +97,8 @@ class Standing:
     """
 
     record: dict[str, Any] = field(default_factory=dict)
-    fixed: Any = None
-    moving: Any = None
+    fixed: PlacedNode | None = None
+    moving: PlacedNode | None = None
     reasons: tuple[str, ...] = ()
 
     @property
@@ -130,14 +132,14 @@ class Origins:
     """Tells how results stand; what nodes hold is looked at anew only where it may have changed."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], Content] = {}
+        self._known: dict[tuple[object, ...], Content] = {}
 
     def forget(self) -> None:
         """For when the scene has been closed."""
         self._known.clear()
 
     def keep(
-        self, parameters: Any, origin: Origin, record: dict[str, Any], filled: Mapping[str, tuple[Any, str]]
+        self, parameters: Parameters, origin: Origin, record: dict[str, Any], filled: Mapping[str, tuple[Any, str]]
     ) -> None:
         """Write a run's record with its origin and what its outputs hold into the parameters.
 
@@ -161,7 +163,7 @@ class Origins:
         parameters.structures = parameters.chosenOutputs = ""
         parameters.record = json.dumps({**record, "origin": origin.to_json(), "made": contents})
 
-    def staying(self, parameters: Any, origin: Origin) -> set[str]:
+    def staying(self, parameters: Parameters, origin: Origin) -> set[str]:
         """Parameters of outputs whose node a run must leave: those of another pair, or changed, but for chosen ones."""
         record = loaded(parameters.record)
         if not record:
@@ -173,11 +175,11 @@ class Origins:
         nodes = {name: getattr(parameters, name) for name in OUTPUTS if name not in chosen}
         return {name for name, node in nodes.items() if node is not None and not self._holds(node, made.get(name))}
 
-    def _holds(self, node: Any, said: Any) -> bool:
+    def _holds(self, node: PlacedNode, said: object) -> bool:
         kept = _content_or_none(said)
         return kept is not None and _alike(self._content(node), kept)
 
-    def standing(self, parameters: Any) -> Standing:
+    def standing(self, parameters: Parameters) -> Standing:
         """Of the results of a parameter set."""
         record = loaded(parameters.record)
         if not record:
@@ -189,7 +191,7 @@ class Origins:
         reasons = [*self._of_inputs(parameters, origin), *self._of_outputs(parameters, made)]
         return Standing(record, fixed, moving, tuple(reasons))
 
-    def _of_inputs(self, parameters: Any, origin: Mapping[str, Any]) -> Iterator[str]:
+    def _of_inputs(self, parameters: Parameters, origin: Mapping[str, Any]) -> Iterator[str]:
         now = {name: getattr(parameters, name) for name in INPUTS}
         then = {name: getattr(parameters, reference) for name, (reference, _what) in INPUTS.items()}
         fixed, moving = then["fixedVolume"], then["movingVolume"]
@@ -202,7 +204,7 @@ class Origins:
             if reason:
                 yield _("The {what} {reason}.").format(what=what, reason=reason)
 
-    def _of_input(self, parameters: Any, name: str, then: Any, origin: Mapping[str, Any]) -> str:
+    def _of_input(self, parameters: Parameters, name: str, then: Any, origin: Mapping[str, Any]) -> str:
         """What became of one input, as the end of a sentence; empty if it is what it was."""
         now, kept = getattr(parameters, name), origin["contents"].get(name)
         if kept is None:
@@ -219,7 +221,7 @@ class Origins:
             return _("was edited")
         return "" if found.same_place(kept) else _("was moved")
 
-    def _of_outputs(self, parameters: Any, made: Mapping[str, Any]) -> Iterator[str]:
+    def _of_outputs(self, parameters: Parameters, made: Mapping[str, Any]) -> Iterator[str]:
         for name, (_reference, what) in OUTPUTS.items():
             node = getattr(parameters, name)
             if node is None:
@@ -230,7 +232,7 @@ class Origins:
             elif not self._content(node).same_place(kept):
                 yield _("The {what} “{node}” was moved.").format(what=what, node=node.GetName())
 
-    def _content(self, node: Any, segments: tuple[str, ...] = ()) -> Content:
+    def _content(self, node: PlacedNode, segments: tuple[str, ...] = ()) -> Content:
         state = state_of(node, segments)
         if state not in self._known:
             self._known = {
@@ -239,7 +241,7 @@ class Origins:
             self._known[state] = content_of(node, segments)
         return self._known[state]
 
-    def of_structures(self, parameters: Any) -> dict[str, Any]:
+    def of_structures(self, parameters: Parameters) -> dict[str, Any]:
         """What figures of structures rest on: the names of all segments and what the nodes hold; empty if one lacks."""
         names = ("fixedVolume", "movingVolume", "transformNode", "fixedSegmentation", "movingSegmentation")
         nodes = {name: getattr(parameters, name) for name in names}
@@ -249,7 +251,7 @@ class Origins:
         contents = {name: self._content(node, tuple(segments[name])).to_json() for name, node in nodes.items()}
         return {"names": {name: list(named.values()) for name, named in segments.items()}, "contents": contents}
 
-    def structures(self, parameters: Any) -> list[dict[str, Any]]:
+    def structures(self, parameters: Parameters) -> list[dict[str, Any]]:
         """Rows of the last measurement of structures; none if what they rest on has changed."""
         kept = loaded(parameters.structures)
         if not kept:
@@ -269,7 +271,7 @@ def _alike(one: Content, other: Content) -> bool:
     return one.data == other.data and one.same_place(other)
 
 
-def _same_origin(parameters: Any, before: Mapping[str, Any], origin: Origin) -> bool:
+def _same_origin(parameters: Parameters, before: Mapping[str, Any], origin: Origin) -> bool:
     """Whether a run was given the same as the run before."""
     same = before["segments"] == origin.segments and before["contents"].keys() == origin.contents.keys()
     return same and all(
@@ -279,7 +281,7 @@ def _same_origin(parameters: Any, before: Mapping[str, Any], origin: Origin) -> 
     )
 
 
-def note_choices(parameters: Any, standing: Standing) -> None:
+def note_choices(parameters: Parameters, standing: Standing) -> None:
     """Remember the outputs whose selected node is no longer the one that the run filled: the user chose otherwise."""
     if not standing.record:
         return
@@ -310,7 +312,7 @@ def loaded_list(text: str) -> list[str]:
     return value if isinstance(value, list) else []
 
 
-def _segment(parameters: Any, name: str) -> str:
+def _segment(parameters: Parameters, name: str) -> str:
     """The segment that is a mask; empty for volumes and for masks without segments."""
     if not name.endswith("Mask"):
         return ""
@@ -333,7 +335,7 @@ def _content_or_none(said: Any) -> Content | None:
         return None
 
 
-def depends_on(volumes: Iterable[Any], node: Any) -> bool:
+def depends_on(volumes: Iterable[PlacedNode | None], node: Node) -> bool:
     """Whether a node is one of some others, or a transform above one of them."""
     for each in volumes:
         while each is not None:

@@ -12,14 +12,17 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import slicer
 from numpy.typing import NDArray
 
 from RobustDIRLib import mrml
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.contents import begin_data
+from RobustDIRLib.mrml.nodes import ImageData
 from RobustDIRLib.panel.applying import remove
 from RobustDIRLib.panel.origins import Origin, Origins, depends_on
+from RobustDIRLib.panel.parameters import Parameters
 from RobustDIRLib.panel.runs import Results
 from RobustDIRLib.panelparts.exchange import VolumeHeader
 from RobustDIRLib.panelparts.words import _
@@ -72,7 +75,7 @@ OUTPUTS = (
 )
 
 
-def wanted(parameters: Any) -> tuple[str, ...]:
+def wanted(parameters: Parameters) -> tuple[str, ...]:
     """Files of the outputs that are ticked."""
     return tuple(output.file for output in OUTPUTS if getattr(parameters, output.wish))
 
@@ -81,11 +84,11 @@ class Buffers:
     """Images of VTK that a run's files are read into; `allocate` serves `runs.Run`."""
 
     def __init__(self) -> None:
-        self.images: dict[str, Any] = {}
-        self._matrices: dict[str, NDArray[Any] | None] = {}
+        self.images: dict[str, ImageData] = {}
+        self._matrices: dict[str, NDArray[np.float64] | None] = {}
         self.checksums: dict[str, str] = {}
 
-    def allocate(self, name: str, header: VolumeHeader) -> NDArray[Any]:
+    def allocate(self, name: str, header: VolumeHeader) -> NDArray[np.generic]:
         """The voxels of a new image of a file's shape and type."""
         image, voxels = mrml.empty_image(header.grid, header.dtype, header.components)
         self.images[name] = image
@@ -102,7 +105,7 @@ class Buffers:
 
 
 def create(
-    parameters: Any,
+    parameters: Parameters,
     pair: tuple[Any, Any],
     buffers: Buffers,
     headers: dict[str, VolumeHeader],
@@ -152,7 +155,7 @@ def _call(node: Any, name: str) -> None:
     node.SetAttribute(_NAMED, node.GetName())
 
 
-def take(parameters: Any, origins: Origins, origin: Origin, buffers: Buffers, results: Results) -> None:
+def take(parameters: Parameters, origins: Origins, origin: Origin, buffers: Buffers, results: Results) -> None:
     """Put all that a run has found into the scene: its nodes, and its record beside them.
 
     Args:

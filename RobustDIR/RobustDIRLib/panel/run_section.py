@@ -10,6 +10,7 @@ import slicer
 from RobustDIRLib.panel import inputs, outputs
 from RobustDIRLib.panel.forecast import Size, spoken
 from RobustDIRLib.panel.origins import Origin, begin, loaded
+from RobustDIRLib.panel.parameters import Parameters
 from RobustDIRLib.panel.runs import RegistrationRun, RegistrationState, new_folder
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
@@ -205,7 +206,7 @@ class RunSection(Section):
         else:
             self.panel.say(_DONE, widgets.GOOD)
 
-    def _keep_folder(self, parameters: Any, folder: Path) -> None:
+    def _keep_folder(self, parameters: Parameters, folder: Path) -> None:
         """For the report; that of the set's run before is no longer needed."""
         self._forget(self._set_id)
         self._folders[self._set_id] = loaded(parameters.record)["run"], folder

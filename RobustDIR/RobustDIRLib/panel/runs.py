@@ -96,10 +96,10 @@ class Results:
     folder: Path
 
 
-Allocate = Callable[[str, exchange.VolumeHeader], NDArray[Any]]
+Allocate = Callable[[str, exchange.VolumeHeader], NDArray[np.generic]]
 
 
-def _new_array(_name: str, header: exchange.VolumeHeader) -> NDArray[Any]:
+def _new_array(_name: str, header: exchange.VolumeHeader) -> NDArray[np.generic]:
     return np.empty(header.shape, header.dtype)
 
 

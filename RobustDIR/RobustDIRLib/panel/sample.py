@@ -58,7 +58,8 @@ def load(folder: Path) -> dict[str, Any]:
         landmarks = mrml.markups_from_points(
             Landmarks(given.points, given.names), _("Sample {side} points").format(side=side)
         )
-        landmarks.GetDisplayNode().SetVisibility(False)
+        if (display := landmarks.GetDisplayNode()) is not None:
+            display.SetVisibility(False)
         nodes[f"{side}Volume"], nodes[f"{side}Landmarks"] = volume, landmarks
     slicer.util.setSliceViewerLayers(background=nodes["fixedVolume"], fit=True)
     return nodes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import slicer
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panel import outputs
 from RobustDIRLib.panel.origins import Origins, begin
+from RobustDIRLib.panel.parameters import Parameters
 from RobustDIRLib.panel.runs import RegistrationRun, RegistrationState, new_folder
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import remove_workplace
@@ -18,7 +18,7 @@ from RobustDIRLib.panelparts.workplaces import remove_workplace
 _PAUSE_SECONDS = 0.02
 
 
-def register(parameters: Any) -> None:
+def register(parameters: Parameters) -> None:
     """Register the volumes of a parameter set and put the results into the scene.
 
     The registration runs in a process of its own; the application is kept alive meanwhile.

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
@@ -27,7 +28,7 @@ FIXED, MOVING, FIELD, NAMES = "fixed_labels.mha", "moving_labels.mha", "field.mh
 
 
 def hand_over(
-    folder: Path, fixed: Image, moving: Image, field: tuple[NDArray[Any], Grid], names: Mapping[int, str]
+    folder: Path, fixed: Image, moving: Image, field: tuple[NDArray[np.generic], Grid], names: Mapping[int, str]
 ) -> Iterator[None]:
     """Write what the process needs, a few megabytes between two yields.
 

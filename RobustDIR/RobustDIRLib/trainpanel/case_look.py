@@ -140,6 +140,5 @@ def _draw_errors(nodes: case_scene.CaseNodes, title: str) -> None:
     ends = mrml.transform_points(nodes.transform, moving, inverse=True)
     node = mrml.vectors_to_node(fixed, ends, _("{title} errors").format(title=title))
     case_scene.mark(node)
-    node.GetDisplayNode().SetSaveWithScene(False)
-    for points in nodes.points.values():
-        points.GetDisplayNode().SetSaveWithScene(False)
+    for shown in (node, *nodes.points.values()):
+        shown.GetDisplayNode().SetSaveWithScene(False)

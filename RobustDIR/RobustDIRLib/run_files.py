@@ -1,7 +1,7 @@
-"""Names of the files that a registration's folder holds: the one description that those who write and read them share.
+"""Names of the files in the folders of runs: the one description that those who write and read them share.
 
-They are `RECORD`, `TRANSFORM`, `INVERSE`, `DISPLACEMENT`, `WARPED`, `JACOBIAN` and a file a pair of label maps
-(`labels_name`). What the panel reads instead, in a folder of its own: `TRANSFORM_FIELD`, `INVERSE_FIELD`,
+Of a registration they are `RECORD`, `TRANSFORM`, `INVERSE`, `DISPLACEMENT`, `WARPED`, `JACOBIAN` and a file a pair of
+label maps (`labels_name`). What the panel reads instead, in a folder of its own: `TRANSFORM_FIELD`, `INVERSE_FIELD`,
 `WARPED_VOXELS`, `JACOBIAN_VOXELS`. It needs neither torch nor NumPy.
 """
 
@@ -15,6 +15,10 @@ LABELS = "warped_labels*.nii.gz"  # pattern of `labels_name`; those of an earlie
 
 TRANSFORM_FIELD, INVERSE_FIELD = "transform_field.mha", "inverse_field.mha"
 WARPED_VOXELS, JACOBIAN_VOXELS = "warped.mha", "jacobian.mha"
+
+
+# Of a run that learns: its settings, a line a step, what it goes on from, what it taught, the subjects of each part.
+CONFIG, RECORDS, CHECKPOINT, MODEL, SPLIT = "run.json", "records.jsonl", "checkpoint.pt", "weights.pt", "split.json"
 
 
 def labels_name(index: int) -> str:

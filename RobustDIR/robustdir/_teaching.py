@@ -10,11 +10,11 @@ from typing import Any
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import MODEL, RECORDS, RUN
 from RobustDIRLib.finetuning.loop import finetune as records_of
 from RobustDIRLib.finetuning.summary import conclude
 from RobustDIRLib.io.files import PathLike, refuse_inputs
 from RobustDIRLib.model_store import LoadedModel, load_model
+from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS
 from RobustDIRLib.synthesis.files import PairImages, SynthesisSettings, make_pair, pair_images, read_settings
 from RobustDIRLib.training.checkpoints import NAME
 from RobustDIRLib.training.processes import Process
@@ -83,13 +83,13 @@ def finetune(
     folder = Path(folder).absolute()
     given = {**settings, **({} if dataset is None else {"dataset": str(Path(dataset).absolute())})}
     if resume:
-        given = {**read_json(folder / RUN), **given}
+        given = {**read_json(folder / CONFIG), **given}
     if "dataset" not in given:
         raise InputError("`dataset` is missing; name the folder of a data set.")
     config = from_dict(FinetuneConfig, given, "finetune()")
     if not resume:
         read = [config.dataset, *([config.initial] if config.initial else [])]
-        refuse_inputs([folder / name for name in (RUN, NAME, MODEL, RECORDS)], read)
+        refuse_inputs([folder / name for name in (CONFIG, NAME, MODEL, RECORDS)], read)
     records = []
     for record in records_of(config, folder, resume=resume):
         records.append(record)

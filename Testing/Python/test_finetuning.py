@@ -25,13 +25,14 @@ from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning import pairs
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import RUN, Tuner, finetune
+from RobustDIRLib.finetuning.loop import Tuner, finetune
 from RobustDIRLib.finetuning.run import start_network
 from RobustDIRLib.finetuning.summary import summarise, table
 from RobustDIRLib.io.images import read_image, write_image
 from RobustDIRLib.model_store import load_model, save_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.registration import alignment
+from RobustDIRLib.run_files import CONFIG
 from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.processes import Process
 
@@ -73,7 +74,7 @@ def test_a_run_of_before_there_were_grids_to_choose_is_resumed_as_it_was(organs:
         (settings, settings["grid"]),
         ({k: v for k, v in settings.items() if k != "grid"}, "registration"),
     ):
-        (tmp_path / RUN).write_text(json.dumps(held), encoding="utf-8")
+        (tmp_path / CONFIG).write_text(json.dumps(held), encoding="utf-8")
         assert finetune_command.settings_of(args).grid == grid != "native"
 
 

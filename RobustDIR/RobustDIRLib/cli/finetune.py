@@ -63,8 +63,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fine-tune, printing records; returns 0, or 128 and the signal's number if one ended it before its time."""
-    from RobustDIRLib.finetuning.loop import MODEL, RECORDS, RUN, finetune
+    from RobustDIRLib.finetuning.loop import finetune
     from RobustDIRLib.io.files import refuse_inputs
+    from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS
     from RobustDIRLib.training.checkpoints import NAME
 
     config = settings_of(args)
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             *([config.initial] if config.initial else []),
             *filter(None, (args.config, args.split)),
         ]
-        refuse_inputs([args.output / name for name in (RUN, NAME, MODEL, RECORDS)], inputs)
+        refuse_inputs([args.output / name for name in (CONFIG, NAME, MODEL, RECORDS)], inputs)
     screen = _json_line if args.progress == "json" else _Lines()
     record: dict[str, Any] = {}
     for record in finetune(config, args.output, resume=args.resume):
@@ -93,10 +94,11 @@ def settings_of(args: argparse.Namespace) -> FinetuneConfig:
     from RobustDIRLib.configuration import from_dict, read_json
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.finetuning.config import FinetuneConfig
-    from RobustDIRLib.finetuning.loop import BEFORE_THERE_WAS_A_CHOICE, RUN
+    from RobustDIRLib.finetuning.loop import BEFORE_THERE_WAS_A_CHOICE
+    from RobustDIRLib.run_files import CONFIG
 
     resumed = getattr(args, "resume", False) and not args.config
-    file = args.output / RUN if resumed else args.config
+    file = args.output / CONFIG if resumed else args.config
     settings = read_json(file) if file else {}
     if not isinstance(settings, dict):
         raise InputError(f"{file} holds no settings by name; give a JSON file as a run's folder has it.")

@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
         0 at the end, and when the file `stop` ended the run; 128 and the signal's number when a signal did.
     """
     from RobustDIRLib.io.files import refuse_inputs
+    from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS
     from RobustDIRLib.training.checkpoints import NAME
-    from RobustDIRLib.training.loop import CONFIG, MODEL, RECORDS, train
+    from RobustDIRLib.training.loop import train
 
     config = _settings(args)
     if not args.resume:

@@ -27,6 +27,7 @@ from RobustDIRLib.model_store import save_model
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
+from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS, SPLIT
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
 from RobustDIRLib.training.diary import Diary
@@ -35,7 +36,7 @@ from RobustDIRLib.training.processes import Process, joined_processes
 from RobustDIRLib.training.stopping import StopRequest, waiting
 
 Record = dict[str, Any]
-MODEL, RUN, SPLIT, RECORDS, FAILED = "weights.pt", "run.json", "split.json", "records.jsonl", "failed_pair.pt"
+FAILED = "failed_pair.pt"
 # Settings that may differ when a run goes on: they change how long and how fast, not what is learnt at a step.
 BEFORE_THERE_WAS_A_CHOICE: Mapping[str, Any] = {"grid": "registration"}  # what runs had whose settings lack it
 MAY_CHANGE = frozenset(
@@ -204,7 +205,7 @@ def finetune(config: FinetuneConfig, folder: Path, *, resume: bool = False) -> I
         with joined_processes(config.device) as process, StopRequest(folder / "stop") as stop:
             tuner = Tuner(config, process, state)
             if process.leads:
-                write_json(folder / RUN, to_dict(config))
+                write_json(folder / CONFIG, to_dict(config))
                 write_json(folder / SPLIT, describe_split(tuner.material))
             diary = Diary(folder / RECORDS, tuner.learner.step) if process.leads else None
             for record in _guarded(tuner, folder, stop):

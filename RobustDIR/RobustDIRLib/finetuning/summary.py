@@ -10,13 +10,13 @@ from torch import nn
 
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.forgetting import synthetic_error
-from RobustDIRLib.finetuning.loop import MODEL
 from RobustDIRLib.finetuning.refining import judge_refinement
 from RobustDIRLib.finetuning.run import Material, open_material, start_network
 from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.model_store import load_model, save_model
 from RobustDIRLib.networks.network import LearningNetwork
+from RobustDIRLib.run_files import MODEL
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.processes import Process
 

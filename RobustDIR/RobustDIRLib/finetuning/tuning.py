@@ -20,8 +20,9 @@ from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_cli
 from RobustDIRLib.configuration import read_json, refuse_seed, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import MODEL, RECORDS, finetune, quality
+from RobustDIRLib.finetuning.loop import finetune, quality
 from RobustDIRLib.io.files import write_json, written_atomically
+from RobustDIRLib.run_files import MODEL, RECORDS
 from RobustDIRLib.training.checkpoints import NAME
 
 JOURNAL, SETTINGS, TABLE, PICTURE, BEST = "journal.log", "tune.json", "trials.csv", "trials.png", "best.json"
@@ -311,7 +312,7 @@ def _sum_up(optuna: Any, study: Any, folder: Path) -> Record:
     writer.writeheader()
     writer.writerows(rows)
     best = max(done, key=lambda row: row["value"])
-    best = {**best, "file": str(folder / str(best["folder"]) / "weights.pt")}
+    best = {**best, "file": str(folder / str(best["folder"]) / MODEL)}
     with written_atomically(folder / TABLE) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
     write_json(folder / BEST, best)

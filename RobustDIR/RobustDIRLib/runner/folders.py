@@ -19,11 +19,11 @@ from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import HOME, LockHolder, holders
+from RobustDIRLib.run_files import CONFIG, RECORDS
 from RobustDIRLib.runner.trees import Identity, command_of
 
 FORMAT = "robustdir-process-1"
 NOTE, OUTPUT, STOP, PAUSE = "process.json", "output.txt", "stop", "pause"
-CONFIG, RECORDS, CHECKPOINT, MODEL = "run.json", "records.jsonl", "checkpoint.pt", "weights.pt"
 PRETRAIN, FINETUNE, EVALUATE, DEFORMATIONS, REGISTER = (
     *("pretrain", "finetune", "evaluate", "deformation-model", "register"),
 )

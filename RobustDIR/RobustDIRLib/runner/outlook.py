@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from RobustDIRLib.runner.folders import CONFIG, FINETUNE, PRETRAIN, RECORDS, kind_of, read_object
+from RobustDIRLib.run_files import CONFIG, RECORDS
+from RobustDIRLib.runner.folders import FINETUNE, PRETRAIN, kind_of, read_object
 from RobustDIRLib.runner.history import number
 from RobustDIRLib.runner.lines import as_object, tail
 

@@ -15,21 +15,18 @@ from typing import Any
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.lock import HOME, Rank, locked
+from RobustDIRLib.run_files import CHECKPOINT, CONFIG, MODEL, RECORDS, SPLIT
 from RobustDIRLib.runner.folders import (
-    CHECKPOINT,
-    CONFIG,
     DEFORMATION_MODEL,
     DEFORMATIONS,
     EVALUATE,
     EVALUATION,
     FINETUNE,
-    MODEL,
     NOTE,
     OUTPUT,
     PAUSE,
     PRETRAIN,
     RECORDED,
-    RECORDS,
     STOP,
     SUMMARY,
     Note,
@@ -64,7 +61,7 @@ _OWN = (
     SUMMARY,
     MODEL,
     f"{MODEL}.sha256",
-    "split.json",
+    SPLIT,
     "settings.json",
     "bank.json",
 )

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder
+from RobustDIRLib.run_files import CONFIG, RECORDS
 from RobustDIRLib.runner.folders import (
     OUTPUT,
     PAUSABLE,
     PAUSE,
     RECORDED,
-    RECORDS,
     RESULTS,
     STOP,
     Note,
@@ -99,7 +99,7 @@ def attach(folder: Path) -> WatchedRun | None:
         identity, leads_group = found, False
         offset = signature(folder / OUTPUT)[0]  # its words go elsewhere
         note = Note(found.words, found.pid, found.started, socket.gethostname(), place_of(folder), 0.0, offset)
-    recorded = kind_of(folder, note, read_object(folder / "run.json")) in RECORDED
+    recorded = kind_of(folder, note, read_object(folder / CONFIG)) in RECORDED
     output = LineReader(folder / OUTPUT, note.offset)
     job = Job.attached(identity, folder / STOP if recorded else None, output, leads_group)
     return WatchedRun(folder, job, note)
@@ -137,7 +137,7 @@ class WatchedRun:
 
     def __init__(self, folder: Path, job: Job, note: Note) -> None:
         self.folder, self.note = folder, note
-        self.kind = kind_of(folder, note, read_object(folder / "run.json"))
+        self.kind = kind_of(folder, note, read_object(folder / CONFIG))
         self.state, self.message = RunState.STARTING, ""
         self._job = job
         self._records = Follower(folder / RECORDS)

@@ -16,10 +16,11 @@ from RobustDIRLib.configuration import from_dict, to_dict
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import AugmentationConfig, FinetuneConfig, LossWeights
-from RobustDIRLib.finetuning.loop import RECORDS, finetune
+from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.split import split_dataset
 from RobustDIRLib.finetuning.summary import summarise
 from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.run_files import RECORDS
 from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
 from RobustDIRLib.training.checkpoints import NAME

@@ -19,13 +19,14 @@ from RobustDIRLib.finetuning.pairs import PairMaker, listed_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.model_store import load_model
+from RobustDIRLib.run_files import MODEL
 from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
 from RobustDIRLib.synthesis.bank import make_bank
 from RobustDIRLib.synthesis.kinds import LabelMapConfig
 from RobustDIRLib.training.checkpoints import NAME
 from RobustDIRLib.training.config import TrainingConfig
-from RobustDIRLib.training.loop import MODEL, train
+from RobustDIRLib.training.loop import train
 
 _CACHE = 2**31
 _MEASURES = ("error", "dice", "tre_mm", "folding_percent")

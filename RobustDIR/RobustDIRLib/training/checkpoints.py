@@ -13,9 +13,10 @@ import torch
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.archives import check_archive
 from RobustDIRLib.io.files import reason_not_written
+from RobustDIRLib.run_files import CHECKPOINT
 
 FORMAT = "robustdir-checkpoint-1"
-NAME = "checkpoint.pt"
+NAME = CHECKPOINT
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast
 from RobustDIRLib.networks.pyramid import CorrelationPyramid
+from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS
 from RobustDIRLib.synthesis.bank import LabelBank
 from RobustDIRLib.synthesis.pairs import SyntheticPair
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
@@ -34,7 +35,6 @@ from RobustDIRLib.training.stopping import StopRequest, waiting
 from RobustDIRLib.training.validation import validate
 
 Record = dict[str, Any]
-MODEL, CONFIG, RECORDS = "weights.pt", "run.json", "records.jsonl"
 
 
 class _Objective(nn.Module):

@@ -9,8 +9,8 @@ from RobustDIRLib.mrml import Line, Titles, ViewChart
 from RobustDIRLib.mrml.plots import COLOURS
 from RobustDIRLib.panelparts import views
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.run_files import RECORDS
 from RobustDIRLib.runner.curves import Curve, compare
-from RobustDIRLib.runner.folders import RECORDS
 from RobustDIRLib.runner.following import Follower
 
 _LEARNING, _VALIDATION = COLOURS[0], COLOURS[1]

@@ -14,6 +14,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import models, widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.run_files import SPLIT
 from RobustDIRLib.runner.folders import RECORDED
 from RobustDIRLib.trainpanel.board import model_of
 from RobustDIRLib.trainpanel.home import new_run
@@ -25,7 +26,6 @@ RIVALS = {
     "demons": "SimpleITK", "demons-quick": "SimpleITK",
 }  # fmt: skip
 _TICKED = ("none", "linear", "generic")
-_SPLIT = "split.json"
 
 
 class EvaluationForm(Section):
@@ -52,7 +52,7 @@ class EvaluationForm(Section):
         }
         if list(methods) != self._methods:
             self._offer(methods)
-        splits = {str(e.folder / _SPLIT): e.folder.name for e in entries if (e.folder / _SPLIT).is_file()}
+        splits = {str(e.folder / SPLIT): e.folder.name for e in entries if (e.folder / SPLIT).is_file()}
         tested = {file: _("test patients of “{name}”").format(name=name) for file, name in splits.items()}
         self.subjects.set_options({"": _("all"), **tested})
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.run_files import SPLIT
 from RobustDIRLib.trainpanel.opened import Opened, Shared
 from RobustDIRLib.trainpanel.plan import AUTOMATIC, PRETRAIN, SCRATCH, Plan, map_side, virtual_source
 
-SETTINGS, BANK_SETTINGS, SPLIT = "settings.json", "bank.json", "split.json"
+SETTINGS, BANK_SETTINGS = "settings.json", "bank.json"
 _PYRAMID = {"kind": "pyramid", "squarings": 3, "iterations": [1, 2, 2, 2]}
 _CASCADE = {"kind": "cascade", "channels": [64, 128], "downsampling": "pooling", "squarings": 5}
 NETWORKS = {"pyramid": _PYRAMID, "cascade": _CASCADE}

@@ -20,6 +20,7 @@ from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.run_files import SPLIT
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.trainpanel.cases_table import part_names
 from RobustDIRLib.trainpanel.opened import PARTS, Shared, shared_from
@@ -78,8 +79,8 @@ class SplitBox(Section):
             folder = self._background.new_folder(Path(slicer.app.temporaryPath))
             words = ["split", *opened.words, "--progress", "json"]
             if self.parameters.assigned:
-                write_json(folder / "split.json", json.loads(self.parameters.assigned))
-                words += ["--subjects", str(folder / "split.json")]
+                write_json(folder / SPLIT, json.loads(self.parameters.assigned))
+                words += ["--subjects", str(folder / SPLIT)]
             else:
                 words += ["--seed", str(self.parameters.splitSeed), "--shares", *map(str, self._shares())]
             widgets.set_text(self.ui.splitNote, _("Sharing the patients out …"), widgets.QUIET)

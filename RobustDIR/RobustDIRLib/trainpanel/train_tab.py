@@ -16,6 +16,7 @@ from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.devices import offered
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.run_files import SPLIT
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
@@ -249,7 +250,7 @@ class TrainTab(Section):
             plan = self.plan
             method = "generic" if plan.random else plan.start_model
             with new_run("deformation-model", opened.name) as folder:
-                write_json(folder / plan_settings.SPLIT, shared.as_settings())
+                write_json(folder / SPLIT, shared.as_settings())
                 self.panel.runs.begin(folder, plan_settings.deformation_words(opened, folder, method))
             self._tell_begun(folder)
 

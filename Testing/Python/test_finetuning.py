@@ -142,6 +142,28 @@ def test_a_signal_stops_after_the_step_with_a_checkpoint_and_says_so(organs: Pat
     assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] == stopped["step"]
 
 
+def test_a_stop_before_the_first_step_ends_at_once_and_leaves_a_run_to_go_on_with(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = a_config(organs, epochs=1, pairs_per_epoch=2)
+    made: list[str] = []
+    make = pairs.PairMaker.make
+
+    def make_and_stop(maker: pairs.PairMaker, key: pairs.PairKey, *of: Any) -> pairs.TrainingPair:
+        made.append(key.name)
+        (tmp_path / "run" / "stop").touch()
+        return make(maker, key, *of)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pairs.PairMaker, "make", make_and_stop)
+        kinds = [record["kind"] for record in finetune(config, tmp_path / "run")]
+    assert kinds == ["start", "stop"] and len(made) == 1 < config.validation_pairs
+    rest = list(finetune(config, tmp_path / "run", resume=True))
+    whole = list(finetune(config, tmp_path / "whole"))
+    measures = [[{k: r[k] for k in ("epoch", "dice")} for r in _of(records, "epoch")] for records in (rest, whole)]
+    assert measures[0] == measures[1] and [record["epoch"] for record in measures[0]] == [0, 1]
+
+
 def test_a_pause_waits_and_a_stop_file_ends_it(organs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
@@ -304,6 +326,16 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(organs: Pat
     assert load_checkpoint(folder / "checkpoint.pt")["step"] >= 1
 
 
+def test_steps_are_told_of_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    lines = finetune_command._Lines()
+    record = {"kind": "step", "step": 40, "steps": 300, "seconds_per_step": 0.82, "loss": 0.31}
+    lines(record)
+    assert not capsys.readouterr().out
+    monkeypatch.setattr(finetune_command, "_SILENT_SECONDS", 0.0)
+    lines(record)
+    assert capsys.readouterr().out == "  step 40 of 300 at most, 0.8 s each, loss 0.3100\n"
+
+
 def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path, capsys) -> None:
     start = tmp_path / "start.pt"
     torch.manual_seed(0)
@@ -320,6 +352,7 @@ def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path
     told = capsys.readouterr().out
     assert code == 0
     assert "3 subjects to learn from, 2 for validation, 1 for testing" in told
+    assert "validation pairs as they are" in told
     assert "| Error on synthetic pairs, voxels |" in told and "| fine-tuned |" in told
     summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
     assert set(summary["after"]) >= {"synthetic_error"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ Fine-tune a model on the pairs of DATASET: by Dice where the images have label m
 best epoch's model is FOLDER/weights.pt; `robustdir models add` makes it one of your own, and
 `robustdir register --model FOLDER/weights.pt` uses it at once.
 """
+_SILENT_SECONDS = 20.0  # after which a step is told of
 _EPILOG = """\
 A file named `stop` in FOLDER, Ctrl-C or SIGTERM ends the run after the step, with a checkpoint; while a file named
 `pause` is there it waits. --resume goes on from the checkpoint. On several GPUs or machines:
@@ -185,21 +187,32 @@ def _json_line(record: dict[str, Any]) -> None:
 
 
 class _Lines:
-    """A line an epoch for people, with what is being done in between."""
+    """Lines for people: one an epoch, and now and then where it stands in between."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
 
     def __call__(self, record: dict[str, Any]) -> None:
         """Tell of a record."""
         text = getattr(self, f"_{record['kind']}", lambda _: "")(record)
         if text:
             print(text, flush=True)
+            self._told = time.monotonic()
+
+    def _step(self, r: dict[str, Any]) -> str:
+        if time.monotonic() - self._told < _SILENT_SECONDS:
+            return ""
+        return f"  step {r['step']} of {r['steps']} at most, {r['seconds_per_step']:.1f} s each, loss {r['loss']:.4f}"
 
     def _start(self, r: dict[str, Any]) -> str:
         going_on = f", going on from step {r['step']}" if r["step"] else ""
         if not r["validation_pairs"]:
             going_on += "; no pair to validate on, so that the last epoch is kept and nothing tells when to end"
+        begins = not r["step"] and r["validation_pairs"]
+        first = f"\naligning and judging {r['validation_pairs']} validation pairs as they are …" if begins else ""
         return (
             f"{r['train_subjects']} subjects to learn from, {r['validation_subjects']} for validation, "
-            f"{r['test_subjects']} for testing; {r['pairs_per_epoch']} pairs an epoch{going_on}"
+            f"{r['test_subjects']} for testing; {r['pairs_per_epoch']} pairs an epoch{going_on}{first}"
         )
 
     def _epoch(self, r: dict[str, Any]) -> str:

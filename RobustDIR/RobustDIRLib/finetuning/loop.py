@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
@@ -18,7 +19,7 @@ from RobustDIRLib.finetuning.config import FinetuneConfig, LossWeights
 from RobustDIRLib.finetuning.convergence import converged_at
 from RobustDIRLib.finetuning.drawing import draw_pair, pair_generator
 from RobustDIRLib.finetuning.losses import pair_loss, teaches
-from RobustDIRLib.finetuning.pairs import TrainingPair
+from RobustDIRLib.finetuning.pairs import PairKey, TrainingPair
 from RobustDIRLib.finetuning.run import describe_split, effective_judge, open_material, start_network
 from RobustDIRLib.finetuning.validation import Loss, mean_measures, validate
 from RobustDIRLib.io.files import write_json, written_atomically
@@ -251,14 +252,16 @@ def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
 
 def _epochs(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
     config, process, learner = tuner.config, tuner.process, tuner.learner
-    held = _validation_pairs(tuner) if process.leads else []
     per_epoch = tuner.steps_per_epoch
     steps = per_epoch * config.epochs
-    yield _start_record(tuner, steps, len(held))
-    if not tuner.history and process.leads:
+    yield _start_record(tuner, steps)
+    held = _validation_pairs(tuner, stop) if process.leads else []
+    if not tuner.history and process.leads and not stop:
         yield _close_epoch(tuner, folder, 0, held, math.nan)
     losses: list[float] = []
-    ended = "stop" if stop else "end" if _over(tuner, steps) else ""
+    ended = "stop" if process.any(bool(stop)) else "end" if _over(tuner, steps) else ""
+    if ended == "stop" and process.leads:  # what has been aligned so far is kept, and there is a run to go on with
+        save_checkpoint(folder / NAME, tuner.state())
     while not ended:
         epoch, index = learner.step // per_epoch + 1, learner.step % per_epoch
         begun = time.perf_counter()
@@ -296,13 +299,17 @@ def _over(tuner: Tuner, steps: int) -> bool:
     return tuner.learner.step >= steps or converged
 
 
-def _validation_pairs(tuner: Tuner) -> list[TrainingPair]:
-    """The fixed pairs, cut to the same boxes each time where they are too large."""
-    keys = tuner.material.fixed_pairs("validation", tuner.config.validation_pairs)
-    return [tuner.material.maker.make(key, generator(0, index)) for index, key in enumerate(keys)]
+def _validation_keys(tuner: Tuner) -> list[PairKey]:
+    return tuner.material.fixed_pairs("validation", tuner.config.validation_pairs)
 
 
-def _start_record(tuner: Tuner, steps: int, validation_pairs: int) -> Record:
+def _validation_pairs(tuner: Tuner, stop: StopRequest) -> list[TrainingPair]:
+    """The fixed pairs, cut to the same boxes each time where they are too large; not all if the run is to stop."""
+    keys = itertools.takewhile(lambda _: not stop, enumerate(_validation_keys(tuner)))
+    return [tuner.material.maker.make(key, generator(0, index)) for index, key in keys]
+
+
+def _start_record(tuner: Tuner, steps: int) -> Record:
     counts = {f"{name}_subjects": len(part.subjects) for name, part in tuner.material.parts.items()}
     learning = sum(p.numel() for p in tuner.learner.parameters)
     return {
@@ -311,7 +318,7 @@ def _start_record(tuner: Tuner, steps: int, validation_pairs: int) -> Record:
         "steps": steps,
         "epochs": tuner.config.epochs,
         "pairs_per_epoch": len(tuner.material.epoch(1)),
-        "validation_pairs": validation_pairs,
+        "validation_pairs": len(_validation_keys(tuner)),
         "parameters": sum(p.numel() for p in tuner.network.parameters()),
         "learning_parameters": learning,
         "device": tuner.process.device.type,

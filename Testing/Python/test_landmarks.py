@@ -39,13 +39,6 @@ def refusal(path: Path, **options) -> str:
 
 
 @pytest.mark.parametrize("extension", [".csv", ".mrk.json", ".fcsv", ".txt", ".pts"])
-def test_a_table_of_millions_is_refused_at_once(tmp_path):
-    path = tmp_path / "voxels.csv"
-    path.write_text("x,y,z\n" + "1,2,3\n" * 500_001, encoding="utf-8")
-    with pytest.raises(InputError, match="500002 lines, as no list of landmarks has"):
-        read_landmarks(path)
-
-
 def test_landmarks_written_and_read_back_exactly(tmp_path, some_landmarks, extension):
     write_landmarks(tmp_path / f"a{extension}", some_landmarks)
     back = read_landmarks(tmp_path / f"a{extension}")
@@ -498,3 +491,10 @@ def test_csv_that_speaks_of_another_frame_or_unit_is_refused(saved, text):
 )
 def test_csv_that_names_its_own_frame_and_unit_is_read(saved, text):
     np.testing.assert_array_equal(read_landmarks(saved("a.csv", text)).points, [[1, 2, 3]])
+
+
+def test_a_table_of_millions_is_refused_at_once(tmp_path):
+    path = tmp_path / "voxels.csv"
+    path.write_text("x,y,z\n" + "1,2,3\n" * 500_001, encoding="utf-8")
+    with pytest.raises(InputError, match="500002 lines, as no list of landmarks has"):
+        read_landmarks(path)

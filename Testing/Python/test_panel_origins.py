@@ -310,3 +310,65 @@ class TestReports:
         assert named["Fixed mask"] == "structures"
         assert named["Transform"] == "control to planning"
         assert len(shown["landmarks"]) == 6
+
+
+def test_a_transform_above_the_parent_of_an_input_that_changes_afterwards(registered, a_panel, scene, desktop):
+    """Moved, brought back, and hardened where it lies: stale only while it lies elsewhere."""
+    import slicer
+
+    import mrml_cases
+
+    volume = registered.parameters.fixedVolume
+    above, upper = (mrml_cases.linear_transform(scene, np.eye(4)) for _ in range(2))
+    above.SetAndObserveTransformNodeID(upper.GetID())
+    volume.SetAndObserveTransformNodeID(above.GetID())
+    cases.settle(desktop)
+    assert not registered.standing.stale, registered.standing.reasons
+    for shift, stale in ((2.0, True), (0.0, False)):
+        matrix = slicer.util.arrayFromTransformMatrix(upper)
+        matrix[1, 3] = shift
+        slicer.util.updateTransformMatrixFromArray(upper, matrix)
+        cases.settle(desktop)
+        assert registered.standing.stale == stale
+        assert ("The fixed volume was moved." in a_panel.ui.verdictLabel.text) == stale
+    volume.HardenTransform()
+    cases.settle(desktop)
+    assert not registered.standing.stale, registered.standing.reasons
+
+
+def test_how_an_input_is_called_or_shown_is_nothing_to_its_results(registered, scene, desktop):
+    volume = registered.parameters.movingVolume
+    volume.CreateDefaultDisplayNodes()
+    volume.GetDisplayNode().SetAutoWindowLevel(False)
+    volume.GetDisplayNode().SetWindowLevel(3, 1)
+    volume.SetAttribute("note", "seen")
+    volume.SetName("renamed")
+    cases.settle(desktop)
+    assert not registered.standing.stale, registered.standing.reasons
+    assert registered.standing.title.startswith("renamed on ")
+
+
+def test_landmarks_edited_after_the_run_are_measured_anew(registered, a_panel, desktop):
+    moving = registered.parameters.movingLandmarks
+    before = {row.name: row.after for row in registered.check.landmarks}
+    place = np.array(moving.GetNthControlPointPositionWorld(1))
+    moving.SetNthControlPointPositionWorld(1, *(place + [0, 25.0, 0]))
+    cases.settle(desktop)
+    now = {row.name: row.after for row in registered.check.landmarks}
+    changed = [name for name in now if now[name] != before.get(name)]
+    assert len(changed) == 1, (before, now)
+    moving.UnsetNthControlPointPosition(1)
+    cases.settle(desktop)
+    assert changed[0] not in {row.name for row in registered.check.landmarks}
+
+
+def test_an_output_deleted_while_the_next_run_goes_on_is_made_anew(registered, a_panel, scene, desktop):
+    p = registered.parameters
+    a_panel.ui.registerButton.click()
+    scene.RemoveNode(p.warpedNode)
+    scene.RemoveNode(p.transformNode)
+    desktop.wait_until(lambda: registered.run.run is None, 60)
+    cases.settle(desktop)
+    assert p.transformNode is not None and p.transformNode.GetScene() is not None
+    assert p.warpedNode is not None and p.warpedNode.GetScene() is not None
+    assert not registered.standing.stale, registered.standing.reasons

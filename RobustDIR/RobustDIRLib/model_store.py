@@ -87,8 +87,8 @@ def user_folder() -> Path:
 
 
 def list_models() -> list[ModelEntry]:
-    """All models by name, the shipped ones first; a user's model cannot stand in for a shipped one."""
-    shipped = _entries(SHIPPED, True)
+    """All models by name: the default, others shipped, a user's own, which cannot stand in for a shipped one."""
+    shipped = sorted(_entries(SHIPPED, True), key=lambda entry: entry.name != DEFAULT_MODEL)
     names = {entry.name for entry in shipped}
     return shipped + [entry for entry in _entries(user_folder(), False) if entry.name not in names]
 

@@ -13,7 +13,7 @@ from panel_cases import settle
 from RobustDIRLib.runner import watching
 from RobustDIRLib.runner.states import RunState
 
-SHIPPED = ["generic", "hippocampus-mri"]  # models
+SHIPPED = ["generic", "brain-mri", "hippocampus-mri", "lung-ct"]  # models
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ both have. So a model of an anatomy can be taught without an acquired image, as 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,8 +105,7 @@ def write_scans(
             _write_scan(folder, name, number, labels, settings, generator(seed, person, number))
             if progress:
                 progress(person * count + number + 1, len(files) * count)
-    patterns = {kind: f"{kind}s/{{subject}}/{{scan}}.nii.gz" for kind in ("image", "label")}
-    scans = {"image": patterns["image"], "labels": patterns["label"]}
+    scans = {"image": "images/{subject}/{scan}.nii.gz", "labels": "labels/{subject}/{scan}.nii.gz"}
     write_json(folder / _LISTING, {"name": folder.name, "scans": scans, "pairing": "all"})
 
 
@@ -137,9 +135,7 @@ def _write_scan(
         return
     for target, made in zip(targets, _scan(labels, settings, g), strict=True):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{os.getpid()}_{target.name}")
-        write_image(temporary, Image(made, Grid(_sides(made))))
-        os.replace(temporary, target)
+        write_image(target, Image(made, Grid(_sides(made))))
 
 
 def _sides(array: NDArray[Any]) -> tuple[int, int, int]:

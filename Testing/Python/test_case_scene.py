@@ -1,6 +1,7 @@
 """Cases that are looked at: what a process wrote lies in the scene where it belongs, and leaves without a trace."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def a_folder(tmp_path):
 def load(folder, title="ann"):
     from RobustDIRLib.trainpanel.case_scene import CaseLoading
 
-    loading = CaseLoading(folder, title)
+    loading = CaseLoading(shutil.copytree(folder, folder.with_name("read"), dirs_exist_ok=True), title)
     for _ in loading.steps():
         pass
     return loading.nodes

@@ -24,6 +24,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning import pairs
+from RobustDIRLib.finetuning import run as running
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import Tuner, finetune
 from RobustDIRLib.finetuning.run import start_network
@@ -99,6 +100,22 @@ def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path, monkeypa
     for key, value in a["weights"].items():
         assert torch.equal(b["weights"][key], value)
     assert [r["loss"] for r in _of(whole, "step")][4:] == [r["loss"] for r in _of(rest, "step")]
+
+
+def test_a_data_set_moved_during_a_run_is_a_sentence_and_back_in_its_place_lets_it_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_MIB", 1)  # so that scans are read again
+    organs = decathlon(tmp_path / "organs")
+    config = a_config(organs, pairs_per_epoch=2, checkpoint_every=1, cache_mib=1)
+    records = finetune(config, tmp_path / "run")
+    assert next(record for record in records if record["kind"] == "checkpoint")["step"] == 1
+    organs.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="organs.*is gone; put it back and resume"):
+        list(records)
+    (tmp_path / "elsewhere").rename(organs)
+    rest = list(finetune(config, tmp_path / "run", resume=True))
+    assert (rest[0]["step"], rest[-1]["kind"]) == (1, "end")
 
 
 def _start(config: FinetuneConfig, folder: Path, **environment: str) -> Forked:

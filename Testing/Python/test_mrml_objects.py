@@ -261,6 +261,26 @@ class TestTables:
     def test_a_chart_of_nothing_has_axes(self, mrml, scene):
         assert mrml.cumulative_chart({"before": [], "after": []}, "TRE").GetXAxisRange() == (0.0, 1.0)
 
+    def test_a_million_errors_are_a_thousand_steps_of_the_same_curve(self):
+        from RobustDIRLib.mrml.tables import cumulative_steps
+
+        errors = np.random.default_rng(4).gamma(2.0, 1.5, 1_000_000)
+        x, y = cumulative_steps(errors)
+        assert len(x) == 2001 and (x[-1], y[-1]) == (errors.max(), 100.0)
+        for limit in (0.01, 1.0, 3.0, 12.0):
+            assert 0 <= 100 * np.mean(errors <= limit) - y[x <= limit].max() <= 0.11
+
+    def test_a_box_is_one_line_with_dashes_for_what_lies_beyond_its_whiskers(self):
+        from RobustDIRLib.mrml.plots import box, range_of_boxes
+
+        x, y = box([*range(1, 10), 30, -20, 30], 7)
+        drawn = ~np.isnan(y)
+        assert np.array_equal(drawn, ~np.isnan(x))
+        whole = int(np.argmin(drawn))  # the box, up to the first gap
+        assert (y[:whole].min(), y[:whole].max()) == (1, 9) and np.abs(x[:whole] - 7).max() == pytest.approx(0.3)
+        np.testing.assert_array_equal(y[whole:], [np.nan, -20, -20, np.nan, 30, 30])
+        assert np.isfinite(box([2.0, 2.0], 1)[1]).all() and range_of_boxes(3)[1] > 2 * 3
+
     def test_zeros_alone_have_an_axis_up_to_one(self, scene):
         from RobustDIRLib.mrml import Line, Titles, ViewChart
 
@@ -270,7 +290,9 @@ class TestTables:
         assert view.show({"a": Line([0, 1], [0, 1e-3])}, titles).GetYAxisRangeAuto()
         two = {"a": Line([0, 1], [1, 2]), "b": Line([0, 1], [2, 3])}
         assert view.show(two, titles).GetLegendVisibility()
-        assert not view.show(two, titles, legend=False).GetLegendVisibility()
+        assert node.GetXAxisRangeAuto()
+        view.show(two, Titles("", "", "", (0.5, 4.0)))
+        assert not node.GetXAxisRangeAuto() and node.GetXAxisRange() == (0.5, 4.0)
         view.remove()
 
     def test_a_chart_drawn_anew_leaves_no_old_curves(self, mrml, scene):

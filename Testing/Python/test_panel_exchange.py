@@ -51,6 +51,14 @@ def test_large_volumes_go_in_small_steps(tmp_path, oblique_grid, monkeypatch):
     np.testing.assert_array_equal(back, array)
 
 
+def test_large_files_go_in_small_steps_and_missing_ones_without_a_word(tmp_path, monkeypatch):
+    monkeypatch.setattr(exchange, "_DELETED_BYTES", 1000)
+    (tmp_path / "a.mha").write_bytes(bytes(4500))
+    sizes = [(tmp_path / "a.mha").stat().st_size for _ in exchange.delete_in_steps(tmp_path / "a.mha")]
+    assert sizes == [4500, 3500, 2500, 1500, 500] and list(tmp_path.iterdir()) == []
+    assert list(exchange.delete_in_steps(tmp_path / "a.mha")) == []
+
+
 class TestRefusals:
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="cannot be read"):

@@ -305,6 +305,17 @@ def test_overlapping_segments_are_refused_and_nothing_is_left(train_panel, deskt
     assert list((runs_folder / "data_sets").iterdir()) == []
 
 
+def test_a_name_that_is_taken_is_refused_and_what_bears_it_stays(train_panel, desktop, runs_folder, a_pair_chosen):
+    add_pair(train_panel, desktop)
+    (runs_folder / "data_sets" / "mine").mkdir(parents=True)
+    (runs_folder / "data_sets" / "mine" / "kept").touch()
+    train_panel.ui.dataNameEdit.text = "mine"
+    settle(desktop)
+    train_panel.ui.openDataButton.click()
+    assert "is there already: give the data set another name" in train_panel.ui.messageLabel.text
+    assert [path.name for path in (runs_folder / "data_sets").rglob("*")] == ["mine", "kept"]
+
+
 def test_pairs_that_do_not_fit_are_refused(train_panel, desktop, a_pair_chosen):
     ui = train_panel.ui
     ui.pairMovingLandmarksSelector.setCurrentNode(None)

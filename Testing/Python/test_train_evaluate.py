@@ -1,6 +1,7 @@
 """The tab Evaluate on the panel's real files: the form, tables, tests, plots, and a case in the views."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import cohort_cases as cases
 from panel_cases import settle
 from RobustDIRLib.cohort import run as running
 from RobustDIRLib.datasets.opening import open_dataset
+from train_panel_cases import play_here
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +97,12 @@ def test_plots_of_errors_and_boxes(tab, desktop):
     ui.boxesButton.click()
     desktop.wait_until(lambda: len(charts()) == 2)
     curves = {node.GetName(): node.GetTableNode().GetTable() for node in series(charts()["Landmark errors"])}
-    assert list(curves) == ["before", "none", "fair"]
-    x = [curves["fair"].GetValue(k, 0).ToDouble() for k in range(curves["fair"].GetNumberOfRows())]
+    assert list(curves) == ["1 before", "2 none", "3 fair"]
+    x = [curves["3 fair"].GetValue(k, 0).ToDouble() for k in range(curves["3 fair"].GetNumberOfRows())]
     assert x[0] == 0 and np.allclose(x[1:], 2.0, atol=1e-3)
-    (box,) = [node for node in series(charts()["TRE, mean"]) if node.GetName() == "fair"]
-    values = box.GetTableNode().GetTable()
+    boxes = {node.GetName(): node.GetTableNode() for node in series(charts()["TRE, mean"])}
+    assert list(boxes) == ["1 before", "2 none", "3 fair"] and charts()["TRE, mean"].GetLegendVisibility()
+    values = boxes["3 fair"].GetTable()
     assert np.allclose([values.GetValue(k, 1).ToDouble() for k in range(values.GetNumberOfRows())], 2.0, atol=1e-3)
     assert views.shows_charts()
     ui.curvesButton.setChecked(True)  # those of runs take their place
@@ -107,6 +110,19 @@ def test_plots_of_errors_and_boxes(tab, desktop):
     assert not ui.cumulativeButton.checked and charts() == {}
     ui.curvesButton.setChecked(False)
     assert views.layout_node().GetViewArrangement() == layout
+
+
+def test_the_report_is_written_and_opened(tab, desktop, monkeypatch):
+    import qt
+
+    play_here(monkeypatch)
+    ui, opened = shown(tab, desktop), []
+    monkeypatch.setattr(qt.QDesktopServices, "openUrl", staticmethod(lambda url: opened.append(url.toLocalFile())))
+    ui.reportEvaluationButton.click()
+    desktop.wait_until(lambda: not tab._report.busy, 60)
+    settle(desktop)
+    assert [Path(each) for each in opened] == [tab.folder / "report.html"], ui.messageLabel.text
+    assert "fair" in (tab.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_form_starts_an_evaluation(tab, desktop, monkeypatch, tmp_path, made):

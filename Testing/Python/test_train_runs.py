@@ -257,6 +257,15 @@ def test_a_run_that_is_begun_is_watched_unless_another_is_to_stay(
     assert tab.selected == runs_folder / expected
 
 
+def test_a_hundred_runs_are_all_listed_the_last_begun_first(tab, train_panel, desktop, runs_folder):
+    for number in range(100):
+        folder = cases.a_finished_run(runs_folder / f"run{number:02}", records=5)
+        os.utime(folder / "run.json", (1e9 + number,) * 2)
+    desktop.wait_until(lambda: train_panel.ui.runsTable.rowCount == 100)
+    assert [row[0] for row in rows(train_panel.ui)] == [f"run{number:02}" for number in reversed(range(100))]
+    assert all(row[2] == "1 / 1" for row in rows(train_panel.ui))
+
+
 class TestModels:
     @pytest.fixture(autouse=True)
     def own(self, tmp_path, monkeypatch):

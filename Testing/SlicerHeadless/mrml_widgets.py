@@ -99,7 +99,7 @@ class qMRMLSegmentSelectorWidget(qMRMLWidget):
         self.currentNodeChanged[object].emit(node)
         self.currentNodeChanged[bool].emit(node is not None)
 
-    def _refill(self) -> None:
+    def _refill(self, _node: Any = None) -> None:
         node = self._nodes.currentNode()
         segmentation = node.GetSegmentation() if node is not None else None
         ids = [] if segmentation is None else list(segmentation.GetSegmentIDs())
@@ -148,7 +148,7 @@ class qMRMLTableView(qt.QTableWidget):
         self._observer.observe(node, (vtk.vtkCommand.ModifiedEvent,))
         self._fill()
 
-    def _fill(self) -> None:
+    def _fill(self, _node: Any = None) -> None:
         table = self._node.GetTable() if self._node is not None else vtk.vtkTable()
         rows, columns = table.GetNumberOfRows(), table.GetNumberOfColumns()
         self.setRowCount(rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 import shiboken6
 import slicer
+import vtk
 from PySide6 import QtCore
 from PySide6.QtCore import Signal
 
@@ -19,9 +20,13 @@ from SlicerHeadless.widget_parts import qt, row_layout, stored_property
 
 
 class Observer:
-    """Calls a widget's method on events of a VTK object while the widget lives, without keeping it alive."""
+    """Calls a widget's method on events of a VTK object while the widget lives, without keeping it alive.
 
-    def __init__(self, method: Callable[[], None]) -> None:
+    Args:
+        method: Called with the node of a scene's event that has one, else with None.
+    """
+
+    def __init__(self, method: Callable[[Any], None]) -> None:
         self._method = weakref.WeakMethod(method)
         self._tags: list[tuple[Any, int]] = []
 
@@ -29,7 +34,10 @@ class Observer:
         """Listens to these events of an object and to nothing else; to nothing at all if it is None."""
         self.stop()
         if observed is not None:
-            self._tags = [(observed, observed.AddObserver(event, self._called)) for event in events]
+            self._tags = [
+                (observed, observed.AddObserver(event, self._called_of_node if event in _OF_NODES else self._called))
+                for event in events
+            ]
 
     def stop(self) -> None:
         """Listens no more."""
@@ -38,16 +46,26 @@ class Observer:
         self._tags = []
 
     def _called(self, *_: Any) -> None:
+        self._call(None)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _called_of_node(self, _caller: Any, _event: Any, node: Any) -> None:
+        self._call(node)
+
+    def _call(self, node: Any) -> None:
         method = self._method()
         if method is not None and shiboken6.isValid(method.__self__):
-            method()
+            method(node)
         else:
             self.stop()
 
 
+_OF_NODES = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
+
+
 def _scene_events() -> tuple[Any, ...]:
-    names = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImportEvent", "EndBatchProcessEvent")
-    return tuple(getattr(slicer.vtkMRMLScene, name) for name in names)
+    names = ("EndCloseEvent", "EndImportEvent", "EndBatchProcessEvent")
+    return (*_OF_NODES, *(getattr(slicer.vtkMRMLScene, name) for name in names))
 
 
 class qMRMLNodeComboBox(qt.QWidget):
@@ -69,7 +87,7 @@ class qMRMLNodeComboBox(qt.QWidget):
         self._scene, self._current, self._had_nodes = None, None, False
         self._entries: list[Any] = []  # node IDs, None, or ("new", class) by row
         self._attributes: list[tuple[str, str, str | None]] = []
-        self._observer = Observer(self._rebuild)
+        self._observer = Observer(self._follow)
         self._box.activated.connect(self._activate)
 
     def _rebuild_if_filled(self) -> None:
@@ -153,6 +171,11 @@ class qMRMLNodeComboBox(qt.QWidget):
             return []
         nodes = (self._scene.GetNthNode(k) for k in range(self._scene.GetNumberOfNodes()))
         return [node for node in nodes if self._accepts(node)]
+
+    def _follow(self, node: Any) -> None:
+        """What the scene says; as in Slicer, a node that is not offered costs next to nothing."""
+        if node is None or self._accepts(node) or node.GetID() in self._entries:
+            self._rebuild()
 
     def _rebuild(self) -> None:
         nodes = self._nodes()

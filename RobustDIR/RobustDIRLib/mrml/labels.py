@@ -13,7 +13,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
 from RobustDIRLib.mrml.nodes import OrientedImage, Segment, SegmentationNode, Transform
-from RobustDIRLib.mrml.resampling import Resampler, boxes
+from RobustDIRLib.mrml.resampling import Resampler, boxes, values_of
 from RobustDIRLib.mrml.surfaces import fill_surface
 from RobustDIRLib.values import Image
 
@@ -130,7 +130,7 @@ def _add(image: OrientedImage, values: Mapping[int, int], from_world: Transform,
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     resampler = Resampler((image, matrix, from_world), labels.grid, nearest=True, outside=0.0)
-    table = np.zeros(1 + max(int(image.GetScalarRange()[1]), *values), dtype=labels.array.dtype)
+    table = np.zeros(1 + max(int(values_of(image).max()), *values), dtype=labels.array.dtype)
     table[list(values)] = list(values.values())
     for box in boxes(labels.grid, resampler.step_voxels):
         found = table[resampler.at(box)]

@@ -18,7 +18,8 @@ _X, _Y = "x", "y"
 COLOURS = ((0.00, 0.45, 0.70), (0.84, 0.37, 0.00), (0.00, 0.62, 0.45), (0.80, 0.47, 0.65), (0.90, 0.62, 0.00),
            (0.34, 0.71, 0.91), (0.50, 0.50, 0.50))  # fmt: skip
 BLACK = (0.0, 0.0, 0.0)
-_HALF_BOX, _HALF_CAP = 0.3, 0.15
+_HALF_BOX, _HALF_CAP, _HALF_MARK = 0.3, 0.15, 0.06
+_BOXES_SHARE = 0.55  # of the width; the rest is for the legend
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Titles:
-    """Of a chart and its axes."""
+    """Of a chart and its axes.
+
+    Attributes:
+        chart: Above it.
+        x, y: Beside the axes.
+        x_range: From where to where the x axis goes, where its points do not say.
+    """
 
     chart: str
     x: str
     y: str
+    x_range: tuple[float, float] | None = None
 
 
 class ViewChart:
@@ -65,13 +73,12 @@ class ViewChart:
         """The chart node; None while nothing is shown."""
         return self._chart if self._chart is not None and self._chart.GetScene() is not None else None
 
-    def show(self, lines: Mapping[str, Line], titles: Titles, legend: bool = True) -> ChartNode:
+    def show(self, lines: Mapping[str, Line], titles: Titles) -> ChartNode:
         """Show lines and no others.
 
         Args:
             lines: By what the legend calls them.
             titles: Of chart and axes.
-            legend: Whether several lines are told apart by one, which may cover what lies above to the right.
         Returns:
             The chart node.
         """
@@ -87,7 +94,10 @@ class ViewChart:
             chart.SetTitle(titles.chart)
             chart.SetXAxisTitle(titles.x)
             chart.SetYAxisTitle(titles.y)
-            chart.SetLegendVisibility(legend and len(lines) > 1)
+            chart.SetLegendVisibility(len(lines) > 1)
+            chart.SetXAxisRangeAuto(titles.x_range is None)
+            if titles.x_range is not None:
+                chart.SetXAxisRange(*titles.x_range)
             nothing = not any(np.any(line.y) for line in lines.values())  # zeros would have an axis of millionths
             chart.SetYAxisRangeAuto(not nothing)
             chart.SetYAxisRange(0.0, 1.0)
@@ -147,13 +157,13 @@ class ViewChart:
 
 
 def box(values: Sequence[float] | NDArray[np.floating], at: float) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """A box plot in one stroke: quartiles, median, and whiskers to the last value within 1.5 IQR.
+    """A box plot in one line: quartiles, median, whiskers to the last value within 1.5 IQR, and dashes beyond them.
 
     Args:
         values: At least one.
         at: Where it stands on the x axis.
     Returns:
-        x and y of the stroke.
+        x and y of the line, which NaN interrupts.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     q1, median, q3 = np.quantile(ordered, (0.25, 0.5, 0.75))
@@ -165,11 +175,11 @@ def box(values: Sequence[float] | NDArray[np.floating], at: float) -> tuple[NDAr
         *((0, q3), (0, high), (-c, high), (c, high), (0, high), (0, q3), (w, q3), (w, q1), (0, q1)),
     ]
     x, y = np.array(stroke).T
-    return x + at, y
+    beyond = np.unique(ordered[(ordered < low) | (ordered > high)])
+    dash, gap = np.array([np.nan, -_HALF_MARK, _HALF_MARK]), np.array([np.nan, 1.0, 1.0])
+    return at + np.r_[x, np.tile(dash, beyond.size)], np.r_[y, (beyond[:, None] * gap).reshape(-1)]
 
 
-def outliers(values: Sequence[float] | NDArray[np.floating]) -> NDArray[np.generic]:
-    """The values beyond the whiskers of `box`."""
-    found = np.asarray(values, dtype=np.float64)
-    q1, q3 = np.quantile(found, (0.25, 0.75))
-    return np.asarray(found[(found < q1 - 1.5 * (q3 - q1)) | (found > q3 + 1.5 * (q3 - q1))])
+def range_of_boxes(count: int) -> tuple[float, float]:
+    """From where to where the x axis of boxes at 1, 2, ..., `count` goes, with room for a legend on the right."""
+    return 0.0, (count + 1) / _BOXES_SHARE

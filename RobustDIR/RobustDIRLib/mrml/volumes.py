@@ -27,7 +27,7 @@ from RobustDIRLib.mrml.geometry import (
     upright_grid,
 )
 from RobustDIRLib.mrml.nodes import ImageData, VolumeNode
-from RobustDIRLib.mrml.resampling import Resampler, dtype_of
+from RobustDIRLib.mrml.resampling import Resampler, dtype_of, values_of
 from RobustDIRLib.values import Image
 
 __all__ = ["begin_volume", "grid_of_volume", "ijk_to_ras", "volume_from_node", "volume_to_node"]
@@ -83,12 +83,11 @@ def begin_volume(
         )
     matrix, shape = _placed(node), image.GetDimensions()[::-1]
     if grid is None and matrix is not None:
-        voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
-        return Image(voxels, grid_of_matrix(matrix, shape)), iter(())
+        return Image(values_of(image).reshape(shape), grid_of_matrix(matrix, shape)), iter(())
     if nearest is None:
         nearest = bool(node.IsA("vtkMRMLLabelMapVolumeNode"))
     grid = grid_of_volume(node) if grid is None else grid
-    outside = 0.0 if nearest else image.GetScalarRange()[0]
+    outside = 0.0 if nearest else float(np.fmin.reduce(values_of(image)))  # VTK's own range takes ten times as long
     placed = image, slicer.util.vtkMatrixFromArray(_own_matrix(node)), transform_from_world(node)
     array = np.empty(grid.shape, dtype_of(image))
     return Image(array, grid), Resampler(placed, grid, nearest=nearest, outside=outside).fill(array)

@@ -7,7 +7,9 @@ which everything reads, and need NumPy alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panelparts.words import _
 
 STEP_BYTES = 1 << 22
+_DELETED_BYTES = 1 << 25  # at once, which takes some 10 ms
 
 # NumPy's type of a component by MetaImage's name.
 _TYPES = {
@@ -181,6 +184,15 @@ def read_in_steps(path: Path, header: VolumeHeader, array: NDArray[Any]) -> Iter
         raise InputError(
             _("{path} cannot be read ({reason}); register again.").format(path=path, reason=error.strerror)
         ) from error
+
+
+def delete_in_steps(path: Path) -> Iterator[None]:
+    """Delete a file, some megabytes between two yields; one that cannot be deleted stays, perhaps cut short."""
+    with suppress(OSError):
+        for size in range(path.stat().st_size, 0, -_DELETED_BYTES):
+            os.truncate(path, size)
+            yield
+        path.unlink()
 
 
 def read(path: Path) -> tuple[NDArray[Any], Grid]:

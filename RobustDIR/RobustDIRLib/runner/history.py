@@ -17,6 +17,7 @@ DRAWN = {
     "validation": ("error", "dice", "folding"),
 }
 _SAMPLES, _LEAST_SPAN_S = 60, 5.0
+_NUMBERS = (int, float)
 
 
 @dataclass
@@ -121,7 +122,7 @@ class History:
 
 def number(value: Any) -> float | None:
     """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if type(value) not in _NUMBERS:  # of JSON, so that no class but these can come, and a truth value is none of them
         return None
     try:
         found = float(value)

@@ -155,7 +155,7 @@ class Board:
         run = self.watched.get(entry.folder)
         if run is None:
             told = "" if entry.alive else self._told.get(entry.folder, "")
-            return replace(entry, message=told or entry.message)
+            return replace(entry, message=told) if told else entry
         history = run.history
         best = {name: best.value for name, best in history.best.items()} or entry.best
         left = history.seconds_left if history.seconds_left is not None else entry.seconds_left

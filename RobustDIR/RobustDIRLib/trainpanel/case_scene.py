@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from RobustDIRLib import mrml
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panelparts import views
-from RobustDIRLib.panelparts.exchange import read_header, read_in_steps
+from RobustDIRLib.panelparts.exchange import delete_in_steps, read_header, read_in_steps
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.folders import read_object
 from RobustDIRLib.trainpanel.case_files import CASE, FIELD, IMAGES
@@ -62,7 +62,7 @@ class CaseLoading:
     """Brings a folder into the scene.
 
     Args:
-        folder: That `write_case` filled.
+        folder: That `write_case` filled; its volumes are deleted as they are read.
         title: For the nodes' names.
     """
 
@@ -83,6 +83,7 @@ class CaseLoading:
                 header = read_header(path)
                 image, voxels = mrml.empty_image(header.grid, header.dtype, header.components)
                 yield from read_in_steps(path, header, voxels)
+                yield from delete_in_steps(path)
                 read[name] = _Read(image, header.grid, voxels)
         said = read_object(self._folder / CASE) or {}
         remove_looked_at()
@@ -91,7 +92,9 @@ class CaseLoading:
             for name in read:
                 yield
                 self._add(nodes, name, read[name])
-            self._add_points(nodes, said.get("landmarks"))
+            for side in ("fixed", "moving") if said.get("landmarks") else ():
+                yield
+                self._add_points(nodes, said["landmarks"], side)
         except BaseException:
             _remove(nodes.all)
             raise
@@ -110,14 +113,11 @@ class CaseLoading:
             node.SetAndObserveImageData(read.image)
         node.SetAndObserveDisplayNodeID(_display(kind, read.voxels).GetID())
 
-    def _add_points(self, nodes: CaseNodes, landmarks: Any) -> None:
-        if not landmarks:
-            return
-        for side in ("fixed", "moving"):
-            points = Landmarks(np.array(landmarks[side], dtype=np.float64).reshape(-1, 3), tuple(landmarks["names"]))
-            node = mrml.markups_from_points(points, _("{title} {side} landmarks").format(title=self._title, side=side))
-            mark(node)
-            nodes.points[side] = node
+    def _add_points(self, nodes: CaseNodes, landmarks: Any, side: str) -> None:
+        points = Landmarks(np.array(landmarks[side], dtype=np.float64).reshape(-1, 3), tuple(landmarks["names"]))
+        node = mrml.markups_from_points(points, _("{title} {side} landmarks").format(title=self._title, side=side))
+        mark(node)
+        nodes.points[side] = node
 
 
 def show(nodes: CaseNodes, *, labels: bool) -> None:

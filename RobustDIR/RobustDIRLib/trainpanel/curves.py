@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from RobustDIRLib.runner.following import Follower
 
 _LEARNING, _VALIDATION = COLOURS[0], COLOURS[1]
 _MOST_CHARTS = 3
+_SHARE_SECONDS, _AT_ONCE = 0.02, 1 << 13  # of reading, and bytes of it: some 80 records
 
 
 class _Drawn(NamedTuple):
@@ -65,10 +67,19 @@ class RunCurves:
 
     def read(self) -> bool:
         """Take what the runs have recorded since, a part of it if it is much, and draw it; whether there was any."""
-        new = [record for _folder, follower in self._runs for record in follower.read()]
+        until, new = time.monotonic() + _SHARE_SECONDS, False
+        while self._read_on():
+            new = True
+            if time.monotonic() > until:
+                break
         if new:
             self._draw()
-        return bool(new)
+        return new
+
+    def _read_on(self) -> bool:
+        """Each of the runs a little."""
+        read = [follower.read(most=_AT_ONCE) for _folder, follower in self._runs]
+        return any(read)
 
     def show(self) -> None:
         """Change to a layout with plots and draw."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class EvaluateTab(Section):
         self._seen: Any = None  # of which state of the folder `found` is
         self._reading: Iterator[None] | None = None
         self._filling: Iterator[None] = iter(())  # of the table, where there are many cases
-        self._errors: dict[str, list[float]] | None = None
+        self._errors: dict[str, array[float]] | None = None
         self._evaluations = widgets.Choice(self.ui.evaluationSelector, {}, self._choose)
         self._measures = widgets.Choice(self.ui.measureSelector, {}, lambda _key: self._show_found())
         self._report = Background(self._reported)
@@ -168,14 +169,14 @@ class EvaluateTab(Section):
         if self._reading is None and seen[0] and seen != self._seen:
             self._seen = seen
             found, pairs = evaluated.begin(self.folder)
-            errors: dict[str, list[float]] = {}
+            errors: dict[str, array[float]] = {}
             self._reading = self._read_all(found, pairs, errors)
         until = time.monotonic() + _SHARE_SECONDS
         while self._reading is not None and time.monotonic() < until:
             if next(self._reading, self) is self:
                 self._reading = None
 
-    def _read_all(self, found: Evaluated, pairs: Iterator[None], errors: dict[str, list[float]]) -> Iterator[None]:
+    def _read_all(self, found: Evaluated, pairs: Iterator[None], errors: dict[str, array[float]]) -> Iterator[None]:
         yield from pairs
         self.found, self._errors = found, None
         self._measures.set_options({one.name: one.heading for one in found.measures})
@@ -221,15 +222,16 @@ class EvaluateTab(Section):
 
     def _tell_reasons(self, found: Evaluated, first: int) -> None:
         """Why there is no figure, in the cells of some rows."""
+        methods = self._columns()
         for row, case in enumerate(found.cases[first : first + _AT_ONCE], first):
-            for column, method in enumerate(self._columns(), 1):
+            for column, method in enumerate(methods, 1):
                 if reason := found.reasons.get((case, method)):
                     self.ui.caseTable.item(row, column).setToolTip(reason)
 
     def _columns(self) -> list[str]:
         """Methods of the table of cases, the start first where the measure has one."""
         assert self.found is not None
-        start = [BEFORE] if self.found.of(self._measures.key, BEFORE) else []
+        start = [BEFORE] if self.found.has(self._measures.key, BEFORE) else []
         return [*start, *self.found.methods]
 
     def _cell(self, found: Evaluated, case: str, method: str, measure: Measure) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,8 +71,11 @@ class Evaluated:
 
     def columns(self, measure: str) -> list[str]:
         """Methods that have a measure, the start first."""
-        found = {method for _, method, name in self.values if name == measure}
-        return [method for method in (BEFORE, *self.methods) if method in found]
+        return [method for method in (BEFORE, *self.methods) if self.has(measure, method)]
+
+    def has(self, measure: str, method: str) -> bool:
+        """Whether any case has a measure by a method."""
+        return any((case, method, measure) in self.values for case in self.cases)
 
     def of(self, measure: str, method: str) -> list[float]:
         """A measure of every case that has it."""
@@ -180,7 +184,7 @@ def _take(found: Evaluated, row: dict[str, str]) -> None:
             found.values[case, BEFORE, measure.name] = float(text)
 
 
-def landmark_errors(found: Evaluated, errors: dict[str, list[float]]) -> Iterator[None]:
+def landmark_errors(found: Evaluated, errors: dict[str, array[float]]) -> Iterator[None]:
     """Read the error of every landmark, some thousand between two yields; there may be a million.
 
     Args:
@@ -192,9 +196,9 @@ def landmark_errors(found: Evaluated, errors: dict[str, list[float]]) -> Iterato
     first = next(iter(found.methods), "")
     with _damage_told(found.folder):
         for number, row in enumerate(_rows(found.folder / LANDMARKS)):
-            errors.setdefault(row["method"], []).append(float(row["tre_mm"]))
+            errors.setdefault(row["method"], array("d")).append(float(row["tre_mm"]))
             if row["method"] == first:
-                errors.setdefault(BEFORE, []).append(float(row["tre_before_mm"]))
+                errors.setdefault(BEFORE, array("d")).append(float(row["tre_before_mm"]))
             if number % _ROWS == 0:
                 yield
 

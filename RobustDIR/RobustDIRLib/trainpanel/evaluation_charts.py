@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from RobustDIRLib.cohort.layout import BEFORE
 from RobustDIRLib.evaluation.measures import Measure
 from RobustDIRLib.mrml import Line, Titles, ViewChart
-from RobustDIRLib.mrml.plots import BLACK, COLOURS, box, outliers
+from RobustDIRLib.mrml.plots import BLACK, COLOURS, box, range_of_boxes
 from RobustDIRLib.mrml.tables import cumulative_steps
 from RobustDIRLib.panelparts import views
 from RobustDIRLib.panelparts.words import _
+
+_LONGEST = 26  # letters of a method's name that a legend has room for
 
 
 class EvaluationCharts:
@@ -28,7 +30,10 @@ class EvaluationCharts:
             titles: Of the methods, in order.
         """
         shown = [name for name in titles if errors.get(name)]
-        lines = {titles[name]: Line(*cumulative_steps(errors[name]), _colour(name, shown)) for name in shown}
+        lines = {
+            label: Line(*cumulative_steps(errors[name]), _colour(name, shown))
+            for label, name in _numbered(shown, titles).items()
+        }
         self._cumulative.show(lines, Titles(_("Landmark errors"), _("TRE (mm)"), _("landmarks (%)")))
         self._lay_out()
 
@@ -41,15 +46,12 @@ class EvaluationCharts:
             titles: Of the methods, in order.
         """
         shown = [name for name in titles if values.get(name)]
-        lines = {}
-        for place, name in enumerate(shown, 1):
-            lines[titles[name]] = Line(*box(values[name], place), _colour(name, shown))
-            beyond = outliers(values[name])
-            if beyond.size:
-                label = _("{method}, beyond the whiskers").format(method=titles[name])
-                lines[label] = Line([place] * beyond.size, beyond, _colour(name, shown), marks=True)
-        axis = ", ".join(f"{place} {titles[name]}" for place, name in enumerate(shown, 1))
-        self._boxes.show(lines, Titles(measure.title, axis, measure.heading), legend=False)
+        lines = {
+            label: Line(*box(values[name], place), _colour(name, shown))
+            for place, (label, name) in enumerate(_numbered(shown, titles).items(), 1)
+        }
+        axis = _("Number of the method")
+        self._boxes.show(lines, Titles(measure.title, axis, measure.heading, range_of_boxes(len(lines))))
         self._lay_out()
 
     def hide_cumulative(self) -> None:
@@ -69,6 +71,18 @@ class EvaluationCharts:
             self._layout.show(charts)
         else:
             self._layout.leave()
+
+
+def _numbered(shown: Sequence[str], titles: Mapping[str, str]) -> dict[str, str]:
+    """Methods by what a legend calls them: a plot of Slicer has numbers at its axis and no words, the legend has both.
+
+    Too long a title lacks its middle there; the number tells it from one that differs in that alone.
+    """
+    return {f"{place} {_short(titles[name])}": name for place, name in enumerate(shown, 1)}
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _LONGEST else f"{title[: _LONGEST // 2 - 1]}…{title[-_LONGEST // 2 :]}"
 
 
 def _colour(name: str, shown: Sequence[str]) -> tuple[float, float, float]:

@@ -49,11 +49,11 @@ def states() -> dict[RunState, tuple[str, str]]:
     }
 
 
-def cells(entry: RunEntry) -> list[str]:
-    """The row of a run, as `columns` has them."""
+def cells(entry: RunEntry, state: str) -> list[str]:
+    """The row of a run, with the word for its state, as `columns` has them."""
     return [
         entry.folder.name,
-        states()[entry.state][0],
+        state,
         _progress(entry),
         f"{entry.best['dice']:.3f}" if "dice" in entry.best else "",
         f"{entry.best['tre_mm']:.2f}" if "tre_mm" in entry.best else "",

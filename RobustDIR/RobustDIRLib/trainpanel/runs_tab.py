@@ -97,9 +97,11 @@ class RunsTab(Section):
     def _show_table(self, entries: Sequence[RunEntry]) -> None:
         table = self.ui.runsTable
         self._rows = [entry.folder for entry in entries]
-        widgets.update_table(table, run_words.columns(), [run_words.cells(entry) for entry in entries])
+        states = run_words.states()
+        words = [run_words.cells(entry, states[entry.state][0]) for entry in entries]
+        widgets.update_table(table, run_words.columns(), words)
         for row, entry in enumerate(entries):
-            widgets.paint_cell(table, row, _STATE_COLUMN, run_words.states()[entry.state][1])
+            widgets.paint_cell(table, row, _STATE_COLUMN, states[entry.state][1])
             table.item(row, 0).setToolTip(f"{entry.folder.name}. {run_words.about(entry)}")
         blocked = table.blockSignals(True)
         if self.selected in self._rows:

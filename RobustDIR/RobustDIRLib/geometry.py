@@ -22,6 +22,8 @@ _ROUNDING = 0.1
 # What may be left of axes' products beyond that, where a grid is made from a direction that should be orthonormal.
 _ORTHONORMAL = 1e-4
 _MOST_VOXELS = 2**31  # along a side
+# Sides of voxels, mm, and how far away a first voxel may lie: beyond, the float32 of NIfTI is off by a tenth of a mm.
+_SIDES_MM, _FARTHEST_MM = (1e-6, 1e6), 1e6
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -228,6 +230,22 @@ class Grid:
         return bool(np.abs(apart).max() <= tolerance)
 
 
+def refuse_absurd(spacing: ArrayLike, origin: ArrayLike) -> None:
+    """Refuse voxels of a size that no image has, and places that files cannot keep.
+
+    Args:
+        spacing: Along x, y, z, mm.
+        origin: Of the first voxel, mm.
+    Raises:
+        InputError: To follow "has".
+    """
+    sides, place = np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64)
+    if sides.min() < _SIDES_MM[0] or sides.max() > _SIDES_MM[1]:
+        raise InputError(f"voxels of {' x '.join(f'{side:g}' for side in sides)} mm, as no image has")
+    if np.abs(place).max() > _FARTHEST_MM:
+        raise InputError(f"its first voxel at {', '.join(f'{p:g}' for p in place)} mm, further off than files can keep")
+
+
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite then is refused
 def rectangular(shape: tuple[int, int, int], matrix: ArrayLike) -> tuple[Grid, float]:
     """The grid that a file or a node means whose axes are at right angles but for rounding: one rule for all of them.
@@ -239,13 +257,14 @@ def rectangular(shape: tuple[int, int, int], matrix: ArrayLike) -> tuple[Grid, f
         The grid, its first voxel and its spacing as they were, and by how many voxels a corner has moved at most.
     Raises:
         InputError: If a number is not finite, a column has no length, two are parallel, or a corner would move by more
-            than a tenth of a voxel: such axes are skewed, and no grid can hold them.
+            than a tenth of a voxel: such axes are skewed, and no grid can hold them. Or as `refuse_absurd`.
     """
     matrix = np.asarray(matrix, dtype=np.float64)[:3]
     spacing = np.linalg.norm(matrix[:, :3], axis=0)
     if not np.isfinite(matrix).all() or spacing.min() <= 0:
         listed = ", ".join(f"{s:g}" for s in spacing)
         raise InputError(f"a voxel spacing that is not positive ({listed} mm), or an origin that is not finite")
+    refuse_absurd(spacing, matrix[:, 3])
     axes = matrix[:, :3] / spacing
     direction = nearest_rotation(axes)
     reach = np.array(shape[::-1]) - 1

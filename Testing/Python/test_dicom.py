@@ -329,6 +329,16 @@ def test_copies_of_a_slice_are_passed_over_and_others_of_its_identity_refused(tm
     assert "one identity" in refusal(tmp_path)
 
 
+def test_one_identity_for_all_slices_makes_no_copies_of_them(tmp_path):
+    """As some anonymisers leave it; the first and the last slice hold nothing and are alike."""
+    array = stored()
+    array[0] = array[-1] = 0
+    write_slices(tmp_path, array, SOPInstanceUID="1.2.3.4")
+    image = read_image(tmp_path)
+    np.testing.assert_array_equal(image.array, array)
+    assert_grid(image.grid)
+
+
 # Which files
 
 
@@ -629,3 +639,94 @@ def test_a_file_named_as_dicom_that_is_none_is_said_in_our_words(tmp_path, data)
 def test_a_folder_of_volumes_says_to_give_the_file(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"x")
     assert "scan.nii.gz; give the file" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("frames", [2**31 - 1, 10_000_000])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_more_frames_than_a_file_can_hold_are_refused_before_anything_is_built(tmp_path, frames, compressed):
+    dose = a_dose(stored(low=0), np.arange(10) * 2.5, NumberOfFrames=frames)
+    save(dose, tmp_path / "a.dcm")
+    if compressed:
+        data = (tmp_path / "a.dcm").read_bytes()
+        raw, packed = (b"UI\x14\0" + b"1.2.840.10008.1.2.1\0", b"UI\x14\0" + b"1.2.840.10008.1.2.5\0")
+        (tmp_path / "a.dcm").write_bytes(data.replace(raw, packed))
+    assert "is cut short" in refusal(tmp_path / "a.dcm")
+
+
+def test_pixels_of_more_frames_than_are_told_of_are_refused(tmp_path):
+    write_slices(tmp_path, stored())
+    import pydicom
+
+    data = pydicom.dcmread(tmp_path / "95.dcm")
+    data.PixelData = 2 * data.PixelData
+    data.save_as(tmp_path / "95.dcm")
+    assert "95.dcm holds the pixels of 2 frames of 13 x 11 and tells of 1" in refusal(tmp_path)
+
+
+def test_compressed_pixels_that_are_said_not_to_be_are_refused(tmp_path):
+    import pydicom
+
+    write_slices(tmp_path, stored())
+    data = pydicom.dcmread(tmp_path / "95.dcm")
+    data.compress(uid.RLELossless)
+    data.save_as(tmp_path / "95.dcm")
+    packed = (tmp_path / "95.dcm").read_bytes()
+    (tmp_path / "95.dcm").write_bytes(packed.replace(b"1.2.840.10008.1.2.5\0", b"1.2.840.10008.1.2.1\0"))
+    assert "says that its pixels are not compressed, and they are" in refusal(tmp_path)
+
+
+def test_padding_without_its_sign_is_padding_of_signed_pixels(tmp_path, caplog):
+    """As scanners write it: 65036 stands for -500, which a slope of -1 would make the largest value."""
+    array = stored(low=-400)
+    array[:, :2] = -500
+    write_slices(tmp_path, array, RescaleSlope="-1", RescaleIntercept="0")
+    import pydicom
+
+    for file in tmp_path.iterdir():
+        data = pydicom.dcmread(file)
+        data.add_new(0x00280120, "US", 65036)
+        data.save_as(file)
+    image = read_image(tmp_path)
+    assert (image.array[:, :2] == -array[:, 2:].max()).all()
+    np.testing.assert_array_equal(image.array[:, 2:], -array[:, 2:])
+
+
+def test_frames_one_after_another_in_time_are_no_volume(tmp_path):
+    cine = set_pixels(an_object(CAPTURES, "US"), stored(), FrameTime="33", FrameIncrementPointer=0x00181063)
+    cine.ImagePositionPatient, cine.ImageOrientationPatient = short(ORIGIN), short(AXES[:, :2].T)
+    cine.PixelSpacing, cine.SpacingBetweenSlices = ["1", "1"], "2.5"
+    assert "one after another in time" in refusal(save(cine, tmp_path / "a.dcm"))
+
+
+def test_a_deflated_file_that_would_fill_memory_is_refused(tmp_path, monkeypatch):
+    from RobustDIRLib.io import payload
+
+    data = enhanced(stored(), [place(k, AXES) for k in range(10)], AXES)
+    path = save(data, tmp_path / "a.dcm", uid.DeflatedExplicitVRLittleEndian)
+    np.testing.assert_array_equal(read_image(path).array, stored())
+    data.add_new(0x00110011, "OB", bytes(1 << 22))
+    save(data, path, uid.DeflatedExplicitVRLittleEndian)
+    monkeypatch.setattr(payload, "available_memory", lambda: 1 << 21)
+    assert "of memory to be read" in refusal(path)
+
+
+def test_the_decimals_of_all_positions_count_not_those_of_the_first(tmp_path):
+    """Thin slices with one decimal, the first of them whole by chance."""
+    array, upright = stored(), np.eye(3)
+
+    def each(k):
+        return {"ImagePositionPatient": ["-10.0", "20.0", f"{30 + 0.33 * k:.1f}"]}
+
+    write_slices(tmp_path, array, upright, each=each)
+    image = read_image(tmp_path)
+    np.testing.assert_array_equal(image.array, array)
+    assert image.grid.spacing[2] == pytest.approx(0.33, abs=0.006)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.9", "1.2.840.113619.5.2"])
+def test_unknown_syntaxes_and_those_of_vendors_are_refused(tmp_path, syntax):
+    """Those of GE, for instance, turn the bytes of pixels round."""
+    write_slices(tmp_path, stored())
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes().replace(b"1.2.840.10008.1.2.1\0", syntax.encode().ljust(20, b"\0")))
+    assert f"transfer syntax {syntax}" in refusal(tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, rectangular, swap_lps_ras
 from RobustDIRLib.io.images import set_geometry
 
@@ -208,4 +209,13 @@ def test_rectangular_refuses_columns_that_are_no_axis(oblique_grid, column, valu
     matrix = matrix_of(oblique_grid)
     matrix[:, column] *= value
     with pytest.raises(ValueError, match="spacing"):
+        rectangular(oblique_grid.shape, matrix)
+
+
+@pytest.mark.parametrize(("scale", "shift", "words"), [(1e30, 0, "as no image has"), (1, 3e9, "further off")])
+def test_rectangular_refuses_sizes_that_no_image_has_and_places_that_no_file_keeps(oblique_grid, scale, shift, words):
+    matrix = matrix_of(oblique_grid)
+    matrix[:3, :3] *= scale
+    matrix[1, 3] += shift
+    with pytest.raises(InputError, match=words):
         rectangular(oblique_grid.shape, matrix)

@@ -463,6 +463,12 @@ def test_labels_that_come_twice_stay(saved):
     assert read_landmarks(saved("a.csv", "x,y,z,name\n1,2,3,a\n4,5,6,a\n")).names == ("a", "a")
 
 
+def test_an_fcsv_in_another_unit_is_refused(saved):
+    head = "# CoordinateSystem = LPS\n# units = {}\n# columns = id,x,y,z\n1,1,2,3\n"
+    assert "units = cm" in refusal(saved("a.fcsv", head.format("cm")))
+    assert read_landmarks(saved("a.fcsv", head.format("mm"))).points.tolist() == [[1, 2, 3]]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import struct
 
 import nibabel as nib
 import numpy as np
@@ -187,6 +188,14 @@ def test_sides_that_no_file_holds_are_refused_before_memory_is_taken(scan, tmp_p
     assert "cannot hold" in refusal(put(tmp_path / "scan.nii.gz", gzip.compress(data)))
 
 
+@pytest.mark.parametrize("sides", [(2**40, 2**40, 2), (2**62, 2**62, 4)])
+def test_sides_beyond_all_memory_are_refused_as_such(tmp_path, sides):
+    data = bytearray(nib.Nifti2Image(VOXELS.T, np.eye(4)).to_bytes())
+    struct.pack_into("<3q", data, 24, *sides)
+    (tmp_path / "scan.nii").write_bytes(data)
+    assert "impossible size" in refusal(tmp_path / "scan.nii")
+
+
 def test_dimensions_beyond_the_third_may_be_left_at_nothing(scan):
     assert_read(read_image(put(scan, nifti_bytes((40, "8h", 4, 10, 11, 9, 0, 0, 0, 0)))))
 
@@ -218,6 +227,9 @@ def test_a_header_without_its_voxels_is_refused(tmp_path):
     nib.save(nib.Nifti1Pair(VOXELS.T, np.eye(4)), tmp_path / "scan.img")
     (tmp_path / "scan.img").unlink()
     assert "scan.img beside it" in refusal(tmp_path / "scan.hdr")
+    nib.save(nib.Nifti1Pair(VOXELS.T, np.eye(4)), tmp_path / "scan.img")
+    (tmp_path / "scan.hdr").unlink()
+    assert "scan.hdr beside it" in refusal(tmp_path / "scan.img")
 
 
 def test_analyze_is_refused_as_it_does_not_tell_left_from_right(tmp_path):

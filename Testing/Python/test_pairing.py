@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from registration_cases import grid_about
+from RobustDIRLib.evaluation.pairing import pairing_hints
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.landmark_readings import reading_inside
-from RobustDIRLib.registration.pairing import pairing_hints
 
 # Each holds the cloud; oblique, of unequal sides, one with an axis turned round.
 GRIDS = (

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import panel_cases as cases
-from RobustDIRLib.values import Image
+from RobustDIRLib.geometry import swap_lps_ras
+from RobustDIRLib.values import Image, Landmarks
 
 
 @pytest.fixture
@@ -56,6 +57,36 @@ def test_a_moved_landmark_is_measured_anew(a_panel, sections, desktop):
     node.SetNthControlPointPositionWorld(0, *(np.array(node.GetNthControlPointPositionWorld(0)) + [0, 0, 9]))
     cases.settle(desktop)
     assert cells(a_panel.ui.landmarkTable)[0][0::2] == ["point 0", "9.00"]
+
+
+@pytest.mark.parametrize(
+    ("which", "change", "words"),
+    [
+        ("moving", swap_lps_ras, "(RAS instead of LPS)"),
+        ("fixed", lambda p: p * [1, 1, -1], "with z changed in sign"),
+        ("moving", lambda p: p[:, [0, 2, 1]], "with y and z exchanged"),
+        ("fixed", "voxels", "as voxels x, y, z instead of mm"),
+    ],
+)
+def test_landmarks_with_other_axes_get_the_hint_of_the_command_line(a_panel, sections, desktop, which, change, words):
+    """Whether their points lie outside the volume then, and are not measured, or inside."""
+    grid = {"fixed": cases.FIXED_GRID, "moving": cases.MOVING_GRID}[which]
+    if change == "voxels":
+
+        def change(points):
+            return grid.voxels_from_points(points)[:, ::-1]
+
+    from RobustDIRLib import mrml
+
+    node = getattr(sections.parameters, f"{which}Landmarks")
+    points = mrml.points_from_markups(node)
+    mrml.markups_from_points(Landmarks(change(points.points), points.names), "", node=node)
+    cases.settle(desktop)
+    said = a_panel.ui.landmarksLabel.text
+    assert words in said, said
+    measured = int(grid.contains(change(points.points)).sum())
+    assert len(sections.check.landmarks) == measured
+    assert measured == 6 or f"{6 - measured} of 6 {which} landmarks lie outside the {which} volume" in said
 
 
 def test_a_click_moves_the_slices_there(a_panel, sections):

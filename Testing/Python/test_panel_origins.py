@@ -336,6 +336,76 @@ def test_a_transform_above_the_parent_of_an_input_that_changes_afterwards(regist
     assert not registered.standing.stale, registered.standing.reasons
 
 
+def cloned_set(node, scene):
+    """What Slicer's module Data makes of a parameter node by "Clone"."""
+    copy = scene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
+    copy.Copy(node)
+    copy.SetSingletonTag(None)
+    copy.UnRegister(None)
+    return scene.AddNode(copy)
+
+
+def test_a_cloned_set_speaks_for_the_pair_of_its_own_results(registered, a_panel, scene, desktop):
+    """It shows the same figures, has no files for a report, and what is registered in it makes neither set lie."""
+    own, p = a_panel.ui.parameterSetSelector, registered.parameters
+    first, transform, told = p.parameterNode, p.transformNode, a_panel.ui.verdictLabel.text
+    other = cloned_set(first, scene)
+    own.setCurrentNode(other)
+    cases.settle(desktop)
+    assert registered.parameters.parameterNode is other
+    assert a_panel.ui.verdictLabel.text == told
+    assert not a_panel.ui.reportButton.enabled
+    registered.parameters.movingVolume = clone(registered.parameters.movingVolume, "phase 30")
+    cases.settle(desktop)
+    assert registered.standing.stale
+    cases.register(a_panel, desktop)
+    assert a_panel.ui.verdictLabel.text.startswith("phase 30 on planning: ")
+    assert registered.parameters.transformNode is not transform
+    own.setCurrentNode(first)
+    cases.settle(desktop)
+    assert registered.parameters.transformNode is transform
+    assert a_panel.ui.verdictLabel.text == told
+
+
+def test_a_result_changed_in_a_cloned_set_is_stale_in_the_first_too(registered, a_panel, scene, desktop):
+    """Both sets name the same nodes, and what one fills anew is no longer what the other's record tells of."""
+    import slicer
+
+    own, first = a_panel.ui.parameterSetSelector, registered.parameters.parameterNode
+    own.setCurrentNode(cloned_set(first, scene))
+    cases.settle(desktop)
+    slicer.util.arrayFromVolume(registered.parameters.warpedNode)[:] += 1  # as if another preset had been taken
+    slicer.util.arrayFromVolumeModified(registered.parameters.warpedNode)
+    cases.settle(desktop)
+    assert registered.standing.stale
+    own.setCurrentNode(first)
+    cases.settle(desktop)
+    assert registered.standing.stale
+    assert not a_panel.ui.reportButton.enabled
+
+
+@pytest.mark.parametrize("what", ["the moving volume deleted", "a voxel of the moving volume", "another moving volume"])
+def test_undo_and_redo_in_the_scene_take_the_verdict_along(registered, a_panel, scene, desktop, what):
+    p = registered.parameters
+    scene.SetUndoOn()
+    for node in (p.parameterNode, p.movingVolume, p.fixedVolume, p.transformNode):
+        node.SetUndoEnabled(True)
+    told = a_panel.ui.verdictLabel.text
+    scene.SaveStateForUndo()
+    CHANGES[what][0](p, scene)
+    cases.settle(desktop)
+    stale = a_panel.ui.verdictLabel.text
+    assert stale.startswith("Stale: ")
+    scene.Undo()
+    cases.settle(desktop)
+    undone = a_panel.ui.verdictLabel.text
+    assert undone == told or undone.startswith("Stale: ")
+    assert (undone == told) == (not registered.standing.stale)
+    scene.Redo()
+    cases.settle(desktop)
+    assert a_panel.ui.verdictLabel.text.startswith("Stale: ")
+
+
 def test_how_an_input_is_called_or_shown_is_nothing_to_its_results(registered, scene, desktop):
     volume = registered.parameters.movingVolume
     volume.CreateDefaultDisplayNodes()

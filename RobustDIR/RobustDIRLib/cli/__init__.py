@@ -6,6 +6,7 @@ These files import nothing heavy at their top, so that help and messages come at
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from types import ModuleType
 from RobustDIRLib import __version__
 from RobustDIRLib.configuration import MOST_SEEDS
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.free_memory import ran_out_of_memory
 
 COMMANDS = (
     "register",
@@ -33,6 +35,7 @@ COMMANDS = (
     "tune",
     "study",
 )
+_NO_MEMORY = "memory ran out; close other programs, crop the images, or allow this one more, and try again."
 _MAY_BE_EMPTY = ("comment",)
 _POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run", "path", "settings")
 _OTHERWISE_NAMED = {"moving_labels": "labels"}
@@ -57,10 +60,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(modules[args.command.replace("-", "_")].run(args))
     except InputError as error:
         return _say(in_options(str(error), args), EXIT_BAD_INPUT)
-    except OSError as error:  # a full disk, a folder taken away: the system's own words name the file
-        return _say(str(error), EXIT_FAILED)
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        if ran_out_of_memory(error):
+            return _say(_NO_MEMORY, EXIT_FAILED)
+        if not isinstance(error, OSError):  # a mistake of ours
+            raise
+        return _say(_of_system(error), EXIT_FAILED)
     except KeyboardInterrupt:
         return _say("interrupted", EXIT_INTERRUPTED)
+
+
+def _of_system(error: OSError) -> str:
+    """A folder taken away: the system's own words name the file; those of a full disk do not."""
+    if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EFBIG):
+        return str(error)
+    return f"what was to be written did not fit ({error.strerror}); free some space, or raise the limit, and try again."
 
 
 def as_path(text: str) -> Path | str:

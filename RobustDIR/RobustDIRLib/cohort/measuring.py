@@ -22,6 +22,7 @@ from RobustDIRLib.evaluation.landmarks import summarise_errors
 from RobustDIRLib.evaluation.measurement import Measurement
 from RobustDIRLib.evaluation.measures import BY_NAME, VERSION, before_name
 from RobustDIRLib.evaluation.metrics import tre
+from RobustDIRLib.evaluation.pairing import pairing_hints
 from RobustDIRLib.evaluation.regularity import inverse_consistency, regularity
 from RobustDIRLib.evaluation.similarity import Compared
 from RobustDIRLib.geometry import Array, Grid
@@ -35,7 +36,6 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.presets import PERCENTILES, find_preset
 from RobustDIRLib.registration.checks import tell_one_image
-from RobustDIRLib.registration.pairing import hints_of
 from RobustDIRLib.registration.preprocessing import check_hounsfield, intensity_window, prepare_mask
 from RobustDIRLib.registration.transforms import jacobian, warp_image
 from RobustDIRLib.values import scaled
@@ -179,7 +179,8 @@ class Gauge:
         outside = int((~inside_fields(transform, fixed.points)).sum())
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
-        for hint in hints_of(transform, fixed.points, moving.points, (self.data.fixed.grid, self.data.moving.grid)):
+        grids = self.data.fixed.grid, self.data.moving.grid
+        for hint in pairing_hints(fixed.points, moving.points, partial(apply_to_points, transform), grids):
             note(hint)
         return _table(fixed, before, after)
 

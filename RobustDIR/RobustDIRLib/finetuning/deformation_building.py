@@ -26,7 +26,7 @@ from RobustDIRLib.finetuning.deformation_model import (
 )
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import sample_transform
-from RobustDIRLib.io.files import write_json, written_atomically
+from RobustDIRLib.io.files import is_full, make_folder, write_json, written_atomically
 from RobustDIRLib.presets import find_preset
 from RobustDIRLib.registration.preprocessing import working_grid
 from RobustDIRLib.synthesis.random import generator
@@ -69,7 +69,7 @@ def build(building: Building, folder: Path) -> Iterator[Record]:
     Raises:
         InputError: If fewer than two pairs could be registered, or the folder cannot be written.
     """
-    (folder / PAIRS).mkdir(parents=True, exist_ok=True)
+    make_folder(folder / PAIRS)
     building.method.prepare()
     held: list[Tensor] = []
     grid: Grid | None = None
@@ -79,6 +79,8 @@ def build(building: Building, folder: Path) -> Iterator[Record]:
             coefficients, grid = _of_case(case, building, folder / PAIRS)
             held.append(coefficients)
         except InputError as error:  # one pair that cannot be registered does not end a night's work
+            if is_full(error):  # no other pair could be kept either
+                raise
             record["error"] = str(error)
         yield record
     model = build_model(held, {"data_set": building.name, "pairs": len(held), "method": building.method.name})

@@ -21,7 +21,7 @@ from RobustDIRLib.configuration import read_json, refuse_seed, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune, quality
-from RobustDIRLib.io.files import write_json, written_atomically
+from RobustDIRLib.io.files import make_folder, write_json, written_atomically
 from RobustDIRLib.run_files import MODEL, RECORDS
 from RobustDIRLib.training.checkpoints import NAME
 
@@ -85,7 +85,7 @@ def tune(
         ConnectionError: If the cluster has gone, or a run ends all processes it is given to.
     """
     optuna = _optuna()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _check_same(base, config, folder)
     study = _study(optuna, config, folder, _begun(folder))
     _take_up_again(optuna, study, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from RobustDIRLib.io.dicom_headers import (
     quiet_pydicom,
     read_header,
 )
-from RobustDIRLib.io.dicom_pixels import stored_pixels, values_of, without_padding
+from RobustDIRLib.io.dicom_pixels import check_length, stored_pixels, values_of, without_padding
 from RobustDIRLib.io.dicom_stack import placed
 from RobustDIRLib.io.formats import named_format
+from RobustDIRLib.io.payload import check_room
 
 __all__ = ["is_dicom", "read_file", "read_series"]
 
@@ -135,12 +137,12 @@ def _refuse_mixed(folder: Path, series: dict[str, dict[Path, Dataset]]) -> None:
 
 
 def _without_copies(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Dataset]:
-    """The files without second copies of one and the same object."""
-    by_uid: dict[str, Path] = {}
+    """The files without second copies of one and the same object: one identity for slices elsewhere makes no copies."""
+    by_identity: dict[tuple[str, str], Path] = {}
     kept: dict[Path, Dataset] = {}
     for path, header in headers.items():
-        uid = str(header.get("SOPInstanceUID") or path)
-        first = by_uid.setdefault(uid, path)
+        identity = str(header.get("SOPInstanceUID") or path), str(header.get("ImagePositionPatient"))
+        first = by_identity.setdefault(identity, path)
         if first == path:
             kept[path] = header
         elif not np.array_equal(stored_pixels(first), stored_pixels(path)):
@@ -154,6 +156,8 @@ def _without_copies(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Da
 
 
 def _volume(where: Path, headers: dict[Path, Dataset]) -> tuple[NDArray[Any], Grid]:
+    for path, header in headers.items():
+        check_length(path, header)
     frames = [frame for path, header in headers.items() for frame in frames_of(path, header)]
     frames, grid = placed(where, frames)
     if len({str(header.get(_PHILIPS_SCALE)) for header in headers.values()}) > 1:
@@ -166,7 +170,9 @@ def _volume(where: Path, headers: dict[Path, Dataset]) -> tuple[NDArray[Any], Gr
 def _filled(where: Path, frames: list[Frame], shape: tuple[int, int, int]) -> NDArray[Any]:
     """The values of all frames; of padding that would stand out against them, the lowest."""
     wide = any(int(frame.header.get("BitsAllocated") or 16) > 16 for frame in frames)
-    array = np.empty(shape, np.float64 if wide else np.float32)
+    kind = np.dtype(np.float64 if wide else np.float32)
+    check_room(where, (kind.itemsize + 1) * math.prod(shape))
+    array = np.empty(shape, kind)
     padded = np.zeros(shape, bool)
     files: dict[Path, list[int]] = {}
     for k, frame in enumerate(frames):

@@ -59,6 +59,7 @@ _TELLING = (
     ("DetectorVector", None),
 )
 _EVEN = 0.9  # the least gap of slices of one volume, as a share of the largest
+_TIMES = {0x00181063, 0x00181065}  # FrameTime and FrameTimeVector, which lead from one frame to the next
 _GATES = ("TimeSlotVector", "EnergyWindowVector", "PhaseVector", "DetectorVector")
 
 
@@ -188,7 +189,9 @@ class _Plane:
         """Distances of pixel centres along x and y, mm."""
         found = self._numbers("PixelMeasuresSequence", "PixelSpacing", 2, "how large its pixels are")
         if found.min() <= 0:
-            raise InputError(f"{self.path} has pixels of no extent (PixelSpacing {found[0]:g}, {found[1]:g} mm).")
+            raise InputError(
+                f"{self.path} has pixels of no extent (PixelSpacing {found[0]:g}, {found[1]:g} mm); export it again."
+            )
         return found[::-1]  # the standard gives the distance of rows first
 
     def rounding(self) -> tuple[float, float]:
@@ -244,6 +247,8 @@ def _reconstructed_offsets(path: Path, header: Dataset, count: int) -> Array:
             f"{path} holds projections or planar images of nuclear medicine ({' '.join(kind[2:3])}); give the "
             "reconstructed slices."
         )
+    if _TIMES & {int(tag) for tag in np.ravel(header.get("FrameIncrementPointer") or ())}:
+        raise InputError(f"{path} holds {count} frames one after another in time, no volume; give a 3D volume.")
     step, slices = number(header, "SpacingBetweenSlices", np.nan), numbers(header, "SliceVector")
     if not np.isfinite(step) or step == 0 or slices.size not in (0, count):
         raise InputError(

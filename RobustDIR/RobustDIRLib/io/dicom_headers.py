@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pydicom
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.files import last_line
+from RobustDIRLib.io.payload import check_room
 
 Dataset = pydicom.Dataset
 
@@ -22,10 +24,12 @@ SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 CONTOURS = "1.2.840.10008.5.1.4.1.1.481.3"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DIRECTORY = "1.2.840.10008.1.3.10"
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META, _CHUNK = 1 << 10, 1 << 20
 # What pydicom raises on damaged files and on elements that are not what their type says.
 DICOM_ERRORS = (
     pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    NotImplementedError, LookupError, RuntimeError, OverflowError,
+    NotImplementedError, LookupError, RuntimeError, OverflowError, zlib.error,
 )  # fmt: skip
 
 
@@ -74,7 +78,10 @@ def read_whole(path: Path) -> Dataset:
 
 def _read(path: Path, *, stop_before_pixels: bool) -> Dataset:
     try:
+        _check_deflated(path)
         return pydicom.dcmread(path, stop_before_pixels=stop_before_pixels, force=is_dicom(path))
+    except InputError:
+        raise
     except pydicom.errors.InvalidDicomError as error:
         raise InputError(
             f"{path} is named as DICOM and is none, or is damaged or empty; export it again, or take it out of the "
@@ -82,6 +89,19 @@ def _read(path: Path, *, stop_before_pixels: bool) -> Dataset:
         ) from error
     except DICOM_ERRORS as error:
         raise InputError(f"{path} cannot be read as DICOM ({last_line(error)}); export it again.") from error
+
+
+def _check_deflated(path: Path) -> None:
+    """Refuses a file that is deflated as a whole and would not fit into memory: pydicom inflates it at once."""
+    with path.open("rb") as file:
+        start = file.read(_META)
+        if _DEFLATED not in start or start[132:136] != b"\2\0\0\0":
+            return
+        file.seek(144 + int.from_bytes(start[140:144], "little"))
+        inflate, size, waiting = zlib.decompressobj(-zlib.MAX_WBITS), 0, b""
+        while not inflate.eof and (waiting := inflate.unconsumed_tail or file.read(_CHUNK)):
+            size += len(inflate.decompress(waiting, _CHUNK))
+            check_room(path, 2 * size)
 
 
 def headers_in(folder: Path) -> dict[Path, Dataset]:

@@ -26,6 +26,7 @@ from RobustDIRLib.io.dicom_headers import (
     read_whole,
 )
 from RobustDIRLib.io.files import last_line, quiet_itk
+from RobustDIRLib.io.payload import DEFLATE, cut_short
 
 _SECONDARY_CAPTURE = pydicom.uid.UID(
     "1.2.840.10008.5.1.4.1.1.7.3"
@@ -36,6 +37,7 @@ _KEPT = (
     "PixelRepresentation", "PixelData",
 )  # fmt: skip
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+_LEAST_FRAGMENT = 8  # bytes that each compressed frame takes at least
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,23 @@ def _table(path: Path, header: Dataset) -> Values:
     return Values(table=table[: int(descriptor[0]) or 65536], first=first)
 
 
+def check_length(path: Path, header: Dataset) -> None:
+    """Refuses a file that cannot hold the frames its header tells of, before anything is built for them.
+
+    Raises:
+        InputError: If it is too short.
+    """
+    frames, there = frame_count(header), path.stat().st_size
+    bits = int(number(header, "BitsAllocated", 1.0))
+    needed = frames * int(header.Rows) * int(header.Columns) * bits // 8
+    if _is_compressed(header):
+        needed = frames * _LEAST_FRAGMENT  # in which any number of equal pixels may stand
+    elif _syntax(header) == pydicom.uid.DeflatedExplicitVRLittleEndian:
+        needed //= DEFLATE
+    if needed > there:
+        raise cut_short(path, there, None)
+
+
 def stored_pixels(path: Path) -> NDArray[Any]:
     """The stored numbers of a file, frame by frame, as the bits that count say.
 
@@ -127,6 +146,7 @@ def stored_pixels(path: Path) -> NDArray[Any]:
     if not any(name in data for name in ("PixelData", *_FLOATS)):
         raise InputError(f"{path} is cut short: its pixels are missing; copy or export it again.")
     shape = frame_count(data), int(data.Rows), int(data.Columns)
+    _refuse_contradictions(path, data, shape)
     if kind_of(data) not in SEGMENTATIONS:  # whose palette colours their segments and says nothing of values
         _refuse_colours(path, data)
     try:
@@ -140,6 +160,28 @@ def stored_pixels(path: Path) -> NDArray[Any]:
     return array
 
 
+def _refuse_contradictions(path: Path, data: Dataset, shape: tuple[int, int, int]) -> None:
+    """Refuses unknown syntaxes, pixels packed where the header denies it, and frames that it does not tell of."""
+    syntax = _syntax(data)
+    if syntax is not None and not _is_known(syntax):
+        raise InputError(
+            f"{path} is written in a way of its vendor's own, or in an unknown one (transfer syntax {syntax}); export "
+            "it again as Explicit VR Little Endian."
+        )
+    if _is_compressed(data) or "PixelData" not in data:
+        return
+    if data["PixelData"].is_undefined_length:
+        raise InputError(f"{path} says that its pixels are not compressed, and they are; export it again.")
+    samples = int(number(data, "SamplesPerPixel", 1.0))
+    frame = shape[1] * shape[2] * samples * int(number(data, "BitsAllocated", 16.0)) // 8
+    held = len(data.PixelData) // frame if frame else 0
+    if held > shape[0]:
+        raise InputError(
+            f"{path} holds the pixels of {held} frames of {shape[2]} x {shape[1]} and tells of {shape[0]} (Rows, "
+            "Columns, NumberOfFrames); export it again."
+        )
+
+
 def _refuse_colours(path: Path, data: Dataset) -> None:
     photometric = str(data.get("PhotometricInterpretation") or "MONOCHROME2")
     if data.get("SamplesPerPixel", 1) not in (None, 1) or not photometric.startswith("MONOCHROME"):
@@ -151,8 +193,15 @@ def _syntax(data: Dataset) -> Any:
 
 
 def _is_compressed(data: Dataset) -> bool:
+    """Whether its pixels are; those of other elements than PixelData never are, and a header holds none yet."""
     syntax = _syntax(data)
-    return syntax is not None and not syntax.is_private and bool(syntax.is_compressed) and "PixelData" in data
+    packed = syntax is not None and _is_known(syntax) and bool(syntax.is_compressed)
+    return packed and not any(name in data for name in _FLOATS)
+
+
+def _is_known(syntax: Any) -> bool:
+    """Whether the standard has such a syntax; a vendor's own may turn the bytes round or pack them."""
+    return bool(syntax.is_transfer_syntax) and not syntax.is_private
 
 
 def _plain(data: Dataset) -> NDArray[Any]:
@@ -219,5 +268,11 @@ def without_padding(path: Path, header: Dataset, stored: NDArray[Any]) -> NDArra
     if padding.size != 1:
         return np.ones(stored.shape, dtype=bool)
     limit = number(header, "PixelPaddingRangeLimit", float(padding[0]))
-    low, high = sorted((float(padding[0]), limit))
+    low, high = sorted(_as_stored(header, value) for value in (float(padding[0]), limit))
     return np.asarray((stored < low) | (stored > high))
+
+
+def _as_stored(header: Dataset, value: float) -> float:
+    """A padding value with the sign of the pixels: scanners write 63536 beside signed ones and mean -2000."""
+    bits = int(number(header, "BitsAllocated", 16.0))
+    return value - 2.0**bits if header.get("PixelRepresentation") == 1 and value >= 2.0 ** (bits - 1) else value

@@ -26,7 +26,7 @@ from RobustDIRLib.io.dicom_headers import (
     quiet_pydicom,
     read_header,
 )
-from RobustDIRLib.io.dicom_pixels import stored_pixels
+from RobustDIRLib.io.dicom_pixels import check_length, stored_pixels
 from RobustDIRLib.io.dicom_stack import sparse
 from RobustDIRLib.io.segments import Segments, layered
 
@@ -80,6 +80,7 @@ class _Planes:
 
 
 def _read(path: Path, header: Dataset) -> Segments:
+    check_length(path, header)
     frames = frames_of(path, header)
     step, thickness = (_extent(frames[0], keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
     planes = _Planes(frames, *sparse(path, frames, step, thickness))

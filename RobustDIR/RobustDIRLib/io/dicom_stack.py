@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.geometry import Array, Grid, refuse_absurd
 from RobustDIRLib.io.dicom_frames import Frame, what_differs
 
 _log = logging.getLogger(__name__)
@@ -20,6 +21,8 @@ _REFUSED, _TOLD = 0.1, 0.01
 _SKEW = 0.1
 # Slices nearer than this, in mm or as a share of the mean distance, lie at one place.
 _SAME_PLACE, _SAME_SHARE = 1e-3, 0.02
+# Slices of segmentations that are thinner than this share of the least distance between them may leave some out.
+_GAPPED = 0.7
 # How far off right angles (rad) rounded axes may be: two decimals explain as much, fewer say too little.
 _ROUNDED = 0.02
 
@@ -35,6 +38,7 @@ def placed(where: Path, frames: list[Frame]) -> tuple[list[Frame], Grid]:
     """
     if len(frames) < 2:
         raise InputError(f"{where} holds one slice; give a 3D volume (a DICOM series by its folder).")
+    frames = _rounded_alike(frames)
     _refuse_unlike(where, frames)
     places = frames_along(where, frames)
     _check_places(where, frames, places)
@@ -58,6 +62,7 @@ def sparse(where: Path, frames: list[Frame], step: float, thickness: float) -> t
     Raises:
         InputError: If they are not of one kind, or do not lie on a regular grid.
     """
+    frames = _rounded_alike(frames)
     _refuse_unlike(where, frames)
     places = frames_along(where, frames)
     distinct = np.unique(np.round(places - places.min(), 3))
@@ -69,6 +74,13 @@ def sparse(where: Path, frames: list[Frame], step: float, thickness: float) -> t
             f"{where} has irregularly spaced slices, {gaps.min():.3f} to {gaps.max():.3f} mm apart; export it again on "
             "regular slices."
         )
+    if not step and len(gaps) and 0 < thickness < _GAPPED * even[0]:
+        _log.warning(
+            "%s does not say how far its slices lie apart; taken as %.3f mm, though they are %.3f mm thick: check it.",
+            where,
+            even[0],
+            thickness,
+        )
     low, high = frames[int(places.argmin())], frames[int(places.argmax())]
     count = int(np.rint(distinct[-1] / even[0])) + 1
     normal = np.cross(low.orientation[:3], low.orientation[3:])
@@ -79,6 +91,12 @@ def sparse(where: Path, frames: list[Frame], step: float, thickness: float) -> t
     if np.abs(beside).max() > _REFUSED * grid.spacing[2] + 2 * low.rounding[1]:
         raise InputError(f"{where} has slices off a regular grid by {np.abs(beside).max():.3f} mm; export it again.")
     return at, grid
+
+
+def _rounded_alike(frames: list[Frame]) -> list[Frame]:
+    """The frames, each with the rounding of all: a number that is whole by chance does not show its decimals."""
+    turned, moved = (max(frame.rounding[k] for frame in frames) for k in (0, 1))
+    return [replace(frame, rounding=(turned, moved)) for frame in frames]
 
 
 def frames_along(where: Path, frames: list[Frame]) -> Array:
@@ -129,7 +147,7 @@ def _check_places(where: Path, frames: list[Frame], places: Array) -> None:
     gaps = np.diff(np.sort(places))
     doubled = int((gaps < max(_SAME_PLACE, _SAME_SHARE * gaps.mean())).sum())
     if doubled:
-        told = what_differs(frames, places) or "several time points or echoes?"
+        told = what_differs(frames, places) or "several time points, echoes or copies?"
         raise InputError(
             f"{where} has {doubled} DICOM slices at the place of another one, {told}; give each volume its own "
             "folder or file."
@@ -164,6 +182,10 @@ def _grid(where: Path, first: Frame, across: Array, count: int) -> Grid:
     direction = _upright(written)
     spacing = np.array([*first.spacing, step])
     shape = count, *first.shape
+    try:
+        refuse_absurd(spacing, first.position)
+    except InputError as error:
+        raise InputError(f"{where} has {error}; export it again.") from error
     _check_tilt(where, first, written, direction, spacing * (np.array(shape[::-1]) - 1), step)
     return Grid(shape, tuple(spacing), tuple(first.position), tuple(map(tuple, direction)))
 

@@ -197,8 +197,10 @@ def reason_not_written(error: OSError | RuntimeError, temporary: Path) -> str | 
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an exception says that a disk, a share of it or the largest size of a file is used up."""
-    return isinstance(error, OSError) and error.errno in FULL_DISK
+    """Whether an exception, or its cause, says that a disk, a share of it or the largest size of a file is used up."""
+    if not isinstance(error, OSError):
+        return error.__cause__ is not None and is_full(error.__cause__)
+    return error.errno in FULL_DISK or (error.errno is None and _SHORT_WRITE in str(error))
 
 
 def check_room(path: Path, size: int) -> None:

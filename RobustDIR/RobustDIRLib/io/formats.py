@@ -116,13 +116,13 @@ def _format(path: Path, head: bytes) -> str | None:
 
 
 def _format_of_pair(path: Path) -> str | None:
-    """The format of the header beside voxels."""
+    """The format of the header beside voxels; NIfTI, whose reader names the file that lacks, where none is there."""
     stem = path.name[: -len(_end(path))]
-    for end in (".hdr", ".HDR", ".hdr.gz"):
-        header = path.with_name(stem + end)
-        if header.is_file() and os.access(header, os.R_OK) and nifti.is_header(_head(header)):
-            return NIFTI
-    return None
+    headers = [found for end in (".hdr", ".HDR", ".hdr.gz") if (found := path.with_name(stem + end)).exists()]
+    if not headers and not any(_head(path).startswith(begin) for begin, _name, _reason in _REFUSED):
+        return NIFTI
+    readable = [header for header in headers if header.is_file() and os.access(header, os.R_OK)]
+    return NIFTI if any(nifti.is_header(_head(header)) for header in readable) else None
 
 
 def _why_not(path: Path, head: bytes) -> str:

@@ -1,8 +1,14 @@
-"""How much main memory this process can still take."""
+"""How much main memory this process can still take, and whether it wanted more."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+# In the words of torch, of ITK, of C++ and of the loader of libraries; none has an exception of its own for it.
+_OUT_OF_MEMORY = (
+    "can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "alloc_cpu",
+    "failed to allocate memory", "bad_alloc", "bad allocation", "failed to map segment", "can't start new thread",
+)  # fmt: skip
 
 
 def available_memory() -> int | None:
@@ -29,3 +35,11 @@ def _cgroup_available(folder: str = "/sys/fs/cgroup") -> int | None:
     except (OSError, ValueError):
         return None
     return max(limit - used + int(stat.get("inactive_file", 0)), 0)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether Python or a library failed for want of memory."""
+    if isinstance(error, MemoryError):
+        return True
+    kinds = RuntimeError, ImportError, OSError
+    return isinstance(error, kinds) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)

@@ -16,6 +16,7 @@ from RobustDIRLib.geometry import Array, Grid, rectangular
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.payload import Payload, enough_memory, read_payload
 
+_MOST_VOXELS = 2**31  # along a side
 _TOLD = 1e-3  # voxels by which a corner may move without a word
 _APART = 0.1  # voxels by which it may where a header gives the size of a voxel twice
 
@@ -74,9 +75,9 @@ def check_sides(path: Path, sides: tuple[int, ...]) -> None:
     """Refuses an array that is no volume.
 
     Raises:
-        InputError: If a side is not positive, or there are fewer than three.
+        InputError: If a side is not positive or beyond all memory, or there are fewer than three.
     """
-    if not sides or min(sides) < 1:
+    if not sides or min(sides) < 1 or max(sides) >= _MOST_VOXELS:
         raise InputError(f"{path} has an impossible size ({_listed(sides)} voxels); export it again.")
     if len(sides) < 3:
         raise InputError(

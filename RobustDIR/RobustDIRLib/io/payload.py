@@ -23,7 +23,7 @@ from RobustDIRLib.io.files import regular_file
 from RobustDIRLib.io.free_memory import available_memory
 
 # DEFLATE makes at most this many bytes of one: a header that asks for more than the file can hold is refused unread.
-_DEFLATE = 1032
+DEFLATE = 1032
 _LONGEST_NUMBER = 32  # letters of a number written out, with the space behind it
 _CHUNK = 1 << 20
 _FORGIVEN = 1 << 24  # bytes of padding after the last voxel
@@ -107,7 +107,7 @@ def check_length(path: Path, file: Path, payload: Payload, each: int) -> None:
     """
     there, needed = file.stat().st_size, each * payload.dtype.itemsize + (payload.offset or 0)
     # A number written out has a letter at least and a space; what DEFLATE can make of a byte is bounded, too.
-    most = {"raw": there, "gzip": there * _DEFLATE, "zlib": there * _DEFLATE, "text": there * payload.dtype.itemsize}
+    most = {"raw": there, "gzip": there * DEFLATE, "zlib": there * DEFLATE, "text": there * payload.dtype.itemsize}
     if file.is_file() and most.get(payload.packing, needed) < needed:
         raise cut_short(path, there, needed if payload.packing == "raw" else None)
 

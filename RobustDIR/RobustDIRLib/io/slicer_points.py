@@ -14,7 +14,16 @@ from RobustDIRLib.configuration import named_once
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, swap_lps_ras
 from RobustDIRLib.io.files import PathLike
-from RobustDIRLib.io.text_points import Points, cells, check_columns, comments, numbered_lines, numbers, said_frame
+from RobustDIRLib.io.text_points import (
+    Points,
+    cells,
+    check_columns,
+    comments,
+    numbered_lines,
+    numbers,
+    refuse_other_unit,
+    said_frame,
+)
 
 _FCSV_COLUMNS = ["id", "x", "y", "z", "ow", "ox", "oy", "oz", "vis", "sel", "lock", "label", "desc", "associatedNodeID"]
 _FCSV_UNNAMED = ("position status", "made automatically")  # what Slicer 5 writes beyond the named columns
@@ -97,6 +106,7 @@ def points_from_fcsv(path: PathLike, text: str) -> Points:
         InputError: If it does not say whether it is LPS or RAS, a line does not fit its columns or has no three
             numbers, or a point is not placed.
     """
+    refuse_other_unit(path, text)
     frame, columns = _fcsv_frame(path, text), _fcsv_columns(path, text)
     places = [columns.index(axis) for axis in "xyz"]
     label = columns.index("label") if "label" in columns else len(columns)

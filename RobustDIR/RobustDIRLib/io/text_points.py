@@ -35,6 +35,7 @@ _OTHERWISE = re.compile(
     r"\b(RAS|centimet(?:er|re)s?|inch(?:es)?|voxels?|pixels?|IJK|(?:in|units?\W+)\s*(?:cm|m|voxels?|pixels?))\b",
     re.IGNORECASE,
 )
+_OTHER_UNIT = re.compile(r"\bunits?\W+\s*(?!mm\b|millimet)\w", re.IGNORECASE)
 _OUTPUT_POINT = re.compile(r"OutputPoint\s*=\s*\[([^\]]*)\]")
 
 
@@ -110,6 +111,17 @@ def cells(path: PathLike, number: int, line: str, delimiter: str = ",") -> list[
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, strict=True))]
     except csv.Error as error:
         raise InputError(f"{path}, line {number}: {error}; correct the quotes in that line.") from error
+
+
+def refuse_other_unit(path: PathLike, text: str) -> None:
+    """Refuse comments that name another unit than mm.
+
+    Raises:
+        InputError: Names the comment.
+    """
+    found = next((comment for comment in comments(text) if _OTHER_UNIT.search(comment)), None)
+    if found:
+        raise InputError(f'{path} has the comment "{found}", and its points are read as mm; save them in mm.')
 
 
 def check_columns(path: PathLike, header: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class CheckSection(Section):
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         self.landmarks: list[checking.LandmarkError] = []
+        self.landmark_warnings: list[str] = []
         self.judgements: tuple[JudgedFigure, ...] = ()
         self.measured: dict[str, Any] = {}
         self._seen: Any = None
@@ -107,7 +109,7 @@ class CheckSection(Section):
     def _basis(self) -> Any:
         """All that the figures rest on, to tell whether they must be made anew."""
         p = self.parameters
-        nodes = p.fixedLandmarks, p.movingLandmarks, p.transformNode, p.fixedVolume
+        nodes = p.fixedLandmarks, p.movingLandmarks, p.transformNode, p.fixedVolume, p.movingVolume
         times = tuple(None if node is None else (node.GetID(), node.GetMTime()) for node in nodes)
         transform = None if p.transformNode is None else p.transformNode.GetTransformToWorldMTime()
         segmentations = p.fixedSegmentation is not None, p.movingSegmentation is not None
@@ -121,20 +123,23 @@ class CheckSection(Section):
 
     def _measure_landmarks(self) -> None:
         p = self.parameters
-        self.landmarks = []
+        self.landmarks, self.landmark_warnings = [], []
         text = _("Select landmarks of both volumes under Inputs to measure the error at them.")
         colour = widgets.QUIET
         if self.panel.standing.stale:
             text = ""
         elif p.fixedLandmarks is not None and p.movingLandmarks is not None:
             try:
-                fixed, moving = inputs.paired_landmarks(p)
+                fixed, moving = inputs.landmarks_to_measure(p)
                 if p.transformNode is None:
                     text = _("Register, with the transform ticked under Outputs, to measure the error after it.")
                 else:
-                    points = mrml.transform_points(p.transformNode, fixed.points)
+                    transform = partial(mrml.transform_points, p.transformNode)
+                    points = transform(fixed.points)
                     self.landmarks = checking.landmark_errors(fixed.names, fixed.points, moving.points, points)
-                    text = colour = ""
+                    hints = checking.pairing_warnings(self.landmarks, transform, inputs.grids_of(p))
+                    self.landmark_warnings = [*inputs.of_landmarks(p), *hints]
+                    text, colour = " ".join(self.landmark_warnings), widgets.CAREFUL
             except InputError as error:
                 text, colour = str(error), widgets.BAD
         widgets.set_text(self.ui.landmarksLabel, text, colour)
@@ -327,6 +332,7 @@ class CheckSection(Section):
             "nodes": [[role, node.GetName(), node.GetID()] for role, node in roles.items() if node is not None],
             "landmarks": [row.as_shown() for row in self.landmarks],
             "structures": self.structures,
+            "warnings": self.landmark_warnings,
         }
 
     def _report_can_be_made(self, path: str) -> bool:

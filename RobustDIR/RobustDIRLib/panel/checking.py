@@ -6,7 +6,7 @@ No Qt and no MRML: points and records in, rows out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.landmarks import tre_spread
 from RobustDIRLib.evaluation.measures import STRUCTURES
+from RobustDIRLib.evaluation.pairing import pairing_hints
 from RobustDIRLib.evaluation.run_figures import figures_of
 from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances
+from RobustDIRLib.geometry import Grid
 from RobustDIRLib.panelparts.words import _
 
 Array = NDArray[np.float64]
@@ -61,6 +63,22 @@ def landmark_errors(names: Sequence[str], fixed: Array, moving: Array, transform
         for name, b, a, p, q in zip(names, before, after, fixed, moving, strict=True)
     ]
     return sorted(rows, key=lambda row: -row.after)
+
+
+def pairing_warnings(
+    rows: Sequence[LandmarkError], transform: Callable[[Array], Array], grids: tuple[Grid, Grid] | None
+) -> list[str]:
+    """What the command line, too, says of landmarks that do not look like pairs: sentences, none for most lists.
+
+    Args:
+        rows: What `landmark_errors` gave.
+        transform: From fixed to moving points, mm, LPS.
+        grids: Of both volumes, for lists that are voxels.
+    """
+    if not rows:
+        return []
+    fixed, moving = (np.array([getattr(row, side) for row in rows]) for side in ("point", "moving"))
+    return pairing_hints(fixed, moving, transform, grids)
 
 
 def _three(point: Array) -> tuple[float, float, float]:

@@ -17,6 +17,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
+from RobustDIRLib.io.landmark_readings import reading_inside
+from RobustDIRLib.io.landmarks import pairs_inside
 from RobustDIRLib.mrml.nodes import SegmentationNode, TransformNode, VolumeNode
 from RobustDIRLib.panel.parameters import Parameters
 from RobustDIRLib.panel.runs import ChosenMethod, RegistrationRequest
@@ -68,7 +70,7 @@ def warnings(parameters: Parameters) -> list[str]:
                 fixed=patients[0], moving=patients[1]
             )
         )
-    return [*found, *filter(None, [of_masks(parameters)]), *_of_landmarks(parameters)]
+    return [*found, *filter(None, [of_masks(parameters)]), *of_landmarks(parameters)]
 
 
 def of_masks(parameters: Parameters) -> str:
@@ -236,22 +238,51 @@ def paired_landmarks(parameters: Parameters) -> tuple[Landmarks, Landmarks]:
     return pair
 
 
-def _of_landmarks(parameters: Parameters) -> Iterator[str]:
-    """Landmarks outside their volume; they guide nothing, and so they stop nothing."""
-    for side in ("fixed", "moving"):
+def landmarks_to_measure(parameters: Parameters) -> tuple[Landmarks, Landmarks]:
+    """Both lists of landmarks, without pairs of which one lies outside its volume, as the command line takes them.
+
+    Raises:
+        InputError: As `paired_landmarks`.
+    """
+    first, second = paired_landmarks(parameters)
+    grids = grids_of(parameters)
+    kept = np.ones(len(first), bool) if grids is None else pairs_inside(first, second, *grids)
+    return first.where(kept), second.where(kept)
+
+
+def grids_of(parameters: Parameters) -> tuple[Grid, Grid] | None:
+    """Where both volumes lie in the world; None if one is missing or holds nothing."""
+    fixed, moving = parameters.fixedVolume, parameters.movingVolume
+    if fixed is None or moving is None:
+        return None
+    try:
+        return mrml.grid_of_volume(fixed), mrml.grid_of_volume(moving)
+    except InputError:
+        return None
+
+
+def of_landmarks(parameters: Parameters) -> Iterator[str]:
+    """Landmarks outside their volume, a sentence a side; they guide nothing, and so they stop nothing."""
+    for side, grid in zip(("fixed", "moving"), grids_of(parameters) or (), strict=False):
         try:
             points = mrml.points_from_markups(getattr(parameters, f"{side}Landmarks"))
         except InputError:  # none, or not placed: Check says so
             continue
-        grid = mrml.grid_of_volume(getattr(parameters, f"{side}Volume"))
         outside = np.flatnonzero(~grid.contains(points.points))
         if len(outside):
             named = ", ".join(points.names[k] for k in outside[:_NAMED]) + (", …" if len(outside) > _NAMED else "")
+            other = reading_inside(points.points, grid) if 2 * len(outside) > len(points) else ""
             yield (
                 _(
-                    "{outside} of {count} {side} landmarks lie outside the {side} volume ({named}): check "
-                    "that they belong to it."
-                ).format(outside=len(outside), count=len(points.names), side=side, named=named)
+                    "{outside} of {count} {side} landmarks lie outside the {side} volume ({named}) and are not "
+                    "measured: check that they belong to it{hint}."
+                ).format(
+                    outside=len(outside),
+                    count=len(points),
+                    side=side,
+                    named=named,
+                    hint=_("; they would lie inside it {reading}").format(reading=other) if other else "",
+                )
             )
 
 

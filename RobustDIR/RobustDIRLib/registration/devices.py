@@ -14,7 +14,6 @@ from RobustDIRLib.errors import InputError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _MOST_THREADS = 1024
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "alloc_cpu")
 
 
 def find_device(name: str) -> torch.device:
@@ -108,10 +107,3 @@ def repeatable(threads: int | None) -> Iterator[int]:
         torch.set_num_threads(before[0])
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before[1])
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or Python failed for want of memory."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)

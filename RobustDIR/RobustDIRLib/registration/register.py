@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import SimpleITK as sitk
@@ -13,7 +14,10 @@ import torch
 from torch import Tensor
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.evaluation.pairing import pairing_hints
 from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.displacements import apply_to_points
+from RobustDIRLib.io.free_memory import ran_out_of_memory
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.model_store import LoadedModel
@@ -26,7 +30,6 @@ from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, wa
 from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks, tell_one_image
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
-from RobustDIRLib.registration.pairing import hints_of
 from RobustDIRLib.registration.preprocessing import (
     Warn,
     check_hounsfield,
@@ -141,7 +144,7 @@ def register(
             setting = _Setting(options, extras, preset, device, grid, levels, patience)
             result = _run(fixed, moving, network, setting, journal)
         except (MemoryError, RuntimeError) as error:
-            if not devices.ran_out_of_memory(error):
+            if not ran_out_of_memory(error):
                 raise
             raise InputError(
                 f"memory ran out although {' and '.join(map(str, outlook))} should have done; close other programs, "
@@ -281,7 +284,7 @@ def _warn_of_pairing(
 ) -> None:
     if landmarks is not None:
         first, second = (one.points for one in landmarks)
-        for sentence in hints_of(transform, first, second, grids):
+        for sentence in pairing_hints(first, second, partial(apply_to_points, transform), grids):
             warn(sentence)
 
 

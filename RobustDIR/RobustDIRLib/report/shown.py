@@ -30,6 +30,7 @@ class Shown:
         nodes: What each node of the registration is, its name and its ID in the scene.
         landmarks: `name`, `before_mm`, `after_mm`, and `fixed` and `moving`, points in mm, LPS.
         structures: Rows of the measurement of structures.
+        warnings: What it said of the landmarks.
     """
 
     patients: tuple[str, str]
@@ -37,6 +38,7 @@ class Shown:
     nodes: tuple[tuple[str, str, str], ...]
     landmarks: tuple[Mapping[str, Any], ...]
     structures: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -59,7 +61,7 @@ class Shown:
         return Landmarks(fixed, names), Landmarks(moving, names)
 
     def measured(self, run: RunFolder, transform: Any) -> RunFolder:
-        """The run with these landmarks and structures in place of its own.
+        """The run with these landmarks and structures in place of its own, and these warnings after its own.
 
         Args:
             run: Its folder.
@@ -75,7 +77,8 @@ class Shown:
             "tre": {"count": len(rows), "landmarks": rows} if rows else None,
             "dice": [{"labels": [dict(row) for row in self.structures]}] if self.structures else [],
         }
-        return replace(run, record={**run.record, "measures": measures})
+        warnings = [*(run.record.get("warnings") or ()), *self.warnings]
+        return replace(run, record={**run.record, "measures": measures, "warnings": warnings})
 
     def _linear_errors(self, transform: Any) -> list[float | None]:
         points = self.points
@@ -127,6 +130,7 @@ def read_shown(path: Path) -> Shown:
             nodes=tuple((str(role), str(name), str(node_id)) for role, name, node_id in said["nodes"]),
             landmarks=tuple(said["landmarks"]),
             structures=tuple(said["structures"]),
+            warnings=tuple(map(str, said.get("warnings") or ())),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{path} does not say what the panel shows; write the report from the panel.") from error

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from RobustDIRLib.configuration import read_json, refuse_seed
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import make_folder, written_atomically
+from RobustDIRLib.io.files import make_folder, write_json, written_atomically
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.labels import BACKGROUND, SLIDING
@@ -69,7 +69,9 @@ def make_bank(
     wanted = _record(config, count, seed)
     if record.exists() and read_json(record) != json.loads(wanted):
         raise InputError(f"{folder} holds label maps made with other settings: name another folder or delete it")
-    record.write_text(wanted)
+    if not record.exists():
+        with written_atomically(record) as temporary:
+            temporary.write_text(wanted, encoding="utf-8")
     for index in range(count):
         path = folder / f"labels_{index:04d}.npz"
         if not path.exists():
@@ -136,7 +138,7 @@ def import_bank(
         _write_map(folder / f"labels_{index:04d}.npz", scene_from_anatomy(labels, known, side))
         if progress:
             progress(index + 1, len(maps))
-    (folder / _RECORD).write_text(json.dumps({"files": [f.name for f in files], "labels": known}, indent=1))
+    write_json(folder / _RECORD, {"files": [f.name for f in files], "labels": known})
 
 
 def _read_map(file: Path) -> Tensor:

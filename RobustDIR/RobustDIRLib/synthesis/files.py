@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField, write_displacement
-from RobustDIRLib.io.files import make_folder
+from RobustDIRLib.io.files import check_room, make_folder, write_json, written_atomically
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.synthesis.kinds import LARGEST_SIDE, SMALLEST_SIDE, LabelMapConfig, sample_label_map
 from RobustDIRLib.synthesis.pairs import PairConfig, SyntheticPair, synthesize_pair
@@ -78,11 +77,13 @@ def write_pairs(
         pair = make_pair(settings, seed, index)
         temporary = folder / f".{target.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        _write_pair(temporary, pair)
-        record = {"settings": to_dict(settings), "seed": seed, "index": index}
-        (temporary / "pair.json").write_text(json.dumps(record, indent=1))
-        os.replace(temporary, target)
+        make_folder(temporary)
+        try:
+            _write_pair(temporary, pair)
+            write_json(temporary / "pair.json", {"settings": to_dict(settings), "seed": seed, "index": index})
+            os.replace(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         if progress:
             progress(index + 1, count)
 
@@ -142,4 +143,7 @@ def _write_preview(path: Path, pair: SyntheticPair) -> None:
     u = warping.resize_displacement(pair.truth.displacement, pair.fixed.shape[2:])
     labels = pair.fixed_labels.float() / max(float(pair.fixed_labels.max()), 1.0) * 2 - 1
     panels = [_slice(v) for v in (pair.fixed, pair.moving, warping.warp(pair.moving, u), labels)]
-    sitk.WriteImage(sitk.GetImageFromArray(np.hstack(panels)), str(path))
+    picture = np.hstack(panels)
+    with written_atomically(path) as temporary:
+        check_room(temporary, picture.nbytes)  # ITK's writer of PNG says nothing when the disk takes only part of it
+        sitk.WriteImage(sitk.GetImageFromArray(picture), str(temporary))

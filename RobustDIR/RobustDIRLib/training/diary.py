@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import written_atomically
 
 
 class Diary:
@@ -23,10 +24,13 @@ class Diary:
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         try:
-            kept = [line for line in _lines(path) if _step_of(line) <= step]
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            before = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         except OSError as error:
-            raise InputError(f"{path} cannot be written ({error.strerror}); choose another folder.") from error
+            raise InputError(f"{path} cannot be read ({error.strerror}); choose another folder.") from error
+        kept = "".join(f"{line}\n" for line in before.splitlines() if _step_of(line) <= step)
+        if kept != before or not path.exists():
+            with written_atomically(path) as temporary:
+                temporary.write_text(kept, encoding="utf-8")
 
     def add(self, record: dict[str, Any]) -> None:
         """Write a record, at once.
@@ -39,10 +43,6 @@ class Diary:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise InputError(f"{self.path} cannot be written ({error.strerror}); free space and resume.") from error
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _step_of(line: str) -> float:

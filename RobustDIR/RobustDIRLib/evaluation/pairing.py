@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
-import SimpleITK as sitk
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 
 from RobustDIRLib.geometry import Array, Grid
-from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.landmark_readings import other_readings
 
 # A hint is given where another reading leaves at most this share of the error, and where there is an error to explain.
@@ -21,11 +17,6 @@ _FEW, _MANY = 4, 2000  # an order can be told of so many landmarks; an assignmen
 _ENOUGH = 200  # landmarks of which axes can be told
 
 Grids = tuple[Grid, Grid]
-
-
-def hints_of(transform: sitk.Transform, fixed: Array, moving: Array, grids: Grids) -> list[str]:
-    """`pairing_hints` of landmarks under a transform from fixed to moving points, mm, LPS."""
-    return pairing_hints(fixed, moving, partial(apply_to_points, transform), grids)
 
 
 def pairing_hints(
@@ -81,8 +72,11 @@ def _read_otherwise(
 
 
 def _in_order(mapped: Array, moving: Array) -> Iterator[tuple[float, str]]:
-    """Mean error, mm, of the order of rows that fits best."""
-    if _FEW <= len(moving) <= _MANY:
+    """Mean error, mm, of the order of rows that fits best; none in a new Slicer, which lacks SciPy."""
+    if _FEW <= len(moving) <= _MANY and importlib.util.find_spec("scipy") is not None:
+        from scipy.optimize import linear_sum_assignment
+        from scipy.spatial.distance import cdist
+
         distances = cdist(mapped, moving)
         rows, columns = linear_sum_assignment(distances)
         yield float(distances[rows, columns].mean()), "in another order of the rows"

@@ -17,6 +17,7 @@ from torch import Tensor
 from RobustDIRLib import gathering
 
 SPATIAL = (2, 3, 4)
+_MOST_PARTS = 8  # a thread: more are tried only until one number divides the lines evenly
 
 
 def identity_grid(shape: Sequence[int], *, device: torch.device | None = None) -> Tensor:
@@ -46,10 +47,51 @@ def sample(image: Tensor, coordinates: Tensor, *, mode: str = "bilinear") -> Ten
     """
     if mode == "bilinear" and gathering.fits(image, coordinates):
         return gathering.gather(image, coordinates)
-    # grid_sample wants x, y, z in [-1, 1] between the outer voxel centres; one voxel has no such span.
-    scale = _per_axis([2 / max(n - 1, 1) for n in image.shape[2:]], coordinates)
-    points = (coordinates * scale - 1).flip(1).permute(0, 2, 3, 4, 1)
-    return F.grid_sample(image, points, mode=mode, padding_mode="border", align_corners=True)
+    return sample_normalised(image, _normalised(coordinates, (0.0, 0.0, 0.0), image.shape[2:]), mode)
+
+
+def _normalised(voxels: Tensor, origin: Sequence[Tensor | float], shape: Sequence[int]) -> Tensor:
+    """Voxel coordinates `(B, 3, d, h, w)` plus what is added to each channel, as `grid_sample` wants them.
+
+    That is x, y, z in [-1, 1] between the outer voxel centres; one voxel has no such span.
+    """
+    scales = [2 / max(n - 1, 1) for n in shape]
+    axes = zip(voxels.unbind(1), origin, scales, strict=True)
+    return torch.stack([(o * s - 1) + axis * s for axis, o, s in axes][::-1], 1).permute(0, 2, 3, 4, 1)
+
+
+def sample_normalised(image: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
+    """`grid_sample` with the conventions of this module, on all threads.
+
+    PyTorch shares out the images of a batch alone, so that a single volume would keep one core busy and the others idle.
+
+    Args:
+        image: Shape `(B, C, D, H, W)`.
+        points: Shape `(B, d, h, w, 3)`, channels x, y, z in [-1, 1] between the outer voxel centres.
+        mode: As `sample` has it.
+    Returns:
+        Shape `(B, C, d, h, w)`.
+    """
+    threads = torch.get_num_threads()
+    if threads <= len(points) or image.device.type != "cpu" or _gradients_wanted(image, points):
+        return F.grid_sample(image, points, mode=mode, padding_mode="border", align_corners=True)
+    one_by_one = zip(image.split(1), points.split(1), strict=True)
+    return torch.cat([_sample_in_parts(*one, mode, threads) for one in one_by_one])
+
+
+def _sample_in_parts(image: Tensor, points: Tensor, mode: str, threads: int) -> Tensor:
+    """A single volume at lines of points that are shared out as if they belonged to a batch."""
+    depth, height, width = points.shape[1:4]
+    lines = depth * height
+    parts = next((n for n in range(threads, _MOST_PARTS * threads) if lines % n == 0), 1)
+    points = points.reshape(parts, lines // parts, width, 1, 3)
+    image = image.expand(parts, -1, -1, -1, -1)
+    found = F.grid_sample(image, points, mode=mode, padding_mode="border", align_corners=True)
+    return found.transpose(0, 1).reshape(1, -1, depth, height, width)
+
+
+def _gradients_wanted(*tensors: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def warp(image: Tensor, displacement: Tensor, *, mode: str = "bilinear") -> Tensor:
@@ -68,8 +110,8 @@ def warp(image: Tensor, displacement: Tensor, *, mode: str = "bilinear") -> Tens
         raise ValueError(f"image {tuple(image.shape[2:])} and displacement {tuple(displacement.shape[2:])} differ")
     if mode == "bilinear" and gathering.fits(image, displacement):
         return gathering.gather(image, displacement, _axes(displacement.shape[2:]))
-    grid = identity_grid(displacement.shape[2:], device=displacement.device)
-    return sample(image, grid + displacement, mode=mode)
+    axes = _axes(displacement.shape[2:], displacement.device)
+    return sample_normalised(image, _normalised(displacement, axes, image.shape[2:]), mode)
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:

@@ -341,7 +341,7 @@ class TestJudgement:
         shift[0, 0], shift[1, 0] = 3.0, -3.0  # along z from the middle to the fixed image, and back to the moving one
         where = [torch.zeros(1, *still.out.shape[2:], dtype=torch.bool) for _ in range(4)]
         where[0][0, 8, 3, 3], where[1][0, 2, 9, 3], where[2][0, 6, 6, 12] = True, True, True
-        monkeypatch.setattr(Halves, "_folded", lambda self: where)
+        monkeypatch.setattr(Halves, "_folded", where)
         found = Halves(shift, -shift, still.shape).folded()[0, 0] > 0
         expected = torch.zeros_like(found)
         for z, y, x in ((5, 3, 3), (5, 9, 3), (6, 6, 12)):

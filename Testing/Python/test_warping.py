@@ -122,6 +122,22 @@ def test_sample_at_any_number_of_points(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(sample(image, coordinates).flatten().numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("shape", [(9, 14, 11), (7, 13, 5), (1, 6, 7)], ids=str)  # 91 lines: 13 threads, none of 2 to 6
+def test_sampling_does_not_depend_on_threads(rng: np.random.Generator, shape: tuple[int, int, int], mode: str) -> None:
+    """To the bit, volumes alone or in a batch smaller than the threads."""
+    images = torch.cat([torch.cat([a_volume(rng, shape), a_volume(rng, shape)], 1) for _ in range(2)])
+    points = torch.from_numpy(rng.uniform(-2, 12, size=(2, 3, *shape)).astype(np.float32))
+    expected, before = sample(images, points, mode=mode), torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 8):
+            torch.set_num_threads(threads)
+            assert torch.equal(sample(images, points, mode=mode), expected)
+            assert torch.equal(sample(images[1:], points[1:], mode=mode), expected[1:])
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_warp_and_compose_have_right_gradients(rng: np.random.Generator) -> None:
     image = a_volume(rng, (3, 4, 5)).double().requires_grad_()
     # Off whole voxels, where the linear interpolation has a kink, and inside, where it has a slope.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from RobustDIRLib import warping
 
-_SQUARINGS = 4
+SQUARINGS = 4
 _FEWEST_POINTS = 4
 
 Matrices = tuple[Tensor, Tensor, Tensor]
@@ -89,17 +89,21 @@ class ControlGrid:
         """Matrices from coefficients to positions (0 to 1) along z, y, x."""
         return self._float([spline_matrix(p, n) for p, n in zip(positions, self.points, strict=True)])
 
-    def exponential(self, coefficients: Tensor, shape: Sequence[int]) -> Tensor:
+    def exponential(self, coefficients: Tensor, shape: Sequence[int], squarings: int = SQUARINGS) -> Tensor:
         """Displacements of `exp(-v/2)` and `exp(v/2)` on a grid of a shape.
 
         The flow is integrated between the control points and interpolated by the splines that pass through its values
         there, so that the cost does not depend on the voxels.
 
+        Args:
+            coefficients: Of the velocity v.
+            shape: Of that grid.
+            squarings: Steps of the integration; the fewer, the further both are from being each other's inverse.
         Returns:
             Shape `(2, 3, *shape)`, voxels of that grid.
         """
         velocity = spread(self.nodes, coefficients) / (2 * self.spacing)
-        flows = warping.integrate_velocity(torch.stack([-velocity, velocity]), _SQUARINGS)
+        flows = warping.integrate_velocity(torch.stack([-velocity, velocity]), squarings)
         through = self._float(
             [
                 spline_matrix(cell_centres(n), len(s)) @ torch.linalg.inv(s)

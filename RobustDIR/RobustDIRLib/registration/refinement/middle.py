@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -64,14 +65,15 @@ class Halves:
 
     def folds(self) -> int:
         """Voxels of either transform, at half resolution, whose Jacobian determinant is not positive."""
-        return sum(int(where.sum()) for where in self._folded())
+        return sum(int(where.sum()) for where in self._folded)
 
     def folded(self) -> Tensor:
         """Where in the middle they and their neighbours come to lie: `(1, 1, d, h, w)`, 1 there and 0 elsewhere."""
-        fixed, moving, *halves = (F.max_pool3d(where[None].float(), 3, 1, 1) for where in self._folded())
+        fixed, moving, *halves = (F.max_pool3d(where[None].float(), 3, 1, 1) for where in self._folded)
         moved = (warping.warp(where, u[None]) for where, u in zip((fixed, moving), self.out, strict=True))
         return (torch.stack([*moved, *halves]).amax(0) > 0.1).float()  # interpolation leaks a little
 
+    @cached_property
     def _folded(self) -> list[Tensor]:
         """Voxels of the transform and its inverse, then of both halves, that fold, each `(1, d, h, w)`."""
         both = warping.compose(self.out.flip(0), self.back)
@@ -97,11 +99,10 @@ def warp_planes(image: Tensor, displacement: Tensor, rows: slice) -> Tensor:
     scale = torch.tensor([n / m for n, m in zip(shape, displacement.shape[1:], strict=True)]).view(3, 1, 1, 1)
     voxels = displacement * (scale * torch.tensor([2 / max(n - 1, 1) for n in shape]).view(3, 1, 1, 1))
     lines = [torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in shape]
-    planes = planes_of(voxels, shape, rows)
-    points = torch.empty(1, rows.stop - rows.start, *shape[1:], 3)
-    for channel, line in enumerate((lines[0][rows, None, None], lines[1][:, None], lines[2])):
-        torch.add(planes[channel], line, out=points[0, ..., 2 - channel])
-    return F.grid_sample(image, points, padding_mode="border", align_corners=True)[0, 0]
+    points = planes_of(voxels.flip(0), shape, rows)  # channels x, y, z
+    for channel, line in zip(points, (lines[2], lines[1][:, None], lines[0][rows, None, None]), strict=True):
+        channel += line
+    return warping.sample_normalised(image, points.permute(1, 2, 3, 0)[None])[0, 0]
 
 
 def _slabs(shape: Sequence[int]) -> Iterator[slice]:

@@ -63,7 +63,7 @@ def _normalised(voxels: Tensor, origin: Sequence[Tensor | float], shape: Sequenc
 def sample_normalised(image: Tensor, points: Tensor, mode: str = "bilinear") -> Tensor:
     """`grid_sample` with the conventions of this module, on all threads.
 
-    PyTorch shares out the images of a batch alone, so that a single volume would keep one core busy and the others idle.
+    PyTorch shares out the images of a batch alone: a single volume would keep one core busy and the others idle.
 
     Args:
         image: Shape `(B, C, D, H, W)`.

@@ -23,13 +23,14 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.archives import check_archive
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import PathLike, check_extension, existing_file, written_atomically
+from RobustDIRLib.run_files import MODEL
 
 if TYPE_CHECKING:
     from RobustDIRLib.networks.network import LearningNetwork
 
 FORMAT = "robustdir-model-1"
 DEFAULT_MODEL = "generic"
-WEIGHTS, CARD = "weights.pt", "card.md"
+CARD = "card.md"  # beside the file of a model, which is called as a run calls it: `run_files.MODEL`
 SHIPPED = Path(__file__).parent / "models"
 _KEYS, _CHECKSUM = {"format", "network", "weights", "card"}, "checksum"  # files of old have no checksum of their own
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
@@ -94,7 +95,7 @@ def list_models() -> list[ModelEntry]:
 
 
 def _entries(folder: Path, shipped: bool) -> list[ModelEntry]:
-    files = sorted(folder.glob(f"*/{WEIGHTS}")) if folder.is_dir() else []
+    files = sorted(folder.glob(f"*/{MODEL}")) if folder.is_dir() else []
     return [ModelEntry(path.parent.name, path, shipped) for path in files]
 
 
@@ -108,8 +109,8 @@ def find_model(name_or_path: PathLike) -> Path:
     if (name := str(name_or_path)) in known:
         return known[name]
     path = Path(name_or_path)
-    if path.is_dir() and (path / WEIGHTS).is_file():
-        return path / WEIGHTS
+    if path.is_dir() and (path / MODEL).is_file():
+        return path / MODEL
     if path.exists() or path.suffix in (".pt", ".pth") or path.name != name:  # meant as a path: say what is wrong there
         return existing_file(path)
     raise InputError(f"no model is named {name!r}; known: {', '.join(known) or 'none'}; or give the path of a file.")
@@ -192,7 +193,7 @@ def add_model(path: PathLike, name: str | None = None, notes: Mapping[str, Any] 
     model = load_model(existing_file(path))
     _check_forward(model)
     name = free_name(name or _own_name(model))
-    target = user_folder() / name / WEIGHTS
+    target = user_folder() / name / MODEL
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -264,7 +265,7 @@ def remove_model(name: str) -> None:
 
 def _remove_files(folder: Path) -> None:
     """Delete what a model's folder holds of the model, the weights first, and the folder if nothing else is in it."""
-    for path in (folder / WEIGHTS, _checksum_file(folder / WEIGHTS), folder / CARD):
+    for path in (folder / MODEL, _checksum_file(folder / MODEL), folder / CARD):
         path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
@@ -280,7 +281,7 @@ def _entry(name: str) -> ModelEntry:
 def card_text(model: LoadedModel) -> str:
     """A model's card for people, Markdown: the `card.md` beside it, else what its file says of itself."""
     beside = model.path.parent / CARD
-    if model.path.name == WEIGHTS and beside.is_file():
+    if model.path.name == MODEL and beside.is_file():
         return beside.read_text(encoding="utf-8")
     lines = [f"# {_own_name(model)}", ""]
     lines += [f"- {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in model.card.items()]
@@ -384,7 +385,7 @@ def _check_forward(model: LoadedModel) -> None:
 
 
 def _own_name(model: LoadedModel) -> str:
-    by_file = model.path.parent.name if model.path.name == WEIGHTS else model.path.stem
+    by_file = model.path.parent.name if model.path.name == MODEL else model.path.stem
     return str(model.card.get("name") or by_file)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from RobustDIRLib.errors import InputError
 
 PERCENTILES = (0.5, 99.5)
-DEFAULT = "generic"
+DEFAULT, LUNG_CT, BRAIN_MRI = "generic", "lung-ct", "brain-mri"
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ PRESETS = {
     for preset in (
         Preset(DEFAULT, "any pair; spacing and intensities from the images", title="Generic (any body part)"),
         Preset(
-            "lung-ct", "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True,
+            LUNG_CT, "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True,
             stiffness=0.35, effort=1.5, left_to_refinement=1, title="Lung CT (Hounsfield units)", ssim_window=21,
             data_sets=("nlst", "lungct"),
         ),
         Preset(
-            "brain-mri", "brain MRI; 1 mm, percentiles (section 2.3.3)", 1.0, stiffness=0.3, left_to_refinement=1,
+            BRAIN_MRI, "brain MRI; 1 mm, percentiles (section 2.3.3)", 1.0, stiffness=0.3, left_to_refinement=1,
             title="Brain MRI", data_sets=("oasis", "lumir"),
         ),
     )

@@ -1,4 +1,4 @@
-"""Names of the files in the folders of runs: the one description that those who write and read them share.
+"""Names of the files in the folders of runs and data sets: the one description that writers and readers share.
 
 Of a registration they are `RECORD`, `TRANSFORM`, `INVERSE`, `DISPLACEMENT`, `WARPED`, `JACOBIAN` and a file a pair of
 label maps (`labels_name`). What the panel reads instead, in a folder of its own: `TRANSFORM_FIELD`, `INVERSE_FIELD`,
@@ -16,9 +16,12 @@ LABELS = "warped_labels*.nii.gz"  # pattern of `labels_name`; those of an earlie
 TRANSFORM_FIELD, INVERSE_FIELD = "transform_field.mha", "inverse_field.mha"
 WARPED_VOXELS, JACOBIAN_VOXELS = "warped.mha", "jacobian.mha"
 
-
 # Of a run that learns: its settings, a line a step, what it goes on from, what it taught, the subjects of each part.
 CONFIG, RECORDS, CHECKPOINT, MODEL, SPLIT = "run.json", "records.jsonl", "checkpoint.pt", "weights.pt", "split.json"
+# Of an evaluation what it is of, and of it and of a fine-tuning what came out; the rest is in `cohort.layout`.
+EVALUATION, SUMMARY = "evaluation.json", "summary.json"
+DEFORMATION_MODEL = "deformation_model.npz"
+DATA_SET = "robustdir-dataset.json"  # what a user writes to say where a data set lies: `datasets.settings`
 
 
 def labels_name(index: int) -> str:

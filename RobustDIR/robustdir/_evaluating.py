@@ -15,6 +15,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import DisplacementField, read_transform, to_sitk_transform
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.presets import DEFAULT
 from RobustDIRLib.registration.result import RegistrationResult
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def evaluate_pair(
     transform: TransformLike | RegistrationResult,
     inverse: TransformLike | None = None,
     *,
-    preset: str = "generic",
+    preset: str = DEFAULT,
     **truth: Unpack[TruthSettings],
 ) -> Reading:
     """Measure a transform on a pair as `robustdir evaluate` does: on the images as they are, warped once.

@@ -31,7 +31,7 @@ from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.images import Image, read_image, resample
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.io.remarks import heard
-from RobustDIRLib.model_store import LoadedModel, load_model
+from RobustDIRLib.model_store import DEFAULT_MODEL, LoadedModel, load_model
 from RobustDIRLib.networks.network import Network
 from RobustDIRLib.registration.register import Progress
 from RobustDIRLib.registration.register import register as register_images
@@ -152,7 +152,7 @@ class Registration(RegistrationResult):
 def register(
     fixed: ImageLike,
     moving: ImageLike,
-    model: LoadedModel | Network | PathLike = "generic",
+    model: LoadedModel | Network | PathLike = DEFAULT_MODEL,
     *,
     progress: Progress | None = None,
     enough: Callable[[], bool] = bool,

@@ -16,9 +16,9 @@ from dataset_cases import (
     write_scan,
 )
 from RobustDIRLib.datasets.opening import open_dataset
-from RobustDIRLib.datasets.settings import FILE_NAME
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import read_image
+from RobustDIRLib.run_files import DATA_SET
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_hidden_files_are_no_cases_by_convention(by_case):
 
 
 def plain(folder, settings):
-    (folder / FILE_NAME).write_text(json.dumps(settings))
+    (folder / DATA_SET).write_text(json.dumps(settings))
     return open_dataset(folder)
 
 
@@ -342,13 +342,13 @@ def test_names_that_no_file_can_have_are_refused(by_case):
 
 @pytest.mark.parametrize("kind", ["nonsense", "ixi"])
 def test_a_kind_beside_patterns_is_refused_by_a_sentence(by_case, kind):
-    (by_case / FILE_NAME).write_text(json.dumps({"pattern": {"fixed": "a", "moving": "b"}}))
+    (by_case / DATA_SET).write_text(json.dumps({"pattern": {"fixed": "a", "moving": "b"}}))
     with pytest.raises(InputError, match=f"`kind` {kind}"):
         open_dataset(by_case, kind)
 
 
 @pytest.mark.parametrize("text", ['{"limit": 1, "limit": 2}', '{"scans": {"image": "a", "image": "b"}}'])
 def test_settings_given_twice_are_refused(by_case, text):
-    (by_case / FILE_NAME).write_text(text)
+    (by_case / DATA_SET).write_text(text)
     with pytest.raises(InputError, match="comes twice"):
         open_dataset(by_case)

@@ -245,7 +245,7 @@ def test_the_check_section_fits_with_all_its_tables_filled(open_panel, desktop):
     )
     for name, most in rows.items():
         table = getattr(ui, f"{name}Table")
-        widgets.fill_table(table, ["a", "b"], [["x", "y"]] * 60, {"a": "", "b": ""})
+        widgets.fill_table(table, {"a": "", "b": ""}, [["x", "y"]] * 60)
         widgets.fit_height(table, most)
         table.setVisible(True)
     for label in ("environmentLabel", "messageLabel"):

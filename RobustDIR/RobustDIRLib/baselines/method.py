@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import SimpleITK as sitk
 
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.presets import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Pair:
     moving: Image
     fixed_mask: Image | None = None
     moving_mask: Image | None = None
-    preset: str = "generic"
+    preset: str = DEFAULT
     spacing: float | None = None
 
 

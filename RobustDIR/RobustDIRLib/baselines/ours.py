@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from RobustDIRLib.baselines.method import Outcome, Pair
-from RobustDIRLib.model_store import WEIGHTS, LoadedModel, load_model
+from RobustDIRLib.model_store import LoadedModel, load_model
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
+from RobustDIRLib.run_files import MODEL
 
 
 class OwnModel:
@@ -29,7 +30,7 @@ class OwnModel:
     def title(self) -> str:
         """What tables call it: a model's name, or that of its file; of a run's `weights.pt`, the run's."""
         name = Path(self.name).name
-        return self.path.absolute().parent.name if name == WEIGHTS else name
+        return self.path.absolute().parent.name if name == MODEL else name
 
     def on(self, device: str) -> OwnModel:
         """The same on a device."""

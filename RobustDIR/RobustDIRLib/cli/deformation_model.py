@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
+from RobustDIRLib.model_store import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         "--subjects", type=as_path, metavar="FILE", help="JSON file of a split: pairs of its train alone"
     )
     build.add_argument("--pairs", type=int, default=50, metavar="N", help="at most (default: 50)")
-    build.add_argument("--method", default="generic", metavar="M", help="a model or rival (default: generic)")
+    build.add_argument("--method", default=DEFAULT_MODEL, metavar="M", help="a model or rival (default: %(default)s)")
     build.add_argument("--threads", type=int, default=1, metavar="N", help="of the method (default: 1)")
     build.add_argument("--progress", choices=("text", "json"), default="text", help="lines to read, or JSON lines")
     show = actions.add_parser("show", help="what a model was built from and how its samples are")

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.cli import as_path
+from RobustDIRLib.model_store import DEFAULT_MODEL
+from RobustDIRLib.presets import BRAIN_MRI
 from RobustDIRLib.run_files import DISPLACEMENT, RECORD, TRANSFORM, WARPED
 
-RESULT, PICTURE, PRESET = "result", "picture.png", "brain-mri"
+RESULT, PICTURE = "result", "picture.png"
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser("demo", help="register a brain with a known deformation, and tell how well it went")
     parser.add_argument("-o", "--output", type=as_path, required=True, help="folder for the pair and the results")
-    parser.add_argument("--model", default="generic", help="name or path of a model (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name or path of a model (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps or auto (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the deformation, contrast and noise (default: 0)")
     parser.add_argument("--pair-only", action="store_true", help="make the pair and register nothing")
@@ -57,7 +59,7 @@ def register_command(folder: Path, model: str, device: str) -> list[str]:
     landmarks = [("--fixed-landmarks", demo.FIXED_LANDMARKS), ("--moving-landmarks", demo.MOVING_LANDMARKS)]
     command = ["register", str(folder / demo.FIXED), str(folder / demo.MOVING), "-o", str(folder / RESULT)]
     command += [part for option, name in landmarks for part in (option, str(folder / name))]
-    return [*command, "--preset", PRESET, "--model", model, "--device", device]
+    return [*command, "--preset", BRAIN_MRI, "--model", model, "--device", device]
 
 
 def _folder(folder: Path, overwrite: bool) -> Path:

@@ -16,6 +16,7 @@ from RobustDIRLib.cli import as_path
 from RobustDIRLib.cli.evaluate_screens import JsonScreen, Screen
 from RobustDIRLib.cli.progress import KINDS
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
+from RobustDIRLib.model_store import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from RobustDIRLib.cohort.run import Counts, Request
@@ -51,8 +52,8 @@ def _usage() -> str:
 
 def _add_what(group: Any) -> None:
     group.add_argument(
-        "--methods", default="none,linear,generic", metavar="M,M,...",
-        help="names with commas between: none, linear, a model's name or file, a rival (default: none,linear,generic)",
+        "--methods", default=f"none,linear,{DEFAULT_MODEL}", metavar="M,M,...",
+        help="names with commas between: none, linear, a model's name or file, a rival (default: %(default)s)",
     )  # fmt: skip
     group.add_argument("--kind", default="auto", help="of the data set (default: auto; see `robustdir dataset`)")
     group.add_argument("--split", metavar="PART", help="part of the data set, where it has parts")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
+from RobustDIRLib.run_files import MODEL
 
 if TYPE_CHECKING:
     from RobustDIRLib.finetuning.config import FinetuneConfig
@@ -247,4 +248,4 @@ def _conclude(config: FinetuneConfig, folder: Path, progress: str) -> None:
     else:
         judged = summary.get("refinement")
         told = f"{refinement_sentence(judged)}\n" if judged else ""
-        print(f"{summary['pairs']} test pairs\n{table(summary)}\n{told}model: {folder / 'weights.pt'}")
+        print(f"{summary['pairs']} test pairs\n{table(summary)}\n{told}model: {folder / MODEL}")

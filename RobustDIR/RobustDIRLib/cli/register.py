@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.presets import DEFAULT, PRESETS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_method(group: Any) -> None:
     group.add_argument("--preset", default=DEFAULT, help=f"{', '.join(PRESETS)} (default: {DEFAULT})")
-    group.add_argument("--model", default="generic", help="name or file of a model (default: generic)")
+    group.add_argument("--model", default=DEFAULT_MODEL, help="name or file of a model (default: %(default)s)")
     group.add_argument("--device", default="auto", help="auto (default: CUDA if there is), cpu, cuda or mps")
     group.add_argument(
         "--alignment", default="automatic", help="linear part: automatic (default), none, centre, rigid or affine"

@@ -11,7 +11,7 @@ from typing import Any
 
 from RobustDIRLib.cohort import figures
 from RobustDIRLib.cohort.collecting import Collection, Row, collect
-from RobustDIRLib.cohort.layout import FIGURES, SUMMARY, SUMMARY_FORMAT, WORST
+from RobustDIRLib.cohort.layout import FIGURES, SUMMARY_FORMAT, WORST
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import Key, State, safe_name
 from RobustDIRLib.cohort.showing import badness, ranking_measure
@@ -19,6 +19,7 @@ from RobustDIRLib.cohort.summary import TESTED, against_start, summarised, write
 from RobustDIRLib.evaluation.measures import BY_NAME, COHORT
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.registration.record import versions
+from RobustDIRLib.run_files import SUMMARY
 
 Say = Callable[[str], None]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from RobustDIRLib import __version__
 from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_client
-from RobustDIRLib.cohort.layout import EVALUATION
 from RobustDIRLib.cohort.task import Ended, Lost, Task, TaskSettings, finished, perform
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.run_files import EVALUATION
 
 _BUSY = Lock()  # of a worker with several threads: what a task sets holds for the whole process
 

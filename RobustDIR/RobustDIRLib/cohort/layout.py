@@ -48,9 +48,10 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
 from __future__ import annotations
 
 from RobustDIRLib.evaluation.measures import COHORT, MEASURES, Kind, named
+from RobustDIRLib.run_files import EVALUATION, SUMMARY
 
-EVALUATION, RESULTS, CANDIDATES = "evaluation.json", "results", "candidates"
-PAIRS, LANDMARKS, LABELS, SUMMARY = "pairs.csv", "landmarks.csv", "labels.csv", "summary.json"
+RESULTS, CANDIDATES = "results", "candidates"
+PAIRS, LANDMARKS, LABELS = "pairs.csv", "landmarks.csv", "labels.csv"
 TABLES, FIGURES, WORST = "tables", "figures", "worst"
 WRITTEN = (EVALUATION, RESULTS, CANDIDATES, PAIRS, LANDMARKS, LABELS, SUMMARY, TABLES, FIGURES, WORST)
 UNPERTURBED = "none"

@@ -12,7 +12,6 @@ from typing import Any
 
 from RobustDIRLib import __version__
 from RobustDIRLib.baselines.method import Method
-from RobustDIRLib.cohort.layout import EVALUATION
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, Result
 from RobustDIRLib.cohort.terms import Terms
 from RobustDIRLib.configuration import from_dict, read_json
@@ -20,6 +19,7 @@ from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.run_files import EVALUATION
 
 FORMAT = "robustdir-evaluation-2"
 

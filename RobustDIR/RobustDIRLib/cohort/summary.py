@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from RobustDIRLib.cohort.collecting import Collection, Row, before, per_subject
-from RobustDIRLib.cohort.layout import BEFORE, SUMMARY, TABLES, UNPERTURBED
+from RobustDIRLib.cohort.layout import BEFORE, TABLES, UNPERTURBED
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
 from RobustDIRLib.evaluation.measures import COHORT, Kind, Measure, Places, digits_of, named
 from RobustDIRLib.evaluation.significance import DEFAULTS, pair_test, summarise
 from RobustDIRLib.evaluation.table_text import EXTENSIONS, write_table
 from RobustDIRLib.evaluation.tables import Column, Table, TableStyle, make_table
+from RobustDIRLib.run_files import SUMMARY
 
 TESTED = tuple(one.name for one in COHORT if Places.TESTS in one.shown)
 COST = named(Kind.COST)

@@ -26,13 +26,13 @@ from RobustDIRLib.datasets.problems import Root, is_hidden
 from RobustDIRLib.datasets.settings import Settings
 from RobustDIRLib.datasets.sources import ImageFile, LabelFile
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.presets import BRAIN_MRI
 
 _ENDING = r"(?:[-_](?:(?P<labels>labels?|d?seg|aseg|aparc\+aseg)|(?P<mask>mask|brainmask)))?\.(?:nii|nii\.gz|mgz)"
 _IXI = re.compile(r"(?P<subject>IXI\d+)-(?P<site>[A-Za-z]+)-\d+-(?P<contrast>T1|T2|PD)" + _ENDING)
 _PAIRED3T = re.compile(
     r"(?P<subject>sub-\w+?)_ses-(?P<site>0*1)_(?P<contrast>T1|T2)w(?:_defaced)?(?:_brain)?" + _ENDING
 )
-_PRESET = "brain-mri"
 
 
 @dataclass
@@ -117,7 +117,7 @@ def _people(scans: Scans, site: str, contrasts: set[str]) -> list[str]:
 
 
 def _pair(scans: Scans, fixed: tuple[str, str], moving: tuple[str, str], settings: Settings) -> Case:
-    return pair(_scan(scans, fixed), _scan(scans, moving), settings.preset or _PRESET)
+    return pair(_scan(scans, fixed), _scan(scans, moving), settings.preset or BRAIN_MRI)
 
 
 def _scan(scans: Scans, key: tuple[str, str]) -> Scan:

@@ -27,6 +27,7 @@ from RobustDIRLib.datasets.problems import Root, is_hidden
 from RobustDIRLib.datasets.settings import Settings
 from RobustDIRLib.datasets.sources import LandmarkFile, RawVolume
 from RobustDIRLib.geometry import Grid
+from RobustDIRLib.presets import LUNG_CT
 
 HU_OFFSET = -1024.0
 HU_WINDOW = (-1024.0, 3071.0)
@@ -168,7 +169,7 @@ def _case(root: Root, settings: Settings, raw_set: RawSet, number: int, images: 
     return Case(
         name,
         name,
-        settings.preset or "lung-ct",
+        settings.preset or LUNG_CT,
         fixed,
         moving,
         fixed_landmarks=fixed_points,

@@ -24,6 +24,7 @@ from RobustDIRLib.datasets.settings import CaseSettings, PairPattern, ScanPatter
 from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import extension
+from RobustDIRLib.presets import DEFAULT
 
 _PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
 Names = dict[str, str]  # what each placeholder stands for
@@ -37,7 +38,7 @@ def recognises(folder: Path) -> bool:
 
 def cases(root: Root, settings: Settings) -> list[Case]:
     """The cases that the settings describe, or that lie as the convention has it."""
-    preset = settings.preset or "generic"
+    preset = settings.preset or DEFAULT
     if settings.cases is not None:
         return [case for entry in settings.cases if (case := _listed(root, entry, preset))]
     if settings.pattern:

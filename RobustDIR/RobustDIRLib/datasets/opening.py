@@ -14,13 +14,14 @@ import numpy as np
 from RobustDIRLib.datasets import brains, dirlab, folders, learn2reg
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.problems import Problems, Root
-from RobustDIRLib.datasets.settings import FILE_NAME, Settings, read_settings
+from RobustDIRLib.datasets.settings import Settings, read_settings
 from RobustDIRLib.datasets.sources import ImageFile, ImageSource
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.landmark_readings import reading_inside
 from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.run_files import DATA_SET
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ KINDS = {
         "t1-t1, t1-t2, ...",
     ),
     "folders": DatasetKind(
-        f"plain folders: CASE/fixed.nii.gz and CASE/moving.nii.gz, or as {FILE_NAME} says",
+        f"plain folders: CASE/fixed.nii.gz and CASE/moving.nii.gz, or as {DATA_SET} says",
         folders.recognises,
         folders.cases,
     ),
@@ -94,7 +95,7 @@ def open_dataset(path: PathLike, kind: str = "auto", split: str | None = None) -
     if not cases and not problems.found:
         problems.add(
             f"{folder} holds no pair of images of the kind {name}; see `robustdir dataset list` for the kinds that are "
-            f"known, or say in a {FILE_NAME} where the files lie."
+            f"known, or say in a {DATA_SET} where the files lie."
         )
     problems.raise_any(str(path))
     return Dataset(
@@ -134,9 +135,9 @@ def _settings(path: Path) -> tuple[Settings, Path]:
     """The settings of a data set and the folder where it lies."""
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
-    if path.is_file() and path.name != FILE_NAME and path in learn2reg.list_files(path.parent):
+    if path.is_file() and path.name != DATA_SET and path in learn2reg.list_files(path.parent):
         return Settings(kind="learn2reg", listing=path.name), path.parent
-    file = path / FILE_NAME if path.is_dir() else path
+    file = path / DATA_SET if path.is_dir() else path
     if not file.is_file():
         return Settings(), path
     settings = read_settings(file)
@@ -151,7 +152,7 @@ def _chosen(settings: Settings, kind: str, split: str | None) -> Settings:
     if kind != "auto" and kind not in KINDS:
         raise InputError(f"`kind` {kind}: there is no such kind of data set; choose one of auto, {', '.join(KINDS)}.")
     if settings.plain and kind not in ("auto", "folders"):
-        raise InputError(f"`kind` {kind}: the {FILE_NAME} says itself where each file lies; leave it out.")
+        raise InputError(f"`kind` {kind}: the {DATA_SET} says itself where each file lies; leave it out.")
     return replace(settings, kind=settings.kind if kind == "auto" else kind, split=split or settings.split)
 
 

@@ -19,7 +19,6 @@ from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.presets import PRESETS
 
-FILE_NAME = "robustdir-dataset.json"
 PAIRINGS = ("neighbours", "chain", "first", "all")
 
 

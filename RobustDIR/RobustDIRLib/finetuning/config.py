@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from RobustDIRLib.configuration import refuse_seed
+from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.training.config import DEVICES, MOST_PROCESSES, PRECISIONS, OptimizerConfig
 
 PAIRINGS = ("auto", "listed", "random")
@@ -201,7 +202,7 @@ class FinetuneConfig:
     dataset: str
     kind: str = "auto"
     part: str | None = None
-    initial: str | None = "generic"
+    initial: str | None = DEFAULT_MODEL
     network: dict[str, Any] | None = None
     preset: str | None = None
     alignment: str = "automatic"

@@ -29,9 +29,10 @@ from RobustDIRLib.io.displacements import sample_transform
 from RobustDIRLib.io.files import is_full, make_folder, write_json, written_atomically
 from RobustDIRLib.presets import find_preset
 from RobustDIRLib.registration.preprocessing import working_grid
+from RobustDIRLib.run_files import DEFORMATION_MODEL
 from RobustDIRLib.synthesis.random import generator
 
-MODEL, CARD, PICTURE, PAIRS = "deformation_model.npz", "card.json", "samples.png", "pairs"
+CARD, PICTURE, PAIRS = "card.json", "samples.png", "pairs"
 SAMPLES = 100
 _SIDE = 72  # voxels at most of the grid that samples are judged on
 Record = dict[str, Any]
@@ -87,7 +88,7 @@ def build(building: Building, folder: Path) -> Iterator[Record]:
     assert grid is not None
     card = {**model.card, **describe(model, grid)}
     model = DeformationModel(model.nodes, model.mean, model.components, model.explained, card)
-    save_deformation_model(folder / MODEL, model)
+    save_deformation_model(folder / DEFORMATION_MODEL, model)
     write_json(folder / CARD, card)
     draw_samples(model, grid, folder / PICTURE)
     yield {"kind": "end", **card}

@@ -37,7 +37,7 @@ def start_network(config: FinetuneConfig) -> LearningNetwork:
         InputError: If the model is unknown or damaged, or `freeze` names no parameter, or all.
     """
     if config.initial is None:
-        architecture = config.network or network_config(load_model("generic").network)
+        architecture = config.network or network_config(load_model().network)
         network = build_network(architecture)
     else:
         network = saved_network(config.initial)

@@ -16,11 +16,10 @@ from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.model_store import load_model, save_model
 from RobustDIRLib.networks.network import LearningNetwork
-from RobustDIRLib.run_files import MODEL
+from RobustDIRLib.run_files import MODEL, SUMMARY
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.processes import Process
 
-SUMMARY = "summary.json"
 _TITLES = {
     "dice": ("Dice of the test pairs", ".3f"),
     "tre_mm": ("TRE of the test pairs, mm", ".2f"),

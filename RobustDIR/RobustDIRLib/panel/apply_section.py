@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from RobustDIRLib.mrml.nodes import ShownNode
 from RobustDIRLib.panel import applying
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
@@ -66,18 +67,14 @@ class ApplySection(Section):
         self.panel.update()
         p, side = self.parameters, self.side.key
         fixed, moving = self._pair
-        self._steps = self._work(
-            self.ui.applySelector.currentNode(),
-            side,
-            transform=p.transformNode,
-            inverse=p.inverseNode,
-            reference=fixed if side == applying.MOVING else moving,
-        )
+        reference = fixed if side == applying.MOVING else moving
+        registration = applying.Registration(p.transformNode, p.inverseNode, reference)
+        self._steps = self._work(self.ui.applySelector.currentNode(), side, registration)
         self._timer.start()
         self._go_on(_FIRST_SECONDS)
 
-    def _work(self, node: Any, side: str, **given: Any) -> Iterator[float]:
-        copy = yield from self.applied.begin(node, side, **given)
+    def _work(self, node: ShownNode | None, side: str, registration: applying.Registration) -> Iterator[float]:
+        copy = yield from self.applied.begin(node, side, registration)
         stale = self.panel.standing.sentence()
         colour = widgets.CAREFUL if stale else widgets.GOOD
         widgets.set_text(

@@ -12,6 +12,7 @@ that the reference has in the world: Slicer's own resampling goes astray where t
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import slicer
@@ -34,6 +35,69 @@ _DOSE = "DicomRtImport.DoseVolume"
 _OF_FILES = ("DICOM.instanceUIDs", "DICOM.RTSTRUCT", "DICOM.Referenced")
 
 
+@dataclass(frozen=True)
+class Registration:
+    """What there is to apply of a registration; one of both transforms is enough.
+
+    Attributes:
+        transform: Grid transform node of the moving volume: brings it onto the fixed one.
+        inverse: Grid transform node of the fixed volume.
+        reference: Volume node whose voxels images are resampled to; images alone need it.
+    """
+
+    transform: TransformNode | None
+    inverse: TransformNode | None
+    reference: VolumeNode | None = None
+
+    def check(self, node: Node) -> None:
+        """Refuse what cannot be done to a node.
+
+        Raises:
+            InputError: Says what is missing.
+        """
+        if self.transform is None and self.inverse is None:
+            raise InputError(
+                _("There is no transform to apply: register first, with the transform ticked under Outputs.")
+            )
+        if is_volume(node):
+            image = node.GetImageData()
+            if image is None or not image.GetPointData().GetScalars():
+                raise InputError(_("{node} holds no voxels; load it again.").format(node=node.GetName()))
+            if self.reference is None or self.reference.GetImageData() is None:
+                raise InputError(_("Select both volumes under Inputs: the result takes its voxels from one of them."))
+
+    def from_world(self, node: PlacedNode, side: str) -> Transform:
+        """VTK's transform from the world RAS of the result to the own RAS of an image, as resampling needs it."""
+        own, other = (self.transform, self.inverse) if side == MOVING else (self.inverse, self.transform)
+        registered = _from_parent(own) if own is not None else _to_parent(other)
+        return _one_after_the_other(registered, transform_from_world(node))
+
+    def to_world(self, node: PlacedNode, side: str) -> Transform:
+        """VTK's transform that takes the own coordinates of what is no image through its parents and across."""
+        own, other = (self.transform, self.inverse) if side == MOVING else (self.inverse, self.transform)
+        imagelike = node.IsA("vtkMRMLSegmentationNode")
+        take_own = other is None or (own is not None and (side == MOVING or imagelike))
+        return _one_after_the_other(transform_to_world(node), _to_parent(own) if take_own else _from_parent(other))
+
+
+def _from_parent(node: TransformNode | None) -> Transform:
+    assert node is not None  # `Registration.check`
+    return node.GetTransformFromParent()
+
+
+def _to_parent(node: TransformNode | None) -> Transform:
+    assert node is not None
+    return node.GetTransformToParent()
+
+
+def _one_after_the_other(*transforms: Transform) -> Transform:
+    general = vtk.vtkGeneralTransform()
+    general.PostMultiply()
+    for each in transforms:
+        general.Concatenate(each)
+    return general
+
+
 class Applied:
     """Registered copies made so far, the last one last."""
 
@@ -45,54 +109,38 @@ class Applied:
         """Whether there is a copy to remove."""
         return any(slicer.mrmlScene.GetNodeByID(ids[0]) for ids in self._made)
 
-    def apply(
-        self,
-        node: ShownNode,
-        side: str,
-        *,
-        transform: TransformNode | None,
-        inverse: TransformNode | None,
-        reference: VolumeNode | None,
-    ) -> ShownNode:
+    def apply(self, node: ShownNode, side: str, registration: Registration) -> ShownNode:
         """Make a registered copy of a node.
 
         Args:
             node: Volume, segmentation, model or markups, wherever its parent transforms put it.
             side: Which volume it belongs to, of `SIDES`.
-            transform: Grid transform node of the moving volume, or None.
-            inverse: Grid transform node of the fixed volume, or None.
-            reference: Volume node whose voxels images are resampled to.
+            registration: What is applied.
         Returns:
             The copy, in the world, with no parent transform.
         Raises:
             InputError: If there is nothing to apply, or it cannot be.
         """
-        steps = self.begin(node, side, transform=transform, inverse=inverse, reference=reference)
+        steps = self.begin(node, side, registration)
         while True:
             try:
                 next(steps)
             except StopIteration as end:
                 return end.value
 
-    def begin(
-        self,
-        node: ShownNode,
-        side: str,
-        *,
-        transform: TransformNode | None,
-        inverse: TransformNode | None,
-        reference: VolumeNode | None,
-    ) -> Generator[float, None, ShownNode]:
+    def begin(self, node: ShownNode | None, side: str, registration: Registration) -> Generator[float, None, ShownNode]:
         """As `apply`, in steps of some hundredths of a second: gives how much is done, 0 to 1, and at last the copy.
 
         Nothing is in the scene before the last step.
         """
-        _refuse(node, transform, inverse, reference)
+        if node is None:
+            raise InputError(_("Select a volume, segmentation, model or markups to apply the transform to."))
+        registration.check(node)
         copy: ShownNode
-        if is_volume(node) and reference is not None:
-            copy = yield from _resampled(node, _from_world(node, side, transform, inverse), reference)
+        if is_volume(node) and registration.reference is not None:
+            copy = yield from _resampled(node, registration.from_world(node, side), registration.reference)
         else:
-            copy = _moved(node, _combined(node, side, transform, inverse))
+            copy = _moved(node, registration.to_world(node, side))
         copy.SetName(slicer.mrmlScene.GenerateUniqueName(_("{node} registered").format(node=node.GetName())))
         copy.SetAttribute(_COPY, node.GetName())
         _keep_place(node, copy)
@@ -121,54 +169,6 @@ def remove(node: Any) -> None:
     for each in [node, *owned, storage]:
         if each is not None and slicer.mrmlScene.IsNodePresent(each):
             slicer.mrmlScene.RemoveNode(each)
-
-
-def _refuse(
-    node: Node | None, transform: TransformNode | None, inverse: TransformNode | None, reference: VolumeNode | None
-) -> None:
-    if node is None:
-        raise InputError(_("Select a volume, segmentation, model or markups to apply the transform to."))
-    if transform is None and inverse is None:
-        raise InputError(_("There is no transform to apply: register first, with the transform ticked under Outputs."))
-    if is_volume(node):
-        image = node.GetImageData()
-        if image is None or not image.GetPointData().GetScalars():
-            raise InputError(_("{node} holds no voxels; load it again.").format(node=node.GetName()))
-        if reference is None or reference.GetImageData() is None:
-            raise InputError(_("Select both volumes under Inputs: the result takes its voxels from one of them."))
-
-
-def _from_world(node: PlacedNode, side: str, transform: Any, inverse: Any) -> Transform:
-    """VTK's transform from the world RAS of the result to the own RAS of an image, as resampling needs it."""
-    general = vtk.vtkGeneralTransform()
-    general.PostMultiply()
-    if side == MOVING:
-        general.Concatenate(
-            transform.GetTransformFromParent() if transform is not None else inverse.GetTransformToParent()
-        )
-    else:
-        general.Concatenate(
-            inverse.GetTransformFromParent() if inverse is not None else transform.GetTransformToParent()
-        )
-    general.Concatenate(transform_from_world(node))
-    return general
-
-
-def _combined(node: PlacedNode, side: str, transform: Any, inverse: Any) -> Transform:
-    """VTK's transform that takes the own coordinates of what is no image through its parents and the registration."""
-    general = vtk.vtkGeneralTransform()
-    general.PostMultiply()
-    general.Concatenate(transform_to_world(node))
-    general.Concatenate(_registration(side, node.IsA("vtkMRMLSegmentationNode"), transform, inverse))
-    return general
-
-
-def _registration(side: str, imagelike: bool, transform: Any, inverse: Any) -> Transform:
-    """ToParent of the registration: from the node's space to the other volume's."""
-    if side == MOVING:
-        return transform.GetTransformToParent() if transform is not None else inverse.GetTransformFromParent()
-    use_inverse = transform is None or (imagelike and inverse is not None)
-    return inverse.GetTransformToParent() if use_inverse else transform.GetTransformFromParent()
 
 
 def _resampled(node: VolumeNode, from_world: Transform, reference: VolumeNode) -> Generator[float, None, VolumeNode]:

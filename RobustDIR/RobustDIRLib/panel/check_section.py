@@ -32,8 +32,6 @@ _VERDICTS = {
     Verdict.UNDEFINED: _("undefined"),
     Verdict.NOT_JUDGED: _("not judged"),
 }
-_LANDMARK_COLUMNS = tuple(figure_words.LANDMARK_COLUMNS)
-_STRUCTURE_COLUMNS = tuple(figure_words.STRUCTURE_COLUMNS)
 _COLOURS = {
     Verdict.WITHIN: widgets.GOOD,
     Verdict.OUTSIDE: widgets.BAD,
@@ -157,11 +155,11 @@ class CheckSection(Section):
     def _fill(self) -> None:
         self._fill_judgements()
         rows = [[r.name, *(f"{v:.2f}" for v in (r.before, r.after, r.improvement))] for r in self.landmarks]
-        widgets.fill_table(self.ui.landmarkTable, _LANDMARK_COLUMNS, rows, figure_words.COLUMN_TIPS)
+        widgets.fill_table(self.ui.landmarkTable, figure_words.LANDMARK_COLUMNS, rows)
         widgets.fit_height(self.ui.landmarkTable, _ROWS_OF_LISTS)
         structures = self.structures
         cells = [_structure_cells(row) for row in structures]
-        widgets.fill_table(self.ui.structureTable, _STRUCTURE_COLUMNS, cells, figure_words.COLUMN_TIPS)
+        widgets.fill_table(self.ui.structureTable, figure_words.STRUCTURE_COLUMNS, cells)
         widgets.fit_height(self.ui.structureTable, _ROWS_OF_LISTS)
         self.ui.landmarkTable.setVisible(bool(rows))
         self.ui.structureTable.setVisible(bool(structures))
@@ -203,7 +201,7 @@ class CheckSection(Section):
             for one in self.judgements
         ]
         table = self.ui.judgementTable
-        widgets.fill_table(table, _JUDGEMENT_COLUMNS, rows, figure_words.COLUMN_TIPS)
+        widgets.fill_table(table, figure_words.JUDGEMENT_COLUMNS, rows)
         blocked = table.blockSignals(True)
         for row in range(len(rows)):
             for column in range(len(_JUDGEMENT_COLUMNS)):

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
+from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.panel.forecast import STAGES, Outlook, StageProgress
 from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
+from RobustDIRLib.presets import DEFAULT
 from RobustDIRLib.run_files import RECORD
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
@@ -41,8 +43,8 @@ _DISK_FIXED, _DISK_MOVING = 60, 20
 class ChosenMethod:
     """How to register; the words are those of `robustdir register`."""
 
-    model: str = "generic"
-    preset: str = "generic"
+    model: str = DEFAULT_MODEL
+    preset: str = DEFAULT
     alignment: str = "automatic"
     device: str = "auto"
     blank_outside: bool = False

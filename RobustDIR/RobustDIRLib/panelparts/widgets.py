@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import qt
@@ -14,7 +14,7 @@ SHADES = {GOOD: ("#18702e", "#6fd08c"), BAD: ("#b71c1c", "#ff9c94"), CAREFUL: ("
 
 _HALF = 128  # lightness, of 255
 _WIDEST = 160  # pixels
-_LOOKED_AT = 100  # rows
+_LOOKED_AT = _AT_ONCE = 100  # rows
 _ROW, _BORDERS = 24, 6  # pixels; rows are as high in the .ui file
 
 
@@ -72,34 +72,65 @@ class Choice:
             self._chosen(self.keys[index])
 
 
-def fill_table(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]], tips: Mapping[str, str]) -> None:
+def fill_table(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> None:
     """Fill a table widget; numbers, which are in all columns but the first, stand right.
 
     Args:
         table: The widget.
-        columns: Titles.
+        columns: What each column means, by its title.
         rows: Texts.
-        tips: What each column means, by its title.
     """
     blocked = table.blockSignals(True)
     table.setRowCount(0)
-    table.setColumnCount(len(columns))
-    table.setHorizontalHeaderLabels(list(columns))
-    for c, title in enumerate(columns):
-        table.horizontalHeaderItem(c).setToolTip(tips[title])
-    add_rows(table, columns, rows, tips)
+    _head_table(table, columns)
+    _add_rows(table, columns, rows)
     fit_columns(table)
     table.blockSignals(blocked)
 
 
-def add_rows(table: Any, columns: Sequence[str], rows: Sequence[Sequence[str]], tips: Mapping[str, str]) -> None:
-    """More rows for a table that `fill_table` filled; a thousand at once would be felt."""
+def fill_table_in_parts(
+    table: Any,
+    columns: Mapping[str, str],
+    rows: Sequence[Sequence[str]],
+    added: Callable[[range], object] = lambda _rows: None,
+) -> Iterator[None]:
+    """As `fill_table`, for many rows, of which a thousand at once would be felt.
+
+    Args:
+        table: The widget.
+        columns: What each column means, by its title.
+        rows: Texts.
+        added: Called with the numbers of the rows that have just been added.
+    Returns:
+        Steps that add the others; the first rows are there already.
+    """
+    fill_table(table, columns, rows[:_AT_ONCE])
+    added(range(len(rows[:_AT_ONCE])))
+
+    def others() -> Iterator[None]:
+        for first in range(_AT_ONCE, len(rows), _AT_ONCE):
+            part = rows[first : first + _AT_ONCE]
+            _add_rows(table, columns, part)
+            added(range(first, first + len(part)))
+            yield
+
+    return others()
+
+
+def _head_table(table: Any, columns: Mapping[str, str]) -> None:
+    table.setColumnCount(len(columns))
+    table.setHorizontalHeaderLabels(list(columns))
+    for c, tip in enumerate(columns.values()):
+        table.horizontalHeaderItem(c).setToolTip(tip)
+
+
+def _add_rows(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence[str]]) -> None:
     first = table.rowCount
     table.setRowCount(first + len(rows))
     for r, row in enumerate(rows, first):
-        for c, text in enumerate(row):
+        for c, (text, (title, tip)) in enumerate(zip(row, columns.items(), strict=True)):
             item = qt.QTableWidgetItem(text)
-            item.setToolTip(f"{columns[c]}: {text}. {tips[columns[c]]}")
+            item.setToolTip(f"{title}: {text}. {tip}")
             if c:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             table.setItem(r, c, item)
@@ -115,10 +146,7 @@ def update_table(table: Any, columns: Mapping[str, str], rows: Sequence[Sequence
     """
     blocked = table.blockSignals(True)
     if table.columnCount != len(columns):
-        table.setColumnCount(len(columns))
-        table.setHorizontalHeaderLabels(list(columns))
-        for c, tip in enumerate(columns.values()):
-            table.horizontalHeaderItem(c).setToolTip(tip)
+        _head_table(table, columns)
     other_sizes = table.rowCount != len(rows)
     table.setRowCount(len(rows))
     for r, row in enumerate(rows):

@@ -12,6 +12,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.presets import DEFAULT
 from RobustDIRLib.registration.alignment import LinearAlignment
 from RobustDIRLib.registration.judgement import Judgement
 from RobustDIRLib.registration.measures import Measures
@@ -35,7 +36,7 @@ class RegistrationOptions:
         refine_seconds: Wall time at most for the refinement; None for as long as it helps.
     """
 
-    preset: str = "generic"
+    preset: str = DEFAULT
     alignment: str = "automatic"
     device: str = "auto"
     threads: int | None = None

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.layout import EVALUATION, LABELS, LANDMARKS, PAIRS, SUMMARY, SUMMARY_FORMAT, UNPERTURBED
+from RobustDIRLib.cohort.layout import LABELS, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
 from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.csv_cells import from_cell
 from RobustDIRLib.io.files import PathLike, read_text
+from RobustDIRLib.run_files import EVALUATION, SUMMARY
 
 _KEYS = {
     "created": str,

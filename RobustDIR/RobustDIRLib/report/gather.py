@@ -20,7 +20,7 @@ from RobustDIRLib.io.displacements import apply_to_points, read_displacement, re
 from RobustDIRLib.io.files import PathLike, existing_file, last_line, quiet_itk
 from RobustDIRLib.io.images import Image, from_sitk, read_image, resample
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside, read_landmarks
-from RobustDIRLib.model_store import CARD, WEIGHTS, card_text, list_models, load_model
+from RobustDIRLib.model_store import CARD, card_text, list_models, load_model
 from RobustDIRLib.report.figures import Scene
 from RobustDIRLib.report.landmark_figures import Worst
 from RobustDIRLib.report.pair import LandmarkRow, MapStatistics, PairReport
@@ -29,7 +29,7 @@ from RobustDIRLib.report.review import Review, read_reviews
 from RobustDIRLib.report.run import Reader, RunFolder, read_run
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.structures import structures_of
-from RobustDIRLib.run_files import DISPLACEMENT, JACOBIAN, TRANSFORM, WARPED
+from RobustDIRLib.run_files import DISPLACEMENT, JACOBIAN, MODEL, TRANSFORM, WARPED
 
 
 @dataclass(frozen=True)
@@ -229,6 +229,6 @@ def _model_files(model: Mapping[str, Any]) -> Iterator[Path]:
 
 def _card_text(path: Path) -> str:
     beside = path.parent / CARD
-    if path.name == WEIGHTS and beside.is_file():  # without loading the network
+    if path.name == MODEL and beside.is_file():  # without loading the network
         return beside.read_text(encoding="utf-8")
     return card_text(load_model(path))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from RobustDIRLib.cohort.layout import PAIRS, SUMMARY
+from RobustDIRLib.cohort.layout import PAIRS
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.files import PathLike, check_extension, refuse_inputs, written_atomically
@@ -22,7 +22,7 @@ from RobustDIRLib.report.review import FILE as REVIEWS
 from RobustDIRLib.report.run import read_run
 from RobustDIRLib.report.shown import Shown
 from RobustDIRLib.report.tables import as_csv, as_json
-from RobustDIRLib.run_files import RECORD
+from RobustDIRLib.run_files import RECORD, SUMMARY
 
 NAME = "report"
 EXTENSIONS = (".html", ".json", ".csv")

@@ -19,7 +19,7 @@ from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import HOME, LockHolder, holders
-from RobustDIRLib.run_files import CONFIG, RECORDS
+from RobustDIRLib.run_files import CONFIG, DEFORMATION_MODEL, EVALUATION, RECORDS, SUMMARY
 from RobustDIRLib.runner.trees import Identity, command_of
 
 FORMAT = "robustdir-process-1"
@@ -27,7 +27,6 @@ NOTE, OUTPUT, STOP, PAUSE = "process.json", "output.txt", "stop", "pause"
 PRETRAIN, FINETUNE, EVALUATE, DEFORMATIONS, REGISTER = (
     *("pretrain", "finetune", "evaluate", "deformation-model", "register"),
 )
-EVALUATION, SUMMARY, DEFORMATION_MODEL = "evaluation.json", "summary.json", "deformation_model.npz"
 # What says that a run is complete, of those that keep no records.
 RESULTS = {EVALUATE: SUMMARY, DEFORMATIONS: DEFORMATION_MODEL, REGISTER: CONFIG}
 RECORDED = (PRETRAIN, FINETUNE)  # that keep records, heed the stop file, and are resumed from a checkpoint

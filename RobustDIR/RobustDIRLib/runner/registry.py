@@ -15,12 +15,19 @@ from typing import Any
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.lock import HOME, Rank, locked
-from RobustDIRLib.run_files import CHECKPOINT, CONFIG, MODEL, RECORDS, SPLIT
-from RobustDIRLib.runner.folders import (
+from RobustDIRLib.run_files import (
+    CHECKPOINT,
+    CONFIG,
     DEFORMATION_MODEL,
+    EVALUATION,
+    MODEL,
+    RECORDS,
+    SPLIT,
+    SUMMARY,
+)
+from RobustDIRLib.runner.folders import (
     DEFORMATIONS,
     EVALUATE,
-    EVALUATION,
     FINETUNE,
     NOTE,
     OUTPUT,
@@ -28,7 +35,6 @@ from RobustDIRLib.runner.folders import (
     PRETRAIN,
     RECORDED,
     STOP,
-    SUMMARY,
     Note,
     is_run,
     kind_of,

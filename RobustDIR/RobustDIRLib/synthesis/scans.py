@@ -24,14 +24,13 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.files import make_folder, write_json
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.io.labels import read_labels
+from RobustDIRLib.run_files import DATA_SET
 from RobustDIRLib.synthesis.bank import scene_from_anatomy
 from RobustDIRLib.synthesis.deformations import sample_velocity
 from RobustDIRLib.synthesis.intensities import Contrast, sample_contrasts, sample_texture
 from RobustDIRLib.synthesis.labels import BACKGROUND, LABELS
 from RobustDIRLib.synthesis.pairs import PairConfig, render
 from RobustDIRLib.synthesis.random import chance, generator
-
-_LISTING = "robustdir-dataset.json"
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def write_scans(
             if progress:
                 progress(person * count + number + 1, len(files) * count)
     scans = {"image": "images/{subject}/{scan}.nii.gz", "labels": "labels/{subject}/{scan}.nii.gz"}
-    write_json(folder / _LISTING, {"name": folder.name, "scans": scans, "pairing": "all"})
+    write_json(folder / DATA_SET, {"name": folder.name, "scans": scans, "pairing": "all"})
 
 
 def _twice(names: Sequence[str]) -> str:

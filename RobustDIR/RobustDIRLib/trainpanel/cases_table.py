@@ -18,7 +18,6 @@ from RobustDIRLib.trainpanel.opened import PARTS, Opened, OpenedCase
 
 _ICON = (96, 48)  # pixels
 _PART = 2  # column
-_AT_ONCE = 100  # rows
 _CASE_WIDTH, _PART_WIDTH = _ICON[0] + 54, 80
 
 
@@ -51,19 +50,16 @@ class CasesTable(Section):
         """Show the cases of a data set, and have them drawn."""
         self._cases = opened.cases
         rows = [self._row(case) for case in opened.cases]
-        widgets.fill_table(self.ui.casesTable, list(_columns()), rows[:_AT_ONCE], _columns())
+        others = widgets.fill_table_in_parts(self.ui.casesTable, _columns(), rows)
         self._fit()
         folder = self._drawing.new_folder(Path(slicer.app.temporaryPath))
         words = ["check", *opened.words, "--progress", "json", "--thumbnails", str(folder / "pictures")]
-        self._drawing.start(self._fill_up(rows[_AT_ONCE:]), library_command("dataset", *words))
+        self._drawing.start(self._filled(others), library_command("dataset", *words))
 
-    def _fill_up(self, rows: list[list[str]]) -> Iterator[None]:
-        """The rest of many cases, some at a time."""
-        for first in range(0, len(rows), _AT_ONCE):
-            widgets.add_rows(self.ui.casesTable, list(_columns()), rows[first : first + _AT_ONCE], _columns())
-            yield
-        if rows:
-            self.panel.update_soon()
+    def _filled(self, others: Iterator[None]) -> Iterator[None]:
+        """The rest of many cases, which then are told their parts."""
+        yield from others
+        self.panel.update_soon()
 
     def _fit(self) -> None:
         """Room for a picture and a name, and for the parts of two people below one another; patients take the rest."""

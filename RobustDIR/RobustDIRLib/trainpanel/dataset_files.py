@@ -12,9 +12,9 @@ from typing import Any
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, write_json
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.run_files import DATA_SET
 
 FOLDER = "data_sets"  # within the runs folder
-FILE_NAME = "robustdir-dataset.json"
 PAIRS, SCANS = "pairs", "scans"
 _LONGEST = 60
 # By what the form calls them.
@@ -67,5 +67,5 @@ def write_settings(home: Path, settings: Mapping[str, Any]) -> Path:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     folder = home / FOLDER / f"{tame(str(settings['name']))}-{digest}"
     make_folder(folder)
-    write_json(folder / FILE_NAME, settings)
-    return folder / FILE_NAME
+    write_json(folder / DATA_SET, settings)
+    return folder / DATA_SET

@@ -17,7 +17,8 @@ from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
-from RobustDIRLib.runner.folders import EVALUATE, SUMMARY, signature
+from RobustDIRLib.run_files import SUMMARY
+from RobustDIRLib.runner.folders import EVALUATE, signature
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.registry import RunEntry
 from RobustDIRLib.trainpanel import evaluated, run_words
@@ -28,7 +29,6 @@ from RobustDIRLib.trainpanel.evaluation_form import EvaluationForm
 
 _TICK_MILLISECONDS = 200
 _SHARE_SECONDS = 0.03
-_AT_ONCE = 100  # rows
 _REPORT = "report.html"
 
 
@@ -209,23 +209,16 @@ class EvaluateTab(Section):
         rows = [[case, *(self._cell(found, case, m, measure) for m in methods)] for case in found.cases]
         medians = [found.median(measure.name, method) for method in methods]
         rows.append([_("median"), *("" if m is None else f"{m:.{measure.digits}f}" for m in medians)])
-        widgets.fill_table(self.ui.caseTable, list(columns), rows[:_AT_ONCE], columns)
-        self._tell_reasons(found, 0)
-        self._filling = self._fill_up(found, columns, rows)
+        self._filling = widgets.fill_table_in_parts(
+            self.ui.caseTable, columns, rows, lambda added: self._tell_reasons(found, added)
+        )
 
-    def _fill_up(self, found: Evaluated, columns: dict[str, str], rows: list[list[str]]) -> Iterator[None]:
-        """The rest of many cases, some at a time."""
-        for first in range(_AT_ONCE, len(rows), _AT_ONCE):
-            widgets.add_rows(self.ui.caseTable, list(columns), rows[first : first + _AT_ONCE], columns)
-            self._tell_reasons(found, first)
-            yield
-
-    def _tell_reasons(self, found: Evaluated, first: int) -> None:
-        """Why there is no figure, in the cells of some rows."""
+    def _tell_reasons(self, found: Evaluated, rows: range) -> None:
+        """Why there is no figure, in the cells of some rows; the last one has the medians."""
         methods = self._columns()
-        for row, case in enumerate(found.cases[first : first + _AT_ONCE], first):
+        for row in rows[: max(len(found.cases) - rows.start, 0)]:
             for column, method in enumerate(methods, 1):
-                if reason := found.reasons.get((case, method)):
+                if reason := found.reasons.get((found.cases[row], method)):
                     self.ui.caseTable.item(row, column).setToolTip(reason)
 
     def _columns(self) -> list[str]:
@@ -258,7 +251,7 @@ class EvaluateTab(Section):
             ]
             for one in tests
         ]
-        widgets.fill_table(self.ui.testsTable, list(columns), rows, columns)
+        widgets.fill_table(self.ui.testsTable, columns, rows)
         for row, one in enumerate(tests):
             if one.significant:
                 widgets.colour_cell(self.ui.testsTable, row, len(columns) - 1, widgets.GOOD)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.layout import BEFORE, LANDMARKS, PAIRS, SUMMARY, SUMMARY_FORMAT, UNPERTURBED
+from RobustDIRLib.cohort.layout import BEFORE, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
 from RobustDIRLib.panelparts.words import _
+from RobustDIRLib.run_files import SUMMARY
 from RobustDIRLib.runner.folders import read_object
 
 _ROWS, _PAIRS = 4000, 100  # rows of a table between two yields; those of pairs hold many figures

@@ -11,6 +11,7 @@ import qt
 
 from RobustDIRLib.baselines.optional import version
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.panelparts import models, widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
@@ -25,7 +26,7 @@ RIVALS = {
     "convexadam": "convexAdam", "convexadam-quick": "convexAdam", "bspline": "SimpleITK", "bspline-quick": "SimpleITK",
     "demons": "SimpleITK", "demons-quick": "SimpleITK",
 }  # fmt: skip
-_TICKED = ("none", "linear", "generic")
+_TICKED = ("none", "linear", DEFAULT_MODEL)
 
 
 class EvaluationForm(Section):

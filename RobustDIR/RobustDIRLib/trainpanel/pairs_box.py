@@ -33,7 +33,7 @@ class PairsBox(Section):
         rows = [_row(pair) for pair in pairs_in(self.parameters)]
         if rows != self._rows:
             self._rows = rows
-            widgets.fill_table(self.ui.pairsTable, list(_columns()), rows, _columns())
+            widgets.fill_table(self.ui.pairsTable, _columns(), rows)
             widgets.fit_height(self.ui.pairsTable, _ROWS)
         self._show_buttons()
 

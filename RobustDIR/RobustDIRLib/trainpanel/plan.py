@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.outlook import Paces, Work, epochs_within, model_bytes
 from RobustDIRLib.trainpanel.opened import Opened, Shared
@@ -63,7 +64,7 @@ class Plan:
     """
 
     purpose: str = FINETUNE
-    start_model: str = "generic"
+    start_model: str = DEFAULT_MODEL
     network: str = "pyramid"
     loss: str = "auto"
     loss_weight: float = 1.0

@@ -19,7 +19,8 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, write_json
 from RobustDIRLib.panelparts.exchange import write_in_steps
 from RobustDIRLib.panelparts.words import _
-from RobustDIRLib.trainpanel.dataset_files import FILE_NAME, tame
+from RobustDIRLib.run_files import DATA_SET
+from RobustDIRLib.trainpanel.dataset_files import tame
 from RobustDIRLib.values import Image
 
 ROLES = (
@@ -187,7 +188,7 @@ class SceneWriting:
                 cases.append(case)
             write_json(self._temporary / NAMES_FILE, {number: name for name, number in self._numbers.items()})
             settings = {"name": self.folder.name, "preset": self._preset, "cases": cases}
-            write_json(self._temporary / FILE_NAME, settings)
+            write_json(self._temporary / DATA_SET, settings)
             self._put_in_place()
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)

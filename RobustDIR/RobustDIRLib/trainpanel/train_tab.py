@@ -11,12 +11,13 @@ import qt
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.free_memory import available_memory
+from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.panelparts import models, widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.devices import offered
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
-from RobustDIRLib.run_files import SPLIT
+from RobustDIRLib.run_files import DEFORMATION_MODEL, SPLIT
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
@@ -248,7 +249,7 @@ class TrainTab(Section):
             if shared.cases.get("train", 0) < 2 and not opened.two_people:
                 raise InputError(_("A deformation model needs at least two training pairs: give more to training."))
             plan = self.plan
-            method = "generic" if plan.random else plan.start_model
+            method = DEFAULT_MODEL if plan.random else plan.start_model
             with new_run("deformation-model", opened.name) as folder:
                 write_json(folder / SPLIT, shared.as_settings())
                 self.panel.runs.begin(folder, plan_settings.deformation_words(opened, folder, method))
@@ -286,7 +287,7 @@ def _start_models(plan: Plan) -> dict[str, str]:
 
 def _deformation_models(chosen: str) -> dict[str, str]:
     """Files of those that runs have built, and of the one that is chosen."""
-    found = {str(file): file.parent.name for file in sorted(runs_home().glob("*/deformation_model.npz"))}
+    found = {str(file): file.parent.name for file in sorted(runs_home().glob(f"*/{DEFORMATION_MODEL}"))}
     if chosen and chosen not in found:
         found[chosen] = f"{Path(chosen).parent.name}/{Path(chosen).name}"
     return found

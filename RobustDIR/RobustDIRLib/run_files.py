@@ -18,7 +18,7 @@ WARPED_VOXELS, JACOBIAN_VOXELS = "warped.mha", "jacobian.mha"
 
 # Of a run that learns: its settings, a line a step, what it goes on from, what it taught, the subjects of each part.
 CONFIG, RECORDS, CHECKPOINT, MODEL, SPLIT = "run.json", "records.jsonl", "checkpoint.pt", "weights.pt", "split.json"
-# Of an evaluation what it is of, and of it and of a fine-tuning what came out; the rest is in `cohort.layout`.
+# Of an evaluation what it is of, and of it and of a fine-tuning what came out; the rest is in `cohort.files`.
 EVALUATION, SUMMARY = "evaluation.json", "summary.json"
 DEFORMATION_MODEL = "deformation_model.npz"
 DATA_SET = "robustdir-dataset.json"  # what a user writes to say where a data set lies: `datasets.settings`

@@ -150,7 +150,7 @@ def pairs_of_the_scene(panel: Any, home: Path) -> None:
 
 def write_evaluation(folder: Path) -> None:
     """The files of an evaluation that the panel reads, with some landmarks a result."""
-    from RobustDIRLib.cohort.layout import LANDMARK_COLUMNS, LANDMARKS, PAIR_COLUMNS, PAIRS, SUMMARY_FORMAT
+    from RobustDIRLib.cohort.files import LANDMARK_COLUMNS, LANDMARKS, PAIR_COLUMNS, PAIRS, SUMMARY_FORMAT
     from RobustDIRLib.run_files import SUMMARY
 
     folder.mkdir(parents=True)

@@ -16,7 +16,7 @@ import torch
 
 from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.registry import find_method, list_methods
-from RobustDIRLib.cohort.layout import LABEL_COLUMNS, PAIR_COLUMNS
+from RobustDIRLib.cohort.files import LABEL_COLUMNS, PAIR_COLUMNS
 from RobustDIRLib.cohort.measuring import Gauge
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.datasets.opening import open_dataset
@@ -30,7 +30,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.registration.measures import label_overlap
-from RobustDIRLib.report.structures import values_of
+from RobustDIRLib.report.pair.structures import values_of
 
 GRID = Grid((13, 15, 14), (1.5, 2.0, 2.5), (3, -4, 5))
 

@@ -56,7 +56,7 @@ ALLOWED = {
     "studies": CORE | {"io", "datasets", "synthesis", "evaluation", "training", "finetuning", "model_store", "cohort"},
     "cohort": CORE
     | {"clusters", "io", "evaluation", "registration", "model_store", "datasets", "perturbations", "baselines"},
-    "report": CORE | {"io", "evaluation", "model_store", "cohort"},  # of cohort the layout of its files alone
+    "report": CORE | {"io", "evaluation", "model_store", "cohort"},  # of cohort what its files are called alone
     "mrml": FOUNDATION,
     # Of registration the forecast of memory alone: what needs torch runs in a process of its own.
     "runner": FOUNDATION | {"configuration", "io"},
@@ -65,7 +65,7 @@ ALLOWED = {
     "trainpanel": FOUNDATION
     | {"configuration", "mrml", "runner", "io", "datasets", "evaluation", "model_store", "panelparts", "cohort"}
     | {"baselines"},
-    # of cohort the layout of its files alone, of baselines which packages are installed
+    # of cohort what its files are called alone, of baselines which packages are installed
     "cli": None,  # sits on top
     "__main__": {"cli"},
 }

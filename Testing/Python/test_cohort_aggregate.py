@@ -14,7 +14,7 @@ import cohort_cases as cases
 from RobustDIRLib.cohort import figures, showing
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.collecting import collect
-from RobustDIRLib.cohort.layout import LABEL_COLUMNS, LANDMARK_COLUMNS, PAIR_COLUMNS
+from RobustDIRLib.cohort.files import LABEL_COLUMNS, LANDMARK_COLUMNS, PAIR_COLUMNS
 from RobustDIRLib.cohort.plan import (
     CaseEntry,
     DatasetEntry,

@@ -49,7 +49,7 @@ def small(monkeypatch):
     layout = ((20, 16, 12), (0.9, 1.1, 2.5))
     for raw_set in (dirlab.BREATHING, dirlab.BREATH_HOLD):
         for case in range(1, 11):
-            monkeypatch.setitem(raw_set.layouts, case, layout)
+            monkeypatch.setitem(raw_set.sizes, case, layout)
     return layout
 
 
@@ -133,11 +133,11 @@ def test_broken_voxels_are_clipped(tmp_path, small):
     [(dirlab.BREATHING, (0.97, 1.16), (94, 136)), (dirlab.BREATH_HOLD, (0.586, 0.742), (102, 135))],
 )
 def test_sizes_and_spacings_keep_to_table_b1(raw_set, planes, slices):
-    sizes, spacings = zip(*raw_set.layouts.values(), strict=True)
-    assert sorted(raw_set.layouts) == list(range(1, 11))
+    sizes, spacings = zip(*raw_set.sizes.values(), strict=True)
+    assert sorted(raw_set.sizes) == list(range(1, 11))
     assert (min(size[2] for size in sizes), max(size[2] for size in sizes)) == slices
     assert (min(spacing[0] for spacing in spacings), max(spacing[0] for spacing in spacings)) == planes
-    assert all(x == y and dx == dy and dz == 2.5 for (x, y, _), (dx, dy, dz) in raw_set.layouts.values())
+    assert all(x == y and dx == dy and dz == 2.5 for (x, y, _), (dx, dy, dz) in raw_set.sizes.values())
 
 
 # What is wrong

@@ -10,7 +10,7 @@ from scipy import stats
 import cohort_cases as cases
 from RobustDIRLib.baselines.rivals import RIVALS
 from RobustDIRLib.cohort import run as running
-from RobustDIRLib.cohort.layout import BEFORE
+from RobustDIRLib.cohort.files import BEFORE
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.trainpanel import evaluated

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from RobustDIRLib.cohort.layout import LABEL_COLUMNS, PAIR_COLUMNS
+from RobustDIRLib.cohort.files import LABEL_COLUMNS, PAIR_COLUMNS
 from RobustDIRLib.evaluation.label_scores import OF_LABELS
 from RobustDIRLib.evaluation.landmarks import OF_LANDMARKS
 from RobustDIRLib.evaluation.measures import BY_NAME, COHORT, MEASURES, Kind, as_markdown, before_name, named

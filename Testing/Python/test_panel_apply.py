@@ -52,13 +52,13 @@ def transforms(scene):
 @pytest.fixture
 def apply(transforms):
     """Applies to a node; `both` says whether the inverse is there, too."""
-    from RobustDIRLib.panel.applying import Applied, Registration
+    from RobustDIRLib.panel.applying import Applied, RegistrationNodes
 
     applied = Applied()
 
     def apply_(node, side, reference=None, both=True):
         inverse = transforms[1] if both else None
-        return applied.apply(node, side, Registration(transforms[0], inverse, reference))
+        return applied.apply(node, side, RegistrationNodes(transforms[0], inverse, reference))
 
     apply_.applied = applied
     return apply_
@@ -99,7 +99,7 @@ def test_markups(apply, a_turned_parent, side, both):
 def test_each_kind_takes_the_node_whose_direction_is_stored(scene, transforms):
     """Of what belongs to the fixed volume points go by the transform, images by the inverse: none by iteration."""
     from RobustDIRLib import mrml
-    from RobustDIRLib.panel.applying import Applied, Registration
+    from RobustDIRLib.panel.applying import Applied, RegistrationNodes
 
     fixed, moving = cases.volume_nodes()
     _, grid = fields()
@@ -107,10 +107,10 @@ def test_each_kind_takes_the_node_whose_direction_is_stored(scene, transforms):
     elsewhere = mrml.transform_from_parts([DisplacementField(shift, grid)], "to tell them apart")
     node, applied = cases.landmark_nodes()[0], Applied()
     points = mrml.points_from_markups(node).points
-    copy = applied.apply(node, "fixed", Registration(transforms[0], elsewhere))
+    copy = applied.apply(node, "fixed", RegistrationNodes(transforms[0], elsewhere))
     expected = mrml.transform_points(transforms[0], points)
     np.testing.assert_allclose(mrml.points_from_markups(copy).points, expected, atol=1e-4)
-    image = applied.apply(fixed, "fixed", Registration(transforms[0], elsewhere, fixed))
+    image = applied.apply(fixed, "fixed", RegistrationNodes(transforms[0], elsewhere, fixed))
     found = mrml.volume_from_node(image).array
     wanted = picture(cases.FIXED_GRID, lambda p: p + [9, 0, 0] - cases.CENTRE).array
     assert np.abs(found - wanted)[5:-5, 5:-5, 5:-5].mean() < 0.02
@@ -189,7 +189,7 @@ def parents(scene, a_turned_parent):
 def test_images_come_from_where_they_belong_to_a_hundredth_of_a_millimetre(transforms, parents, side, above, both):
     """Volumes that hold their own coordinates tell where each voxel was taken from, through all parents."""
     from RobustDIRLib import mrml
-    from RobustDIRLib.panel.applying import Applied, Registration
+    from RobustDIRLib.panel.applying import Applied, RegistrationNodes
 
     volumes = dict(zip(("fixed", "moving"), cases.volume_nodes(), strict=True))
     reference = volumes["fixed" if side == "moving" else "moving"]
@@ -201,7 +201,7 @@ def test_images_come_from_where_they_belong_to_a_hundredth_of_a_millimetre(trans
     for ramp in mrml_cases.ramps(own):
         node = mrml.volume_to_node(Image(ramp, own), "coordinate")
         node.SetAndObserveTransformNodeID(parent.GetID())
-        copy = Applied().apply(node, side, Registration(transforms[0], transforms[1] if both else None, reference))
+        copy = Applied().apply(node, side, RegistrationNodes(transforms[0], transforms[1] if both else None, reference))
         volume = mrml.volume_from_node(copy)
         assert volume.grid.close_to(grid)
         found.append(volume.array)
@@ -224,13 +224,13 @@ def test_images_come_from_where_they_belong_to_a_hundredth_of_a_millimetre(trans
 @pytest.mark.parametrize("side", WAYS)
 def test_points_go_where_they_belong_to_a_hundredth_of_a_millimetre(transforms, parents, side, above):
     from RobustDIRLib import mrml
-    from RobustDIRLib.panel.applying import Applied, Registration
+    from RobustDIRLib.panel.applying import Applied, RegistrationNodes
 
     parent, forward = parents[above]
     node = cases.landmark_nodes()[0]
     own = mrml.points_from_markups(node).points
     node.SetAndObserveTransformNodeID(parent.GetID())
-    copy = Applied().apply(node, side, Registration(*transforms))
+    copy = Applied().apply(node, side, RegistrationNodes(*transforms))
     world = forward(own)
     expected = inverted(functools.partial(sampled, 0), world) if side == "moving" else sampled(0, world)
     np.testing.assert_allclose(mrml.points_from_markups(copy).points, expected, atol=0.01)

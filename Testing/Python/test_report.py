@@ -19,9 +19,9 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
 from RobustDIRLib.io.images import Image, read_image, write_image
 from RobustDIRLib.report import pair_page
-from RobustDIRLib.report.gather import gather
 from RobustDIRLib.report.html import markdown, number, significant
-from RobustDIRLib.report.tables import COLUMNS
+from RobustDIRLib.report.pair.gather import gather
+from RobustDIRLib.report.pair.report import COLUMNS
 from RobustDIRLib.report.write import write_pair_report
 
 

@@ -18,8 +18,8 @@ from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.plan import CaseEntry, DatasetEntry, Evaluation, MethodEntry, write_evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, LandmarkTable, Result, write_result
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.report.cohort import read_cohort
-from RobustDIRLib.report.cohort_page import cohort_html
+from RobustDIRLib.report.cohort.folder import read_cohort
+from RobustDIRLib.report.cohort.page import cohort_html
 from RobustDIRLib.report.write import write_cohort_report
 
 NOISE = Condition("low-dose", 5.0)

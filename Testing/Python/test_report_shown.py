@@ -11,7 +11,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
 from RobustDIRLib.io.images import read_image
-from RobustDIRLib.report.shown import UNKNOWN, read_shown
+from RobustDIRLib.report.pair.shown import UNKNOWN, read_shown
 from RobustDIRLib.report.write import write_pair_report
 
 

@@ -12,8 +12,8 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.report import pair_page
-from RobustDIRLib.report.gather import gather
-from RobustDIRLib.report.review import FORMAT, Review, add_reviews, as_json, read_reviews
+from RobustDIRLib.report.pair.gather import gather
+from RobustDIRLib.report.pair.review import FORMAT, Review, add_reviews, as_json, read_reviews
 
 RUN = "ab" * 32
 

@@ -11,7 +11,7 @@ from RobustDIRLib.evaluation.measures import CRITERIA
 
 if TYPE_CHECKING:
     from RobustDIRLib.evaluation.tolerances import Tolerances
-    from RobustDIRLib.report.review import Review
+    from RobustDIRLib.report.pair.review import Review
 
 _OF_PAIRS = ("tolerances", "tolerance", "reviewer", "decision", "comment", "date", "review", "shown")
 _EPILOG = f"""\
@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Take in a review if there is one, write the report, and sum up; returns 0."""
-    from RobustDIRLib.report.cohort import is_cohort
+    from RobustDIRLib.report.cohort.folder import is_cohort
 
     return _report_cohort(args) if is_cohort(args.folder) else _report_pair(args)
 
@@ -65,9 +65,9 @@ def _report_cohort(args: argparse.Namespace) -> int:
 def _report_pair(args: argparse.Namespace) -> int:
     from RobustDIRLib.io.checksums import sha256
     from RobustDIRLib.io.files import existing_file
-    from RobustDIRLib.report.review import add_reviews
-    from RobustDIRLib.report.run import record_file
-    from RobustDIRLib.report.shown import read_shown
+    from RobustDIRLib.report.pair.review import add_reviews
+    from RobustDIRLib.report.pair.run_folder import record_file
+    from RobustDIRLib.report.pair.shown import read_shown
     from RobustDIRLib.report.write import planned_files, write_pair_report
 
     planned_files(args.folder, args.output)
@@ -94,7 +94,7 @@ def _tolerances(args: argparse.Namespace) -> tuple[Tolerances, tuple[str, ...]]:
     """The limits: those kept with the run, or of a file, with those that are given; and what is to be said of them."""
     from RobustDIRLib.configuration import read_json
     from RobustDIRLib.evaluation.tolerances import Tolerances
-    from RobustDIRLib.report.limits import kept_limits
+    from RobustDIRLib.report.pair.review import kept_limits
 
     if args.tolerances:
         return Tolerances.from_json(read_json(Path(args.tolerances)), args.tolerances).edited(args.tolerance), ()
@@ -105,7 +105,7 @@ def _tolerances(args: argparse.Namespace) -> tuple[Tolerances, tuple[str, ...]]:
 def _keep_limits(args: argparse.Namespace, tolerances: Tolerances) -> tuple[str, ...]:
     """Keep limits that were given for the reports that follow; gives what is to be said of it."""
     from RobustDIRLib.errors import InputError
-    from RobustDIRLib.report.limits import keep_limits
+    from RobustDIRLib.report.pair.review import keep_limits
 
     if args.tolerances or args.tolerance:
         try:
@@ -119,7 +119,7 @@ def _reviews(args: argparse.Namespace, tolerances: Tolerances, checksum: str) ->
     """The reviews that are to be added, with the limits that the one given here was made under."""
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.io.files import existing_file
-    from RobustDIRLib.report.review import Review, read_reviews
+    from RobustDIRLib.report.pair.review import Review, read_reviews
 
     if bool(args.reviewer) != bool(args.decision):
         raise InputError("--reviewer and --decision go together: who decided, and what; give both.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from RobustDIRLib.cohort import figures
 from RobustDIRLib.cohort.collecting import Collection, Row, collect
-from RobustDIRLib.cohort.layout import FIGURES, SUMMARY_FORMAT, WORST
+from RobustDIRLib.cohort.files import FIGURES, SUMMARY_FORMAT, WORST
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import Key, State, safe_name
 from RobustDIRLib.cohort.showing import badness, ranking_measure

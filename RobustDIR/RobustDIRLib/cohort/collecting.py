@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from RobustDIRLib.cohort.layout import (
+from RobustDIRLib.cohort.files import (
     BEFORE,
     LABEL_COLUMNS,
     LABELS,
@@ -53,7 +53,7 @@ class Collection:
 
     Attributes:
         rows: One for each planned result, in order.
-        errors: TRE of all landmarks by method, the images as they are; the start as `layout.BEFORE`.
+        errors: TRE of all landmarks by method, the images as they are; the start as `files.BEFORE`.
         notes: Sentences with how many results say them.
     """
 

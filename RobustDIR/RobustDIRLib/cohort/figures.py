@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from RobustDIRLib.cohort.collecting import Collection, Row, before, per_subject
-from RobustDIRLib.cohort.layout import BEFORE, FIGURES, UNPERTURBED
+from RobustDIRLib.cohort.files import BEFORE, FIGURES, UNPERTURBED
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, safe_name
 from RobustDIRLib.errors import InputError

@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.layout import CANDIDATES, RESULTS, UNPERTURBED
+from RobustDIRLib.cohort.files import CANDIDATES, RESULTS, UNPERTURBED
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
@@ -90,7 +90,7 @@ class LabelRow:
         label: Its number.
         fixed_voxels: In the fixed label map, on the fixed grid.
         warped_voxels: In the warped moving label map, on the fixed grid.
-        values: By the columns of `layout.LABEL_COLUMNS`; what is undefined is left out.
+        values: By the columns of `files.LABEL_COLUMNS`; what is undefined is left out.
         reason: Why something is left out; empty if nothing is.
         name: What the label maps call it; empty if they do not.
     """

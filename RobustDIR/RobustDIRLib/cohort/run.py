@@ -17,7 +17,7 @@ from RobustDIRLib.clusters import place_of, without_dask
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
 from RobustDIRLib.cohort.engine import Event, crew
-from RobustDIRLib.cohort.layout import WRITTEN
+from RobustDIRLib.cohort.files import WRITTEN
 from RobustDIRLib.cohort.plan import (
     Evaluation,
     checksums,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from RobustDIRLib.baselines.method import Outcome
 from RobustDIRLib.baselines.registry import find_method
 from RobustDIRLib.cohort import measuring
-from RobustDIRLib.cohort.layout import RANKING
+from RobustDIRLib.cohort.files import RANKING
 from RobustDIRLib.cohort.plan import Evaluation, checksums, made_with, require_evaluation, settings_of
 from RobustDIRLib.cohort.results import Key, differences, look, read_result
 from RobustDIRLib.datasets.cases import Case, CaseData
@@ -32,7 +32,7 @@ _THREADS = 1  # where the result does not tell with how many it was made
 
 
 def ranking_measure(names: Container[str]) -> str | None:
-    """The measure by which pairs are ranked: the first of `layout.RANKING` among those that they have."""
+    """The measure by which pairs are ranked: the first of `files.RANKING` among those that they have."""
     return next((name for name in RANKING if name in names), None)
 
 

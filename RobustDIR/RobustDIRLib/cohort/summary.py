@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from RobustDIRLib.cohort.collecting import Collection, Row, before, per_subject
-from RobustDIRLib.cohort.layout import BEFORE, TABLES, UNPERTURBED
+from RobustDIRLib.cohort.files import BEFORE, TABLES, UNPERTURBED
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
 from RobustDIRLib.evaluation.measures import COHORT, Kind, Measure, Places, digits_of, named

@@ -33,9 +33,9 @@ HU_OFFSET = -1024.0
 HU_WINDOW = (-1024.0, 3071.0)
 HEAD_TO_FEET = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0))
 
-Layout = tuple[tuple[int, int, int], tuple[float, float, float]]  # voxels and mm, both along x, y, z
+Size = tuple[tuple[int, int, int], tuple[float, float, float]]  # voxels and mm, both along x, y, z
 
-_4DCT: dict[int, Layout] = {
+_4DCT: dict[int, Size] = {
     1: ((256, 256, 94), (0.97, 0.97, 2.5)),
     2: ((256, 256, 112), (1.16, 1.16, 2.5)),
     3: ((256, 256, 104), (1.15, 1.15, 2.5)),
@@ -47,7 +47,7 @@ _4DCT: dict[int, Layout] = {
     9: ((512, 512, 128), (0.97, 0.97, 2.5)),
     10: ((512, 512, 120), (0.97, 0.97, 2.5)),
 }
-_COPDGENE: dict[int, Layout] = {
+_COPDGENE: dict[int, Size] = {
     1: ((512, 512, 121), (0.625, 0.625, 2.5)),
     2: ((512, 512, 102), (0.645, 0.645, 2.5)),
     3: ((512, 512, 126), (0.652, 0.652, 2.5)),
@@ -71,7 +71,7 @@ class RawSet:
         moving: Phase of the moving image.
         image: Names of images; groups case and phase.
         landmarks: Names of landmark files; groups case and phase.
-        layouts: Size and spacing by case.
+        sizes: Size and spacing by case.
     """
 
     case_name: str
@@ -79,7 +79,7 @@ class RawSet:
     moving: str
     image: re.Pattern[str]
     landmarks: re.Pattern[str]
-    layouts: dict[int, Layout]
+    sizes: dict[int, Size]
 
 
 BREATHING = RawSet(
@@ -130,7 +130,7 @@ Found = dict[tuple[int, str], Path]
 def _cases(root: Root, settings: Settings, raw_set: RawSet) -> list[Case]:
     images, landmarks = _found(root, raw_set.image), _found(root, raw_set.landmarks)
     numbers = sorted({number for number, _ in images})
-    absent = [raw_set.case_name.format(n) for n in raw_set.layouts if n not in numbers]
+    absent = [raw_set.case_name.format(n) for n in raw_set.sizes if n not in numbers]
     if absent:
         root.notes.append(f"without {', '.join(absent)}, of which there is no image.")
     made = [_case(root, settings, raw_set, number, images, landmarks) for number in numbers]
@@ -154,7 +154,7 @@ def _found(root: Root, names: re.Pattern[str]) -> Found:
 
 def _case(root: Root, settings: Settings, raw_set: RawSet, number: int, images: Found, landmarks: Found) -> Case | None:
     name = raw_set.case_name.format(number)
-    if number not in raw_set.layouts:
+    if number not in raw_set.sizes:
         root.problems.add(f"{name}: the set has no such case; take its files out of {root.folder}.")
         return None
     phases = (raw_set.fixed, raw_set.moving)
@@ -163,7 +163,7 @@ def _case(root: Root, settings: Settings, raw_set: RawSet, number: int, images: 
     if missing:
         root.problems.add(f"{name}: {' and '.join(missing)} are not in {root.folder}; unpack the whole archive.")
         return None
-    grid = _grid(raw_set.layouts[number])
+    grid = _grid(raw_set.sizes[number])
     fixed, moving = (RawVolume(images[number, phase], grid, HU_OFFSET, HU_WINDOW) for phase in phases)
     fixed_points, moving_points = (LandmarkFile(landmarks[number, phase]) for phase in phases)
     return Case(
@@ -177,6 +177,6 @@ def _case(root: Root, settings: Settings, raw_set: RawSet, number: int, images: 
     )
 
 
-def _grid(layout: Layout) -> Grid:
-    (x, y, z), spacing = layout
+def _grid(size: Size) -> Grid:
+    (x, y, z), spacing = size
     return Grid((z, y, x), spacing, (0.0, 0.0, 0.0), HEAD_TO_FEET)

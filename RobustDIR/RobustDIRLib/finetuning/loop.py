@@ -46,7 +46,7 @@ MAY_CHANGE = frozenset(
 _TRIED = 10  # steps after which it is told that nothing is learnt
 
 
-class _Objective(nn.Module):
+class _PairsObjective(nn.Module):
     """Network and loss in one module, so that DistributedDataParallel sees one forward pass."""
 
     def __init__(self, network: LearningNetwork, weights: LossWeights, both: bool, precision: str) -> None:
@@ -79,7 +79,7 @@ class Tuner:
         self.tried = self.taught = 0
         self.best: dict[str, float] = {}
         self.objective = process.share(
-            _Objective(network, self.material.loss, config.both_directions, config.precision)
+            _PairsObjective(network, self.material.loss, config.both_directions, config.precision)
         )
         if state:
             self.learner.restore(state)

@@ -165,7 +165,7 @@ def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
 
     def tell(record: Record) -> None:
         if not tell_client(worker, topic, record):
-            raise _Dropped
+            raise _TrialDropped
 
     def run(trial: Any) -> float:
         trial.set_user_attr("task", name)
@@ -176,7 +176,7 @@ def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
     study.optimize(run, n_trials=1)
 
 
-class _Dropped(BaseException):
+class _TrialDropped(BaseException):
     """Nobody waits for the trial any more; to Optuna it is one whose process has died, and the next command goes on."""
 
 

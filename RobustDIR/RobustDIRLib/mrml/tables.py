@@ -10,7 +10,7 @@ import vtk
 from numpy.typing import ArrayLike, NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
-from RobustDIRLib.mrml.nodes import ChartNode, SeriesNode, TableNode, Values
+from RobustDIRLib.mrml.nodes import ChartNode, DataArray, SeriesNode, TableNode
 
 _MOST_STEPS = 1000  # of a curve: more of them nobody sees, and plots of them are slow
 _ROOM = 1.3  # beyond the largest error, for the legend, which would hide the ends of the curves
@@ -107,7 +107,7 @@ def _remove_curves(chart: ChartNode) -> None:
             slicer.mrmlScene.RemoveNode(table)
 
 
-def _column(values: Sequence[object] | NDArray[np.generic]) -> Values:
+def _column(values: Sequence[object] | NDArray[np.generic]) -> DataArray:
     array = np.asarray(values)
     if array.dtype.kind in "iufb":
         return numpy_to_vtk(np.ascontiguousarray(array, dtype=np.float64), deep=True)

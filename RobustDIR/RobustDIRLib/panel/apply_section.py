@@ -68,12 +68,12 @@ class ApplySection(Section):
         p, side = self.parameters, self.side.key
         fixed, moving = self._pair
         reference = fixed if side == applying.MOVING else moving
-        registration = applying.Registration(p.transformNode, p.inverseNode, reference)
+        registration = applying.RegistrationNodes(p.transformNode, p.inverseNode, reference)
         self._steps = self._work(self.ui.applySelector.currentNode(), side, registration)
         self._timer.start()
         self._go_on(_FIRST_SECONDS)
 
-    def _work(self, node: ShownNode | None, side: str, registration: applying.Registration) -> Iterator[float]:
+    def _work(self, node: ShownNode | None, side: str, registration: applying.RegistrationNodes) -> Iterator[float]:
         copy = yield from self.applied.begin(node, side, registration)
         stale = self.panel.standing.sentence()
         colour = widgets.CAREFUL if stale else widgets.GOOD

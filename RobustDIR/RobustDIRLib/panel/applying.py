@@ -36,7 +36,7 @@ _OF_FILES = ("DICOM.instanceUIDs", "DICOM.RTSTRUCT", "DICOM.Referenced")
 
 
 @dataclass(frozen=True)
-class Registration:
+class RegistrationNodes:
     """What there is to apply of a registration; one of both transforms is enough.
 
     Attributes:
@@ -81,7 +81,7 @@ class Registration:
 
 
 def _from_parent(node: TransformNode | None) -> Transform:
-    assert node is not None  # `Registration.check`
+    assert node is not None  # `RegistrationNodes.check`
     return node.GetTransformFromParent()
 
 
@@ -109,7 +109,7 @@ class Applied:
         """Whether there is a copy to remove."""
         return any(slicer.mrmlScene.GetNodeByID(ids[0]) for ids in self._made)
 
-    def apply(self, node: ShownNode, side: str, registration: Registration) -> ShownNode:
+    def apply(self, node: ShownNode, side: str, registration: RegistrationNodes) -> ShownNode:
         """Make a registered copy of a node.
 
         Args:
@@ -128,7 +128,9 @@ class Applied:
             except StopIteration as end:
                 return end.value
 
-    def begin(self, node: ShownNode | None, side: str, registration: Registration) -> Generator[float, None, ShownNode]:
+    def begin(
+        self, node: ShownNode | None, side: str, registration: RegistrationNodes
+    ) -> Generator[float, None, ShownNode]:
         """As `apply`, in steps of some hundredths of a second: gives how much is done, 0 to 1, and at last the copy.
 
         Nothing is in the scene before the last step.

@@ -89,7 +89,7 @@ def find_orientation(fixed: Image, moving: Image, offsets: list[Array], rigid: b
     Returns:
         Nothing where the images match best without being turned.
     """
-    search = _Search(fixed, moving, rigid)
+    search = _PoseSearch(fixed, moving, rigid)
     headers, unturned = search.unturned(offsets)
     others, scores = search.sampled()
     if unturned > _STANDS_OUT * _beyond(headers, others, scores):
@@ -110,7 +110,7 @@ def _beyond(pose: Poses, others: Poses, scores: Array) -> float:
     return float(scores[angles(others.rotations, pose.rotations[0]) > _BASIN].max())
 
 
-class _Search:
+class _PoseSearch:
     """Coarse copies of both images, and what is tried on them."""
 
     def __init__(self, fixed: Image, moving: Image, rigid: bool) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST_WORD = 16
+TIME_FORMAT = "%Y-%m-%d %H:%M %Z"
 _PARAGRAPHS = ("link", "image", "autolink")  # of a model card, shown as they are typed: a report refers to nothing
 
 

@@ -6,22 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from RobustDIRLib.cohort.layout import PAIRS
+from RobustDIRLib.cohort.files import PAIRS
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.files import PathLike, check_extension, refuse_inputs, written_atomically
-from RobustDIRLib.report.cohort import read_cohort
-from RobustDIRLib.report.cohort_page import cohort_html
-from RobustDIRLib.report.gather import gather
+from RobustDIRLib.report.cohort.folder import read_cohort
+from RobustDIRLib.report.cohort.page import cohort_html
 from RobustDIRLib.report.html import check_extra
-from RobustDIRLib.report.limits import FILE as LIMITS
-from RobustDIRLib.report.limits import kept_limits
-from RobustDIRLib.report.pair import PairReport
-from RobustDIRLib.report.pair_page import pair_html
-from RobustDIRLib.report.review import FILE as REVIEWS
-from RobustDIRLib.report.run import read_run
-from RobustDIRLib.report.shown import Shown
-from RobustDIRLib.report.tables import as_csv, as_json
+from RobustDIRLib.report.pair.gather import gather
+from RobustDIRLib.report.pair.page import pair_html
+from RobustDIRLib.report.pair.report import PairReport, as_csv, as_json
+from RobustDIRLib.report.pair.review import FILE as REVIEWS
+from RobustDIRLib.report.pair.review import LIMITS_FILE as LIMITS
+from RobustDIRLib.report.pair.review import kept_limits
+from RobustDIRLib.report.pair.run_folder import read_run
+from RobustDIRLib.report.pair.shown import Shown
 from RobustDIRLib.run_files import RECORD, SUMMARY
 
 NAME = "report"

@@ -10,7 +10,7 @@ from typing import Any
 
 import qt
 
-from RobustDIRLib.cohort.layout import BEFORE
+from RobustDIRLib.cohort.files import BEFORE
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
 from RobustDIRLib.panelparts import widgets

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.layout import BEFORE, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
+from RobustDIRLib.cohort.files import BEFORE, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
 from RobustDIRLib.panelparts.words import _

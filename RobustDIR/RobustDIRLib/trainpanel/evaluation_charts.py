@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from RobustDIRLib.cohort.layout import BEFORE
+from RobustDIRLib.cohort.files import BEFORE
 from RobustDIRLib.evaluation.measures import Measure
 from RobustDIRLib.mrml import Line, Titles, ViewChart
 from RobustDIRLib.mrml.plots import BLACK, COLOURS, box, range_of_boxes

@@ -1,7 +1,7 @@
-"""What reviewers said of a run: `review.json` in its folder, which only ever grows.
+"""What a run's folder keeps for its reports: what reviewers said, and the limits that were given.
 
-A review is of one `run.json`, named by its checksum: one of an earlier run in the same folder does not count for a new
-one.
+`review.json` only ever grows; `tolerances.json` outlives the report of the day. Both are of one `run.json`, named by
+its checksum: those of an earlier run in the same folder do not count for a new one.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import Any
 
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.tolerances import Tolerances
+from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
+from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import PathLike, written_atomically
+from RobustDIRLib.report.pair.run_folder import record_file
 
 FILE, FORMAT = "review.json", "robustdir-review-1"
+LIMITS_FILE, LIMITS_FORMAT = "tolerances.json", "robustdir-tolerances-1"
 DECISIONS = {"accept": "accepted", "reject": "rejected"}
 
 
@@ -117,3 +120,36 @@ def add_reviews(folder: Path, reviews: Iterable[Review], run_sha256: str) -> Non
 def as_json(reviews: Iterable[Review]) -> dict[str, Any]:
     """What the file holds."""
     return {"format": FORMAT, "reviews": [asdict(one) for one in reviews]}
+
+
+def kept_limits(folder: PathLike) -> tuple[Tolerances, tuple[str, ...]]:
+    """The limits kept in a run's folder, the defaults if there are none of this run, and a warning that says so.
+
+    Raises:
+        InputError: If it is no folder of a run, or the file of limits is damaged.
+    """
+    run = record_file(folder)
+    path = run.parent / LIMITS_FILE
+    if not path.exists():
+        return DEFAULTS, ()
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != LIMITS_FORMAT:
+        raise InputError(f"{path} is no file of limits of the form {LIMITS_FORMAT!r}; move it elsewhere or correct it.")
+    if content.get("run_sha256") != sha256(run):
+        return DEFAULTS, (
+            f"{LIMITS_FILE} holds limits of an earlier run in this folder; they do not count for this one.",
+        )
+    return Tolerances.from_json(content.get("limits"), str(path)), ()
+
+
+def keep_limits(folder: PathLike, tolerances: Tolerances) -> Path:
+    """Keep the limits for the reports that follow.
+
+    Raises:
+        InputError: If it is no folder of a run, or the file cannot be written.
+    """
+    run = record_file(folder)
+    content = {"format": LIMITS_FORMAT, "run_sha256": sha256(run), "limits": tolerances.to_json()}
+    with written_atomically(run.parent / LIMITS_FILE) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return run.parent / LIMITS_FILE

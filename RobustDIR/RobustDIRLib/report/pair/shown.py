@@ -13,8 +13,8 @@ from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.report.run import RunFolder
-from RobustDIRLib.report.structures import Structure, values_of
+from RobustDIRLib.report.pair.run_folder import RunFolder
+from RobustDIRLib.report.pair.structures import Structure, values_of
 
 FORMAT = "robustdir-shown-1"
 UNKNOWN = "not known"

@@ -15,7 +15,7 @@ from RobustDIRLib.evaluation.metrics import voxels_per_label
 from RobustDIRLib.evaluation.regularity import regularity_per_label
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import read_label_maps, read_labels
-from RobustDIRLib.report.run import Reader
+from RobustDIRLib.report.pair.run_folder import Reader
 from RobustDIRLib.run_files import labels_name
 
 Volumes = dict[int | None, float] | None

@@ -21,14 +21,14 @@ from RobustDIRLib.io.files import PathLike, existing_file, last_line, quiet_itk
 from RobustDIRLib.io.images import Image, from_sitk, read_image, resample
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside, read_landmarks
 from RobustDIRLib.model_store import CARD, card_text, list_models, load_model
-from RobustDIRLib.report.figures import Scene
-from RobustDIRLib.report.landmark_figures import Worst
-from RobustDIRLib.report.pair import LandmarkRow, MapStatistics, PairReport
-from RobustDIRLib.report.review import FILE as REVIEWS
-from RobustDIRLib.report.review import Review, read_reviews
-from RobustDIRLib.report.run import Reader, RunFolder, read_run
-from RobustDIRLib.report.shown import Shown
-from RobustDIRLib.report.structures import structures_of
+from RobustDIRLib.report.pair.figures import Scene
+from RobustDIRLib.report.pair.landmark_figures import Worst
+from RobustDIRLib.report.pair.report import LandmarkRow, MapStatistics, PairReport
+from RobustDIRLib.report.pair.review import FILE as REVIEWS
+from RobustDIRLib.report.pair.review import Review, read_reviews
+from RobustDIRLib.report.pair.run_folder import Reader, RunFolder, read_run
+from RobustDIRLib.report.pair.shown import Shown
+from RobustDIRLib.report.pair.structures import structures_of
 from RobustDIRLib.run_files import DISPLACEMENT, JACOBIAN, MODEL, TRANSFORM, WARPED
 
 

@@ -1,4 +1,4 @@
-"""The folder of an evaluation as its report reads it; `cohort.layout` says what lies in it."""
+"""The folder of an evaluation as its report reads it; `cohort.files` says what lies in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.layout import LABELS, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
+from RobustDIRLib.cohort.files import LABELS, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
 from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from RobustDIRLib.cohort.layout import BEFORE, UNPERTURBED
+from RobustDIRLib.cohort.files import BEFORE, UNPERTURBED
 from RobustDIRLib.evaluation.measurement import Reason
-from RobustDIRLib.report.cohort import CaseRow, Cohort
-from RobustDIRLib.report.html import inlined, number, render
-from RobustDIRLib.report.pair import COHORT_NOTICE, TIME_FORMAT
+from RobustDIRLib.report.cohort.folder import CaseRow, Cohort
+from RobustDIRLib.report.html import TIME_FORMAT, inlined, number, render
 
+_NOTICE = "The figures are of this data set alone; they do not say how a method does on other images."
 MOST_CASES = 60  # in the table that is printed
 MOST_PAIRS = 60  # of methods, over all measures, whose tests are printed; else those of the first measure
 MOST_NAMED = 3  # cases that lack a value for one reason
@@ -80,7 +80,7 @@ def cohort_html(cohort: Cohort) -> str:
         "summary": summary,
         "created": datetime.now().astimezone().strftime(TIME_FORMAT),
         "evaluated": _time(summary["created"]),
-        "notice": COHORT_NOTICE,
+        "notice": _NOTICE,
         "titles": titles,
         "lead": _lead(summary, measures, titles),
         "accuracy": _tables(summary, names, [one for one in summary["measures"] if one["name"] not in _COST]),

@@ -13,13 +13,13 @@ from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.evaluation.measures import STRUCTURES, before_name
 from RobustDIRLib.evaluation.run_figures import Figure
 from RobustDIRLib.evaluation.tolerances import JudgedFigure, Verdict
-from RobustDIRLib.report.figures import Picture, agreement_picture, images_picture, transform_picture
-from RobustDIRLib.report.gather import PictureMaterial
-from RobustDIRLib.report.html import number, render
-from RobustDIRLib.report.landmark_figures import curve_picture, worst_picture
-from RobustDIRLib.report.pair import NOTICE, TIME_FORMAT, PairReport
-from RobustDIRLib.report.review import Review, as_json
-from RobustDIRLib.report.structures import Structure
+from RobustDIRLib.report.html import TIME_FORMAT, number, render
+from RobustDIRLib.report.pair.figures import Picture, agreement_picture, images_picture, transform_picture
+from RobustDIRLib.report.pair.gather import PictureMaterial
+from RobustDIRLib.report.pair.landmark_figures import curve_picture, worst_picture
+from RobustDIRLib.report.pair.report import NOTICE, PairReport
+from RobustDIRLib.report.pair.review import Review, as_json
+from RobustDIRLib.report.pair.structures import Structure
 
 MOST_LANDMARKS = 50  # in the table that is printed
 _SEVERITY = (Verdict.NOT_JUDGED, Verdict.WITHIN, Verdict.UNDEFINED, Verdict.OUTSIDE)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import slicer
 import vtk
 from numpy.typing import NDArray
+
+from RobustDIRLib.mrml.nodes import VolumeNode
+from RobustDIRLib.mrml.volumes import image_of
 
 _FEWEST_FIELDS, _MOST_FIELDS = 3, 24
 _STEP_VOXELS = 1 << 22  # laid in about 10 ms
@@ -84,14 +86,14 @@ def fields(shape: tuple[int, ...], spacing: tuple[float, ...], coarseness: float
     return (z[:, None, None] ^ y[:, None] ^ x).astype(bool)
 
 
-def seen_planes(volume: Any) -> tuple[set[int], set[int], set[int]]:
+def seen_planes(volume: VolumeNode) -> tuple[set[int], set[int], set[int]]:
     """Planes of a volume's voxels that the slice views show, by their places along z, y and x.
 
     Of a view that lies at an angle to them, those about its middle.
     """
     matrix = vtk.vtkMatrix4x4()
     volume.GetRASToIJKMatrix(matrix)
-    to_ijk, size = slicer.util.arrayFromVTKMatrix(matrix), volume.GetImageData().GetDimensions()
+    to_ijk, size = slicer.util.arrayFromVTKMatrix(matrix), image_of(volume).GetDimensions()
     seen: tuple[set[int], set[int], set[int]] = (set(), set(), set())
     for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
         view = to_ijk @ slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())

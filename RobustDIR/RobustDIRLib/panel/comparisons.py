@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import slicer
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.mrml.nodes import Node, VolumeNode, display_of
+from RobustDIRLib.mrml.volumes import image_of
 from RobustDIRLib.panel.boards import Checkerboard, seen_planes
 from RobustDIRLib.panelparts import views
 from RobustDIRLib.panelparts.words import _
@@ -44,10 +45,17 @@ class ViewComparison:
     def __init__(self) -> None:
         self.mode = OFF
         self.before: views.Snapshot | None = None
-        self._board: tuple[Any, Checkerboard] | None = None
+        self._board: tuple[VolumeNode, Checkerboard] | None = None
         self._laying: Iterator[None] | None = None
 
-    def show(self, mode: str, fixed: Any, warped: Any, jacobian: Any, blend: float) -> None:
+    def show(
+        self,
+        mode: str,
+        fixed: VolumeNode | None,
+        warped: VolumeNode | None,
+        jacobian: VolumeNode | None,
+        blend: float,
+    ) -> None:
         """Show one mode.
 
         Args:
@@ -62,26 +70,26 @@ class ViewComparison:
         if mode == OFF:
             self.back()
             return
-        _refuse_missing(mode, fixed, warped, jacobian)
+        fixed, laid_over = _needed(mode, fixed, warped, jacobian)
         self.remember()
         if mode != self.mode:
             self._leave_mode()
         self._board = None
         if mode == CHECKERBOARD:
-            self._board = _board(fixed, warped)
+            self._board = _board(fixed, laid_over)
             views.show(self._board[0])
             self.blend(mode, blend)
             self.go_on(math.inf)
         elif mode == DIFFERENCE:
-            views.show(_difference(fixed, warped))
+            views.show(_difference(fixed, laid_over))
         elif mode == RED_CYAN:
-            red, cyan = _tinted("fixed", fixed, "vtkMRMLColorTableNodeRed"), _tinted("warped", warped, _CYAN)
+            red, cyan = _tinted("fixed", fixed, "vtkMRMLColorTableNodeRed"), _tinted("warped", laid_over, _CYAN)
             views.show(red, cyan, 1.0, slicer.vtkMRMLSliceCompositeNode.Add)
         elif mode == JACOBIAN:
-            jacobian.GetDisplayNode().SetAndObserveColorNodeID(jacobian_colours().GetID())
-            views.show(fixed, jacobian, blend)
+            display_of(laid_over).SetAndObserveColorNodeID(jacobian_colours().GetID())
+            views.show(fixed, laid_over, blend)
         else:
-            views.show(fixed, warped, blend if mode == BLEND else 1.0)
+            views.show(fixed, laid_over, blend if mode == BLEND else 1.0)
         self.mode = mode
 
     def remember(self) -> None:
@@ -138,49 +146,59 @@ class ViewComparison:
                 self.before.colours[node.GetID()].put(node)
 
 
-def _refuse_missing(mode: str, fixed: Any, warped: Any, jacobian: Any) -> None:
+def _needed(
+    mode: str, fixed: VolumeNode | None, warped: VolumeNode | None, jacobian: VolumeNode | None
+) -> tuple[VolumeNode, VolumeNode]:
+    """The fixed volume, and what a mode lays over it.
+
+    Raises:
+        InputError: If one of them is not there.
+    """
     if fixed is None:
         raise InputError(_("Select the fixed volume under Inputs to compare with it."))
-    if mode == JACOBIAN and jacobian is None:
-        raise InputError(_("There is no Jacobian map: tick it under Outputs and register again."))
-    if mode != JACOBIAN and warped is None:
+    if mode == JACOBIAN:
+        if jacobian is None:
+            raise InputError(_("There is no Jacobian map: tick it under Outputs and register again."))
+        return fixed, jacobian
+    if warped is None:
         raise InputError(_("There is no warped volume to compare with: tick it under Outputs and register again."))
+    return fixed, warped
 
 
-def _derived_nodes() -> list[Any]:
+def _derived_nodes() -> list[VolumeNode]:
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return [node for node in nodes if node.GetAttribute(_VIEW)]
 
 
-def _board(fixed: Any, warped: Any) -> tuple[Any, Checkerboard]:
+def _board(fixed: VolumeNode, warped: VolumeNode) -> tuple[VolumeNode, Checkerboard]:
     """The volume that holds a checkerboard, and the board in its voxels."""
     node = _derived(CHECKERBOARD, warped, np.empty_like(_voxels(warped), dtype=np.uint8))
-    node.GetDisplayNode().SetWindowLevel(255, 127.5)
+    display_of(node).SetWindowLevel(255, 127.5)
     return node, Checkerboard(*_shades(fixed, warped), warped.GetSpacing(), slicer.util.arrayFromVolume(node))
 
 
-def _difference(fixed: Any, warped: Any) -> Any:
+def _difference(fixed: VolumeNode, warped: VolumeNode) -> VolumeNode:
     """The volume that shows a difference."""
     first, second = _shades(fixed, warped)
     node = _derived(DIFFERENCE, warped, first.astype(np.int16) - second)
-    node.GetDisplayNode().SetWindowLevel(255, 0)
+    display_of(node).SetWindowLevel(255, 0)
     return node
 
 
-def _tinted(name: str, volume: Any, table: str) -> Any:
+def _tinted(name: str, volume: VolumeNode, table: str) -> VolumeNode:
     """A volume of the same voxels in another colour: the user's own keeps the one it has."""
     node = _derived_node(f"{RED_CYAN} {name}")
     node.CopyOrientation(volume)
     node.SetAndObserveImageData(volume.GetImageData())
     node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-    display, own = node.GetDisplayNode(), volume.GetDisplayNode()
+    display, own = display_of(node), display_of(volume)
     display.SetAndObserveColorNodeID(table)
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(own.GetWindow(), own.GetLevel())
     return node
 
 
-def _shades(fixed: Any, warped: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _shades(fixed: VolumeNode, warped: VolumeNode) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     first, second = _shade(fixed), _shade(warped)
     if first.shape != second.shape:
         raise InputError(
@@ -189,20 +207,20 @@ def _shades(fixed: Any, warped: Any) -> tuple[NDArray[np.uint8], NDArray[np.uint
     return first, second
 
 
-def _derived(mode: str, warped: Any, array: NDArray[np.generic]) -> Any:
+def _derived(mode: str, warped: VolumeNode, array: NDArray[np.generic]) -> VolumeNode:
     """The volume of a mode, made or filled anew, where the warped volume lies; never saved with the scene."""
     node = _derived_node(mode)
     slicer.util.updateVolumeFromArray(node, array)
     node.CopyOrientation(warped)
-    node.GetDisplayNode().SetAutoWindowLevel(False)
+    display_of(node).SetAutoWindowLevel(False)
     return node
 
 
-def _derived_node(mode: str) -> Any:
+def _derived_node(mode: str) -> VolumeNode:
     return next((n for n in _derived_nodes() if n.GetAttribute(_VIEW) == mode), None) or _new_derived(mode)
 
 
-def _new_derived(mode: str) -> Any:
+def _new_derived(mode: str) -> VolumeNode:
     node = slicer.vtkMRMLScalarVolumeNode()
     node.SetName(_("RobustDIR {mode}").format(mode=mode))
     node.SetAttribute(_VIEW, mode)
@@ -213,13 +231,14 @@ def _new_derived(mode: str) -> Any:
     display = node.GetDisplayNode()
     display.SetSaveWithScene(False)
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-    return node
+    made: VolumeNode = node
+    return made
 
 
-def _shade(volume: Any) -> NDArray[np.uint8]:
+def _shade(volume: VolumeNode) -> NDArray[np.uint8]:
     """Grey values 0 to 255 as the volume's window shows them."""
     array = _voxels(volume)
-    display = volume.GetDisplayNode()
+    display = display_of(volume)
     low, high = display.GetWindowLevelMin(), display.GetWindowLevelMax()
     scaled = np.subtract(array, np.float32(low), dtype=np.float32)
     scaled *= np.float32(255 / max(high - low, 1e-6))
@@ -227,17 +246,19 @@ def _shade(volume: Any) -> NDArray[np.uint8]:
     return np.asarray(scaled.astype(np.uint8))
 
 
-def _voxels(volume: Any) -> NDArray[np.generic]:
-    image = volume.GetImageData()
+def _voxels(volume: VolumeNode) -> NDArray[np.generic]:
+    image = image_of(volume)
     voxels: NDArray[np.generic] = vtk_to_numpy(image.GetPointData().GetScalars())
     return np.asarray(voxels.reshape(image.GetDimensions()[::-1]))
 
 
-def jacobian_colours() -> Any:
+def jacobian_colours() -> Node:
     """The colour table of Jacobian maps shown from 0 to 2: yellow folds, blue shrinks, grey keeps, red grows."""
-    node = slicer.mrmlScene.GetSingletonNode(_JACOBIAN_COLOURS, "vtkMRMLColorTableNode")
-    if node is not None:
-        return node
+    found: Node | None = slicer.mrmlScene.GetSingletonNode(_JACOBIAN_COLOURS, "vtkMRMLColorTableNode")
+    return found or _new_jacobian_colours()
+
+
+def _new_jacobian_colours() -> Node:
     node = slicer.vtkMRMLColorTableNode()
     node.SetSingletonTag(_JACOBIAN_COLOURS)
     node.SetTypeToUser()
@@ -246,7 +267,8 @@ def jacobian_colours() -> Any:
     for index in range(_ENTRIES):
         node.SetColor(index, f"{2 * index / (_ENTRIES - 1):.2f}", *jacobian_colour(2 * index / (_ENTRIES - 1)), 1.0)
     node.SetHideFromEditors(True)
-    return slicer.mrmlScene.AddNode(node)
+    added: Node = slicer.mrmlScene.AddNode(node)
+    return added
 
 
 def jacobian_colour(determinant: float) -> tuple[float, float, float]:

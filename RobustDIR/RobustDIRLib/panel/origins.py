@@ -139,7 +139,11 @@ class Origins:
         self._known.clear()
 
     def keep(
-        self, parameters: Parameters, origin: Origin, record: dict[str, Any], filled: Mapping[str, tuple[Any, str]]
+        self,
+        parameters: Parameters,
+        origin: Origin,
+        record: dict[str, Any],
+        filled: Mapping[str, tuple[PlacedNode, str]],
     ) -> None:
         """Write a run's record with its origin and what its outputs hold into the parameters.
 
@@ -204,7 +208,7 @@ class Origins:
             if reason:
                 yield _("The {what} {reason}.").format(what=what, reason=reason)
 
-    def _of_input(self, parameters: Parameters, name: str, then: Any, origin: Mapping[str, Any]) -> str:
+    def _of_input(self, parameters: Parameters, name: str, then: PlacedNode | None, origin: Mapping[str, Any]) -> str:
         """What became of one input, as the end of a sentence; empty if it is what it was."""
         now, kept = getattr(parameters, name), origin["contents"].get(name)
         if kept is None:
@@ -328,7 +332,7 @@ def _parsed(origin: Any) -> dict[str, Any] | None:
         return None
 
 
-def _content_or_none(said: Any) -> Content | None:
+def _content_or_none(said: object) -> Content | None:
     try:
         return Content.from_json(said)
     except ValueError:

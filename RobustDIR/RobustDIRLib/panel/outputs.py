@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -19,7 +18,16 @@ from numpy.typing import NDArray
 from RobustDIRLib import mrml
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.contents import begin_data
-from RobustDIRLib.mrml.nodes import ImageData
+from RobustDIRLib.mrml.nodes import (
+    ImageData,
+    Node,
+    TransformNode,
+    VolumeDisplayNode,
+    VolumeNode,
+    display_of,
+    is_transform,
+    is_volume,
+)
 from RobustDIRLib.panel.applying import remove
 from RobustDIRLib.panel.origins import Origin, Origins, depends_on
 from RobustDIRLib.panel.parameters import Parameters
@@ -46,6 +54,9 @@ _KEPT = (
 )
 _JACOBIAN_WINDOW = (2.0, 1.0)
 _WISHED, _NAMED = "RobustDIR.Pair", "RobustDIR.Name"  # what a node was to be called, and is
+
+
+OutputNode = TransformNode | VolumeNode
 
 
 @dataclass(frozen=True)
@@ -106,11 +117,11 @@ class Buffers:
 
 def create(
     parameters: Parameters,
-    pair: tuple[Any, Any],
+    pair: tuple[VolumeNode, VolumeNode],
     buffers: Buffers,
     headers: dict[str, VolumeHeader],
     new: Collection[str] = (),
-) -> dict[str, Any]:
+) -> dict[str, OutputNode]:
     """Put the results of a run into the nodes of a parameter set, made where there are none.
 
     Args:
@@ -124,7 +135,7 @@ def create(
     """
     fixed, moving = pair
     names = {"moving": moving.GetName(), "fixed": fixed.GetName()}
-    filled: dict[str, Any] = {}
+    filled: dict[str, OutputNode] = {}
     with _all_or_nothing() as undo:
         for output in OUTPUTS:
             if output.file not in headers:
@@ -145,7 +156,7 @@ def create(
     return filled
 
 
-def _call(node: Any, name: str) -> None:
+def _call(node: Node, name: str) -> None:
     """Name a node after the pair; with a number where another bears that name."""
     if node.GetAttribute(_WISHED) == name and node.GetAttribute(_NAMED) == node.GetName():
         return
@@ -189,12 +200,13 @@ def _all_or_nothing() -> Iterator[list[Callable[[], None]]]:
         raise
 
 
-def _restorer(node: Any) -> Callable[[], None]:
+def _restorer(node: OutputNode) -> Callable[[], None]:
     """Puts back what an output node of an earlier run holds now."""
-    kept, above, display = node.NewInstance(), node.GetTransformNodeID(), node.GetDisplayNode()
+    kept, above = node.NewInstance(), node.GetTransformNodeID()
+    display = node.GetDisplayNode() if is_volume(node) else None
     name, attributes = node.GetName(), {key: node.GetAttribute(key) for key in (_WISHED, _NAMED)}
     kept.CopyContent(node, False)
-    window = (display.GetWindow(), display.GetLevel()) if node.IsA("vtkMRMLVolumeNode") and display else None
+    window = (display.GetWindow(), display.GetLevel()) if display is not None else None
 
     def restore() -> None:
         node.CopyContent(kept, False)
@@ -202,16 +214,17 @@ def _restorer(node: Any) -> Callable[[], None]:
         node.SetName(name)
         for key, value in attributes.items():
             node.SetAttribute(key, value)
-        if window:
+        if display is not None and window is not None:
             display.SetWindowLevel(*window)
 
     return restore
 
 
-def _fill(node: Any, file: str, image: Any, grid: Grid, moving: Any) -> None:
-    if file in (TRANSFORM, INVERSE):
+def _fill(node: OutputNode, file: str, image: ImageData, grid: Grid, moving: VolumeNode) -> None:
+    if is_transform(node):
         mrml.fill_grid_transform(node, image, grid)
         return
+    assert is_volume(node)
     with slicer.util.NodeModify(node):
         node.SetIJKToRASMatrix(mrml.ijk_to_ras(grid))
         node.SetAndObserveImageData(image)
@@ -222,12 +235,12 @@ def _fill(node: Any, file: str, image: Any, grid: Grid, moving: Any) -> None:
         display.SetAutoWindowLevel(False)
         display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
         node.SetAndObserveDisplayNodeID(display.GetID())
-    _set_window(node.GetDisplayNode(), file, moving)
+    _set_window(display_of(node), file, moving)
 
 
-def _set_window(display: Any, file: str, moving: Any) -> None:
+def _set_window(display: VolumeDisplayNode, file: str, moving: VolumeNode) -> None:
     display.SetAutoWindowLevel(False)
     if file == JACOBIAN:
         display.SetWindowLevel(*_JACOBIAN_WINDOW)
-    elif moving.GetDisplayNode() is not None:
-        display.SetWindowLevel(moving.GetDisplayNode().GetWindow(), moving.GetDisplayNode().GetLevel())
+    elif (own := moving.GetDisplayNode()) is not None:
+        display.SetWindowLevel(own.GetWindow(), own.GetLevel())

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.mrml.nodes import Node
 from RobustDIRLib.panelparts import environment
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.values import Landmarks
+
+if TYPE_CHECKING:
+    from RobustDIRLib.panelparts.background import Background
 
 NAME = "RobustDIRBrainPair"
 # Of `demo`, which cannot be imported here: it needs torch.
@@ -27,17 +31,16 @@ def command(folder: Path) -> list[str]:
     return library_command("demo", "--pair-only", "--output", str(folder))
 
 
-def place(background: Any) -> Path:
+def place(background: Background) -> Path:
     """Where a process of the background may put the pair: a folder of its own, as its words go beside it.
 
     Raises:
         InputError: If it cannot be made.
     """
-    folder: Path = background.new_folder(Path(slicer.app.temporaryPath)) / "pair"
-    return folder
+    return background.new_folder(Path(slicer.app.temporaryPath)) / "pair"
 
 
-def load(folder: Path) -> dict[str, Any]:
+def load(folder: Path) -> dict[str, Node]:
     """Load the pair into the scene.
 
     Args:
@@ -49,7 +52,7 @@ def load(folder: Path) -> dict[str, Any]:
     """
     from RobustDIRLib.io.landmarks import read_landmarks
 
-    nodes = {}
+    nodes: dict[str, Node] = {}
     for side, (image, points) in _FILES.items():
         named = {"name": _("Sample {side}").format(side=side), "show": False}
         volume = slicer.util.loadVolume(str(folder / image), named)
@@ -69,10 +72,10 @@ class SampleLoader:
     """Makes and loads the pair when it is chosen in Slicer's module Sample Data."""
 
     def __init__(self) -> None:
-        self._background: Any = None  # timers belong to a running application
+        self._background: Background | None = None  # timers belong to a running application
         self._folder: Path | None = None
 
-    def __call__(self, _source: Any = None) -> None:
+    def __call__(self, _source: object = None) -> None:
         """Begin to make it, unless that goes on already; it is loaded once it is there.
 
         Args:

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import JACOBIAN_VOXELS
 from RobustDIRLib.runner.launching import python_executable
 from RobustDIRLib.values import Image
+
+if TYPE_CHECKING:
+    from RobustDIRLib.evaluation.label_scores import LabelScores
 
 FIXED, MOVING, FIELD, NAMES = "fixed_labels.mha", "moving_labels.mha", "field.mha", "names.json"
 
@@ -104,14 +107,14 @@ def measure(folder: Path, jacobian: Path | None = None) -> list[dict[str, Any]]:
     return rows
 
 
-def _millilitres(labels: Any) -> dict[int, float]:
+def _millilitres(labels: Image) -> dict[int, float]:
     from RobustDIRLib.evaluation.metrics import voxels_per_label
 
     z, y, x = labels.grid.spacing
     return {label: count * z * y * x / 1000 for label, count in voxels_per_label(labels.array).items()}
 
 
-def _folding(fixed: Any, jacobian: Path | None) -> dict[int, float | None]:
+def _folding(fixed: Image, jacobian: Path | None) -> dict[int, float | None]:
     """Share of each fixed structure where the transform folds; nothing where its map is lost or of another grid."""
     from RobustDIRLib.evaluation.regularity import regularity_per_label
 
@@ -124,7 +127,7 @@ def _folding(fixed: Any, jacobian: Path | None) -> dict[int, float | None]:
     return {label: one.folding_percent.value for label, one in found.items()}
 
 
-def _row(name: str, before: Any, after: Any) -> dict[str, Any]:
+def _row(name: str, before: LabelScores, after: LabelScores) -> dict[str, Any]:
     reason = after.distances.reason or before.distances.reason
     values = before.values(), after.values()
     figures = {key: found[one.name].value for one in STRUCTURES for key, found in zip(one.in_run, values, strict=True)}

@@ -60,7 +60,7 @@ ALLOWED = {
     "mrml": FOUNDATION,
     # Of registration the forecast of memory alone: what needs torch runs in a process of its own.
     "runner": FOUNDATION | {"configuration", "io"},
-    "panelparts": FOUNDATION | {"io", "runner", "model_store"},
+    "panelparts": FOUNDATION | {"io", "mrml", "runner", "model_store"},
     "panel": FOUNDATION | {"mrml", "runner", "io", "evaluation", "model_store", "registration", "panelparts"},
     "trainpanel": FOUNDATION
     | {"configuration", "mrml", "runner", "io", "datasets", "evaluation", "model_store", "panelparts", "cohort"}

@@ -11,6 +11,7 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.mrml.nodes import Node
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.environment_strip import EnvironmentStrip
 from RobustDIRLib.panelparts.section import Section
@@ -59,20 +60,20 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
             self.use(None)
         self.environment.examine()
 
-    def _scene_closes(self, _caller: Any, _event: Any) -> None:
+    def _scene_closes(self, _caller: object, _event: object) -> None:
         self.scene_closes()
 
-    def _scene_closed(self, _caller: Any, _event: Any) -> None:
+    def _scene_closed(self, _caller: object, _event: object) -> None:
         self.use(None)
 
-    def _scene_imported(self, _caller: Any, _event: Any) -> None:
+    def _scene_imported(self, _caller: object, _event: object) -> None:
         self.scene_imported()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
-    def _node_removed(self, _caller: Any, _event: Any, node: Any) -> None:
+    def _node_removed(self, _caller: object, _event: object, node: Node) -> None:
         self.node_removed(node)
 
-    def use(self, node: Any) -> None:
+    def use(self, node: Node | None) -> None:
         """Work with a parameter node, or with the scene's own for None."""
         self.release()
         self.parameters = self._logic.parametersOf(node)
@@ -133,7 +134,7 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
         """Whether nothing was ever chosen in the parameter set."""
         return False
 
-    def node_removed(self, node: Any) -> None:
+    def node_removed(self, node: Node) -> None:
         """A node has left the scene."""
         for section in self.sections:
             section.node_removed(node)
@@ -157,7 +158,7 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
         """Update once what is going on now is over."""
         self._update_timer.start()
 
-    def _modified(self, *_: Any) -> None:
+    def _modified(self, *_: object) -> None:
         self.update_soon()
 
     def say(self, sentence: str, colour: str = widgets.BAD) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from RobustDIRLib.mrml.nodes import Node
+
 
 class Section:
     """One part of the panel; what a part has no use for it leaves as it is here."""
@@ -36,7 +38,7 @@ class Section:
     def scene_closes(self) -> None:
         """The scene is about to be emptied."""
 
-    def node_removed(self, node: Any) -> None:
+    def node_removed(self, node: Node) -> None:
         """A node has left the scene."""
 
     def close(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import slicer
+
+from RobustDIRLib.mrml.nodes import ChartNode, CompositeNode, LayoutNode, VolumeDisplayNode, VolumeNode
 
 _CHARTS_LAYOUT, _MOST_CHARTS = 20250, 3  # numbers of layouts that nobody else uses
 _CHART_VIEW = "RobustDIRPlot"
@@ -25,7 +26,7 @@ class Layers:
     hot_linked: bool
 
     @classmethod
-    def of(cls, composite: Any) -> Layers:
+    def of(cls, composite: CompositeNode) -> Layers:
         """Of a slice view's composite node."""
         return cls(
             composite.GetBackgroundVolumeID(),
@@ -37,7 +38,7 @@ class Layers:
             bool(composite.GetHotLinkedControl()),
         )
 
-    def put(self, composite: Any) -> None:
+    def put(self, composite: CompositeNode) -> None:
         """Into a slice view's composite node; volumes that are gone leave their layer empty."""
         composite.SetBackgroundVolumeID(_present(self.background))
         composite.SetForegroundVolumeID(_present(self.foreground))
@@ -58,13 +59,13 @@ class Colours:
     automatic: bool
 
     @classmethod
-    def of(cls, display: Any) -> Colours:
+    def of(cls, display: VolumeDisplayNode) -> Colours:
         """Of a scalar volume's display node."""
         return cls(
             display.GetColorNodeID(), display.GetWindow(), display.GetLevel(), bool(display.GetAutoWindowLevel())
         )
 
-    def put(self, display: Any) -> None:
+    def put(self, display: VolumeDisplayNode) -> None:
         """Into a scalar volume's display node."""
         display.SetAndObserveColorNodeID(_present(self.table) or "")  # None is no string to it
         display.SetAutoWindowLevel(self.automatic)
@@ -104,17 +105,23 @@ class Snapshot:
         layout_node().SetViewArrangement(self.layout)
 
 
-def composites() -> list[Any]:
+def composites() -> list[CompositeNode]:
     """The composite nodes of all slice views."""
     return list(slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"))
 
 
-def layout_node() -> Any:
+def layout_node() -> LayoutNode:
     """The node that says which views there are."""
-    return slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    node: LayoutNode = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    return node
 
 
-def show(background: Any, foreground: Any = None, opacity: float = 0.0, compositing: int | None = None) -> None:
+def show(
+    background: VolumeNode | None,
+    foreground: VolumeNode | None = None,
+    opacity: float = 0.0,
+    compositing: int | None = None,
+) -> None:
     """Show volumes in all slice views.
 
     Args:
@@ -148,14 +155,14 @@ def fit() -> None:
     slicer.app.layoutManager().resetSliceViews()
 
 
-def show_plot(chart: Any) -> None:
+def show_plot(chart: ChartNode) -> None:
     """Change to a layout with a plot and show a chart in it."""
     layout_node().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView)
     for node in slicer.util.getNodesByClass("vtkMRMLPlotViewNode"):
         node.SetPlotChartNodeID(chart.GetID())
 
 
-def show_charts(charts: Sequence[Any]) -> None:
+def show_charts(charts: Sequence[ChartNode]) -> None:
     """Change to a layout of a slice view beside plots one above the other, and show a chart in each.
 
     Args:
@@ -184,7 +191,7 @@ class ChartLayout:
     def __init__(self) -> None:
         self._before: int | None = None
 
-    def show(self, charts: Sequence[Any]) -> None:
+    def show(self, charts: Sequence[ChartNode]) -> None:
         """Show charts, three at most; the first time, remember what was there."""
         if self._before is None:
             self._before = layout_node().GetViewArrangement()

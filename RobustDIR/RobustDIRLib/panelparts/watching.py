@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+
+from RobustDIRLib.mrml.nodes import Node
 
 
 class NodeWatch:
@@ -15,9 +16,9 @@ class NodeWatch:
 
     def __init__(self, changed: Callable[[], object]) -> None:
         self._changed = changed
-        self._tags: list[tuple[Any, int]] = []
+        self._tags: list[tuple[Node, int]] = []
 
-    def on(self, nodes: Iterable[Any]) -> None:
+    def on(self, nodes: Iterable[Node | None]) -> None:
         """Watch these, and no others; None is passed over."""
         wanted = list({id(node): node for node in nodes if node is not None}.values())
         if [id(node) for node, _ in self._tags] == [id(node) for node in wanted]:
@@ -31,5 +32,5 @@ class NodeWatch:
             node.RemoveObserver(tag)
         self._tags = []
 
-    def _tell(self, *_: Any) -> None:
+    def _tell(self, *_: object) -> None:
         self._changed()

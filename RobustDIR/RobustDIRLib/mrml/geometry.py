@@ -19,7 +19,8 @@ _FACES = 25  # points along each side that tell how far a deformed volume reache
 def ijk_to_ras(grid: Grid) -> Matrix:
     """MRML's matrix of a grid, from voxel i, j, k (x, y, z) to mm, RAS."""
     axes = np.asarray(grid.direction) * np.asarray(grid.spacing)
-    return slicer.util.vtkMatrixFromArray(square(swap_lps_ras(axes.T).T, swap_lps_ras(grid.origin)))
+    matrix: Matrix = slicer.util.vtkMatrixFromArray(square(swap_lps_ras(axes.T).T, swap_lps_ras(grid.origin)))
+    return matrix
 
 
 def grid_of_matrix(matrix: Array, shape: tuple[int, int, int]) -> Grid:
@@ -56,7 +57,7 @@ def matrix_to_world(node: PlacedNode) -> Array | None:
 
 def transform_to_world(node: PlacedNode) -> Transform:
     """VTK's transform from a node's own RAS to world RAS; identity without parents."""
-    transform = vtk.vtkGeneralTransform()
+    transform: Transform = vtk.vtkGeneralTransform()
     if (parent := node.GetParentTransformNode()) is not None:
         parent.GetTransformToWorld(transform)
     return transform
@@ -64,10 +65,20 @@ def transform_to_world(node: PlacedNode) -> Transform:
 
 def transform_from_world(node: PlacedNode) -> Transform:
     """VTK's transform from world RAS to a node's own RAS; identity without parents."""
-    transform = vtk.vtkGeneralTransform()
+    transform: Transform = vtk.vtkGeneralTransform()
     if (parent := node.GetParentTransformNode()) is not None:
         parent.GetTransformFromWorld(transform)
     return transform
+
+
+def chained(*transforms: Transform) -> Transform:
+    """VTK's transform that does some one after the other, the first one first."""
+    general = vtk.vtkGeneralTransform()
+    general.PostMultiply()
+    for each in transforms:
+        general.Concatenate(each)
+    chain: Transform = general
+    return chain
 
 
 def moved(transform: Transform, points: NDArray[np.floating]) -> Array:

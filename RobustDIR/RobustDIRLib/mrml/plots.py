@@ -134,7 +134,8 @@ class ViewChart:
         series.SetPlotType(series.PlotTypeScatter)
         series.SetLineWidth(2)
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
-        return series
+        made: SeriesNode = series
+        return made
 
     def _new(self, node_class: str, name: str) -> Any:
         node = slicer.mrmlScene.CreateNodeByClass(node_class)

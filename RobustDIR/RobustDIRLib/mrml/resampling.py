@@ -76,7 +76,8 @@ def _plain(image: ImageData) -> ImageData:
     plain = vtk.vtkImageData()
     plain.SetDimensions(*image.GetDimensions())
     plain.GetPointData().SetScalars(image.GetPointData().GetScalars())
-    return plain
+    same: ImageData = plain
+    return same
 
 
 def _chain(grid: Grid, from_world: Transform, to_own: Matrix, low: tuple[int, ...]) -> tuple[Transform, bool]:

@@ -93,7 +93,8 @@ def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float
     series.SetMarkerStyle(series.MarkerStyleNone)
     series.SetLineWidth(2)
     series.SetColor(*colour)
-    return series
+    made: SeriesNode = series
+    return made
 
 
 def _remove_curves(chart: ChartNode) -> None:
@@ -109,9 +110,11 @@ def _remove_curves(chart: ChartNode) -> None:
 
 def _column(values: Sequence[object] | NDArray[np.generic]) -> DataArray:
     array = np.asarray(values)
+    made: DataArray
     if array.dtype.kind in "iufb":
-        return numpy_to_vtk(np.ascontiguousarray(array, dtype=np.float64), deep=True)
-    column = vtk.vtkStringArray()
+        made = numpy_to_vtk(np.ascontiguousarray(array, dtype=np.float64), deep=True)
+        return made
+    made = column = vtk.vtkStringArray()
     for value in values:
         column.InsertNextValue(str(value))
-    return column
+    return made

@@ -19,7 +19,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
-from RobustDIRLib.mrml.geometry import moved, square
+from RobustDIRLib.mrml.geometry import chained, moved, square
 from RobustDIRLib.mrml.nodes import GridTransform, ImageData, Transform, TransformNode
 from RobustDIRLib.values import DisplacementField
 
@@ -130,11 +130,7 @@ def _itk_field(image: sitk.Image) -> DisplacementField:
 
 
 def _composite(parts: Sequence[DisplacementField | Array]) -> Transform:
-    general = vtk.vtkGeneralTransform()
-    general.PostMultiply()  # each part acts after those before it
-    for part in parts:
-        general.Concatenate(_vtk_part(part))
-    return general
+    return chained(*map(_vtk_part, parts))
 
 
 def _vtk_part(part: DisplacementField | Array) -> Transform:
@@ -142,7 +138,8 @@ def _vtk_part(part: DisplacementField | Array) -> Transform:
         return _grid_transform(part)
     transform = vtk.vtkTransform()
     transform.SetMatrix(slicer.util.vtkMatrixFromArray(_LPS_RAS @ np.asarray(part) @ _LPS_RAS))
-    return transform
+    linear: Transform = transform
+    return linear
 
 
 def _grid_transform(field: DisplacementField) -> GridTransform:
@@ -164,4 +161,5 @@ def _placed(image: ImageData, grid: Grid) -> GridTransform:
         slicer.util.vtkMatrixFromArray(square(swap_lps_ras(np.asarray(grid.direction).T).T))
     )
     transform.SetInterpolationModeToLinear()
-    return transform
+    placed: GridTransform = transform
+    return placed

@@ -45,7 +45,8 @@ def vectors_to_node(starts: ArrayLike, ends: ArrayLike, name: str, *, largest: f
             display.SetAndObserveColorNodeID(_COLOURS)
         display.SetScalarRangeFlag(display.UseManualScalarRange)
         display.SetScalarRange(0.0, largest or float(lengths.max(initial=0.0)) or 1.0)
-    return node
+    drawn: ShownNode = node
+    return drawn
 
 
 def _lines(starts: ArrayLike, ends: ArrayLike, lengths: ArrayLike) -> PolyData:
@@ -60,4 +61,5 @@ def _lines(starts: ArrayLike, ends: ArrayLike, lengths: ArrayLike) -> PolyData:
     column = numpy_to_vtk(np.ascontiguousarray(lengths, dtype=np.float64), deep=True)
     column.SetName(LENGTH)
     data.GetCellData().AddArray(column)
-    return data
+    lines: PolyData = data
+    return lines

@@ -21,7 +21,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.mrml.geometry import transform_from_world, transform_to_world
+from RobustDIRLib.mrml.geometry import chained, transform_from_world, transform_to_world
 from RobustDIRLib.mrml.nodes import Node, PlacedNode, ShownNode, Transform, TransformNode, VolumeNode, is_volume
 from RobustDIRLib.mrml.resampling import Resampler, boxes
 from RobustDIRLib.mrml.volumes import image_of
@@ -70,14 +70,14 @@ class RegistrationNodes:
         """VTK's transform from the world RAS of the result to the own RAS of an image, as resampling needs it."""
         own, other = (self.transform, self.inverse) if side == MOVING else (self.inverse, self.transform)
         registered = _from_parent(own) if own is not None else _to_parent(other)
-        return _one_after_the_other(registered, transform_from_world(node))
+        return chained(registered, transform_from_world(node))
 
     def to_world(self, node: PlacedNode, side: str) -> Transform:
         """VTK's transform that takes the own coordinates of what is no image through its parents and across."""
         own, other = (self.transform, self.inverse) if side == MOVING else (self.inverse, self.transform)
         imagelike = node.IsA("vtkMRMLSegmentationNode")
         take_own = other is None or (own is not None and (side == MOVING or imagelike))
-        return _one_after_the_other(transform_to_world(node), _to_parent(own) if take_own else _from_parent(other))
+        return chained(transform_to_world(node), _to_parent(own) if take_own else _from_parent(other))
 
 
 def _from_parent(node: TransformNode | None) -> Transform:
@@ -88,14 +88,6 @@ def _from_parent(node: TransformNode | None) -> Transform:
 def _to_parent(node: TransformNode | None) -> Transform:
     assert node is not None
     return node.GetTransformToParent()
-
-
-def _one_after_the_other(*transforms: Transform) -> Transform:
-    general = vtk.vtkGeneralTransform()
-    general.PostMultiply()
-    for each in transforms:
-        general.Concatenate(each)
-    return general
 
 
 class Applied:
@@ -126,7 +118,8 @@ class Applied:
             try:
                 next(steps)
             except StopIteration as end:
-                return end.value
+                copy: ShownNode = end.value
+                return copy
 
     def begin(
         self, node: ShownNode | None, side: str, registration: RegistrationNodes
@@ -189,7 +182,7 @@ def _resampled(node: VolumeNode, from_world: Transform, reference: VolumeNode) -
     for done, box in enumerate(pieces, start=1):
         array[box] = resampler.at(box)
         yield done / len(pieces)
-    copy = slicer.mrmlScene.AddNewNodeByClass(node.GetClassName(), node.GetName())
+    copy: VolumeNode = slicer.mrmlScene.AddNewNodeByClass(node.GetClassName(), node.GetName())
     with slicer.util.NodeModify(copy):
         _copy_meaning(node, copy)
         copy.SetIJKToRASMatrix(mrml.ijk_to_ras(grid))
@@ -250,7 +243,8 @@ def _moved(node: ShownNode, transform: Transform) -> ShownNode:
     if not hardened:
         remove(copy)
         raise InputError(_("{node} cannot be transformed; see the application's log.").format(node=node.GetName()))
-    return copy
+    moved: ShownNode = copy
+    return moved
 
 
 def _copy_display(node: ShownNode, copy: ShownNode) -> None:

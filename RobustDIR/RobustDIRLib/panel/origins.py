@@ -334,7 +334,7 @@ def _parsed(origin: Any) -> dict[str, Any] | None:
 
 def _content_or_none(said: object) -> Content | None:
     try:
-        return Content.from_json(said)
+        return Content.from_json(said) if isinstance(said, dict) else None
     except ValueError:
         return None
 

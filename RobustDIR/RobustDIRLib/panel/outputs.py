@@ -176,7 +176,9 @@ def take(parameters: Parameters, origins: Origins, origin: Origin, buffers: Buff
         buffers: Filled with the run's voxels, and summed up.
         results: Of the run.
     """
-    pair = origin.nodes["fixedVolume"], origin.nodes["movingVolume"]
+    fixed, moving = origin.nodes["fixedVolume"], origin.nodes["movingVolume"]
+    assert is_volume(fixed) and is_volume(moving)
+    pair = fixed, moving
     new = origins.staying(parameters, origin)
     nodes = create(parameters, pair, buffers, results.headers, new)
     filled = {o.node: (nodes[o.node], buffers.checksums[o.file]) for o in OUTPUTS if o.node in nodes}

@@ -18,8 +18,8 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
 from RobustDIRLib.io.images import Image, read_image, write_image
-from RobustDIRLib.report import pair_page
 from RobustDIRLib.report.html import markdown, number, significant
+from RobustDIRLib.report.pair import page as pair_page
 from RobustDIRLib.report.pair.gather import gather
 from RobustDIRLib.report.pair.report import COLUMNS
 from RobustDIRLib.report.write import write_pair_report

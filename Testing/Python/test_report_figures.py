@@ -10,7 +10,7 @@ from RobustDIRLib.evaluation.planes import PLANES, place_in_plane, spacing_along
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.report import figures, landmark_figures
+from RobustDIRLib.report.pair import figures, landmark_figures
 from RobustDIRLib.report.pair.figures import Scene, agreement_picture, checkerboard, images_picture, transform_picture
 from RobustDIRLib.report.pair.landmark_figures import Worst, cumulative, curve_picture, worst_picture
 

@@ -11,7 +11,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS
 from RobustDIRLib.io.checksums import sha256
-from RobustDIRLib.report import pair_page
+from RobustDIRLib.report.pair import page as pair_page
 from RobustDIRLib.report.pair.gather import gather
 from RobustDIRLib.report.pair.review import FORMAT, Review, add_reviews, as_json, read_reviews
 

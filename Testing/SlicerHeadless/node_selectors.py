@@ -169,7 +169,11 @@ class qMRMLNodeComboBox(qt.QWidget):
     def _nodes(self) -> list[Any]:
         if self._scene is None:
             return []
-        nodes = (self._scene.GetNthNode(k) for k in range(self._scene.GetNumberOfNodes()))
+        kinds = self.nodeTypes or []
+        if len(kinds) == 1:  # as most have: found by the scene, which is quick
+            nodes = slicer.util.getNodesByClass(kinds[0], self._scene)
+        else:
+            nodes = [self._scene.GetNthNode(k) for k in range(self._scene.GetNumberOfNodes())]
         return [node for node in nodes if self._accepts(node)]
 
     def _follow(self, node: Any) -> None:

@@ -5,6 +5,7 @@ A file that `ui_check` objects to, or that uses a Slicer widget without stand-in
 
 from __future__ import annotations
 
+import functools
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -27,7 +28,7 @@ class QUiLoader(QtUiTools.QUiLoader):
             return super().createWidget(class_name, parent, name)
         widget = kind(parent) if parent is not None else kind()
         widget.setObjectName(name)
-        _alive[:] = [w for w in _alive if shiboken6.isValid(w)] + [widget]
+        _alive.append(widget)
         return widget
 
     def load(self, device: Any, parent: Any = None) -> Any:
@@ -36,16 +37,28 @@ class QUiLoader(QtUiTools.QUiLoader):
         Raises:
             RuntimeError: If the file has a fault or uses a widget without stand-in.
         """
-        root = ET.fromstring(bytes(device.readAll().data()))
-        _refuse_faults(root)
-        connections = _taken_out(root)
+        _alive[:] = [widget for widget in _alive if shiboken6.isValid(widget)]
+        content, connections = _understood(bytes(device.readAll().data()))
         buffer = QtCore.QBuffer()
-        buffer.setData(ET.tostring(root))
+        buffer.setData(content)
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
         panel = super().load(buffer, parent)
         for sender, signal, receiver, slot in connections:
             _widget(panel, sender).connect(signal, getattr(_widget(panel, receiver), slot.split("(")[0]))
         return panel
+
+
+@functools.lru_cache
+def _understood(text: bytes) -> tuple[bytes, list[list[str]]]:
+    """The .ui file without its connections, and these; every test opens the same few files.
+
+    Raises:
+        RuntimeError: If the file has a fault or uses a widget without stand-in.
+    """
+    root = ET.fromstring(text)
+    _refuse_faults(root)
+    connections = _taken_out(root)
+    return ET.tostring(root), connections
 
 
 def _refuse_faults(root: ET.Element) -> None:

@@ -14,7 +14,7 @@ from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.presets import BRAIN_MRI
 from RobustDIRLib.run_files import DISPLACEMENT, RECORD, TRANSFORM, WARPED
 
-RESULT, PICTURE = "result", "picture.png"
+RESULT, PICTURE, PRESET = "result", "picture.png", BRAIN_MRI
 
 
 def add_parser(subparsers: Any) -> None:
@@ -59,7 +59,7 @@ def register_command(folder: Path, model: str, device: str) -> list[str]:
     landmarks = [("--fixed-landmarks", demo.FIXED_LANDMARKS), ("--moving-landmarks", demo.MOVING_LANDMARKS)]
     command = ["register", str(folder / demo.FIXED), str(folder / demo.MOVING), "-o", str(folder / RESULT)]
     command += [part for option, name in landmarks for part in (option, str(folder / name))]
-    return [*command, "--preset", BRAIN_MRI, "--model", model, "--device", device]
+    return [*command, "--preset", PRESET, "--model", model, "--device", device]
 
 
 def _folder(folder: Path, overwrite: bool) -> Path:

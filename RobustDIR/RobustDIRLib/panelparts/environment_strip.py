@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from RobustDIRLib.panelparts import environment, widgets
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
 
+_SECONDS_SINCE = 1.0  # in which nobody installs anything
 _COLOURS = {environment.DECLINED: widgets.QUIET, environment.RESTART: widgets.CAREFUL}
 
 
@@ -20,7 +22,7 @@ class EnvironmentStrip(Section):
 
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
-        self.state = environment.examine()
+        self._look()
         self.ui.installButton.connect("clicked()", self.install)
         self.ui.wheelsButton.connect("clicked()", self.install_from_folder)
         self.ui.checkAgainButton.connect("clicked()", self.examine)
@@ -35,9 +37,18 @@ class EnvironmentStrip(Section):
             button.setVisible(bool(state.wanted))
         self.ui.installButton.enabled = state.offers_extension or not state.needs_extension
 
+    def _look(self) -> None:
+        self.state, self._looked = environment.examine(), time.monotonic()
+
+    def entered(self) -> None:
+        """Look again, unless the panel was made just now."""
+        if time.monotonic() - self._looked > _SECONDS_SINCE:
+            self._look()
+        self.panel.update()
+
     def examine(self) -> None:
         """Look again."""
-        self.state = environment.examine()
+        self._look()
         self.panel.update()
 
     def provide(self, packages: Sequence[str]) -> bool:

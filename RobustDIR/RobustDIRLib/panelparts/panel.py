@@ -58,7 +58,7 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
         """The user came to the module: packages may have been installed meanwhile."""
         if self.parameters is None:
             self.use(None)
-        self.environment.examine()
+        self.environment.entered()
 
     def _scene_closes(self, _caller: object, _event: object) -> None:
         self.scene_closes()

@@ -89,6 +89,34 @@ def test_landmarks_with_other_axes_get_the_hint_of_the_command_line(a_panel, sec
     assert measured == 6 or f"{6 - measured} of 6 {which} landmarks lie outside the {which} volume" in said
 
 
+def test_a_drawing_of_the_transform_measures_nothing_anew(a_panel, sections, desktop, monkeypatch):
+    measured, fill = [], sections.check._fill
+    monkeypatch.setattr(sections.check, "_fill", lambda: (measured.append(1), fill()))
+    sections.look.choose_deformation("grid")
+    sections.parameters.deformationSpacing = 17
+    cases.settle(desktop)
+    assert measured == []
+
+
+def test_a_transform_of_elsewhere_that_is_moved_is_measured_anew(open_panel, desktop, scene):
+    import slicer
+
+    panel = open_panel("RobustDIR")
+    p = panel.widget.panel.parameters
+    p.fixedLandmarks, p.movingLandmarks = cases.landmark_nodes()
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    p.transformNode = scene.AddNewNodeByClass("vtkMRMLGridTransformNode")
+    p.transformNode.SetAndObserveTransformNodeID(parent.GetID())
+    cases.settle(desktop)
+    assert [row[2] for row in cells(panel.ui.landmarkTable)] == ["7.35", *["3.74"] * 5]
+    matrix = np.eye(4)
+    matrix[2, 3] = 9
+    parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))  # moves the moving volume up
+    cases.settle(desktop)
+    errors = [row[2] for row in cells(panel.ui.landmarkTable)]
+    assert errors == ["12.37", *["10.63"] * 5]  # |(7, -2, 10)| and |(3, -2, 10)|
+
+
 def test_a_click_moves_the_slices_there(a_panel, sections):
     import slicer
 

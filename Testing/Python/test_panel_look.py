@@ -249,7 +249,7 @@ def test_a_drawing_is_as_fine_as_the_views_can_carry(desktop, spacing, area, in_
     assert area / piece**2 <= 28_000
     if drawn > spacing:
         assert area / (drawn - 1) ** 2 > 28_000  # no wider than it must be
-    if area / (drawn / 2) ** 2 <= 14_000 and drawn >= 4:
+    if area / (drawn / 2) ** 2 <= 10_000 and drawn >= 4:
         assert parts >= 2  # as round as it can be
 
 

@@ -95,7 +95,7 @@ class CheckSection(Section):
     def update(self) -> None:
         """Measure the landmarks and fill the tables, if anything they rest on has changed."""
         p = self.parameters
-        self._watch.on((p.fixedLandmarks, p.movingLandmarks, p.transformNode))
+        self._watch.on((p.fixedLandmarks, p.movingLandmarks))  # the panel watches the transform
         basis = self._basis()
         if basis == self._seen:
             return
@@ -107,15 +107,17 @@ class CheckSection(Section):
     def _basis(self) -> Any:
         """All that the figures rest on, to tell whether they must be made anew."""
         p = self.parameters
-        nodes = p.fixedLandmarks, p.movingLandmarks, p.transformNode, p.fixedVolume, p.movingVolume
+        nodes = p.fixedLandmarks, p.movingLandmarks, p.fixedVolume, p.movingVolume
         times = tuple(None if node is None else (node.GetID(), node.GetMTime()) for node in nodes)
-        transform = None if p.transformNode is None else p.transformNode.GetTransformToWorldMTime()
+        node, transform = p.transformNode, None
+        if node is not None:  # its own time tells of its drawing, too
+            transform = node.GetID(), node.GetName(), node.GetTransformToWorldMTime()
         segmentations = p.fixedSegmentation is not None, p.movingSegmentation is not None
         told = self.panel.standing.sentence(), self.panel.standing.title, self.panel.run.last_folder
         return times, transform, p.record, self.structures, p.tolerances, segmentations, self._background.busy, told
 
     def _changed(self, *_: object) -> None:
-        """A point or a transform was moved, which its node's own time may not tell."""
+        """A point was moved, which its node's own time may not tell."""
         self._seen = None
         self.panel.update_soon()
 

@@ -21,8 +21,9 @@ _SCALE = ((0.0, (0.15, 0.35, 0.95)), (0.33, (0.10, 0.80, 0.55)), (0.66, (0.98, 0
 _MOST_CONTOURS = 12
 _SAMPLED = 40_000  # vectors that the largest displacement is taken from
 # Slicer carries a lattice of points through the transform for each slice view, at 2 to 3 us a point, and as many again
-# where a view moves. So many take 40 ms; beyond twice as many lines lie closer than anyone tells apart.
-_WELL_DRAWN, _MOST_DRAWN = 14_000, 28_000
+# where a view moves. So many take 30 ms; beyond twice as many lines lie closer than anyone tells apart.
+_WELL_DRAWN, _MOST_DRAWN = 10_000, 28_000
+_largest: dict[int, float] = {}  # displacement of the last field, by its time of change, which VTK gives but once
 
 
 def show(transform: Any, mode: str, *, region: Any, spacing: float, slices: bool, in_3d: bool, coloured: bool) -> float:
@@ -119,6 +120,10 @@ def largest_displacement(transform: Any) -> float:
     grid = grid or transform.GetTransformToParentAs("vtkOrientedGridTransform", False, True)
     if grid is None or grid.GetDisplacementGrid() is None:
         return 0.0
-    vectors = vtk_to_numpy(grid.GetDisplacementGrid().GetPointData().GetScalars())
-    sample = vectors[:: max(1, len(vectors) // _SAMPLED)]
-    return float(np.sqrt((np.asarray(sample, dtype=np.float64) ** 2).sum(axis=1).max()))
+    field = grid.GetDisplacementGrid()
+    if field.GetMTime() not in _largest:
+        vectors = vtk_to_numpy(field.GetPointData().GetScalars())
+        sample = vectors[:: max(1, len(vectors) // _SAMPLED)]
+        _largest.clear()
+        _largest[field.GetMTime()] = float(np.sqrt((np.asarray(sample, dtype=np.float64) ** 2).sum(axis=1).max()))
+    return _largest[field.GetMTime()]

@@ -218,5 +218,7 @@ def set_text(label: Any, text: str, colour: str = "") -> None:
     """Of a label, which hides where there is nothing to say."""
     if label.text != text:
         label.text = text
-    label.setStyleSheet(f"color: {shade(colour, label)}" if colour else "")
+    style = f"color: {shade(colour, label)}" if colour else ""
+    if label.styleSheet != style:  # to set it, even to what it is, makes Qt lay the label out anew
+        label.setStyleSheet(style)
     label.setVisible(bool(text))

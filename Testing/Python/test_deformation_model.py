@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -187,6 +188,18 @@ def test_building_keeps_what_is_done_and_tells_how_samples_are(organs: Path, tmp
     assert card["pairs"] == 3 and card["samples"] == 100 and min(card["variance_explained"]) >= 0.8
     assert card["folding_percent_mean"] <= card["folding_percent_max"] and card["sdlogj_mean"] > 0
     assert (tmp_path / "m" / "samples.png").stat().st_size > 5000
+
+
+def test_a_full_disk_ends_the_building_and_is_no_failure_of_a_pair(organs: Path, tmp_path: Path, monkeypatch) -> None:
+    dataset, method = open_dataset(organs), _Known()
+
+    def full(*_args: object, **_arrays: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(InputError, match="No space left"):
+        list(build(Building("organs", dataset.cases, method, nodes=7), tmp_path / "m"))
+    assert method.calls == 1
 
 
 class TestVirtualSubjects:

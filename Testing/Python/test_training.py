@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import time
@@ -26,6 +27,7 @@ from RobustDIRLib.synthesis.kinds import LabelMapConfig
 from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.config import LossConfig, OptimizerConfig, TrainingConfig, WideConfig
 from RobustDIRLib.training.data import SyntheticPairs, open_banks, training_batches
+from RobustDIRLib.training.diary import Diary
 from RobustDIRLib.training.learner import learning_rate
 from RobustDIRLib.training.loop import Record, Trainer, train
 from RobustDIRLib.training.losses import pretraining_loss
@@ -348,6 +350,26 @@ def test_the_curve_is_kept_once_however_often_the_run_is_broken(a_run: TrainingC
     kept = [json.loads(line) for line in (run / "records.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [record["step"] for record in kept if record["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
     assert [record["kind"] for record in kept if record["kind"] in ("start", "end")] == ["start", "start", "end"]
+
+
+def test_a_full_disk_costs_a_resumed_run_nothing_of_its_curve(tmp_path: Path, monkeypatch) -> None:
+    """Lines are taken away by writing the rest anew, which may not be possible."""
+    curve = tmp_path / "records.jsonl"
+    curve.write_text('{"kind": "step", "step": 1}\n{"kind": "step", "step": 2}\n{"kind": "st')
+    before = curve.read_text()
+
+    def full(path, *_args, **_options):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "write_text", full)
+        with pytest.raises(InputError, match="No space left"):
+            Diary(curve, 1)
+    assert curve.read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["records.jsonl"]
+    Diary(curve, 1)
+    assert curve.read_text() == '{"kind": "step", "step": 1}\n'
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.clusters import Place
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.tuning import TuneConfig, tune
+from RobustDIRLib.training.checkpoints import save_checkpoint
 
 pytest.importorskip("optuna")
 
@@ -72,6 +74,31 @@ def test_a_search_that_was_cut_off_goes_on_with_the_trial_it_was_in(organs: Path
     assert len(resumed) == 1
     once_more = tune(config, search, tmp_path, lambda record: pytest.fail(f"nothing is left to do: {record}"))
     assert once_more["trial"] in {int(row["trial"]) for row in rows}
+
+
+def test_a_trial_that_the_disk_was_full_for_goes_on(organs: Path, tmp_path: Path, monkeypatch) -> None:
+    """It is bad input, not a trial that failed: its checkpoint is taken up, as is a journal whose last line is half."""
+    checkpoints = []
+
+    def write(path, state):
+        checkpoints.append(path)
+        if len(checkpoints) == 2:
+            raise InputError(f"{path} cannot be written.") from OSError(errno.ENOSPC, "No space left on device")
+        save_checkpoint(path, state)
+
+    monkeypatch.setattr("RobustDIRLib.finetuning.loop.save_checkpoint", write)
+    config, search = a_config(organs, epochs=2), TuneConfig(trials=1, prune=False)
+    with pytest.raises(InputError, match="cannot be written"):
+        tune(config, search, tmp_path, lambda _: None)
+    with (tmp_path / "journal.log").open("a") as file:
+        file.write('{"op_code": 5, "wor')
+    told: list[dict[str, Any]] = []
+    best = tune(config, search, tmp_path, told.append)
+    assert Path(best["file"]).parent.name == "trial_000"
+    assert [r["step"] > 0 for r in told if r["kind"] == "start"] == [True]
+    (tmp_path / "journal.log").write_text('{"op_co\n{"op_code": 5}\n')
+    with pytest.raises(InputError, match="journal.log is damaged"):
+        tune(config, search, tmp_path, lambda _: None)
 
 
 def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(organs: Path, tmp_path: Path) -> None:

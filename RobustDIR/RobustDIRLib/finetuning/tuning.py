@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from RobustDIRLib.configuration import read_json, refuse_seed, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune, quality
-from RobustDIRLib.io.files import make_folder, write_json, written_atomically
+from RobustDIRLib.io.files import is_full, make_folder, write_json, written_atomically
 from RobustDIRLib.run_files import MODEL, RECORDS
 from RobustDIRLib.training.checkpoints import NAME
 
@@ -95,7 +97,8 @@ def tune(
         _spread(_Search(base, config, folder.absolute()), left, replace(place, jobs=jobs), tell, say)
     elif left > 0:
         enough = optuna.study.MaxTrialsCallback(config.trials, states=_over(optuna))
-        study.optimize(lambda trial: _run(optuna, trial, base, config, folder, tell), callbacks=[enough])
+        with _told():
+            study.optimize(lambda trial: _run(optuna, trial, base, config, folder, tell), callbacks=[enough])
     return _sum_up(optuna, study, folder)
 
 
@@ -173,7 +176,21 @@ def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
 
     study = _study(optuna, search.config, search.folder, seed)
     _take_up_again(optuna, study, search.folder, name)
-    study.optimize(run, n_trials=1)
+    with _told():
+        study.optimize(run, n_trials=1)
+
+
+class _Full(BaseException):
+    """The disk is full: to Optuna, too, a trial whose process has died, so that the next command goes on with it."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Makes a full disk bad input again once Optuna has let go."""
+    try:
+        yield
+    except _Full as full:
+        raise InputError(str(full)) from full
 
 
 class _TrialDropped(BaseException):
@@ -202,7 +219,32 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
     write_json(file, now)
 
 
+def _mend_journal(optuna: Any, path: Path) -> None:
+    """Take away half a line with which a kill or a full disk ended the journal: nothing after it could be read."""
+    if not path.exists() or path.read_bytes()[-1:] in (b"", b"\n"):
+        return
+    lock = optuna.storages.journal.JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
 def _study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
+    """The search as its journal tells it.
+
+    Raises:
+        InputError: If the journal is damaged.
+    """
+    _mend_journal(optuna, folder / JOURNAL)
+    try:
+        return _opened_study(optuna, config, folder, seed)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{folder / JOURNAL} is damaged; begin the search anew in another folder.") from error
+
+
+def _opened_study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
     backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
     pruner = optuna.pruners.MedianPruner(n_warmup_steps=config.warm_up) if config.prune else optuna.pruners.NopPruner()
     sampler = optuna.samplers.RandomSampler(seed=config.seed + seed)
@@ -269,7 +311,7 @@ def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, fold
     begun = (place / NAME).exists()
     for name in () if begun else (MODEL, RECORDS):  # of a trial that was killed before its first checkpoint
         (place / name).unlink(missing_ok=True)
-    for record in finetune(run, place, resume=begun):
+    for record in _records(run, place, begun):
         tell({"trial": trial.number, **record})
         judge = record.get("judge", judge)
         if record["kind"] == "stop":
@@ -284,6 +326,15 @@ def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, fold
         if trial.should_prune():
             raise optuna.TrialPruned
     return best
+
+
+def _records(run: FinetuneConfig, place: Path, begun: bool) -> Iterator[Record]:
+    try:
+        yield from finetune(run, place, resume=begun)
+    except InputError as error:
+        if is_full(error):
+            raise _Full(str(error)) from error
+        raise
 
 
 def _rows(optuna: Any, study: Any) -> Iterator[Record]:

@@ -163,7 +163,8 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:
         if (reason := reason_not_written(error, temporary)) is None:
             raise
-        raise InputError(f"{path} cannot be written ({reason}); choose another folder or format.") from error
+        cure = "free some space, or choose another folder" if is_full(error) else "choose another folder or format"
+        raise InputError(f"{path} cannot be written ({reason}); {cure}.") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -199,6 +200,8 @@ def reason_not_written(error: OSError | RuntimeError, temporary: Path) -> str | 
 def is_full(error: BaseException) -> bool:
     """Whether an exception, or its cause, says that a disk, a share of it or the largest size of a file is used up."""
     if not isinstance(error, OSError):
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _TORCH):
+            return True  # torch's writer says nothing that tells why
         return error.__cause__ is not None and is_full(error.__cause__)
     return error.errno in FULL_DISK or (error.errno is None and _SHORT_WRITE in str(error))
 

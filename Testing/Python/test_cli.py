@@ -64,6 +64,27 @@ def test_unknown_or_missing_arguments_end_with_2(arguments, capsys):
         (InputError("a.nii is 2D; give a volume."), 2, "robustdir: a.nii is 2D; give a volume.\n"),
         (KeyboardInterrupt(), 130, "robustdir: interrupted\n"),
         (OSError(28, "No space left on device", "x.h5"), 1, "robustdir: [Errno 28] No space left on device: 'x.h5'\n"),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "robustdir: what was to be written did not fit (No space left on device); free some space, or raise the "
+            "limit, and try again.\n",
+        ),
+        *(
+            (
+                error,
+                1,
+                "robustdir: memory ran out; close other programs, crop the images, or allow this one more, and "
+                "try again.\n",
+            )
+            for error in (
+                MemoryError(),
+                RuntimeError("std::bad_alloc"),
+                OSError(12, "Cannot allocate memory"),
+                RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+                ImportError("libtorch.so: failed to map segment from shared object"),
+            )
+        ),
     ],
 )
 def test_errors_become_one_line_and_a_code(a_failing_command, capsys, error, code, message):

@@ -291,8 +291,9 @@ class TestTables:
         two = {"a": Line([0, 1], [1, 2]), "b": Line([0, 1], [2, 3])}
         assert view.show(two, titles).GetLegendVisibility()
         assert node.GetXAxisRangeAuto()
-        view.show(two, Titles("", "", "", (0.5, 4.0)))
+        view.show(two, Titles("", "", "", (0.5, 4.0), (1.0, 9.0)))
         assert not node.GetXAxisRangeAuto() and node.GetXAxisRange() == (0.5, 4.0)
+        assert not node.GetYAxisRangeAuto() and node.GetYAxisRange() == (1.0, 9.0)
         view.remove()
 
     def test_a_chart_drawn_anew_leaves_no_old_curves(self, mrml, scene):

@@ -8,7 +8,7 @@ import pytest
 
 from dataset_cases import untouched, write_label_map, write_points, write_scan
 from panel_cases import FIXED_GRID, contents, landmark_nodes, segmentation_nodes, settle, volume_nodes
-from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.datasets.opening import KINDS, open_dataset
 from train_panel_cases import play_here
 
 SECONDS = 120  # of a process on a busy machine
@@ -178,6 +178,24 @@ def test_what_is_missing_is_said_in_one_sentence(train_panel, desktop, source, f
     settle(desktop)
     train_panel.ui.openDataButton.click()
     assert said in train_panel.ui.messageLabel.text and not data.busy
+
+
+def test_every_kind_of_data_set_can_be_chosen_and_is_asked_for_by_its_name(train_panel, desktop, monkeypatch, tmp_path):
+    from RobustDIRLib.trainpanel.data_tab import PATTERN_PAIRS, PATTERN_SCANS, SCENE
+
+    panel, asked = train_panel.widget.panel, []
+    monkeypatch.setattr(panel.data._checking, "start", lambda _steps, command: asked.append(command))
+    train_panel.ui.datasetPathEdit.currentPath = str(tmp_path)
+    train_panel.ui.datasetPartEdit.text = "some part"
+    kinds = [key for key in panel.data.source.keys if key not in (PATTERN_PAIRS, PATTERN_SCANS, SCENE)]
+    assert set(kinds) == {"auto", *KINDS}
+    for kind in kinds:
+        choose(panel.data.source, kind)
+        settle(desktop)
+        train_panel.ui.openDataButton.click()
+        parts = kind == "auto" or KINDS[kind].split
+        words = [str(tmp_path), "--kind", kind, *(["--split", "some part"] if parts else []), "--progress", "json"]
+        assert asked.pop()[-len(words) :] == words
 
 
 def test_a_folder_by_a_pattern(here, train_panel, desktop, runs_folder, tmp_path):

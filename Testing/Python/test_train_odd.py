@@ -140,6 +140,20 @@ def test_a_run_deleted_from_outside_while_it_is_shown(train_panel, desktop, runs
     assert not panel.runs.curves.shown
 
 
+def test_a_run_of_a_newer_version_is_shown_with_why_and_left_alone(train_panel, desktop, runs_folder):
+    panel, ui = train_panel.widget.panel, train_panel.ui
+    folder = runner_cases.a_finished_run(runs_folder / "newer", records=40, final="")
+    (folder / "process.json").write_text('{"format": "robustdir-process-9", "pid": 1}')
+    wait(desktop, lambda: ui.runsTable.rowCount == 1)
+    ui.runsTable.selectRow(0)
+    ui.curvesButton.click()
+    ui.runLogCollapsibleButton.collapsed = False
+    settle(desktop)
+    assert "another version of RobustDIR" in ui.runNote.text and panel.runs.curves.shown
+    assert not ui.stopRunButton.enabled and not ui.pauseRunButton.enabled and not ui.resumeRunButton.enabled
+    ui.curvesButton.click()
+
+
 def test_models_come_and_go_in_both_panels(train_panel, desktop, open_panel, dialogs, monkeypatch, tmp_path):
     """One that is chosen in the one panel and deleted by the other is told as gone, and nothing is taken instead."""
     monkeypatch.setenv("ROBUSTDIR_MODELS", str(tmp_path / "models"))

@@ -142,6 +142,17 @@ def test_damaged_presets_in_the_settings_are_passed_over(desktop):
     slicer.app.settings().remove(presets.SETTING)
 
 
+def test_the_model_to_start_from_shows_its_card(a_tab, desktop):
+    ui, train = a_tab.ui, a_tab.widget.panel.train
+    for name in ("hippocampus-mri", "generic"):
+        choose(train.model, name)
+        settle(desktop)
+        card = (SHIPPED / name / "card.md").read_text(encoding="utf-8")
+        assert ui.startModelSelector.toolTip == card
+        assert ui.startModelNote.text in " ".join(card.replace("**", "").replace("`", "").split())
+        assert len(ui.startModelNote.text) > 40
+
+
 def test_what_a_preset_does_not_say_stays():
     from RobustDIRLib.trainpanel import presets
 

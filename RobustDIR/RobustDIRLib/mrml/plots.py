@@ -47,13 +47,14 @@ class Titles:
     Attributes:
         chart: Above it.
         x, y: Beside the axes.
-        x_range: From where to where the x axis goes, where its points do not say.
+        x_range, y_range: From where to where the axes go, where the points do not say.
     """
 
     chart: str
     x: str
     y: str
     x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
 
 
 class ViewChart:
@@ -99,8 +100,8 @@ class ViewChart:
             if titles.x_range is not None:
                 chart.SetXAxisRange(*titles.x_range)
             nothing = not any(np.any(line.y) for line in lines.values())  # zeros would have an axis of millionths
-            chart.SetYAxisRangeAuto(not nothing)
-            chart.SetYAxisRange(0.0, 1.0)
+            chart.SetYAxisRangeAuto(titles.y_range is None and not nothing)
+            chart.SetYAxisRange(*(titles.y_range or (0.0, 1.0)))
             chart.Modified()  # a chart view may stay empty without it
         return chart
 

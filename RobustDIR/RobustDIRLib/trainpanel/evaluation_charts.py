@@ -13,6 +13,7 @@ from RobustDIRLib.panelparts import views
 from RobustDIRLib.panelparts.words import _
 
 _LONGEST = 26  # letters of a method's name that a legend has room for
+_ROW = 5.0  # of a legend, per cent of the landmarks' axis
 
 
 class EvaluationCharts:
@@ -34,7 +35,9 @@ class EvaluationCharts:
             label: Line(*cumulative_steps(errors[name]), _colour(name, shown))
             for label, name in _numbered(shown, titles).items()
         }
-        self._cumulative.show(lines, Titles(_("Landmark errors"), _("TRE (mm)"), _("landmarks (%)")))
+        axes = _("Landmark errors"), _("TRE (mm)"), _("landmarks (%)")
+        above = 100.0 + _ROW * (1 + len(lines))  # where the legend covers no curve
+        self._cumulative.show(lines, Titles(*axes, y_range=(0.0, above)))
         self._lay_out()
 
     def show_boxes(self, values: Mapping[str, Sequence[float]], measure: Measure, titles: Mapping[str, str]) -> None:

@@ -124,6 +124,24 @@ def test_red_and_cyan_are_added_and_recolour_nothing(a_panel, sections):
     assert not [node for node in shown if node.GetScene() is not None]
 
 
+def test_planes_that_are_seen_are_laid_at_once_and_all_others_after_them(desktop):
+    from RobustDIRLib.panel import boards
+
+    shape, spacing, seen = (12, 21, 33), (1.0, 2.0, 4.0), ({3, 4, 5, 9}, {0}, {31, 32})
+    first, second = (np.full(shape, value, np.uint8) for value in (10, 20))
+    board = np.zeros(shape, np.uint8)
+    steps = boards.Checkerboard(first, second, spacing, board).lay(0.3, seen)
+    next(steps)
+    expected = np.where(boards.fields(shape, spacing, 0.3), first, second)
+    laid = np.zeros(shape, bool)
+    for axis, places in enumerate(seen):
+        np.moveaxis(laid, axis, 0)[sorted(places)] = True
+    assert np.array_equal(board, np.where(laid, expected, 0))
+    for _ in steps:
+        pass
+    assert np.array_equal(board, expected)
+
+
 def test_the_slider_lays_other_fields(a_panel, sections, desktop):
     import slicer
 

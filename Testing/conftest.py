@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ import pytest
 from SlicerHeadless import availability
 
 ROOT = Path(__file__).parents[1]
+# Without compiled files every process that a test starts, and every worker of pytest-xdist, compiles all there is anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Begun first: of files that are shared out among processes, a long one at the end would leave all but one idle.
 LONGEST = (
     "test_cohort_engine.py", "test_rivals.py", "test_studies.py", "test_finetuning.py", "test_orientation.py",

@@ -1,5 +1,6 @@
 """What is installed, what is missing, and who may install what."""
 
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -77,6 +78,14 @@ def test_what_is_missing_or_old_is_named(monkeypatch):
     assert not state.ready
     assert "Missing: no_such_thing." in state.sentence()
     assert "Too old: numpy." in state.sentence()
+
+
+def test_versions_are_those_of_the_packages_notes():
+    names = {each.metadata["Name"] for each in importlib.metadata.distributions()}
+    assert len(names) > 50
+    assert {name: environment.version(name) for name in names} == {n: importlib.metadata.version(n) for n in names}
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        environment.version("no_such_thing")
 
 
 def test_torch_needs_the_extension():

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ OLDEST_SLICER = (5, 10)
 _MODULES = {"scikit-image": "skimage", "markdown-it-py": "markdown_it"}
 # Not to be installed by pip: the extension brings the one, the application the other.
 _SKIPPED = ("torch", "SimpleITK")
+_VERSION = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 _NAME = re.compile(r"^\s*([A-Za-z0-9_.-]+)\s*(?:>=\s*([0-9.]+))?")
 
 
@@ -140,6 +141,17 @@ def _is_there(module: str) -> bool:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # a broken package, or one whose spec was taken away
         return False
+
+
+def version(name: str) -> str:
+    """Of an installed package, by the head of its notes: parsing all of them would be felt when a panel opens.
+
+    Raises:
+        PackageNotFoundError: If there is none of that name.
+    """
+    found = distribution(name)
+    head = _VERSION.search(found.read_text("METADATA") or "")
+    return head.group(1) if head else found.version
 
 
 def _older(requirement: Requirement) -> bool:

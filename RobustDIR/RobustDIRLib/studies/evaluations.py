@@ -14,6 +14,7 @@ from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.cohort.task import Ended
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.run_files import SUMMARY
 from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import markdown, write_tables
 
@@ -123,7 +124,7 @@ def _work(settings: EvaluationSettings, held: EvaluatedSet, folder: Path) -> Ite
 
 def _measure(settings: EvaluationSettings, folder: Path) -> dict[str, Any]:
     """The evaluation's own summary, and the mean TRE of every case."""
-    content = json.loads((folder / "evaluation" / "summary.json").read_text(encoding="utf-8"))
+    content = json.loads((folder / "evaluation" / SUMMARY).read_text(encoding="utf-8"))
     entries = [e for e in content["summary"] if e["perturbation"] == "none" or not e.get("strength")]
     return {"summary": entries, "cases": _cases(folder / "evaluation")}
 

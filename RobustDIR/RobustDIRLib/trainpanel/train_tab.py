@@ -17,7 +17,7 @@ from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.devices import offered
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
-from RobustDIRLib.run_files import DEFORMATION_MODEL, SPLIT
+from RobustDIRLib.run_files import CHECKPOINT, DEFORMATION_MODEL, SPLIT
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
@@ -211,7 +211,7 @@ class TrainTab(Section):
         self._file = str(path)
         self.panel.say(_("Looking at {name} …").format(name=Path(self._file).name), widgets.QUIET)
         words = ["models", "show", self._file]
-        if Path(self._file).name.endswith("checkpoint.pt"):
+        if Path(self._file).name.endswith(CHECKPOINT):
             words.append("--checkpoint")
         self._examining.start(iter(()), library_command(*words))
         self.panel.update_soon()

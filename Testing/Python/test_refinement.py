@@ -218,6 +218,12 @@ class TestJudgement:
         assert found.record["agreement"] < -0.5
         assert error(found.deformation.displacement, pair.truth) < 0.4 * error(torch.zeros_like(pair.truth), pair.truth)
 
+    @pytest.mark.parametrize(("sign", "asked", "used"), [(1, 0.3, 0.3), (-1, 0.3, 1.0), (-1, 2.0, 2.0)])
+    def test_opposite_contrasts_are_refined_stiffly(self, pair, sign, asked, used):
+        levels = [dataclasses.replace(level, stiffness=asked, steps=1) for level in LEVELS[:1]]
+        record = refined(sign * 0.7 * pair.fixed, pair.moving, levels=levels).record
+        assert [level["stiffness"] for level in record["levels"]] == [used]
+
     def test_an_outline_in_common_does_not_make_insides_alike(self):
         """Skull-stripped brains of unrelated contrasts agree in their outline alone, and refining harmed them."""
         shape = (45, 58, 51)

@@ -289,6 +289,16 @@ def test_what_cannot_teach_is_refused_before_time_is_spent(
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
 
 
+def test_a_second_run_in_the_folder_is_refused_and_the_first_goes_on(organs: Path, tmp_path: Path) -> None:
+    first = finetune(a_config(organs, epochs=1), tmp_path)
+    next(first)
+    for resume in (False, True):
+        with pytest.raises(InputError, match="another run is at work in this folder"):
+            next(finetune(a_config(organs, epochs=1), tmp_path, resume=resume))
+    assert next(first)["kind"] != "start"
+    first.close()
+
+
 def test_a_folder_that_holds_a_model_is_left_as_it_is(organs: Path, tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_text("mine")
     with pytest.raises(InputError, match=r"holds weights.pt, which the run would write over"):

@@ -298,3 +298,20 @@ def test_the_settings_of_a_run_fit_a_common_screen_one_section_at_a_time(open_pa
         desktop.process_events()
         rest = height_of(panel) - ui.trainTabs.sizeHint().height() + ui.trainTabs.tabBar().sizeHint().height()
         assert 100 < rest + ui.trainTab.minimumSizeHint().height() <= HEIGHT
+
+
+@pytest.mark.parametrize("count", [0, 100, 101, 250])
+def test_a_table_of_many_rows_is_filled_in_parts_without_gaps(desktop, count):
+    import qt
+
+    from RobustDIRLib.panelparts import widgets
+
+    table, told = qt.QTableWidget(), []
+    rows = [[f"case {k}", f"{k / 7:.3f}"] for k in range(count)]
+    others = widgets.fill_table_in_parts(table, {"a": "the case.", "b": "its figure."}, rows, told.extend)
+    assert table.rowCount == len(told) == min(count, 100)  # at once
+    for step, _ in enumerate(others, 2):
+        assert table.rowCount == len(told) == min(count, 100 * step)
+    assert [[table.item(r, c).text() for c in range(2)] for r in range(table.rowCount)] == rows
+    assert told == list(range(count))
+    assert not count or table.item(count - 1, 1).toolTip() == f"b: {rows[-1][1]}. its figure."

@@ -83,7 +83,7 @@ def _plain(image: ImageData) -> ImageData:
 def _chain(grid: Grid, from_world: Transform, to_own: Matrix, low: tuple[int, ...]) -> tuple[Transform, bool]:
     """VTK's transform from a grid's i, j, k to an image's, counted from 0; and whether it is one of a matrix.
 
-    A chain that comes to a matrix must be made one: VTK resamples by it thirty times as fast.
+    A chain that comes to a matrix must be made one: VTK resamples by it in half the time or less.
     """
     own_to_ijk, matrix = vtk.vtkMatrix4x4(), vtk.vtkTransform()
     vtk.vtkMatrix4x4.Invert(to_own, own_to_ijk)

@@ -57,12 +57,12 @@ def work(args) -> int:
     while step < args.steps:
         time.sleep(args.seconds)
         step += 1
-        half = folder / "checkpoint.half"
-        half.write_text(str(step))
-        half.replace(checkpoint)  # whole at any moment, as a training's is
         tell("step", steps=args.steps, epoch=step // 5, loss=1 / step, seconds_per_step=args.seconds)
         if step % 5 == 0:
             tell("epoch", epoch=step // 5, dice=0.5 + 0.01 * (step // 5), tre_mm=9 - step / 5)
+        half = folder / "checkpoint.half"
+        half.write_text(str(step))
+        half.replace(checkpoint)  # whole at any moment, after its records, as a training's is
         if args.fail:
             print(args.fail, file=sys.stderr)
             return 2

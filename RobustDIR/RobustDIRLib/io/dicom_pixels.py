@@ -37,6 +37,7 @@ _KEPT = (
     "PixelRepresentation", "PixelData",
 )  # fmt: skip
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+_PADDING = 16  # bits, by fewer of which pixels may be longer than their frames: they fill bytes, an even number of them
 _LEAST_FRAGMENT = 8  # bytes that each compressed frame takes at least
 
 
@@ -173,11 +174,11 @@ def _refuse_contradictions(path: Path, data: Dataset, shape: tuple[int, int, int
     if data["PixelData"].is_undefined_length:
         raise InputError(f"{path} says that its pixels are not compressed, and they are; export it again.")
     samples = int(number(data, "SamplesPerPixel", 1.0))
-    frame = shape[1] * shape[2] * samples * int(number(data, "BitsAllocated", 16.0)) // 8
-    held = len(data.PixelData) // frame if frame else 0
-    if held > shape[0]:
+    bits = shape[1] * shape[2] * samples * int(number(data, "BitsAllocated", 16.0))  # segments have one a voxel
+    surplus = 8 * len(data.PixelData) - shape[0] * bits
+    if bits and surplus >= max(bits, _PADDING):
         raise InputError(
-            f"{path} holds the pixels of {held} frames of {shape[2]} x {shape[1]} and tells of {shape[0]} (Rows, "
+            f"{path} holds the pixels of {shape[0] + surplus // bits} frames of {shape[2]} x {shape[1]} and tells of {shape[0]} (Rows, "
             "Columns, NumberOfFrames); export it again."
         )
 

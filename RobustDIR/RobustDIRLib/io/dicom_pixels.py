@@ -177,8 +177,9 @@ def _refuse_contradictions(path: Path, data: Dataset, shape: tuple[int, int, int
     bits = shape[1] * shape[2] * samples * int(number(data, "BitsAllocated", 16.0))  # segments have one a voxel
     surplus = 8 * len(data.PixelData) - shape[0] * bits
     if bits and surplus >= max(bits, _PADDING):
+        held = shape[0] + surplus // bits
         raise InputError(
-            f"{path} holds the pixels of {shape[0] + surplus // bits} frames of {shape[2]} x {shape[1]} and tells of {shape[0]} (Rows, "
+            f"{path} holds the pixels of {held} frames of {shape[2]} x {shape[1]} and tells of {shape[0]} (Rows, "
             "Columns, NumberOfFrames); export it again."
         )
 

@@ -33,15 +33,19 @@ _PRODUCTS = torch.tensor(
 
 def fits(image: Tensor, points: Tensor) -> bool:
     """Whether `gather` is the faster way: main memory, single precision, many channels, no gradients wanted."""
-    wanted = torch.is_grad_enabled() and (image.requires_grad or points.requires_grad)
     same = image.dtype == points.dtype == torch.float32
     return (
-        not wanted
+        not gradients_wanted(image, points)
         and same
         and image.device.type == "cpu"
         and image.shape[1] >= _FEWEST_CHANNELS
         and image.numel() < 2**31
     )
+
+
+def gradients_wanted(*tensors: Tensor) -> bool:
+    """Whether what is computed from tensors will be differentiated."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def gather(image: Tensor, points: Tensor, origin: Sequence[Tensor] | None = None) -> Tensor:

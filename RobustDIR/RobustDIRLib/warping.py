@@ -73,7 +73,7 @@ def sample_normalised(image: Tensor, points: Tensor, mode: str = "bilinear") -> 
         Shape `(B, C, d, h, w)`.
     """
     threads = torch.get_num_threads()
-    if threads <= len(points) or image.device.type != "cpu" or _gradients_wanted(image, points):
+    if threads <= len(points) or image.device.type != "cpu" or gathering.gradients_wanted(image, points):
         return F.grid_sample(image, points, mode=mode, padding_mode="border", align_corners=True)
     one_by_one = zip(image.split(1), points.split(1), strict=True)
     return torch.cat([_sample_in_parts(*one, mode, threads) for one in one_by_one])
@@ -88,10 +88,6 @@ def _sample_in_parts(image: Tensor, points: Tensor, mode: str, threads: int) -> 
     image = image.expand(parts, -1, -1, -1, -1)
     found = F.grid_sample(image, points, mode=mode, padding_mode="border", align_corners=True)
     return found.transpose(0, 1).reshape(1, -1, depth, height, width)
-
-
-def _gradients_wanted(*tensors: Tensor) -> bool:
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def warp(image: Tensor, displacement: Tensor, *, mode: str = "bilinear") -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from RobustDIRLib import warping
 
-SQUARINGS = 4
+_SQUARINGS = 4
 _FEWEST_POINTS = 4
 
 Matrices = tuple[Tensor, Tensor, Tensor]
@@ -89,7 +89,7 @@ class ControlGrid:
         """Matrices from coefficients to positions (0 to 1) along z, y, x."""
         return self._float([spline_matrix(p, n) for p, n in zip(positions, self.points, strict=True)])
 
-    def exponential(self, coefficients: Tensor, shape: Sequence[int], squarings: int = SQUARINGS) -> Tensor:
+    def exponential(self, coefficients: Tensor, shape: Sequence[int], squarings: int = _SQUARINGS) -> Tensor:
         """Displacements of `exp(-v/2)` and `exp(v/2)` on a grid of a shape.
 
         The flow is integrated between the control points and interpolated by the splines that pass through its values

@@ -6,7 +6,6 @@ These files import nothing heavy at their top, so that help and messages come at
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import re
 import sys
@@ -18,6 +17,7 @@ from types import ModuleType
 from RobustDIRLib import __version__
 from RobustDIRLib.configuration import MOST_SEEDS
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import FULL_DISK
 from RobustDIRLib.io.free_memory import ran_out_of_memory
 
 COMMANDS = (
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _of_system(error: OSError) -> str:
     """A folder taken away: the system's own words name the file; those of a full disk do not."""
-    if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EFBIG):
+    if error.filename is not None or error.errno not in FULL_DISK:
         return str(error)
     return f"what was to be written did not fit ({error.strerror}); free some space, or raise the limit, and try again."
 

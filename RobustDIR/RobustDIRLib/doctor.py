@@ -147,7 +147,8 @@ def _total_memory() -> int | None:
 
 def _models() -> tuple[dict[str, str], dict[str, str]]:
     """The state of each shipped model and of each of the user's, against the checksum beside it."""
-    from RobustDIRLib.model_store import checksum_problem, list_models
+    from RobustDIRLib.model_file import checksum_problem
+    from RobustDIRLib.model_store import list_models
 
     states: tuple[dict[str, str], dict[str, str]] = ({}, {})
     for entry in list_models():

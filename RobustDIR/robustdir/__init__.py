@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from RobustDIRLib.io.images import Image, read_image, resample, write_image
     from RobustDIRLib.io.labels import LabelMap, read_labels, read_mask
     from RobustDIRLib.io.landmarks import Landmarks, read_landmarks, write_landmarks
-    from RobustDIRLib.model_store import LoadedModel, list_models, load_model
+    from RobustDIRLib.model_file import LoadedModel
+    from RobustDIRLib.model_store import list_models, load_model
     from RobustDIRLib.networks.network import Network
     from RobustDIRLib.registration.result import RegistrationOptions
     from RobustDIRLib.registration.saving import save
@@ -77,7 +78,8 @@ _HOMES = {
     "RobustDIRLib.io.images": ("Image", "read_image", "resample", "write_image"),
     "RobustDIRLib.io.labels": ("LabelMap", "read_labels", "read_mask"),
     "RobustDIRLib.io.landmarks": ("Landmarks", "read_landmarks", "write_landmarks"),
-    "RobustDIRLib.model_store": ("LoadedModel", "list_models", "load_model"),
+    "RobustDIRLib.model_file": ("LoadedModel",),
+    "RobustDIRLib.model_store": ("list_models", "load_model"),
     "RobustDIRLib.networks.network": ("Network",),
     "RobustDIRLib.registration.result": ("RegistrationOptions",),
     "RobustDIRLib.registration.saving": ("save",),

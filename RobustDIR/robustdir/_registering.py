@@ -31,7 +31,8 @@ from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.images import Image, read_image, resample
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.io.remarks import heard
-from RobustDIRLib.model_store import DEFAULT_MODEL, LoadedModel, load_model
+from RobustDIRLib.model_file import LoadedModel
+from RobustDIRLib.model_store import DEFAULT_MODEL, load_model
 from RobustDIRLib.networks.network import Network
 from RobustDIRLib.registration.register import Progress
 from RobustDIRLib.registration.register import register as register_images

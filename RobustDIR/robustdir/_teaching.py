@@ -13,7 +13,8 @@ from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune as records_of
 from RobustDIRLib.finetuning.summary import conclude
 from RobustDIRLib.io.files import PathLike, refuse_inputs
-from RobustDIRLib.model_store import LoadedModel, load_model
+from RobustDIRLib.model_file import LoadedModel
+from RobustDIRLib.model_store import load_model
 from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS
 from RobustDIRLib.synthesis.files import PairImages, SynthesisSettings, make_pair, pair_images, read_settings
 from RobustDIRLib.training.checkpoints import NAME

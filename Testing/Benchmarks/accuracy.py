@@ -30,7 +30,8 @@ from RobustDIRLib.geometry import Grid  # noqa: E402
 from RobustDIRLib.io.images import Image, from_sitk, read_image  # noqa: E402
 from RobustDIRLib.io.labels import read_labels  # noqa: E402
 from RobustDIRLib.io.landmarks import read_landmarks  # noqa: E402
-from RobustDIRLib.model_store import LoadedModel, load_model  # noqa: E402
+from RobustDIRLib.model_file import LoadedModel  # noqa: E402
+from RobustDIRLib.model_store import load_model  # noqa: E402
 from RobustDIRLib.registration.register import register  # noqa: E402
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult  # noqa: E402
 

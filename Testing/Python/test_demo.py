@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from RobustDIRLib import cli, demo, model_store
+from RobustDIRLib import cli, demo, model_file
 from RobustDIRLib.cli.demo import register_command
 from RobustDIRLib.evaluation.metrics import tre
 from RobustDIRLib.io.displacements import apply_to_points, read_transform, sample_transform
@@ -115,7 +115,7 @@ def test_written_pair_reads_back(a_pair, tmp_path):
 @pytest.fixture
 def a_model(tmp_path):
     network = build_network({"kind": "pyramid", "encoder": [4], "decoder": [4], "depth": [1], "radius": [1]})
-    return model_store.save_model(tmp_path / "standin.pt", network, {"name": "stand-in"})
+    return model_file.save_model(tmp_path / "standin.pt", network, {"name": "stand-in"})
 
 
 def test_demo_registers_and_tells(tmp_path, a_model, a_brain, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from RobustDIRLib import __version__, cli, doctor, model_store
+from RobustDIRLib import __version__, cli, doctor, model_file, model_store
 from RobustDIRLib.networks.build import build_network
 
 
@@ -18,7 +18,7 @@ def a_shipped_model(tmp_path, monkeypatch):
     folder = tmp_path / "shipped" / "generic"
     folder.mkdir(parents=True)
     network = build_network({"kind": "pyramid", "encoder": [4], "decoder": [4], "depth": [1], "radius": [1]})
-    return model_store.save_model(folder / "weights.pt", network, {})
+    return model_file.save_model(folder / "weights.pt", network, {})
 
 
 def test_this_machine_is_usable_and_described():

@@ -15,7 +15,7 @@ from RobustDIRLib.io import files
 from RobustDIRLib.io.displacements import to_sitk_transform, write_displacement, write_transform
 from RobustDIRLib.io.files import refuse_inputs, written_atomically
 from RobustDIRLib.io.images import Image, write_image
-from RobustDIRLib.model_store import save_model
+from RobustDIRLib.model_file import save_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.training.checkpoints import save_checkpoint
 

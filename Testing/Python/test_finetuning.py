@@ -30,7 +30,8 @@ from RobustDIRLib.finetuning.loop import Tuner, finetune
 from RobustDIRLib.finetuning.run import start_network
 from RobustDIRLib.finetuning.summary import summarise, table
 from RobustDIRLib.io.images import read_image, write_image
-from RobustDIRLib.model_store import load_model, save_model
+from RobustDIRLib.model_file import save_model
+from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.registration import alignment
 from RobustDIRLib.run_files import CONFIG

@@ -10,7 +10,7 @@ from RobustDIRLib.baselines.registry import find_method, list_methods
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points
-from RobustDIRLib.model_store import save_model
+from RobustDIRLib.model_file import save_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from RobustDIRLib import cli, model_store
+from RobustDIRLib import cli, model_file, model_store
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.build import build_network, network_config
 
@@ -31,7 +31,7 @@ def a_network():
 def a_model_file(tmp_path, a_network):
     folder = tmp_path / "here"
     folder.mkdir()
-    return model_store.save_model(folder / "tiny.pt", a_network, CARD)
+    return model_file.save_model(folder / "tiny.pt", a_network, CARD)
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +190,7 @@ def test_killed_while_saving_leaves_the_old_file(a_model_file, a_network, monkey
 
     monkeypatch.setattr(torch, "save", die)
     with pytest.raises(KeyboardInterrupt):
-        model_store.save_model(a_model_file, a_network, {})
+        model_file.save_model(a_model_file, a_network, {})
     assert a_model_file.read_bytes() == before
     assert sorted(p.name for p in a_model_file.parent.iterdir()) == ["tiny.pt", "tiny.pt.sha256"]
     monkeypatch.undo()
@@ -201,15 +201,15 @@ def test_killed_between_weights_and_checksum_leaves_a_loadable_file(a_model_file
     def die(path, checksum):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model_store, "_write_checksum", die)
+    monkeypatch.setattr(model_file, "write_checksum", die)
     with pytest.raises(KeyboardInterrupt):
-        model_store.save_model(a_model_file, a_network, {"steps": 4})
+        model_file.save_model(a_model_file, a_network, {"steps": 4})
     assert model_store.load_model(a_model_file).card == {"steps": 4}
 
 
 def test_card_of_anything_but_plain_values_is_refused_before_writing(a_network, tmp_path):
     with pytest.raises(TypeError):
-        model_store.save_model(tmp_path / "m.pt", a_network, {"path": tmp_path})
+        model_file.save_model(tmp_path / "m.pt", a_network, {"path": tmp_path})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,7 +218,7 @@ def test_added_model_is_listed_and_the_same(a_model_file, own_folder):
     assert entry == model_store.ModelEntry("tiny", own_folder / "tiny" / "weights.pt", shipped=False)
     assert entry in model_store.list_models()
     assert model_store.load_model("tiny").checksum == model_store.load_model(a_model_file).checksum
-    assert model_store.checksum_problem(entry.path) is None
+    assert model_file.checksum_problem(entry.path) is None
     assert "results" in (own_folder / "tiny" / "card.md").read_text(encoding="utf-8")
 
 
@@ -248,7 +248,7 @@ def test_names_that_could_leave_the_folder_are_refused(a_model_file, own_folder,
 
 def test_taken_names_are_refused(a_model_file, a_network, a_shipped_folder):
     (a_shipped_folder / "generic").mkdir()
-    model_store.save_model(a_shipped_folder / "generic" / "weights.pt", a_network, {})
+    model_file.save_model(a_shipped_folder / "generic" / "weights.pt", a_network, {})
     model_store.add_model(a_model_file)
     for name in ("generic", "Generic", "tiny"):
         with pytest.raises(InputError, match="is there already"):
@@ -258,14 +258,14 @@ def test_taken_names_are_refused(a_model_file, a_network, a_shipped_folder):
 def test_shipped_models_come_first_and_cannot_be_hidden(a_network, a_shipped_folder, own_folder):
     for folder, name in ((own_folder, "generic"), (own_folder, "aorta"), (a_shipped_folder, "generic")):
         (folder / name).mkdir(parents=True)
-        model_store.save_model(folder / name / "weights.pt", a_network, {})
+        model_file.save_model(folder / name / "weights.pt", a_network, {})
     assert [(e.name, e.shipped) for e in model_store.list_models()] == [("generic", True), ("aorta", False)]
     assert model_store.load_model("generic").path.is_relative_to(a_shipped_folder)
 
 
 @pytest.mark.parametrize("entry", [e for e in model_store.list_models() if e.shipped], ids=lambda entry: entry.name)
 def test_shipped_models_are_whole_small_and_have_cards(entry):
-    assert model_store.checksum_problem(entry.path) is None
+    assert model_file.checksum_problem(entry.path) is None
     assert entry.path.stat().st_size < 10e6
     assert (entry.path.parent / "card.md").read_text(encoding="utf-8").startswith("# ")
     model_store._check_forward(model_store.load_model(entry.name))
@@ -402,7 +402,7 @@ class TestPublishing:
             assert torch.equal(weights, a_network.state_dict()[name])
         text = entry.path.with_name("card.md").read_text(encoding="utf-8")
         assert all(words in text for words in self.NOTES.values())
-        assert model_store.checksum_problem(entry.path) is None
+        assert model_file.checksum_problem(entry.path) is None
 
     def test_a_damaged_export_is_refused(self, a_model_file, tmp_path, own_folder):
         model_store.add_model(a_model_file, "liver", self.NOTES)
@@ -454,7 +454,7 @@ class TestPublishing:
 
     def test_own_models_are_removed_and_shipped_ones_stay(self, a_model_file, a_network, a_shipped_folder, own_folder):
         (a_shipped_folder / "generic").mkdir()
-        shipped = model_store.save_model(a_shipped_folder / "generic" / "weights.pt", a_network, CARD)
+        shipped = model_file.save_model(a_shipped_folder / "generic" / "weights.pt", a_network, CARD)
         entry = model_store.add_model(a_model_file, "liver")
         (entry.path.parent / "mine.txt").touch()
         model_store.remove_model("liver")

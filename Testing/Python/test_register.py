@@ -10,7 +10,7 @@ from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.io.displacements import apply_to_points, sample_transform
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.model_store import LoadedModel
+from RobustDIRLib.model_file import LoadedModel
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import PRESETS

@@ -282,7 +282,7 @@ class TestModels:
         """A run with a model of a small network."""
         import torch
 
-        from RobustDIRLib.model_store import save_model
+        from RobustDIRLib.model_file import save_model
         from RobustDIRLib.networks.build import build_network
 
         torch.manual_seed(0)

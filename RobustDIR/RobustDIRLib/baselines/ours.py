@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from RobustDIRLib.baselines.method import Outcome, Pair
-from RobustDIRLib.model_store import LoadedModel, load_model
+from RobustDIRLib.model_file import LoadedModel
+from RobustDIRLib.model_store import load_model
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 from RobustDIRLib.run_files import MODEL

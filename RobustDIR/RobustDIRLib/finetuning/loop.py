@@ -24,7 +24,7 @@ from RobustDIRLib.finetuning.run import describe_split, effective_judge, open_ma
 from RobustDIRLib.finetuning.validation import Loss, mean_measures, validate
 from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.io.lock import Rank, locked
-from RobustDIRLib.model_store import save_model
+from RobustDIRLib.model_file import save_model
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast

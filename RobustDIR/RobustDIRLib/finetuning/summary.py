@@ -14,7 +14,8 @@ from RobustDIRLib.finetuning.refining import judge_refinement
 from RobustDIRLib.finetuning.run import Material, open_material, start_network
 from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.io.files import write_json
-from RobustDIRLib.model_store import load_model, save_model
+from RobustDIRLib.model_file import save_model
+from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.run_files import MODEL, SUMMARY
 from RobustDIRLib.synthesis.random import generator

@@ -20,7 +20,7 @@ from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.free_memory import ran_out_of_memory
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.model_store import LoadedModel
+from RobustDIRLib.model_file import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import Network, drafts, ways
 from RobustDIRLib.networks.precision import autocast

@@ -15,7 +15,7 @@ from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.lock import Rank, locked
-from RobustDIRLib.model_store import save_model
+from RobustDIRLib.model_file import save_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import autocast

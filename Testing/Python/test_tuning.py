@@ -18,7 +18,8 @@ from RobustDIRLib import clusters
 from RobustDIRLib.cli import main
 from RobustDIRLib.clusters import Place
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.finetuning.tuning import TuneConfig, tune
+from RobustDIRLib.finetuning.config import TuneConfig
+from RobustDIRLib.finetuning.tuning import tune
 from RobustDIRLib.training.checkpoints import save_checkpoint
 
 pytest.importorskip("optuna")

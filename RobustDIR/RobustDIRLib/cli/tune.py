@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from RobustDIRLib.configuration import from_dict, read_json
-    from RobustDIRLib.finetuning.tuning import TuneConfig, tune
+    from RobustDIRLib.finetuning.config import TuneConfig
+    from RobustDIRLib.finetuning.tuning import tune
 
     search = from_dict(TuneConfig, read_json(args.search) if args.search else {}, str(args.search or "the search"))
     if args.trials is not None:

@@ -255,3 +255,31 @@ class FinetuneConfig:
         refuse_seed(self.seed)
         if self.initial is not None and self.network is not None:
             raise ValueError("network is what a start from random weights builds; leave it out, or set initial to null")
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """A search; the ranges are the paper's.
+
+    Attributes:
+        trials: How many runs, 17 in the paper.
+        learning_rate: Range, drawn evenly over its logarithm.
+        gradient: Range of the weight of Eq. 3.
+        warm_up: Epochs before a run may be given up for being worse than the median of those before it.
+        prune: Whether runs may be given up.
+        seed: Of the draws.
+    """
+
+    trials: int = 17
+    learning_rate: tuple[float, float] = (5e-5, 1e-3)
+    gradient: tuple[float, float] = (0.0, 10.0)
+    warm_up: int = 5
+    prune: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.warm_up < 0:
+            raise ValueError("trials must be at least 1 and warm_up not negative")
+        refuse_seed(self.seed)
+        if not 0 < self.learning_rate[0] <= self.learning_rate[1] or not 0 <= self.gradient[0] <= self.gradient[1]:
+            raise ValueError("learning_rate and gradient hold a lower and an upper bound, learning rates above 0")

@@ -1,0 +1,108 @@
+"""The journal of a random search: Optuna's record of all trials, from which a search goes on where it was cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.config import TuneConfig
+from RobustDIRLib.io.lock import Rank, locked
+
+JOURNAL = "journal.log"
+
+
+def load_optuna() -> Any:
+    """The package, told to be quiet.
+
+    Raises:
+        InputError: If it is not there.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError("the random search needs Optuna: pip install 'robustdir[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def _mend_journal(optuna: Any, path: Path) -> None:
+    """Take away half a line with which a kill or a full disk ended the journal: nothing after it could be read."""
+    if not path.exists() or path.read_bytes()[-1:] in (b"", b"\n"):
+        return
+    lock = optuna.storages.journal.JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def open_study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
+    """The search as its journal tells it.
+
+    Raises:
+        InputError: If the journal is damaged.
+    """
+    _mend_journal(optuna, folder / JOURNAL)
+    try:
+        return _opened_study(optuna, config, folder, seed)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{folder / JOURNAL} is damaged; begin the search anew in another folder.") from error
+
+
+def _opened_study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
+    pruner = optuna.pruners.MedianPruner(n_warmup_steps=config.warm_up) if config.prune else optuna.pruners.NopPruner()
+    sampler = optuna.samplers.RandomSampler(seed=config.seed + seed)
+    return optuna.create_study(
+        study_name="robustdir",
+        storage=optuna.storages.JournalStorage(backend),
+        sampler=sampler,
+        pruner=pruner,
+        direction="maximize",
+        load_if_exists=True,
+    )
+
+
+def number_begun(folder: Path) -> int:
+    """How many trials were begun: a search that goes on must not draw the same settings again."""
+    return len(list(folder.glob("trial_*")))
+
+
+def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None) -> None:
+    """Trials that a kill left behind are begun again with their settings, from their last checkpoint.
+
+    Args:
+        optuna: The package.
+        study: Of the search.
+        folder: Of the search.
+        task: Of Dask, whose trial alone is looked for; the others' may be at their very beginning.
+    """
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        place = place_of(trial, folder)
+        if (task is not None and trial.user_attrs.get("task") != task) or _at_work(place):
+            continue
+        with suppress(ValueError):  # another process was quicker
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            if trial.params:
+                study.enqueue_trial(trial.params, user_attrs={"folder": place.name})
+
+
+def place_of(trial: Any, folder: Path) -> Path:
+    """Where the run of a trial lies: one that is gone on with keeps its folder."""
+    return folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
+
+
+def _at_work(place: Path) -> bool:
+    """Whether a process holds the folder of a trial."""
+    if not place.exists():
+        return False
+    try:
+        with locked(place, Rank.alone()):
+            return False
+    except InputError:
+        return True

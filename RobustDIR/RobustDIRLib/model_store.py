@@ -123,8 +123,8 @@ def add_model(path: PathLike, name: str | None = None, notes: Mapping[str, Any] 
     except OSError as error:
         raise InputError(f"{target.parent} cannot be made ({error.strerror}); set ROBUSTDIR_MODELS.") from error
     with _taken_back(target.parent):
-        if notes:
-            _add_noted(target, model, {**model.card, "name": name, **notes})
+        if notes or name != _own_name(model):
+            _add_renamed(target, model, name, notes or {})
             return ModelEntry(name, target, shipped=False)
         with written_atomically(target.parent / CARD) as temporary:
             temporary.write_text(card_text(model), encoding="utf-8")
@@ -134,10 +134,12 @@ def add_model(path: PathLike, name: str | None = None, notes: Mapping[str, Any] 
     return ModelEntry(name, target, shipped=False)
 
 
-def _add_noted(target: Path, model: LoadedModel, card: dict[str, Any]) -> None:
-    """Write a model whose file itself holds the notes, so that it keeps them wherever it is copied."""
+def _add_renamed(target: Path, model: LoadedModel, name: str, notes: Mapping[str, Any]) -> None:
+    """Write a model whose file itself holds its name and notes, so that it keeps them wherever it is copied."""
+    card = {**model.card, "name": name, **notes}
+    text = card_text(LoadedModel(model.network, card, target if notes else model.path, ""))  # a card beside it stays
     with written_atomically(target.parent / CARD) as temporary:
-        temporary.write_text(card_text(LoadedModel(model.network, card, target, "")), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     save_model(target, model.network, card)
 
 

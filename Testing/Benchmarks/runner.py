@@ -108,16 +108,17 @@ def panel() -> None:
     if reason := availability.why_no_desktop():
         print(f"the tab Runs was left out: {reason}")
         return
+    from SlicerHeadless import desktop
+
+    desktop.start()
     import slicer
 
     from RobustDIRLib.trainpanel.home import set_runs_home
-    from SlicerHeadless import desktop
 
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         for number in range(RUNS):
             a_finished_run(home / f"run{number:03}", records=3000, final="stop" if number % 2 else "end")
-        desktop.start()
         set_runs_home(home)
         opened = desktop.open_panel(ROOT / "RobustDIRTrain" / "RobustDIRTrain.py")
         tab = opened.widget.panel.runs

@@ -47,7 +47,8 @@ def work(args) -> int:
     step = int(checkpoint.read_text(encoding="utf-8")) if args.resume else 0
     records = folder / "records.jsonl"
     earlier = records.read_text(encoding="utf-8").splitlines(True) if args.resume else []
-    records.write_text("".join(line for line in earlier if json.loads(line)["step"] <= step))
+    whole = [line for line in earlier if line.endswith("\n")]  # a full disk cuts the last one short
+    records.write_text("".join(line for line in whole if json.loads(line)["step"] <= step))
 
     def tell(kind: str, **values) -> None:
         with records.open("a") as file:

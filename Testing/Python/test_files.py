@@ -2,14 +2,13 @@
 
 import errno
 import os
-import resource
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from full_disk import no_larger_than
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import files
 from RobustDIRLib.io.displacements import to_sitk_transform, write_displacement, write_transform
@@ -18,17 +17,6 @@ from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.model_file import save_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.training.checkpoints import save_checkpoint
-
-
-@contextmanager
-def no_larger_than(size):
-    """As `ulimit -f` has it."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

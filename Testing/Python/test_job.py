@@ -187,6 +187,11 @@ def test_a_full_disk_is_told_by_its_own_sentence_whatever_the_process_made_of_it
     log = ["    #001: errno = 28, error message = 'No space left on device'", "    minor: Write failed", said]
     assert reason_of_exit(2, log, said).startswith("The disk of the run folder is full")
     assert reason_of_exit(2, log[1:], said) == said
+    better = "/models/a.pt cannot be written (File too large); free some space, or choose another folder."
+    assert reason_of_exit(2, log, better) == better
+    assert reason_of_exit(2, ["OSError: [Errno 122] Disk quota exceeded: 'a'"], again="try again").startswith(
+        "The disk is full; free some space and try again"
+    )
 
 
 def test_no_console_flashes_up_on_windows(monkeypatch):

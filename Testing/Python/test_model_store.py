@@ -404,6 +404,13 @@ class TestPublishing:
         assert all(words in text for words in self.NOTES.values())
         assert model_file.checksum_problem(entry.path) is None
 
+    def test_so_does_a_name_alone(self, a_model_file, tmp_path, monkeypatch):
+        entry = model_store.add_model(a_model_file, "liver")
+        assert "- name: liver\n" in entry.path.with_name("card.md").read_text(encoding="utf-8")
+        exported = model_store.export_model("liver", tmp_path / "given.pt")
+        monkeypatch.setenv("ROBUSTDIR_MODELS", str(tmp_path / "other computer"))
+        assert model_store.add_model(exported).name == "liver"
+
     def test_a_damaged_export_is_refused(self, a_model_file, tmp_path, own_folder):
         model_store.add_model(a_model_file, "liver", self.NOTES)
         exported = model_store.export_model("liver", tmp_path / "liver-ct.pt")

@@ -96,7 +96,7 @@ class ModuleManager(Signals):
 
 
 class Settings(dict):
-    """`slicer.app.settings()`: kept for the session, never written."""
+    """`slicer.app.settings()` without Qt: kept for the session, never written."""
 
     def value(self, key: str, default: Any = None) -> Any:
         return self.get(key, default)

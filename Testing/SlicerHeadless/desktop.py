@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import shutil
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable
@@ -33,7 +36,18 @@ def start() -> Any:
     qt.QUiLoader = ui_loader.QUiLoader
     dialogs.install(qt)
     slicer.app.window = _main_window(qt)
+    slicer.app._settings = _settings(qt)
     return qt
+
+
+def _settings(qt: Any) -> Any:
+    """The application's own kind of settings, in a file that goes with this process."""
+    folder = tempfile.mkdtemp(prefix="slicer-headless-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    settings = qt.QSettings(str(Path(folder) / "Slicer.ini"), qt.QSettings.IniFormat)
+    settings.setValue("Developer/DeveloperMode", False)
+    settings.sync()
+    return settings
 
 
 @dataclass

@@ -16,7 +16,7 @@ from RobustDIRLib.panelparts.words import ALIGNMENTS, _
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
-from RobustDIRLib.runner.reasons import last_error, reason_of_exit
+from RobustDIRLib.runner.reasons import TRY_AGAIN, last_error, reason_of_exit
 
 QUALITIES = {
     "fast": _("Fast: the network alone"),
@@ -153,7 +153,7 @@ class MethodSection(Section):
                 self.panel.parameters_of(self._set_id).model = name
             self.panel.say(_("The model “{name}” was added.").format(name=name), widgets.GOOD)
         else:
-            self.panel.say(reason_of_exit(polled.exit_code, log, last_error(log)))
+            self.panel.say(reason_of_exit(polled.exit_code, log, last_error(log), TRY_AGAIN))
         self.panel.update()
 
     def close(self) -> None:

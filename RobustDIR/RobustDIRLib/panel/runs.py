@@ -149,9 +149,21 @@ class RegistrationRun:
         return self.stage == "refine" and not self._stopping and not (self.folder / KEEP).exists()
 
     def keep(self) -> None:
-        """Ask it to end the refinement and go on with the best result so far."""
-        if self.can_keep:
+        """Ask it to end the refinement and go on with the best result so far.
+
+        Raises:
+            InputError: If it cannot be asked.
+        """
+        if not self.can_keep:
+            return
+        try:
             (self.folder / KEEP).touch()
+        except OSError as error:
+            raise InputError(
+                _("{folder} cannot be written to ({reason}); free some space, or wait for the refinement.").format(
+                    folder=self.folder, reason=error.strerror
+                )
+            ) from error
 
     @property
     def stopping(self) -> bool:

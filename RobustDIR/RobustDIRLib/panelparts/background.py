@@ -12,7 +12,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
 from RobustDIRLib.runner.job import Job
-from RobustDIRLib.runner.reasons import last_error, reason_of_exit, reason_of_mistake
+from RobustDIRLib.runner.reasons import TRY_AGAIN, last_error, reason_of_exit, reason_of_mistake
 
 _POLL_MILLISECONDS = 50
 _TICK_SECONDS = 0.03
@@ -114,7 +114,7 @@ class Background:
         said = next((event["message"] for event in self._events if event.get("event") == "error"), "")
         if exit_code == 0:
             return ""
-        return reason_of_exit(exit_code, self._job.log, said or last_error(self._job.log))
+        return reason_of_exit(exit_code, self._job.log, said or last_error(self._job.log), TRY_AGAIN)
 
     def _end(self, problem: str) -> None:
         events, folder = self._events, self._folder

@@ -7,8 +7,8 @@ What it prints goes into a file, so that it goes on when whoever started it ends
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.files import check_room, is_full
 from RobustDIRLib.runner.launching import launch
 from RobustDIRLib.runner.lines import LineReader, as_object
 from RobustDIRLib.runner.reasons import exit_code_of
@@ -131,7 +133,7 @@ class Job:
         polled = _sorted(self.output.finish() if over else self.output.read())
         polled.over, polled.exit_code = over, exit_code
         if exit_code and self._disk_is_full():  # then its own words could not be written either
-            polled.log.append(f"No space left on the disk of {self.output.path.parent}")
+            polled.log.append(f"{os.strerror(errno.ENOSPC)}: {self.output.path.parent}")
         self.log = [*self.log, *polled.log][-_MOST_LOG_LINES:]
         if over:
             self._ended = polled
@@ -160,9 +162,10 @@ class Job:
 
     def _disk_is_full(self) -> bool:
         try:
-            return shutil.disk_usage(self.output.path.parent).free < _LEAST_ROOM
-        except OSError:
-            return False
+            check_room(self.output.path, _LEAST_ROOM)
+        except OSError as error:
+            return is_full(error)
+        return False
 
     def _ask(self) -> bool:
         """Whether the process could be asked."""
@@ -192,7 +195,12 @@ class Job:
 
 
 def _temporary_file() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="robustdir-", suffix=".txt")
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="robustdir-", suffix=".txt")
+    except OSError as error:
+        raise InputError(
+            f"{tempfile.gettempdir()} cannot take what a process says ({error.strerror}); free some space there."
+        ) from error
     os.close(descriptor)
     return Path(name)
 

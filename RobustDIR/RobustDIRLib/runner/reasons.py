@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from RobustDIRLib.io.files import FULL_DISK
+
 AGAIN = "register again"
+TRY_AGAIN = "try again"  # of what has no folder of a run
 OUT_OF_MEMORY = "Memory ran out; close other programs or crop the volumes, and register again."
 DEAF = "It did not stop in time and was ended; it can be resumed from its last checkpoint."
 OURS = "robustdir: "
@@ -13,6 +16,8 @@ KILLED = -9  # exit code of what SIGKILL ended
 # Exit codes of Windows: a console that was closed, the end of a session, no memory, no room for its pages.
 _ENDED_BY_WINDOWS = (0xC000013A, 0x40010004, 0xC0000017, 0xC000012D)
 _LAST_LINES = 100
+_FULL = ("ENOSPC", *map(os.strerror, FULL_DISK))
+_CURE = "free some space"
 
 
 def last_error(log: Sequence[str]) -> str:
@@ -50,12 +55,15 @@ def reason_of_exit(exit_code: int, log: Sequence[str], said: str = "", again: st
     Args:
         exit_code: Negative if a signal ended it.
         log: Its last lines.
-        said: What it gave as the reason itself, if it did; a full disk has many faces, and its own sentence here.
+        said: What it gave as the reason itself, if it did. A full disk has many faces, and a sentence of its own
+            here where the reason does not tell of it.
         again: What to do once the cause is mended.
     """
     last = next((line for line in reversed(log) if line.strip()), "")
-    if any("No space left" in line or "ENOSPC" in line for line in (said, *log[-_LAST_LINES:])):
-        return f"The disk of the run folder is full; free some space and {again}."
+    if _CURE in said:
+        return said
+    if any(face in line for face in _FULL for line in (said, *log[-_LAST_LINES:])):
+        return f"The disk{'' if again == TRY_AGAIN else ' of the run folder'} is full; {_CURE} and {again}."
     if last.startswith("MemoryError"):
         return OUT_OF_MEMORY if again == AGAIN else f"Memory ran out; close other programs and {again}."
     if said:

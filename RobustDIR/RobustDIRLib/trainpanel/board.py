@@ -28,7 +28,7 @@ class Board:
         self.watched: dict[Path, WatchedRun] = {}
         self._registry = Registry([])
         self._listing: Iterator[None] | None = None
-        self._told: dict[Path, str] = {}  # why a run is over, where only its end told
+        self._ends: dict[Path, tuple[RunState, str]] = {}  # how runs ended, which a full disk does not keep
         self._fresh: dict[Path, RunEntry] = {}  # read since the last list
 
     @property
@@ -77,7 +77,7 @@ class Board:
         for folder, run in list(self.watched.items()):
             del self.watched[folder]  # and put behind the others, so that each has its turn
             if run.poll().over:
-                self._told[folder] = run.message
+                self._ends[folder] = (run.state, run.message)
                 self._renew(folder)
             else:
                 self.watched[folder] = run
@@ -91,7 +91,7 @@ class Board:
             InputError: If someone is at work there, or it cannot be started.
         """
         run = watching.start(folder, words)
-        self._told.pop(folder, None)
+        self._ends.pop(folder, None)
         self.watched[folder] = run
         self._renew(folder)
         return run
@@ -131,7 +131,7 @@ class Board:
             InputError: If someone is at work there, or not all can be deleted.
         """
         left = delete_run(folder)
-        self._told.pop(folder, None)
+        self._ends.pop(folder, None)
         self._fresh.pop(folder, None)
         self._listing = None
         self._registry.entries = [entry for entry in self._registry.entries if entry.folder != folder]
@@ -154,8 +154,8 @@ class Board:
     def _now(self, entry: RunEntry) -> RunEntry:
         run = self.watched.get(entry.folder)
         if run is None:
-            told = "" if entry.alive else self._told.get(entry.folder, "")
-            return replace(entry, message=told) if told else entry
+            state, told = self._ends.get(entry.folder, (entry.state, ""))
+            return replace(entry, state=state, message=told) if told and not entry.alive else entry
         history = run.history
         best = {name: best.value for name, best in history.best.items()} or entry.best
         left = history.seconds_left if history.seconds_left is not None else entry.seconds_left

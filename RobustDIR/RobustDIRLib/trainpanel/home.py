@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import slicer
-
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder
+from RobustDIRLib.panelparts.settings import keep_setting, kept_setting
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.trainpanel.dataset_files import tame
 
@@ -21,16 +20,19 @@ _NAME = "RobustDIR runs"
 
 def runs_home() -> Path:
     """The folder that holds the runs; in the user's documents until the user chooses another. It need not exist."""
-    chosen = str(slicer.app.settings().value(SETTING, "") or "")
-    if chosen:
+    if chosen := kept_setting(SETTING):
         return Path(chosen)
     documents = Path.home() / "Documents"
     return (documents if documents.is_dir() else Path.home()) / _NAME
 
 
 def set_runs_home(folder: Path) -> None:
-    """Put new runs there from now on; those of before stay where they are."""
-    slicer.app.settings().setValue(SETTING, str(folder.absolute()))
+    """Put new runs there from now on; those of before stay where they are.
+
+    Raises:
+        InputError: If the settings cannot be written.
+    """
+    keep_setting(SETTING, str(folder.absolute()))
 
 
 @contextmanager

@@ -40,7 +40,11 @@ class TrainPanel(BasePanel):
         ui.runsFolderButton.connect("directoryChanged(QString)", self._choose_home)
 
     def _choose_home(self, folder: str) -> None:
-        set_runs_home(Path(folder))
+        if Path(folder) == runs_home():
+            return
+        with self.telling():
+            set_runs_home(Path(folder))
+        self.ui.runsFolderButton.directory = str(runs_home())
         self.update()
 
     def _is_blank(self) -> bool:

@@ -6,9 +6,8 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-import slicer
-
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.panelparts.settings import keep_setting, kept_setting
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.trainpanel.plan import Plan, plan_from
 
@@ -29,7 +28,7 @@ def save_preset(name: str, plan: Plan) -> str:
     Returns:
         The name, without blanks around it.
     Raises:
-        InputError: If it is no name.
+        InputError: If it is no name, or the settings cannot be written.
     """
     name = name.strip()
     if not name or len(name) > _LONGEST:
@@ -40,7 +39,11 @@ def save_preset(name: str, plan: Plan) -> str:
 
 
 def remove_preset(name: str) -> None:
-    """Forget a preset."""
+    """Forget a preset.
+
+    Raises:
+        InputError: If the settings cannot be written.
+    """
     _keep({other: values for other, values in _kept().items() if other != name})
 
 
@@ -51,11 +54,11 @@ def applied(preset: Plan, plan: Plan) -> Plan:
 
 def _kept() -> dict[str, Any]:
     try:
-        held = json.loads(slicer.app.settings().value(SETTING, "") or "{}")
+        held = json.loads(kept_setting(SETTING) or "{}")
     except (ValueError, TypeError):
         return {}
     return {str(k): v for k, v in held.items() if isinstance(v, dict)} if isinstance(held, dict) else {}
 
 
 def _keep(presets: dict[str, Any]) -> None:
-    slicer.app.settings().setValue(SETTING, json.dumps(presets))
+    keep_setting(SETTING, json.dumps(presets))

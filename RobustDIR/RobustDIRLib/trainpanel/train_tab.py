@@ -198,10 +198,13 @@ class TrainTab(Section):
 
     def remove_preset(self) -> None:
         """Forget the selected preset of the user's."""
-        if self.preset.key.startswith(_OWN):
+        if not self.preset.key.startswith(_OWN):
+            return
+        with self.panel.telling():
             presets.remove_preset(self.preset.key.removeprefix(_OWN))
             self._applied = ("", Plan())
-            self.panel.update_soon()
+            self.panel.say("")
+        self.panel.update_soon()
 
     def choose_file(self) -> None:
         """Start from a file, once a process of its own has found that it is a model."""

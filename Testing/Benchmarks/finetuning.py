@@ -25,7 +25,7 @@ import sys, time, torch
 from pathlib import Path
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import Tuner
+from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.processes import Process
 dataset, grid, model, threads, pairs, validated = sys.argv[1:4] + [int(word) for word in sys.argv[4:]]

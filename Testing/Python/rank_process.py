@@ -17,7 +17,7 @@ from torch import Tensor
 from forked import Forked
 from RobustDIRLib.configuration import from_dict, to_dict
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import Tuner
+from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.training.config import TrainingConfig
 from RobustDIRLib.training.data import open_banks, training_batches
 from RobustDIRLib.training.loop import Trainer

@@ -28,11 +28,11 @@ from RobustDIRLib.finetuning.deformation_model import (
     save_deformation_model,
     to_canonical,
 )
-from RobustDIRLib.finetuning.loop import Tuner
 from RobustDIRLib.finetuning.pairs import PairMaker
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.splines import basis, spline_fit, spline_values
 from RobustDIRLib.finetuning.split import split_dataset
+from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.finetuning.virtual import breathing, lung_box, virtual_pair
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.registration.alignment import Linear

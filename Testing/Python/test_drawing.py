@@ -16,7 +16,7 @@ from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.deformation_model import build_model, save_deformation_model
 from RobustDIRLib.finetuning.drawing import preview_pair
-from RobustDIRLib.finetuning.loop import Tuner
+from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.training.processes import Process
 
 

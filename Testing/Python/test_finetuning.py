@@ -26,9 +26,10 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning import pairs
 from RobustDIRLib.finetuning import run as running
 from RobustDIRLib.finetuning.config import FinetuneConfig
-from RobustDIRLib.finetuning.loop import Tuner, finetune
+from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.run import start_network
 from RobustDIRLib.finetuning.summary import summarise, table
+from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.io.images import read_image, write_image
 from RobustDIRLib.model_file import save_model
 from RobustDIRLib.model_store import load_model
@@ -208,16 +209,16 @@ def test_changed_settings_are_refused_by_name_and_longer_runs_are_not(organs: Pa
 def test_a_loss_that_is_not_finite_teaches_nothing_and_names_the_pair(
     organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import RobustDIRLib.finetuning.loop as loop
+    import RobustDIRLib.finetuning.tuner as tuner
 
-    real, calls = loop.pair_loss, []
+    real, calls = tuner.pair_loss, []
 
     def broken(deformation, pair, *rest):
         calls.append(pair.name)
         value = real(deformation, pair, *rest)
         return value * math.nan if len(calls) > 4 and torch.is_grad_enabled() else value
 
-    monkeypatch.setattr(loop, "pair_loss", broken)
+    monkeypatch.setattr(tuner, "pair_loss", broken)
     run = finetune(a_config(organs, epochs=50, checkpoint_every=1), tmp_path / "run")
     with pytest.raises(InputError, match=r"organ_00\d.nii.gz and organ_00\d.nii.gz is nan at step"):
         list(run)

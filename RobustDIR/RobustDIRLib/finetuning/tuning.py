@@ -18,7 +18,8 @@ from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_cli
 from RobustDIRLib.configuration import read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig, TuneConfig
-from RobustDIRLib.finetuning.loop import finetune, quality
+from RobustDIRLib.finetuning.loop import finetune
+from RobustDIRLib.finetuning.tuner import quality
 from RobustDIRLib.finetuning.tuning_journal import load_optuna, number_begun, open_study, place_of, take_up_again
 from RobustDIRLib.finetuning.tuning_table import Record, sum_up
 from RobustDIRLib.io.files import is_full, make_folder, write_json

@@ -152,6 +152,31 @@ def test_modelling_transforms_and_vectors_in_ras_are_refused(scan):
     assert "space 'RAS'" in refusal(put(scan, vectors("vector", space="RAS")), read_displacement)
 
 
+@pytest.mark.parametrize("frame", ["(0,1,0) (1,0,0) (0,0,1)", "(-1,0,0) (0,-1,0) (0,0,1)"])
+def test_vectors_in_a_frame_of_their_own_are_refused(scan, frame):
+    """ITK takes them as LPS; the format says that they are not. Of scalars the frame says nothing."""
+    data = vectors("vector").replace(b"\n\n", f"\nmeasurement frame: {frame}\n\n".encode(), 1)
+    assert "measurement frame" in refusal(put(scan, data), read_displacement)
+    put(scan, data.replace(frame.encode(), b"(1,0,0) (0,1,0) (0,0,1)"))
+    np.testing.assert_array_equal(read_displacement(scan).array[2, 5, 7], [7, 5, 2])
+    assert_read(read_image(put(scan, nrrd_bytes({"measurement frame": frame}))))
+
+
+def test_colours_are_no_displacement_field(tmp_path):
+    colours = sitk.GetImageFromArray(np.zeros((9, 11, 10, 3), np.uint8), isVector=True)
+    for name in ("a.nrrd", "a.mha", "a.nii"):
+        sitk.WriteImage(colours, str(tmp_path / name))
+        refusal(tmp_path / name, read_displacement)
+
+
+def test_axes_that_are_none_may_be_written_as_nan(scan):
+    data = vectors("vector")
+    assert data.count(b"none") == 1
+    field = read_displacement(put(scan, data.replace(b"none", b"(nan,nan,nan)")))
+    np.testing.assert_array_equal(field.array[2, 5, 7], [7, 5, 2])
+    refusal(put(scan, nrrd_bytes({"space directions": "(nan,nan,nan) (0,2,0) (0,0,3)"})))
+
+
 @pytest.mark.parametrize("axis", ["first", "last"])
 def test_an_axis_of_one_value_beside_those_in_space_is_squeezed(scan, axis):
     words = as_words(place())["space directions"]

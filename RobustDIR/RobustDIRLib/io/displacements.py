@@ -11,7 +11,6 @@ in LPS; NRRD, MetaImage and ITK's `.h5` in LPS. Readers here honour each, as ITK
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 import nibabel as nib
@@ -34,12 +33,14 @@ from RobustDIRLib.io.files import (
 )
 from RobustDIRLib.io.header import placed_grid
 from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_matrix, tell
+from RobustDIRLib.io.transform_files import check_whole
 from RobustDIRLib.values import DisplacementField as DisplacementField
 
 FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TRANSFORM_EXTENSIONS = (".h5", ".tfm")
+_READ_TRANSFORMS = (*TRANSFORM_EXTENSIONS, ".hdf5", ".txt", ".mat", ".xfm")
 _DOUBLE = 8
-_LONGEST_TEXT = 1 << 20  # bytes of a text in which transforms are counted
+_DEEPEST = 20  # composites within composites
 _FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
@@ -57,7 +58,7 @@ def read_displacement(path: PathLike) -> DisplacementField:
             a composite transform (read that by `read_transform`, sample it by `sample_transform`).
     """
     path = regular_file(path)
-    if extension(path) in TRANSFORM_EXTENSIONS:
+    if extension(path) in _READ_TRANSFORMS:
         field = _field_of_transform(path, read_transform(path))
     else:
         field = _read_vectors(path)
@@ -124,14 +125,18 @@ def write_transform(path: PathLike, transform: sitk.Transform) -> None:
     with written_atomically(path) as temporary, quiet_itk():
         # A full disk is said in many lines by HDF5, and ends the process in the end.
         check_room(temporary, _DOUBLE * _number_of_parameters(transform) if extension(path) == ".h5" else 0)
-        sitk.WriteTransform(transform, str(temporary))
+        sitk.WriteTransform(_without_nesting(transform), str(temporary))
+
+
+def _without_nesting(transform: sitk.Transform) -> sitk.Transform:
+    """The same transform; a composite within another is one that ITK does not write."""
+    if transform.GetName() != "CompositeTransform":
+        return transform
+    return sitk.CompositeTransform(_in_order(transform)[::-1])
 
 
 def _number_of_parameters(transform: sitk.Transform) -> int:
-    if transform.GetTransformEnum() != sitk.sitkComposite:
-        return int(transform.GetNumberOfParameters())
-    parts = sitk.CompositeTransform(transform)
-    return sum(_number_of_parameters(parts.GetNthTransform(k)) for k in range(parts.GetNumberOfTransforms()))
+    return sum(int(part.GetNumberOfParameters()) for part in _in_order(transform))
 
 
 def read_transform(path: PathLike) -> sitk.Transform:
@@ -156,20 +161,11 @@ def read_transform(path: PathLike) -> sitk.Transform:
             ) from error
     if transform.GetDimension() != 3:
         raise InputError(f"{path} is a {transform.GetDimension()}D transform; give a 3D one.")
-    _refuse_several(path)
-    own = transform.Downcast()
-    for part in _in_order(own):
+    parts = _in_order(transform)
+    check_whole(path, [part.GetNumberOfParameters() for part in reversed(parts)])
+    for part in parts:
         _check_part(path, part)
-    return _upright(path, own)
-
-
-def _refuse_several(path: Path) -> None:
-    """Refuse text with several transforms that no composite joins: ITK gives the first, and drops the others."""
-    with path.open("rb") as file:
-        head = file.read(_LONGEST_TEXT)
-    kinds = re.findall(rb"(?m)^Transform:\s*(\w+)", head) if head.startswith(b"#Insight Transform File") else []
-    if len(kinds) > 1 and not kinds[0].startswith(b"CompositeTransform"):
-        raise InputError(f"{path} holds {len(kinds)} transforms and does not say how they follow; save one composite.")
+    return _upright(path, transform.Downcast())
 
 
 def _check_part(path: Path, part: sitk.Transform) -> None:
@@ -185,8 +181,13 @@ def _check_part(path: Path, part: sitk.Transform) -> None:
 
 
 def _determinant(linear: sitk.Transform) -> float:
+    return float(np.linalg.det(np.reshape(_as_affine(linear).GetMatrix(), (3, 3))))
+
+
+def _as_affine(linear: sitk.Transform) -> sitk.AffineTransform:
     origin = np.array(linear.TransformPoint((0.0, 0.0, 0.0)))
-    return float(np.linalg.det([linear.TransformPoint(axis) - origin for axis in np.eye(3).tolist()]))
+    matrix = np.column_stack([linear.TransformPoint(axis) - origin for axis in np.eye(3).tolist()])
+    return sitk.AffineTransform(matrix.ravel().tolist(), origin.tolist())
 
 
 def _upright(path: Path, own: sitk.Transform) -> sitk.Transform:
@@ -195,11 +196,14 @@ def _upright(path: Path, own: sitk.Transform) -> sitk.Transform:
     Raises:
         InputError: If the axes of a field are skewed beyond rounding.
     """
-    if isinstance(own, sitk.CompositeTransform):
-        parts = [own.GetNthTransform(k).Downcast() for k in range(own.GetNumberOfTransforms())]
-        upright = [_upright(path, part) for part in parts]
-        same = all(one is other for one, other in zip(parts, upright, strict=True))
-        return own if same else sitk.CompositeTransform(upright)
+    parts = _in_order(own)
+    upright = [_upright_field(path, part) for part in parts]
+    if all(one is other for one, other in zip(parts, upright, strict=True)):
+        return own
+    return upright[0] if len(upright) == 1 else sitk.CompositeTransform(upright[::-1])
+
+
+def _upright_field(path: Path, own: sitk.Transform) -> sitk.Transform:
     if not isinstance(own, sitk.DisplacementFieldTransform):
         return own
     image = own.GetDisplacementField()
@@ -258,12 +262,33 @@ def inside_fields(transform: sitk.Transform, points: ArrayLike) -> NDArray[np.bo
 
 
 def _in_order(transform: sitk.Transform) -> list[sitk.Transform]:
-    """The parts of a transform, composites within composites resolved, the one that acts first first."""
+    """The parts of a transform, composites within composites resolved, the one that acts first first.
+
+    A kind that SimpleITK has no class for, as the `MatrixOffsetTransformBase` of older ANTs and of c3d, it gives as a
+    composite of one part, which is such a composite again, without end.
+
+    Raises:
+        InputError: If a part is of such a kind and not linear.
+    """
     own = transform.Downcast()
     if not isinstance(own, sitk.CompositeTransform):
         return [own]
+    if own.GetNumberOfTransforms() == 1 and (inner := own.GetNthTransform(0).Downcast()).GetName() == own.GetName():
+        if own.IsLinear():
+            return [_as_affine(own)]
+        if _is_endless(inner):
+            raise InputError("a transform of a kind that is not known here; sample it as a displacement field.")
     parts = [own.GetNthTransform(k) for k in reversed(range(own.GetNumberOfTransforms()))]
     return [piece for part in parts for piece in _in_order(part)]
+
+
+def _is_endless(inner: sitk.Transform) -> bool:
+    """Whether composites of one part lie within each other, deeper than anybody would save them."""
+    for _ in range(_DEEPEST):
+        if inner.GetName() != "CompositeTransform" or inner.GetNumberOfTransforms() != 1:
+            return False
+        inner = inner.GetNthTransform(0).Downcast()
+    return True
 
 
 def _require_finite(field: DisplacementField) -> None:
@@ -285,6 +310,8 @@ def _read_vectors(path: Path) -> DisplacementField:
             f"{path} is no displacement field: it has {math.prod(sides)} values a voxel where 3 are needed; "
             "export it as one."
         )
+    if array.dtype == np.uint8:
+        raise InputError(f"{path} holds colours (three bytes a voxel) and no displacement field; export it as one.")
     vectors = array.reshape(*grid.shape, 3).astype(np.float32)
     if intent is None:
         return DisplacementField(vectors, grid)

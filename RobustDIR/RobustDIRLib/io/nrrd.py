@@ -44,6 +44,7 @@ _SPACES = {
     "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
 }  # fmt: skip
 _MILLIMETRES = {"mm", "millimeter", "millimeters", "millimetre", "millimetres", ""}
+_ROUNDING = 1e-4  # of the frame of measurement
 _SPATIAL_KINDS = {"domain", "space", "none", "???"}
 
 
@@ -64,12 +65,25 @@ def read_header(path: Path) -> Header:
     spatial, matrix, notes = _placement(path, fields, sides)
     payload = _payload(path, fields, sides, offset)
     header = Header(sides, spatial, matrix, payload, notes=(*notes, *surplus(path, payload)))
-    if header.values == 3 and _SPACES.get(fields.get("space", "lps").lower()) not in ((1, 1, 1), None):
+    if header.values == 3:
+        _refuse_other_vectors(path, fields)
+    return header
+
+
+def _refuse_other_vectors(path: Path, fields: dict[str, str]) -> None:
+    """Refuse vectors in another frame than LPS, by the space or by a frame of measurement, which ITK passes over."""
+    if _SPACES.get(fields.get("space", "lps").lower()) not in ((1, 1, 1), None):
         raise InputError(
             f"{path} holds vectors in the space '{fields['space']}', whose signs programs read in two ways; save it in "
             "'left-posterior-superior'."
         )
-    return header
+    words = re.findall(r"\([^)]*\)", fields.get("measurement frame", ""))
+    frame = np.array([_vector(path, word, "measurement frame")[:3] for word in words])
+    if len(words) and not np.allclose(frame, np.eye(3), atol=_ROUNDING):
+        raise InputError(
+            f"{path} holds vectors in a frame of their own ('measurement frame'), which programs read in two ways; "
+            "save it without one."
+        )
 
 
 def read_keys(path: Path) -> dict[str, str]:
@@ -143,7 +157,7 @@ def _oriented(
     words = re.findall(r"none|\([^)]*\)", fields["space directions"])
     if len(words) != len(kinds):
         raise InputError(f"{path} gives {len(words)} space directions for {len(kinds)} axes; correct its header.")
-    columns = [None if word == "none" else _vector(path, word, "space directions") for word in words]
+    columns = [_direction(path, word) for word in words]
     axes = [axis for axis, column in enumerate(columns) if column is not None and column[:3].any()]
     spatial = _three(path, axes, kinds)
     chosen = [column for column in columns if column is not None and column[:3].any()]
@@ -155,6 +169,12 @@ def _oriented(
     matrix = np.array(signs)[:, None] * np.column_stack([*(column[:3] for column in chosen), origin[:3]])
     _refuse_units(path, "space units", _units(fields, "space units"))
     return spatial, matrix, notes
+
+
+def _direction(path: Path, word: str) -> Array | None:
+    """The step of an axis in space; None for an axis that is none, which some programs write as NaN throughout."""
+    found = None if word == "none" else _vector(path, word, "space directions")
+    return None if found is None or np.isnan(found).all() else found
 
 
 def _check_spacings(

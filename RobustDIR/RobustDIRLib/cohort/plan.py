@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
@@ -18,7 +17,7 @@ from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json
 from RobustDIRLib.run_files import EVALUATION
 
 FORMAT = "robustdir-evaluation-2"
@@ -138,8 +137,7 @@ def require_evaluation(folder: Path) -> Evaluation:
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Remember an evaluation in its folder."""
-    with written_atomically(folder / EVALUATION) as temporary:
-        temporary.write_text(json.dumps(asdict(evaluation), indent=1) + "\n", encoding="utf-8")
+    write_json(folder / EVALUATION, asdict(evaluation))
 
 
 def merged(before: Evaluation | None, now: Evaluation, folder: Path) -> Evaluation:

@@ -248,7 +248,7 @@ def write_json(path: PathLike, content: Any) -> None:
         InputError: If the folder is missing or the file cannot be written.
     """
     with written_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def last_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.lock import HOME, LockHolder, holders
 from RobustDIRLib.run_files import CONFIG, DEFORMATION_MODEL, EVALUATION, RECORDS, SUMMARY
 from RobustDIRLib.runner.trees import Identity, command_of
@@ -133,8 +133,7 @@ def write_note(folder: Path, note: Note) -> None:
     Raises:
         InputError: If it cannot be written.
     """
-    with written_atomically(folder / NOTE) as temporary:
-        temporary.write_text(json.dumps(asdict(note), indent=1), encoding="utf-8")
+    write_json(folder / NOTE, asdict(note))
 
 
 def amend_note(folder: Path, note: Note, **changes: Any) -> Note:

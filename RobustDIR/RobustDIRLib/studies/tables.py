@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json, written_atomically
 from RobustDIRLib.studies.study import Row
 
 ROWS, TABLE = "rows.json", "table.md"
@@ -64,6 +63,6 @@ def _cell(value: object) -> str:
 
 def write_tables(folder: Path, rows: Sequence[Row], text: str) -> None:
     """Keep the rows as JSON and the table as Markdown."""
-    for name, content in ((ROWS, json.dumps(list(rows), indent=1)), (TABLE, text + "\n")):
-        with written_atomically(folder / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    write_json(folder / ROWS, list(rows))
+    with written_atomically(folder / TABLE) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from RobustDIRLib.configuration import read_json, refuse_seed
+from RobustDIRLib.configuration import read_json, refuse_seed, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, write_json, written_atomically
 from RobustDIRLib.io.labels import read_labels
@@ -47,8 +47,8 @@ class BankSettings:
         refuse_seed(self.seed)
 
 
-def _record(config: LabelMapConfig, count: int, seed: int) -> str:
-    return json.dumps({"labels": asdict(config), "count": count, "seed": seed}, indent=1)
+def _record(config: LabelMapConfig, count: int, seed: int) -> dict[str, Any]:
+    return {"labels": to_dict(config), "count": count, "seed": seed}
 
 
 def _write_map(path: Path, labels: NDArray[np.uint8]) -> None:
@@ -67,11 +67,10 @@ def make_bank(
     make_folder(folder)
     record = folder / _RECORD
     wanted = _record(config, count, seed)
-    if record.exists() and read_json(record) != json.loads(wanted):
+    if record.exists() and read_json(record) != wanted:
         raise InputError(f"{folder} holds label maps made with other settings: name another folder or delete it")
     if not record.exists():
-        with written_atomically(record) as temporary:
-            temporary.write_text(wanted, encoding="utf-8")
+        write_json(record, wanted)
     for index in range(count):
         path = folder / f"labels_{index:04d}.npz"
         if not path.exists():

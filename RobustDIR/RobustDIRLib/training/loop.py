@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_file import save_model
 from RobustDIRLib.networks.build import build_network
@@ -207,8 +206,7 @@ def _trainer(config: TrainingConfig, folder: Path, process: Process, resume: boo
     if state:
         trainer.restore(state)
     if process.leads:
-        with written_atomically(folder / CONFIG) as temporary:
-            temporary.write_text(json.dumps(to_dict(config), indent=1))
+        write_json(folder / CONFIG, to_dict(config))
     return trainer
 
 

@@ -17,7 +17,7 @@ from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS, Tolerances
 from RobustDIRLib.io.checksums import sha256
-from RobustDIRLib.io.files import PathLike, written_atomically
+from RobustDIRLib.io.files import PathLike, write_json, written_atomically
 from RobustDIRLib.report.pair.run_folder import record_file
 
 FILE, FORMAT = "review.json", "robustdir-review-1"
@@ -150,6 +150,5 @@ def keep_limits(folder: PathLike, tolerances: Tolerances) -> Path:
     """
     run = record_file(folder)
     content = {"format": LIMITS_FORMAT, "run_sha256": sha256(run), "limits": tolerances.to_json()}
-    with written_atomically(run.parent / LIMITS_FILE) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(run.parent / LIMITS_FILE, content)
     return run.parent / LIMITS_FILE

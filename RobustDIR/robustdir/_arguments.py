@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike
 
 from robustdir._images import ImageLike, LandmarksLike
+from robustdir._surroundings import usual_torch
 from RobustDIRLib.errors import InputError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +35,7 @@ _LONGEST = 40  # letters of what was given that a message repeats
 
 
 def checked(function: F, home: str = "") -> F:
-    """The function, which refuses arguments that are not of the kind its annotations say.
+    """The function, which refuses arguments that are not of the kind its annotations say, and heeds no torch defaults.
 
     Arrays are made of what can be one. Annotations that only type checkers can see, and those without a check here, let
     all pass. What Python itself says of arguments that are missing or unknown stays as it is.
@@ -54,7 +55,8 @@ def checked(function: F, home: str = "") -> F:
                 bound.arguments[name] = {key: _fitted(key, one, hints.get(key, Any)) for key, one in value.items()}
             else:
                 bound.arguments[name] = _fitted(name, value, hints.get(name, Any))
-        return function(*bound.args, **bound.kwargs)
+        with usual_torch():
+            return function(*bound.args, **bound.kwargs)
 
     refusing.__module__ = home or function.__module__
     return typing.cast(F, refusing)

@@ -269,7 +269,7 @@ def _as_array(given: Any, name: str, *, real: bool = False) -> NDArray[Any]:
         if real and array.dtype.kind not in "buif":
             raise ValueError(f"{array.dtype} in place of real numbers")
         return array.astype(np.float64) if real else array
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last is torch's, of tensors that learn
         raise InputError(f"`{name}` is no array of numbers ({str(error).splitlines()[0]}); give one.") from error
 
 

@@ -1,6 +1,7 @@
 """What readers log is heard by whoever listens, each sentence once, and by nobody after."""
 
 import logging
+import threading
 
 from RobustDIRLib.io.remarks import heard
 
@@ -24,3 +25,14 @@ def test_listeners_do_not_disturb_each_other():
             log.warning("one")
         log.warning("two")
     assert (inner, outer) == (["one"], ["one", "two"])
+
+
+def test_what_another_thread_logs_is_not_heard():
+    """Of two registrations at once each has its own warnings."""
+    log = logging.getLogger("RobustDIRLib.io.nifti")
+    with heard() as said:
+        other = threading.Thread(target=log.warning, args=("of another pair",))
+        other.start()
+        other.join()
+        log.warning("of this one")
+    assert said == ["of this one"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.files import last_line
 from RobustDIRLib.io.payload import check_room
+from RobustDIRLib.io.shared import Shared
 
 Dataset = pydicom.Dataset
 
@@ -33,18 +33,26 @@ DICOM_ERRORS = (
 )  # fmt: skip
 
 
-@contextmanager
-def quiet_pydicom() -> Iterator[None]:
+def quiet_pydicom() -> AbstractContextManager[None]:
     """Keeps pydicom from warning of irregular values: those that matter are checked here and said in our words."""
-    settings = pydicom.config.settings
-    before, was_disabled = settings.reading_validation_mode, pydicom.config.logger.disabled
-    settings.reading_validation_mode, pydicom.config.logger.disabled = pydicom.config.IGNORE, True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        settings.reading_validation_mode, pydicom.config.logger.disabled = before, was_disabled
+    return _QUIET.changed()
+
+
+def _silence() -> tuple[int, bool, warnings.catch_warnings[None]]:
+    settings, logger = pydicom.config.settings, pydicom.config.logger
+    before = settings.reading_validation_mode, logger.disabled, warnings.catch_warnings()
+    settings.reading_validation_mode, logger.disabled = pydicom.config.IGNORE, True
+    before[2].__enter__()
+    warnings.simplefilter("ignore")
+    return before
+
+
+def _restore(before: tuple[int, bool, warnings.catch_warnings[None]]) -> None:
+    before[2].__exit__(None, None, None)
+    pydicom.config.settings.reading_validation_mode, pydicom.config.logger.disabled = before[:2]
+
+
+_QUIET = Shared(_silence, _restore)
 
 
 def is_dicom(path: Path) -> bool:

@@ -11,11 +11,12 @@ import stat
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.shared import Shared
 
 try:
     import resource
@@ -257,31 +258,44 @@ def last_line(error: Exception) -> str:
     return lines[-1].rstrip(".") if lines else type(error).__name__
 
 
-@contextmanager
-def quiet_itk() -> Iterator[None]:
+def quiet_itk() -> AbstractContextManager[None]:
     """Keeps ITK from printing its own warnings: what matters of them is checked here and said in our words."""
+    return _QUIET.changed()
+
+
+def silent_libraries() -> AbstractContextManager[None]:
+    """Keeps libraries in C from printing: HDF5 tells of every damaged file on stderr, and cannot be told not to."""
+    return _SILENT.changed()
+
+
+def _silence_itk() -> bool:
     import SimpleITK as sitk  # here, so that files can be looked for without loading it: a panel must open at once
 
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
+    return bool(before)
 
 
-@contextmanager
-def silent_libraries() -> Iterator[None]:
-    """Keeps libraries in C from printing: HDF5 tells of every damaged file on stderr, and cannot be told not to."""
+def _restore_itk(before: bool) -> None:
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+def _silence_stderr() -> int | None:
     try:
         kept = os.dup(2)
     except OSError:  # no such stream, as in a program with windows alone
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
+        return None
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    return kept
+
+
+def _restore_stderr(kept: int | None) -> None:
+    if kept is not None:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+_QUIET, _SILENT = Shared(_silence_itk, _restore_itk), Shared(_silence_stderr, _restore_stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 
 _LIBRARY = __name__.partition(".")[0]
 
@@ -13,10 +14,11 @@ class _Ear(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.sentences: list[str] = []
+        self._thread = get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
         sentence = record.getMessage()
-        if sentence not in self.sentences:
+        if record.thread == self._thread and sentence not in self.sentences:  # another's registration is another's
             self.sentences.append(sentence)
 
 

@@ -9,8 +9,6 @@ and dropped if it does not improve it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +20,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.information import normalised_mutual_information
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, to_sitk
+from RobustDIRLib.io.shared import Shared
 from RobustDIRLib.registration.orientation import at_spacing, find_orientation, foreground
 from RobustDIRLib.registration.poses import volume
 from RobustDIRLib.registration.preprocessing import Warn
@@ -282,7 +281,7 @@ def _optimise(pair: _CoarsePair, name: str, start: Linear) -> Linear | None:
     # The start stays apart as the moving initial transform, so that a stage optimises small changes only.
     method.SetMovingInitialTransform(start.transform)
     try:
-        with _one_thread():
+        with _ONE_THREAD.changed():
             method.Execute(to_sitk(pair.fixed), to_sitk(pair.moving))
     except RuntimeError:  # ITK's way to say that too few samples fall into the moving image
         return None
@@ -292,15 +291,14 @@ def _optimise(pair: _CoarsePair, name: str, start: Linear) -> Linear | None:
     return Linear((found[1:] - found[0]).T, found[0])
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """ITK's metric adds up in the order in which its threads finish, and heeds only the global number of threads."""
-    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+def _set_one_thread() -> int:
+    before = int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+    return before
+
+
+# ITK's metric adds up in the order in which its threads finish, and heeds only the global number of threads.
+_ONE_THREAD = Shared(_set_one_thread, sitk.ProcessObject.SetGlobalDefaultNumberOfThreads)
 
 
 def _method(transform: sitk.Transform, pair: _CoarsePair) -> sitk.ImageRegistrationMethod:

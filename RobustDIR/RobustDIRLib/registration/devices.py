@@ -11,6 +11,7 @@ import SimpleITK as sitk
 import torch
 
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.shared import Shared
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _MOST_THREADS = 1024
@@ -95,15 +96,24 @@ def repeatable(threads: int | None) -> Iterator[int]:
         InputError: If no machine has so many threads.
     """
     check_threads(threads)
-    before = torch.get_num_threads(), sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    if threads is not None:
-        torch.set_num_threads(threads)
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    try:
+    with _KERNELS.changed():
+        if threads is not None:
+            torch.set_num_threads(threads)
+            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
         yield torch.get_num_threads()
-    finally:
-        torch.set_num_threads(before[0])
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before[1])
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+
+
+def _repeat_kernels() -> tuple[int, int, bool, bool]:
+    threads = torch.get_num_threads(), int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
+    before = (*threads, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    return before
+
+
+def _restore_kernels(before: tuple[int, int, bool, bool]) -> None:
+    torch.set_num_threads(before[0])
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before[1])
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[2:]
+
+
+_KERNELS = Shared(_repeat_kernels, _restore_kernels)

@@ -1,6 +1,7 @@
 """Work in the background: whatever happens in a step, no process starts on half of its input."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,3 +56,19 @@ def test_bad_input_in_a_step_is_its_own_sentence(worked):
     from RobustDIRLib.errors import InputError
 
     assert worked(steps(InputError("no such segment."))) == (["no such segment."], False)
+
+
+def test_what_is_made_of_its_words_waits_until_they_are_read(desktop, monkeypatch):
+    """A thousand of them take long to read, and to show: each has a tick of the timer."""
+    from RobustDIRLib.panelparts import background
+    from RobustDIRLib.runner.job import Polled
+
+    polled = Polled([{"event": "case"}], exit_code=0, over=True)
+    job = SimpleNamespace(poll=lambda: polled, kill=lambda: None, log=[])
+    monkeypatch.setattr(background, "Job", lambda command, output: job)
+    told = []
+    work = background.Background(lambda events, problem: told.append("finished"), lambda events: told.append("heard"))
+    work.start(iter(()), ["x"])
+    for expected in ([], ["heard"], ["heard", "finished"]):
+        work._tick()
+        assert told == expected and work.busy == (expected[-1:] != ["finished"])

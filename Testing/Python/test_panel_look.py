@@ -1,5 +1,7 @@
 """The Look section on the module's real file: what the views show, the deformation drawn, and the one click back."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,18 @@ def test_a_registration_is_shown_blended(a_panel, sections):
     assert sections.parameters.compare == "blend"
     assert shown() == ("planning", "control on planning")
     assert not a_panel.ui.lookCollapsibleButton.collapsed
+
+
+def test_a_slider_is_followed_while_it_is_dragged(a_panel, desktop):
+    """Its values come faster than the panel gathers them, and do not put it off until the mouse rests."""
+    seen, begun, value = set(), time.monotonic(), 20.0
+    while time.monotonic() - begun < 0.5:
+        value += 0.5
+        a_panel.ui.blendSlider.value = value
+        desktop.process_events(1)
+        seen.add(red().GetForegroundOpacity())
+        time.sleep(0.005)
+    assert len(seen) > 3
 
 
 def test_blend_follows_its_slider(a_panel, sections, desktop):

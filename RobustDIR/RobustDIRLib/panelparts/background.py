@@ -36,6 +36,7 @@ class Background:
         self._steps: Iterator[None] | None = None
         self._after: Iterator[None] | None = None
         self._finishing = False  # the steps are those after the command
+        self._said = ""  # why the command failed
         self._command: Sequence[str] = ()
         self._job: Job | None = None
         self._folder: Path | None = None
@@ -93,16 +94,15 @@ class Background:
             self._heard(polled.events)
         if polled.exit_code is None:
             return
-        problem = self._problem(polled.exit_code)
-        if problem or self._after is None:
-            self._end(problem)
-        else:
-            self._steps, self._job, self._finishing = self._after, None, True
+        self._said = self._problem(polled.exit_code)
+        after = None if self._said else self._after
+        # What is made of its words waits for the next tick: reading them may have filled this one.
+        self._steps, self._job, self._finishing = after or iter(()), None, True
 
     def _steps_done(self) -> None:
         self._steps = None
         if self._finishing:
-            self._end("")
+            self._end(self._said)
         else:
             self._job = Job(self._command, output=self._output())
 

@@ -41,6 +41,7 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
         # Many changes come at once (a scene loads, nodes swap): one update serves them all.
         self._update_timer = widgets.timer(_UPDATE_MILLISECONDS, self.update)
         self._update_timer.setSingleShot(True)
+        self._update_due = False
 
     def begin(self) -> None:
         """Follow the scene from now on, and work with its parameters."""
@@ -145,6 +146,7 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
     def update(self) -> None:
         """Let every section show what is."""
         self._update_timer.stop()
+        self._update_due = False
         if self.parameters is None:
             return
         self._look()
@@ -155,8 +157,10 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
         """Find out what all sections ask for before they show anything."""
 
     def update_soon(self) -> None:
-        """Update once what is going on now is over."""
-        self._update_timer.start()
+        """Update once what is going on now is over, and while it goes on: a slider that is dragged is followed."""
+        if not self._update_due:
+            self._update_due = True
+            self._update_timer.start()
 
     def _modified(self, *_: object) -> None:
         self.update_soon()

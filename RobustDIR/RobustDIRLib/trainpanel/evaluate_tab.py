@@ -157,8 +157,8 @@ class EvaluateTab(Section):
         if self.folder is None or self.panel.parameters is None:
             return
         try:
-            next(self._filling, None)
-            self._go_on_reading()
+            if next(self._filling, self) is self:
+                self._go_on_reading()
         except InputError as error:
             self._reading = None
             widgets.set_text(self.ui.testsNote, str(error), widgets.BAD)

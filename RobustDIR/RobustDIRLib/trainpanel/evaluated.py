@@ -18,7 +18,7 @@ from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import SUMMARY
 from RobustDIRLib.runner.folders import read_object
 
-_ROWS, _PAIRS = 4000, 100  # rows of a table between two yields; those of pairs hold many figures
+_ROWS, _PAIRS = 1000, 100  # rows of a table between two yields; those of pairs hold many figures
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _take(found: Evaluated, row: dict[str, str]) -> None:
 
 
 def landmark_errors(found: Evaluated, errors: dict[str, array[float]]) -> Iterator[None]:
-    """Read the error of every landmark, some thousand between two yields; there may be a million.
+    """Read the error of every landmark, a thousand between two yields; there may be a million.
 
     Args:
         found: The evaluation.

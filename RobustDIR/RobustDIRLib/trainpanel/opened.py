@@ -76,7 +76,8 @@ class Opened:
 
     def is_labelled(self, subjects: Sequence[str]) -> bool:
         """Whether all pairs of any of these have label maps."""
-        return all(case.labelled for case in self.cases if set(case.subjects) & set(subjects))
+        meant = set(subjects)
+        return all(case.labelled for case in self.cases if not meant.isdisjoint(case.subjects))
 
     @property
     def working_voxels(self) -> float:

@@ -251,7 +251,7 @@ class TestTables:
         chart = mrml.cumulative_chart({"before": [4.0, 1.0, 2.0, 8.0], "after": [0.5, 1.5]}, "TRE")
         assert [chart.GetNthPlotSeriesNode(k).GetName() for k in range(2)] == ["before", "after"]
         table = chart.GetNthPlotSeriesNode(0).GetTableNode()
-        errors, share = (slicer.util.arrayFromTableColumn(table, n) for n in ("TRE (mm)", "landmarks (%)"))
+        errors, share = (slicer.util.arrayFromTableColumn(table, n) for n in ("TRE (mm)", "Landmarks (%)"))
         for limit, expected in ((0.9, 0), (1.0, 25), (3.0, 50), (4.0, 75), (8.0, 100)):
             assert share[errors <= limit].max() == expected
         assert (np.diff(errors) >= 0).all()

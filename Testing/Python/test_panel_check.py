@@ -270,11 +270,11 @@ def test_exports_that_cannot_be_written_are_a_sentence(a_panel, dialogs, tmp_pat
 
 
 def test_the_report_is_of_the_run_and_its_tolerances(a_panel, sections, desktop, dialogs, tmp_path, monkeypatch):
-    from RobustDIRLib.runner import launching
+    from RobustDIRLib.panel import reporting
 
     said = []
     monkeypatch.setattr(
-        launching,
+        reporting,
         "library_command",
         lambda *words: said.extend(words) or [sys.executable, "-c", "print('report: done')"],
     )
@@ -289,10 +289,10 @@ def test_the_report_is_of_the_run_and_its_tolerances(a_panel, sections, desktop,
 
 
 def test_a_report_that_fails_is_a_sentence(a_panel, sections, desktop, dialogs, tmp_path, monkeypatch):
-    from RobustDIRLib.runner import launching
+    from RobustDIRLib.panel import reporting
 
     code = "import sys; print('robustdir: reports need jinja2.', file=sys.stderr); sys.exit(2)"
-    monkeypatch.setattr(launching, "library_command", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(reporting, "library_command", lambda *_: [sys.executable, "-c", code])
     dialogs.answer(str(tmp_path / "report.html"))
     a_panel.ui.reportButton.click()
     desktop.wait_until(lambda: not sections.check._background.busy)

@@ -296,14 +296,14 @@ class TestReports:
     def test_they_name_patient_volumes_and_nodes(self, registered, scene):
         import slicer
 
-        shown = registered.check._shown()
+        shown = registered.check.shown()
         assert shown["patients"] == ["", ""]
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
         patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Doe^Jane")
         hierarchy.SetItemAttribute(patient, "DICOM.PatientName", "Doe^Jane")
         hierarchy.SetItemAttribute(patient, "DICOM.PatientID", "77")
         hierarchy.CreateItem(hierarchy.CreateStudyItem(patient, "study"), registered.parameters.movingVolume)
-        shown = registered.check._shown()
+        shown = registered.check.shown()
         assert shown["patients"] == ["", "Doe Jane (77)"]
         assert shown["volumes"] == ["planning", "control"]
         named = {role: name for role, name, _ in shown["nodes"]}

@@ -233,16 +233,14 @@ def test_a_section_in_use_fits_a_common_screen(open_panel, desktop, section):
 
 def test_the_check_section_fits_with_all_its_tables_filled(open_panel, desktop):
     """As after a registration with more landmarks, structures and figures than can be seen at once."""
-    from RobustDIRLib.panel import check_section
+    from RobustDIRLib.panel import check_section, judgement_table
     from RobustDIRLib.panelparts import widgets
 
     panel = open_panel("RobustDIR")
     ui = panel.ui
     for name in ("inputs", "method", "outputs", "look", "check", "apply"):
         getattr(ui, f"{name}CollapsibleButton").collapsed = name != "check"
-    rows = {"judgement": check_section._ROWS_OF_FIGURES} | dict.fromkeys(
-        ("landmark", "structure"), check_section._ROWS_OF_LISTS
-    )
+    rows = {"judgement": judgement_table._ROWS} | dict.fromkeys(("landmark", "structure"), check_section._ROWS_OF_LISTS)
     for name, most in rows.items():
         table = getattr(ui, f"{name}Table")
         widgets.fill_table(table, {"a": "", "b": ""}, [["x", "y"]] * 60)

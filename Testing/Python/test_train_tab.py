@@ -131,6 +131,26 @@ def test_presets_are_applied_told_apart_saved_and_removed(a_tab, desktop):
     assert "Give the preset a name" in ui.messageLabel.text
 
 
+def test_a_preset_of_that_name_is_replaced_once_the_user_has_said_so(a_tab, desktop, dialogs):
+    from RobustDIRLib.trainpanel import presets
+
+    ui = a_tab.ui
+    ui.presetNameEdit.text = "mine"
+    for epochs, answer, kept in ((7, "", 7), (8, "No", 7), (9, "Yes", 9)):
+        ui.epochsBox.value = epochs
+        settle(desktop)
+        dialogs.reset()
+        if answer:
+            dialogs.answer(answer)
+        ui.savePresetButton.click()
+        settle(desktop)
+        assert presets.own_presets()["mine"].epochs == kept
+        assert [text for text in dialogs.texts if "Replace" in text] == (
+            ["Replace the preset “mine” by the settings below?"] if answer else []
+        )
+    presets.remove_preset("mine")
+
+
 def test_damaged_presets_in_the_settings_are_passed_over(desktop):
     import slicer
 

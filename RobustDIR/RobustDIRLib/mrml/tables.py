@@ -60,7 +60,7 @@ def cumulative_chart(errors: Mapping[str, ArrayLike], name: str, *, chart: Chart
     with slicer.util.NodeModify(chart):
         chart.SetTitle(name)
         chart.SetXAxisTitle("TRE (mm)")
-        chart.SetYAxisTitle("landmarks (%)")
+        chart.SetYAxisTitle("Landmarks (%)")
         chart.SetXAxisRangeAuto(False)
         largest = max((float(np.max(values)) for values in errors.values() if np.size(values)), default=0.0)
         chart.SetXAxisRange(0.0, _ROOM * largest or 1.0)
@@ -83,12 +83,12 @@ def cumulative_steps(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _curve(legend: str, values: ArrayLike, name: str, colour: tuple[float, float, float]) -> SeriesNode:
-    steps = dict(zip(("TRE (mm)", "landmarks (%)"), cumulative_steps(values), strict=True))
+    steps = dict(zip(("TRE (mm)", "Landmarks (%)"), cumulative_steps(values), strict=True))
     table = table_from_columns(steps, f"{name} {legend}")
     series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", legend)
     series.SetAndObserveTableNodeID(table.GetID())
     series.SetXColumnName("TRE (mm)")
-    series.SetYColumnName("landmarks (%)")
+    series.SetYColumnName("Landmarks (%)")
     series.SetPlotType(series.PlotTypeScatter)
     series.SetMarkerStyle(series.MarkerStyleNone)
     series.SetLineWidth(2)

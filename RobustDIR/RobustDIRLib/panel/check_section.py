@@ -13,31 +13,18 @@ import slicer
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.evaluation.measures import BY_NAME
-from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances, Verdict, summary
+from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances, summary
 from RobustDIRLib.panel import checking, figure_words, inputs
-from RobustDIRLib.panel.origins import INPUTS, OUTPUTS, loaded
-from RobustDIRLib.panelparts import environment, views, widgets
+from RobustDIRLib.panel.judgement_table import JudgementTable
+from RobustDIRLib.panel.origins import loaded
+from RobustDIRLib.panel.reporting import Reporting
+from RobustDIRLib.panelparts import views, widgets
 from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.watching import NodeWatch
 from RobustDIRLib.panelparts.words import _
 
-_JUDGEMENT_COLUMNS = tuple(figure_words.JUDGEMENT_COLUMNS)
-_TOLERANCE_COLUMN = 3
-_ROWS_OF_FIGURES, _ROWS_OF_LISTS = 9, 5  # seen at once: the section is to fit a screen of 1080 pixels
-_VERDICTS = {
-    Verdict.WITHIN: _("within"),
-    Verdict.OUTSIDE: _("outside"),
-    Verdict.UNDEFINED: _("undefined"),
-    Verdict.NOT_JUDGED: _("not judged"),
-}
-_COLOURS = {
-    Verdict.WITHIN: widgets.GOOD,
-    Verdict.OUTSIDE: widgets.BAD,
-    Verdict.UNDEFINED: widgets.QUIET,
-    Verdict.NOT_JUDGED: widgets.QUIET,
-}
+_ROWS_OF_LISTS = 5  # seen at once: the section is to fit a screen of 1080 pixels
 _CURVE = "RobustDIR.Curve"
 
 
@@ -55,13 +42,13 @@ class CheckSection(Section):
         self._background = Background(self._finished)
         self._measured_set = ""  # what a measurement under way is of
         self._measured_of: dict[str, Any] = {}
+        self._table = JudgementTable(self.ui.judgementTable, self._limit_edited)
+        self._reporting = Reporting(panel, self._background)
         self.ui.landmarkTable.connect("cellClicked(int,int)", self.jump)
-        self.ui.judgementTable.connect("cellChanged(int,int)", self._tolerance_edited)
         self.ui.curveButton.connect("clicked()", self.show_curve)
         self.ui.measureButton.connect("clicked()", self.measure_structures)
         self.ui.exportButton.connect("clicked()", self.export)
         self.ui.reportButton.connect("clicked()", self.report)
-        self.ui.judgementTable.setEditTriggers(qt.QAbstractItemView.DoubleClicked | qt.QAbstractItemView.EditKeyPressed)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -171,47 +158,10 @@ class CheckSection(Section):
         self.ui.measureButton.enabled = both and p.transformNode is not None and not self._background.busy
         self.ui.exportButton.enabled = bool(self.judgements)
         self.ui.measureButton.enabled = self.ui.measureButton.enabled and not self.panel.standing.stale
-        problem = self._no_report()
-        self.ui.reportButton.enabled = not problem
-        self.ui.reportButton.toolTip = problem or _("Writes a report of what is shown here, to read in a browser.")
-
-    def _no_report(self) -> str:
-        """Why there is nothing to report; empty if there is."""
-        if self.panel.standing.stale:
-            found: str = self.panel.standing.sentence()
-            return found
-        if self._background.busy:
-            return _("Something is being measured or written; wait for it.")
-        return (
-            ""
-            if self.panel.run.last_folder is not None
-            else (
-                _("A report needs the files of a registration of this parameter set in this session: register first.")
-            )
-        )
+        self._reporting.update()
 
     def _fill_judgements(self) -> None:
-        before = checking.before_figures(self.measured)
-        rows = [
-            [
-                BY_NAME[one.criterion.name].short or one.criterion.title,
-                checking.value_text(before.get(one.criterion.name), one.criterion.unit),
-                checking.value_text(one.figure.value, one.criterion.unit),
-                _limit(one),
-                f"{one.verdict.symbol} {_VERDICTS[one.verdict]}",
-            ]
-            for one in self.judgements
-        ]
-        table = self.ui.judgementTable
-        widgets.fill_table(table, figure_words.JUDGEMENT_COLUMNS, rows)
-        blocked = table.blockSignals(True)
-        for row in range(len(rows)):
-            for column in range(len(_JUDGEMENT_COLUMNS)):
-                self._dress(row, column, self.judgements[row])
-        table.blockSignals(blocked)
-        widgets.fit_columns(table)  # anew: verdicts are bold
-        table.setVisible(bool(rows))
-        widgets.fit_height(table, _ROWS_OF_FIGURES)
+        self._table.show(self.judgements, checking.before_figures(self.measured))
         widgets.set_text(self.ui.verdictLabel, *self._verdict())
         warnings = " ".join(str(sentence) for sentence in self.record.get("warnings") or ())
         widgets.set_text(
@@ -232,30 +182,9 @@ class CheckSection(Section):
         )
         return f"{of}: {summary(self.judgements)}", ""
 
-    def _dress(self, row: int, column: int, judgement: JudgedFigure) -> None:
-        """Only tolerances can be edited; verdicts have their colour; what is undefined says why."""
-        item = self.ui.judgementTable.item(row, column)
-        editable = column == _TOLERANCE_COLUMN
-        flags = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
-        item.setFlags(flags | qt.Qt.ItemIsEditable if editable else flags)
-        if column == len(_JUDGEMENT_COLUMNS) - 1:
-            widgets.colour_cell(self.ui.judgementTable, row, column, _COLOURS[judgement.verdict])
-        note = f"{judgement.criterion.title}: {figure_words.meaning(judgement.criterion.name)}"
-        if judgement.figure.note:
-            note = _("{meaning} Here: {note}.").format(meaning=note, note=judgement.figure.note)
-        if editable:
-            note = _("{limit_text}; double-click to change it").format(limit_text=judgement.limit_text)
-        item.setToolTip(note[:1].upper() + note[1:])
-
-    def _tolerance_edited(self, row: int, column: int) -> None:
-        if column != _TOLERANCE_COLUMN or row >= len(self.judgements):
-            return
-        text = self.ui.judgementTable.item(row, column).text().strip().lower()
-        name = self.judgements[row].criterion.name
-        number = text.lstrip("≤≥ ").removesuffix("mm").removesuffix("%").strip().replace(",", ".")
-        word = "voxel" if "voxel" in text else "off" if text in ("", "off", "none") else number
+    def _limit_edited(self, name: str, limit: str) -> None:
         with self.panel.telling():
-            self.parameters.tolerances = json.dumps(self.tolerances.edited([f"{name}={word}"]).to_json())
+            self.parameters.tolerances = json.dumps(self.tolerances.edited([f"{name}={limit}"]).to_json())
             self.panel.say("")
         self._seen = None
         self.panel.update_soon()
@@ -268,9 +197,11 @@ class CheckSection(Section):
     def show_curve(self) -> None:
         """The cumulative curve of errors, in a plot view of Slicer."""
         self.panel.look.comparison.remember()
-        errors = {"before": [x.before for x in self.landmarks], "after": [x.after for x in self.landmarks]}
+        errors = {_("before"): [x.before for x in self.landmarks], _("after"): [x.after for x in self.landmarks]}
         known = [n for n in slicer.util.getNodesByClass("vtkMRMLPlotChartNode") if n.GetAttribute(_CURVE)]
         chart = mrml.cumulative_chart(errors, _("Landmark errors"), chart=known[0] if known else None)
+        chart.SetXAxisTitle(_("TRE (mm)"))
+        chart.SetYAxisTitle(_("Landmarks (%)"))
         chart.SetAttribute(_CURVE, "yes")
         views.show_plot(chart)
         self.panel.update()
@@ -294,50 +225,19 @@ class CheckSection(Section):
 
     def report(self) -> None:
         """Write the report of the last run."""
-        from RobustDIRLib.panel.runs import RESULT
-        from RobustDIRLib.runner.launching import library_command
-
         self.panel.update()
-        folder = self.panel.run.last_folder
-        if folder is None or self._no_report():
-            return
-        path = qt.QFileDialog.getSaveFileName(None, _("Report"), "registration.html", _("Report (*.html *.json *.csv)"))
-        if not path or not self._report_can_be_made(str(path)):
-            return
-        words = [f"--tolerance={name}={limit}" for name, limit in self.tolerances.to_json().items()]
-        with self.panel.telling():
-            shown = self._background.new_folder(Path(slicer.app.temporaryPath)) / "shown.json"
-            checking.write_shown(shown, self._shown())
-            words = ["report", str(folder / RESULT), "-o", str(path), "--shown", str(shown), *words]
-            self._background.start(iter(()), library_command(*words))
-            self.panel.say(_("Writing the report …"), widgets.QUIET)
+        self._reporting.write(self.shown(), self.tolerances.to_json())
         self._seen = None
         self.panel.update()
 
-    def _shown(self) -> dict[str, Any]:
-        """What the report is to hold: whose, of which nodes, and the figures that stand here now."""
-        p, standing = self.parameters, self.panel.standing
-        pair = standing.fixed, standing.moving
-        roles = {_("Parameter set"): p.parameterNode}
-        of_run = {"fixedVolume": pair[0], "movingVolume": pair[1]}
-        for name, (_reference, what) in (*INPUTS.items(), *OUTPUTS.items()):
-            roles[what[:1].upper() + what[1:]] = of_run[name] if name in of_run else getattr(p, name)
-        if self.landmarks:
-            roles.update({_("Fixed landmarks"): p.fixedLandmarks, _("Moving landmarks"): p.movingLandmarks})
-        if self.structures:
-            roles[_("Fixed segmentation")], roles[_("Moving segmentation")] = p.fixedSegmentation, p.movingSegmentation
-        return {
-            "patients": [mrml.patient_of(node) for node in pair],
-            "volumes": [node.GetName() for node in pair],
-            "nodes": [[role, node.GetName(), node.GetID()] for role, node in roles.items() if node is not None],
+    def shown(self) -> dict[str, Any]:
+        """What stands here now: for the report, the patients, volumes and nodes that it is of among it."""
+        figures = {
             "landmarks": [row.as_shown() for row in self.landmarks],
             "structures": self.structures,
             "warnings": self.landmark_warnings,
         }
-
-    def _report_can_be_made(self, path: str) -> bool:
-        """Whether what pages and pictures need is there, or could be installed after asking."""
-        return not path.lower().endswith(".html") or self.panel.environment.provide(environment.REPORT_REQUIREMENTS)
+        return {**self._reporting.told_of(figures), **figures}
 
     def _finished(self, events: list[dict[str, Any]], problem: str) -> None:
         """Structures were measured or a report was written, or not."""
@@ -375,13 +275,6 @@ class CheckSection(Section):
         """Nothing may run on."""
         self._watch.off()
         self._background.stop()
-
-
-def _limit(one: JudgedFigure) -> str:
-    if one.limit is None:
-        return "off"
-    unit = f" {one.criterion.unit}" if one.criterion.unit else ""
-    return f"{'≥' if one.criterion.at_least else '≤'} {one.limit:.3g}{unit}"
 
 
 def _structure_cells(row: dict[str, Any]) -> list[str]:

@@ -175,7 +175,7 @@ class BasePanel(VTKObservationMixin):  # type: ignore[misc]
         try:
             yield
         except InputError as error:
-            self.say(str(error))
+            self.say(str(error).replace("`", ""))  # Python's names for arguments are marked by it
         except Exception as error:
             self.say(reason_of_mistake(error))
             raise

@@ -239,7 +239,9 @@ class EvaluateTab(Section):
             _("Compared"): _("The first less the second."),
             _("Patients"): _("That both have a value of; the cases of one are averaged."),
             _("Difference"): _("Median over patients."),
-            _("p"): _("Of Wilcoxon's signed-rank test, two-sided."),
+            _("p"): _(
+                "Of Wilcoxon's signed-rank test, two-sided. Empty where there are too few patients, or no differences."
+            ),
             _("p, corrected"): _("By Bonferroni, for all tests of this evaluation alike."),
         }
         rows = [

@@ -35,7 +35,7 @@ class EvaluationCharts:
             label: Line(*cumulative_steps(errors[name]), _colour(name, shown))
             for label, name in _numbered(shown, titles).items()
         }
-        axes = _("Landmark errors"), _("TRE (mm)"), _("landmarks (%)")
+        axes = _("Landmark errors"), _("TRE (mm)"), _("Landmarks (%)")
         above = 100.0 + _ROW * (1 + len(lines))  # where the legend covers no curve
         self._cumulative.show(lines, Titles(*axes, y_range=(0.0, above)))
         self._lay_out()

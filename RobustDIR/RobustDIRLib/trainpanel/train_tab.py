@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import qt
+import slicer
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import write_json
@@ -190,8 +191,12 @@ class TrainTab(Section):
 
     def save_preset(self) -> None:
         """Keep the form under a name of the user's."""
+        name = str(self.ui.presetNameEdit.text).strip()
+        question = _("Replace the preset “{name}” by the settings below?").format(name=name)
+        if name in presets.own_presets() and not slicer.util.confirmYesNoDisplay(question, windowTitle="RobustDIR"):
+            return
         with self.panel.telling():
-            kept = presets.save_preset(str(self.ui.presetNameEdit.text), self.plan)
+            kept = presets.save_preset(name, self.plan)
             self._applied = (f"{_OWN}{kept}", self.plan)
             self.panel.say("")
         self.panel.update_soon()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import forked_commands
+from RobustDIRLib.runner import launching
 from SlicerHeadless import availability
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +53,20 @@ def scene():
     scene.Clear(0)
     yield scene
     scene.Clear(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_commands():
+    """Commands that the library's runner starts are forked from a process that has imported everything."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(launching, "subprocess", forked_commands.forking_subprocess())
+        yield
+
+
+@pytest.fixture
+def fresh_commands(monkeypatch):
+    """They are started as a user's are, which takes seconds of a processor."""
+    monkeypatch.setattr(launching, "subprocess", subprocess)
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def test_a_program_that_is_not_there_is_a_sentence():
         Job(["/no/such/program"])
 
 
-def test_the_library_is_found_from_any_folder(tmp_path, monkeypatch):
+def test_the_library_is_found_from_any_folder(tmp_path, monkeypatch, fresh_commands):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     _, log, code = finish(Job(library_command("--version")))

@@ -293,7 +293,7 @@ def write_sample(folder: Path) -> None:
         write_landmarks(folder / f"{side}_landmarks.csv", Landmarks(points))
 
 
-def test_a_real_registration_from_click_to_table(open_panel, desktop, scene):
+def test_a_real_registration_from_click_to_table(open_panel, desktop, scene, fresh_commands):
     """The whole way with the shipped network, in a process of its own."""
     from RobustDIRLib import mrml
 

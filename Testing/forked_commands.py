@@ -1,0 +1,164 @@
+"""Starts commands of the library as `subprocess.Popen` does, forked from a process that has imported everything.
+
+Their numbers, groups, beginnings, words, signals and exit codes are those of processes that were started afresh. Where
+the system cannot do it, or the environment differs in what is read as Python or torch is loaded, they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+SERVER = Path(__file__).with_name("command_server.py")
+LIBRARY = SERVER.parents[1] / "RobustDIR"
+POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
+PADDING = "-" * (1 << 14)  # room for the words of commands
+SECONDS = 120.0
+READ_AT_START = ("PYTHON", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "TORCH", "PYTORCH", "CUDA", "MPL", "LD_", "LC_")
+SET_BY_COMMANDS = {"OMP_WAIT_POLICY": "PASSIVE"}  # unless it says otherwise
+OF_STREAMS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING")  # which the server heeds
+_held: list[socket.socket] = []  # for as long as this process lives, the server does
+
+
+def forking_subprocess() -> SimpleNamespace:
+    """The module `subprocess`, whose `Popen` forks commands of the library, in an environment such as there is now."""
+    here = dict(os.environ)
+
+    def popen(command: Sequence[str], *, env: Mapping[str, str], **settings: Any) -> Any:
+        """As `runner.launching.launch` asks for it."""
+        ours = POSSIBLE and list(command[:3]) == [sys.executable, "-m", "RobustDIRLib"]
+        if ours and _read_at_start(env) == _read_at_start(_with_library(here)):
+            return ForkedCommand(command, env, here, **settings)
+        return subprocess.Popen(command, env=env, **settings)
+
+    return SimpleNamespace(**{**vars(subprocess), "Popen": popen})
+
+
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    known = {**SET_BY_COMMANDS, **environment}
+    return {k: v for k, v in known.items() if k.startswith(READ_AT_START) and k not in OF_STREAMS}
+
+
+def _with_library(environment: Mapping[str, str]) -> dict[str, str]:
+    paths = os.pathsep.join(filter(None, [str(LIBRARY), environment.get("PYTHONPATH")]))
+    return {**environment, "PYTHONPATH": paths}
+
+
+class ForkedCommand:
+    """What is used of `subprocess.Popen`.
+
+    Attributes:
+        pid: Of the process.
+        returncode: None while it runs; below 0 for the signal that ended it.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        of_server: Mapping[str, str],
+        *,
+        stdin: int,
+        stdout: Any,
+        stderr: int,
+        start_new_session: bool = False,
+    ) -> None:
+        assert (stdin, stderr) == (subprocess.DEVNULL, subprocess.STDOUT)
+        self.args, self.returncode = list(command), None
+        asked = {
+            "words": self.args,
+            "environment": dict(environment),
+            "folder": os.getcwd(),
+            "session": start_new_session,
+        }
+        if not _held:
+            _held.append(_connected(of_server))
+        self._server = _connected(of_server)
+        with open(os.devnull, "rb") as nothing:
+            files = [nothing.fileno(), stdout.fileno(), stdout.fileno()]
+            socket.send_fds(self._server, [json.dumps(asked).encode()], files)
+        kind, number = self._server.recv(64).decode().split()
+        assert kind == "number", f"it ended before it began, with {number}"
+        self.pid = int(number)
+
+    def poll(self) -> int | None:
+        """Its exit code, once it is over."""
+        return self._hear(0.0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code; waits for it.
+
+        Raises:
+            TimeoutExpired: If it takes longer, seconds.
+        """
+        code = self._hear(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        return code
+
+    def _hear(self, seconds: float | None) -> int | None:
+        if self.returncode is None:
+            self._server.settimeout(seconds)
+            try:
+                told = self._server.recv(64)
+            except (BlockingIOError, TimeoutError):
+                return None
+            if not told:
+                raise RuntimeError("the process that commands are forked from has ended")
+            self.returncode = int(told.split()[1])
+            self._server.close()
+        return self.returncode
+
+
+def _connected(environment: Mapping[str, str]) -> socket.socket:
+    """A connection to the server of this test run, which is started if need be."""
+    name = f"robustdir-commands-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getpid()}"
+    servers: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        if not servers or servers[-1].poll() is not None:  # another one has the name
+            servers.append(_start(name, environment))
+
+    return connected(name, start)
+
+
+def connected(name: str, otherwise: Callable[[], None] = lambda: None) -> socket.socket:
+    """A connection to the server of this name.
+
+    Args:
+        name: Where it listens.
+        otherwise: Done for as long as there is none.
+    Raises:
+        TimeoutError: If it does not answer.
+    """
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.settimeout(SECONDS)
+        try:
+            connection.connect(f"\0{name}")
+            if connection.recv(64):
+                return connection
+        except OSError:
+            connection.close()
+        otherwise()
+        time.sleep(0.05)
+    raise TimeoutError("the process that commands are forked from did not answer")
+
+
+def _start(name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(SERVER), name, PADDING],
+        env={**SET_BY_COMMANDS, **environment},
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )

@@ -423,10 +423,10 @@ class TestSettings:
         assert chosen_levels("balanced", None, preset) == LEVELS
 
     def test_a_preset_says_how_stiff_and_how_long(self):
-        preset = dataclasses.replace(find_preset(DEFAULT), stiffness=0.2, effort=1.5)
+        preset = dataclasses.replace(find_preset(DEFAULT), stiffness=0.2, effort=(1.5, 0.5))
         found = chosen_levels("balanced", None, preset)
         assert [level.stiffness for level in found] == [0.2, 0.2]
-        assert [level.steps for level in found] == [60, 48]
+        assert [level.steps for level in found] == [60, 16]
 
     def test_no_level_is_far_finer_than_the_images_own_voxels(self):
         assert fitted_levels(LEVELS, 1.5, of_voxels(2.0, 2.0, 2.0), 7.0) == LEVELS

@@ -41,7 +41,7 @@ class Quality:
 
     Attributes:
         summary: One line for the help text.
-        levels: Of the refinement, coarse to fine; none leaves the network's result as it is.
+        levels: Of the refinement, at half and at full working resolution; none leaves the network's result as it is.
     """
 
     summary: str
@@ -84,8 +84,10 @@ def chosen_levels(quality: str, refine: bool | None, preset: Preset) -> tuple[Le
     levels = find_quality(quality).levels
     if refine is not None:
         levels = (levels or QUALITIES["balanced"].levels) if refine else ()
-    stiffness, effort = preset.stiffness, preset.effort
-    return tuple(replace(level, stiffness=stiffness, steps=round(effort * level.steps)) for level in levels)
+    return tuple(
+        replace(level, stiffness=preset.stiffness, steps=round(effort * level.steps))
+        for level, effort in zip(levels, preset.effort if levels else (), strict=True)
+    )
 
 
 def fitted_levels(levels: tuple[Level, ...], side: float, grids: Sequence[Grid], meant_for: float) -> tuple[Level, ...]:

@@ -1,5 +1,6 @@
 """The frame of the command line: versions, help, exit codes, and messages instead of tracebacks."""
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,18 @@ import pytest
 
 from RobustDIRLib import __version__, cli
 from RobustDIRLib.errors import InputError
+
+
+@pytest.fixture
+def a_stdout_of(monkeypatch):
+    """Makes the standard output one of an encoding, strict as Python's own."""
+
+    def of(encoding):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr(sys, "stdout", stream)
+        return stream
+
+    return of
 
 
 @pytest.fixture
@@ -124,6 +137,10 @@ def test_module_runs_as_the_command(argument, code, said):
         (["register", "a", "b", "-o", "{}/" + "x" * 300], "cannot be written"),
         (["register", "a", "b", "-o", "{}/file/deeper"], "file is a file"),
         (["models", "show", ""], "--model is empty"),
+        (["register", "a", "b", "-o", "{}/" + "x/" * 20_000], "--output is longer than any path"),
+        (["register", "a", "b", "-o", "{}/\udcff"], "not UTF-8"),
+        (["register", "a", "b", "-o", "{}/out", "--refine-seconds", "inf"], "--refine-seconds inf"),
+        (["register", "a", "b", "-o", "{}/out", "--hand-over", "{}/file"], "file cannot be made"),
     ],
 )
 def test_what_no_good_can_come_of_is_one_sentence_and_leaves_nothing(tmp_path, capsys, words, message):
@@ -133,3 +150,32 @@ def test_what_no_good_can_come_of_is_one_sentence_and_leaves_nothing(tmp_path, c
     assert message in told
     assert told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_names_that_the_terminal_cannot_write_end_no_run(a_stdout_of, monkeypatch, encoding):
+    stream = a_stdout_of(encoding)
+    name = "scan \u6f22 \udcff"
+
+    def run(args):
+        print(f"files in {name}")
+        return 0
+
+    monkeypatch.setattr(import_module("RobustDIRLib.cli.models"), "run", run)
+    assert cli.main(["models", "path"]) == 0
+    stream.flush()
+    assert rb"\udcff" in stream.buffer.getvalue()
+
+
+def test_a_reader_of_the_output_that_ended_is_said(a_failing_command, capsys):
+    assert a_failing_command(BrokenPipeError(32, "Broken pipe")) == 1
+    assert capsys.readouterr().err == "robustdir: the program that read this output has ended, and so has this.\n"
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["models", "path"]) == 2
+    assert "current folder is gone" in capsys.readouterr().err
+    os.chdir(tmp_path)

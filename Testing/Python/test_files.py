@@ -6,12 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from full_disk import no_larger_than
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import files
-from RobustDIRLib.io.displacements import to_sitk_transform, write_displacement, write_transform
+from RobustDIRLib.io.displacements import read_transform, to_sitk_transform, write_displacement, write_transform
 from RobustDIRLib.io.files import refuse_inputs, written_atomically
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.model_file import save_model
@@ -138,3 +139,17 @@ def test_a_reader_in_the_way_is_waited_for_where_that_is_needed(tmp_path, monkey
                 temporary.write_text("new")
             assert path.read_text() == "old" and (blocking or len(calls) == 1)
     assert [each.name for each in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_paths_in_other_letters_than_utf8_never_reach_libraries_that_end_the_process(tmp_path, a_field):
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    odd.mkdir()
+    for name, write in {
+        "a.h5": lambda path: write_transform(path, sitk.TranslationTransform(3)),
+        "a.nii.gz": lambda path: write_displacement(path, a_field),
+    }.items():
+        with pytest.raises(InputError, match="not UTF-8"):
+            write(odd / name)
+    (odd / "t.tfm").write_text("#Insight Transform File V1.0\n")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_transform(odd / "t.tfm")

@@ -6,6 +6,7 @@ These files import nothing heavy at their top, so that help and messages come at
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -36,6 +37,7 @@ COMMANDS = (
     "study",
 )
 _NO_MEMORY = "memory ran out; close other programs, crop the images, or allow this one more, and try again."
+_LONGEST_NAME = 1 << 15  # letters; systems allow 4,096 or 32,767
 _MAY_BE_EMPTY = ("comment",)
 _POSITIONAL = ("fixed", "moving", "dataset", "folder", "file", "run", "path", "settings")
 _OTHERWISE_NAMED = {"moving_labels": "labels"}
@@ -55,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
     modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
     args = _parser(modules).parse_args(argv)
+    _write_any_letter()
     try:
         _refuse_unfit(args)
         return int(modules[args.command.replace("-", "_")].run(args))
@@ -70,8 +73,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say("interrupted", EXIT_INTERRUPTED)
 
 
+def _write_any_letter() -> None:
+    """Let the terminal's output hold names in letters that its encoding lacks: a run must not end over a message."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _of_system(error: OSError) -> str:
     """A folder taken away: the system's own words name the file; those of a full disk do not."""
+    if isinstance(error, BrokenPipeError) and error.filename is None:
+        return "the program that read this output has ended, and so has this."
     if error.filename is not None or error.errno not in FULL_DISK:
         return str(error)
     return f"what was to be written did not fit ({error.strerror}); free some space, or raise the limit, and try again."
@@ -88,12 +99,18 @@ def _refuse_unfit(args: argparse.Namespace) -> None:
     Raises:
         InputError: Names the argument.
     """
+    try:
+        Path.cwd()
+    except OSError as error:  # libraries that are loaded then end the process
+        raise InputError("the current folder is gone; change into one that is there.") from error
     for name, value in vars(args).items():
         texts = value if isinstance(value, list) else [value]
         if name not in _MAY_BE_EMPTY and any(isinstance(text, str) and not text.strip() for text in texts):
             raise InputError(f"`{name}` is empty; give it a value or leave it out.")
         if any(isinstance(text, (str, Path)) and "\0" in str(text) for text in texts):
             raise InputError(f"`{name}` holds a character that no name can have; give another.")
+        if any(isinstance(text, (str, Path)) and len(str(text)) > _LONGEST_NAME for text in texts):
+            raise InputError(f"`{name}` is longer than any path can be; give a shorter one.")
     if not 0 <= (getattr(args, "seed", None) or 0) < MOST_SEEDS:
         raise InputError(f"`seed` {args.seed}: give a whole number from 0 to 2^63 - 1.")
 
@@ -111,7 +128,8 @@ def in_options(message: str, args: argparse.Namespace) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"robustdir: {message}", file=sys.stderr)
+    text = message.encode("utf-8", "backslashreplace").decode()  # of names that are no UTF-8
+    print(f"robustdir: {text}", file=sys.stderr)
     return code
 
 

@@ -106,6 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _register(args: argparse.Namespace, files: Mapping[str, list[str]], progress: Terminal | JsonLines) -> int:
+    from RobustDIRLib.io.files import make_folder
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.io.remarks import heard
     from RobustDIRLib.registration.register import register
@@ -113,6 +114,8 @@ def _register(args: argparse.Namespace, files: Mapping[str, list[str]], progress
 
     begun = time.perf_counter()
     options = _options(args)
+    if args.hand_over:
+        make_folder(Path(args.hand_over))  # a file in its place is said before anything is computed
     model = _model(args.model, options.device)
     progress("read")
     with heard() as remarks:

@@ -24,7 +24,7 @@ def filled(
         InputError: If no value was given and NaN voxels lie inside the image, there are no others, or the value is not
             finite.
     """
-    if value is not None and not np.isfinite(value):
+    if value is not None and not abs(value) <= np.finfo(array.dtype).max:
         raise InputError(f"`fill_nan` is {value:g}; give a finite number.")
     missing = np.isnan(array)
     count = int(np.count_nonzero(missing))

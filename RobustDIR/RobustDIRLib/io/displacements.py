@@ -27,6 +27,7 @@ from RobustDIRLib.io.files import (
     check_room,
     extension,
     quiet_itk,
+    refuse_unknown_letters,
     regular_file,
     silent_libraries,
     written_atomically,
@@ -149,6 +150,7 @@ def read_transform(path: PathLike) -> sitk.Transform:
             (a linear one), or numbers that are not finite.
     """
     path = regular_file(path)
+    refuse_unknown_letters(path)
     if extension(path) in _FIELD_IMAGES:
         return to_sitk_transform(read_displacement(path))
     with quiet_itk(), silent_libraries():

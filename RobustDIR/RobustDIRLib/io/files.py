@@ -83,6 +83,18 @@ def regular_file(path: PathLike) -> Path:
     return path
 
 
+def refuse_unknown_letters(path: PathLike) -> None:
+    """Refuse a path with bytes that are no text in UTF-8: libraries in C++ end the process over it.
+
+    Raises:
+        InputError: If it holds such bytes.
+    """
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path} has letters that are not UTF-8, which not all programs take; rename it.") from error
+
+
 def read_text(path: PathLike) -> str:
     """The text of a file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
@@ -153,6 +165,7 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
         InputError: If the folder is missing or the file cannot be written.
     """
     path = Path(path)
+    refuse_unknown_letters(path.absolute())
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist; create it first.")
     if path.is_dir():

@@ -20,6 +20,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.files import make_folder
 from RobustDIRLib.io.images import sitk_grid
 from RobustDIRLib.panelparts.exchange import write
 from RobustDIRLib.run_files import INVERSE_FIELD, TRANSFORM_FIELD
@@ -39,7 +40,7 @@ def write_handover(result: Any, moving: Grid, folder: Path) -> None:
     Raises:
         InputError: If a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     array, grid = transform_field(result.transform)
     write(folder / TRANSFORM_FIELD, array * _RAS, grid)
     array, grid = inverse_field(result.inverse, moving)

@@ -14,7 +14,7 @@ from typing import Any
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import write_displacement, write_transform
-from RobustDIRLib.io.files import PathLike, named, refuse_inputs
+from RobustDIRLib.io.files import PathLike, named, refuse_inputs, refuse_unknown_letters
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.registration.record import alignment_record, grid_record
@@ -61,6 +61,7 @@ def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[Pat
     if not str(folder).strip():
         raise InputError("`output` is empty; name a folder.")
     folder = named(folder).absolute()
+    refuse_unknown_letters(folder)
     try:
         if os.path.lexists(folder.parent):
             folder.exists()

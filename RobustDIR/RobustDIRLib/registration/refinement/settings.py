@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -132,7 +133,7 @@ def check_seconds(seconds: float | None) -> None:
     """Refuse a budget that is none.
 
     Raises:
-        InputError: If it is not above 0.
+        InputError: If it is not above 0, or without end.
     """
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not 0 < seconds < math.inf:
         raise InputError(f"`refine_seconds` {seconds:g}: give a number of seconds above 0, or do not refine.")

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.run_figures import Figure, figures_of
 from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
-from RobustDIRLib.io.files import PathLike, existing_file, last_line, quiet_itk
-from RobustDIRLib.io.images import Image, from_sitk, read_image, resample
+from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.images import Image, read_image, read_scalar, resample
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside, read_landmarks
 from RobustDIRLib.model_store import CARD, card_text, list_models, load_model
 from RobustDIRLib.report.pair.figures import Scene
@@ -123,11 +122,8 @@ def _material(reader: Reader, shown: Shown | None) -> PictureMaterial:
 
 def _read_map(path: Path) -> Image:
     """A map of real values; unlike an image it may be constant, as the determinant of a shift is."""
-    try:
-        with quiet_itk():
-            return from_sitk(sitk.ReadImage(str(existing_file(path)), sitk.sitkFloat32))
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({last_line(error)}); register again.") from error
+    found = read_scalar(path)
+    return Image(found.array.astype(np.float32), found.grid)
 
 
 def _landmarks(reader: Reader, fixed: Image, moving: Image) -> tuple[Landmarks, Landmarks] | None:

@@ -234,6 +234,28 @@ def test_what_is_no_volume_is_refused(mrml, scene):
         mrml.volume_from_node(empty)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("entry", [0.0, np.nan, np.inf])
+def test_what_a_transform_flattens_or_puts_nowhere_is_refused(mrml, scene, a_volume_node, axis, entry):
+    """However its own axes are turned; one that is only made thin is read."""
+    matrix = np.eye(4)
+    matrix[axis, axis] = 1e-3
+    transform = linear_transform(scene, ROTATION @ matrix)
+    a_volume_node.SetAndObserveTransformNodeID(transform.GetID())
+    mrml.grid_of_volume(a_volume_node)
+    matrix[axis, axis] = entry
+    transform.SetMatrixTransformToParent(slicer_matrix(ROTATION @ matrix if np.isfinite(entry) else matrix))
+    for read in (mrml.grid_of_volume, mrml.volume_from_node):
+        with pytest.raises(InputError, match="is flattened, or put nowhere"):
+            read(a_volume_node)
+
+
+def slicer_matrix(matrix):
+    import slicer
+
+    return slicer.util.vtkMatrixFromArray(matrix)
+
+
 def test_colours_are_refused(mrml, scene):
     import slicer
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import panel_cases as cases
+from mrml_cases import linear_transform
 from RobustDIRLib.values import Image
 
 
@@ -250,6 +251,12 @@ class TestRefusals:
         flat = slicer.util.addVolumeFromArray(np.ones((1, 20, 20)), name="one slice")
         a_panel.ui.movingSelector.setCurrentNode(flat)
         assert "“one slice” is 20 x 20 x 1 voxels" in self.refuse(a_panel, desktop, scene)
+
+    def test_a_volume_that_a_transform_flattens(self, a_panel, desktop, scene):
+        moving = scene.GetFirstNodeByName("control")
+        moving.SetAndObserveTransformNodeID(linear_transform(scene, np.diag([1.0, 0, 1, 1])).GetID())
+        cases.settle(desktop)
+        assert self.refuse(a_panel, desktop, scene).startswith("control is flattened")
 
     def test_an_empty_mask(self, a_panel, sections, desktop, scene):
         import slicer

@@ -8,11 +8,13 @@ import vtk
 from numpy.typing import ArrayLike, NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
 from RobustDIRLib.mrml.nodes import Matrix, PlacedNode, Transform
 
 # Axes further from a right angle than this cosine are skewed: such voxels are resampled, as files cannot hold them.
 _SKEW = 1e-4
+_FLAT = 1e-6  # a matrix whose shortest way is so much shorter than its longest leaves nothing of one direction
 _FACES = 25  # points along each side that tell how far a deformed volume reaches
 
 
@@ -43,8 +45,28 @@ def is_skewed(matrix: Array) -> bool:
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW)
 
 
+def refuse_flat(node: PlacedNode, matrix: Array | None) -> None:
+    """Refuse a 4x4 matrix that puts a node into a plane, or nowhere; None, of what is not linear, is not looked at.
+
+    Raises:
+        InputError: Names the node.
+    """
+    if matrix is None:
+        return
+    ways = np.linalg.svd(matrix[:3, :3], compute_uv=False) if np.isfinite(matrix).all() else np.zeros(3)
+    if ways[-1] <= _FLAT * ways[0]:
+        raise InputError(
+            f"{node.GetName()} is flattened, or put nowhere, by its axes or a transform above it; take that transform "
+            "away or mend it."
+        )
+
+
 def matrix_to_world(node: PlacedNode) -> Array | None:
-    """The 4x4 matrix, RAS mm, that a node's parent transforms come to; None if they are not linear."""
+    """The 4x4 matrix, RAS mm, that a node's parent transforms come to; None if they are not linear.
+
+    Raises:
+        InputError: If it flattens the node.
+    """
     parent = node.GetParentTransformNode()
     if parent is None:
         return np.eye(4)
@@ -52,7 +74,9 @@ def matrix_to_world(node: PlacedNode) -> Array | None:
         return None
     matrix = vtk.vtkMatrix4x4()
     parent.GetMatrixTransformToWorld(matrix)
-    return np.asarray(slicer.util.arrayFromVTKMatrix(matrix))
+    found = np.asarray(slicer.util.arrayFromVTKMatrix(matrix))
+    refuse_flat(node, found)
+    return found
 
 
 def transform_to_world(node: PlacedNode) -> Transform:

@@ -22,6 +22,7 @@ from RobustDIRLib.mrml.geometry import (
     ijk_to_ras,
     is_skewed,
     matrix_to_world,
+    refuse_flat,
     transform_from_world,
     transform_to_world,
     upright_grid,
@@ -39,7 +40,7 @@ def grid_of_volume(node: VolumeNode) -> Grid:
     """The grid in the world on which `volume_from_node` gives a volume.
 
     Raises:
-        InputError: If the node is None or holds no voxels.
+        InputError: If the node is None, holds no voxels, or is flattened by a transform.
     """
     shape = image_of(node).GetDimensions()[::-1]
     matrix = _placed(node)
@@ -59,7 +60,7 @@ def volume_from_node(node: VolumeNode, grid: Grid | None = None, *, nearest: boo
         The array shares the node's memory if nothing was resampled: copy it before changing either. Points outside the
         volume get its smallest value (air in CT), or 0 with `nearest`.
     Raises:
-        InputError: If the node is None, holds no voxels, or more than one value a voxel.
+        InputError: If the node is None, holds no voxels, or more than one value a voxel, or is flattened.
     """
     volume, filling = begin_volume(node, grid, nearest=nearest)
     for _ in filling:
@@ -164,4 +165,5 @@ def _placed(node: VolumeNode) -> NDArray[np.float64] | None:
     if to_world is None:
         return None
     matrix = to_world @ _own_matrix(node)
+    refuse_flat(node, matrix)
     return None if is_skewed(matrix) else matrix

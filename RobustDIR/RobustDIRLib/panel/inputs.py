@@ -23,10 +23,10 @@ from RobustDIRLib.mrml.nodes import SegmentationNode, TransformNode, VolumeNode
 from RobustDIRLib.panel.parameters import Parameters
 from RobustDIRLib.panel.runs import ChosenMethod, RegistrationRequest
 from RobustDIRLib.panelparts.devices import DEVICES, offered
+from RobustDIRLib.panelparts.usable import refuse_unusable
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.values import Image, Landmarks
 
-SMALLEST_SIDE = 8
 _NAMED = 5
 
 
@@ -42,7 +42,7 @@ def request(parameters: Parameters) -> RegistrationRequest:
     """
     fixed, moving = _both(parameters)
     for node in (fixed, moving):
-        _refuse_unusable(node)
+        refuse_unusable(node)
     steps: Steps = []
     return RegistrationRequest(
         fixed=_volume(fixed, steps),
@@ -109,7 +109,7 @@ def grid_of(node: VolumeNode | None) -> Grid:
     """
     if node is None:
         raise InputError(_("Select a fixed and a moving volume under Inputs."))
-    _refuse_unusable(node)
+    refuse_unusable(node)
     return mrml.grid_of_volume(node)
 
 
@@ -121,34 +121,6 @@ def _both(parameters: Parameters) -> tuple[VolumeNode, VolumeNode]:
         lacking = "fixed" if fixed is None else "moving"
         raise InputError(_("No {lacking} volume is selected: choose one under Inputs.").format(lacking=lacking))
     return fixed, moving
-
-
-def _refuse_unusable(node: VolumeNode) -> None:
-    name = node.GetName()
-    if node.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise InputError(
-            _(
-                "“{name}” is a label map, and registration needs an image: select the image it was drawn "
-                "on, or convert it to a scalar volume in the Volumes module."
-            ).format(name=name)
-        )
-    image = node.GetImageData()
-    scalars = None if image is None else image.GetPointData().GetScalars()
-    if image is None or scalars is None or not scalars.GetNumberOfTuples():
-        raise InputError(_("“{name}” holds no voxels: load or create its image first.").format(name=name))
-    if scalars.GetNumberOfComponents() != 1:
-        raise InputError(
-            _("“{name}” has {count} values a voxel, and registration needs one: convert it to a scalar volume.").format(
-                name=name, count=scalars.GetNumberOfComponents()
-            )
-        )
-    if min(image.GetDimensions()) < SMALLEST_SIDE:
-        sides = " x ".join(str(n) for n in image.GetDimensions())
-        raise InputError(
-            _(
-                "“{name}” is {sides} voxels, and every side must have at least {smallest_side}: load the whole volume."
-            ).format(name=name, sides=sides, smallest_side=SMALLEST_SIDE)
-        )
 
 
 def _volume(node: VolumeNode, steps: Steps) -> Image:

@@ -18,6 +18,7 @@ from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, write_json
 from RobustDIRLib.panelparts.exchange import write_in_steps
+from RobustDIRLib.panelparts.usable import refuse_unusable
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import DATA_SET
 from RobustDIRLib.trainpanel.dataset_files import tame
@@ -27,7 +28,6 @@ ROLES = (
     "fixed", "moving", "fixed_segmentation", "moving_segmentation", "fixed_landmarks", "moving_landmarks"
 )  # fmt: skip
 NAMES_FILE = "label_names.json"
-_SMALLEST_SIDE = 8
 
 
 @dataclass
@@ -96,19 +96,11 @@ def checked_pair(nodes: dict[str, Any], subject: str, number: int) -> ScenePair:
     for role in ("fixed", "moving"):
         if role not in pair.nodes:
             raise InputError(_("Select the {role} volume of the pair.").format(role=role))
-        grid = mrml.grid_of_volume(pair.nodes[role])
-        if min(grid.shape) < _SMALLEST_SIDE:
-            raise InputError(
-                _("“{name}” is too small: every side needs {side} voxels.").format(
-                    name=pair.nodes[role].GetName(), side=_SMALLEST_SIDE
-                )
-            )
+        refuse_unusable(pair.nodes[role])
     if pair.nodes["fixed"] is pair.nodes["moving"]:
         raise InputError(_("The fixed and the moving volume are the same: select two."))
     _refuse_landmarks(pair)
-    for role in ("fixed_segmentation", "moving_segmentation"):
-        if role in pair.nodes:
-            _refuse_names(pair.nodes[role])
+    _refuse_segmentations(pair)
     patients = [mrml.patient_of(pair.nodes[role]) for role in ("fixed", "moving")]
     if not pair.subject:
         if all(patients) and patients[0] != patients[1]:
@@ -134,14 +126,33 @@ def _refuse_landmarks(pair: ScenePair) -> None:
         )
 
 
-def _refuse_names(node: Any) -> None:
+def _refuse_segmentations(pair: ScenePair) -> None:
+    given = [pair.nodes[role] for role in ("fixed_segmentation", "moving_segmentation") if role in pair.nodes]
+    if len(given) == 1:
+        raise InputError(_("Select segmentations of both volumes, or of none: structures are compared in pairs."))
+    names = [_names_in(node) for node in given]
+    if names and not set(names[0]) & set(names[1]):
+        raise InputError(
+            _("“{fixed}” and “{moving}” have no segment of one name: structures are matched by name.").format(
+                fixed=given[0].GetName(), moving=given[1].GetName()
+            )
+        )
+
+
+def _names_in(node: Any) -> list[str]:
+    """Names of a segmentation's segments, each another one."""
     names = list(mrml.segments_of(node).values())
+    if not all(name.strip() for name in names):
+        raise InputError(
+            _("“{segmentation}” has a segment without a name: give it one.").format(segmentation=node.GetName())
+        )
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise InputError(
             _("“{segmentation}” has two segments called {twice}: give each its own name.").format(
                 segmentation=node.GetName(), twice=twice
             )
         )
+    return names
 
 
 class SceneWriting:
@@ -152,7 +163,7 @@ class SceneWriting:
         folder: Of the data set; must not be there.
         preset: Of all cases.
     Raises:
-        InputError: If there are no pairs, one lacks a volume, or the folder is there.
+        InputError: If there are no pairs, one lacks a volume or no longer fits, or the folder is there.
     """
 
     def __init__(self, pairs: Sequence[ScenePair], folder: Path, preset: str) -> None:
@@ -160,13 +171,14 @@ class SceneWriting:
             raise InputError(_("No pair is in the list: select a fixed and a moving volume and add the pair."))
         if folder.exists():
             raise InputError(_("{folder} is there already: give the data set another name.").format(folder=folder))
-        for pair in pairs:
+        for number, pair in enumerate(pairs, 1):
             if not {"fixed", "moving"} <= set(pair.nodes):
                 raise InputError(
                     _("A volume of {patient}'s pair is no longer in the scene: remove the pair.").format(
                         patient=pair.subject
                     )
                 )
+            checked_pair(pair.nodes, pair.subject, number)  # anew: nodes may have been changed since
         self.folder, self._pairs, self._preset = folder, pairs, preset
         self._temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         self._written: dict[tuple[Any, ...], str] = {}

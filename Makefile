@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
 
-.PHONY: help setup demo test test-long baselines test-baselines lint format bench docs screenshots clean
+.PHONY: help setup demo test suite test-long baselines test-baselines lint style types format bench docs screenshots clean
 
 help:
 	@echo "make demo       set up and register a brain with a known deformation; results in $(DEMO)/"
@@ -41,8 +41,12 @@ $(READY): pyproject.toml requirements-dev.lock
 demo: $(READY)
 	$(BIN)/robustdir demo --output $(DEMO) --overwrite
 
+# What is wrong at a glance is said at once; types are checked beside the tests, for they keep one core busy.
+test: style
+	@$(MAKE) --no-print-directory -j 2 types suite
+
 # A process a core, each with one thread and whole files, whose fixtures are then made once.
-test: lint
+suite: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 test-long: $(READY)
@@ -59,9 +63,13 @@ test-baselines: .venv-baselines/.ready
 	.venv-baselines/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lint: $(READY)
+lint: style types
+
+style: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(READY)
 	$(BIN)/mypy
 
 format: $(READY)

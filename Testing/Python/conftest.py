@@ -5,6 +5,9 @@ What is shared is never changed: arrays are read-only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -93,6 +96,19 @@ def some_landmarks(oblique_grid: Grid) -> Landmarks:
     voxels = np.random.default_rng(7).uniform(3, np.array(oblique_grid.shape) - 4, size=(7, 3))
     names = ("carina", "apex, left", 'the "hilum"', "d", "Lebergefäß", "6", "g")
     return Landmarks(_read_only(oblique_grid.points_from_voxels(voxels)), names)
+
+
+@pytest.fixture(scope="module")
+def few_synthetic_pairs() -> Iterator[None]:
+    """What a fine-tuned network is asked about forgetting is one small pair; for tests of what else a run does."""
+    from RobustDIRLib.finetuning import forgetting
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(forgetting, "_SIDE", 24)
+        monkeypatch.setattr(forgetting, "_COUNT", 1)
+        monkeypatch.setattr(forgetting, "_PAIRS", replace(forgetting._PAIRS, side=24))
+        monkeypatch.setattr(forgetting, "synthetic_pairs", lru_cache(forgetting.synthetic_pairs.__wrapped__))
+        yield
 
 
 @pytest.fixture

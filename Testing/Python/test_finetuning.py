@@ -426,6 +426,7 @@ def test_without_truth_in_validation_nothing_is_decided_of_refinement(tmp_path: 
     assert judge_refinement(tuner.network.eval(), tuner.material, tuner.config) is None
 
 
+@pytest.mark.usefixtures("few_synthetic_pairs")
 def test_a_run_from_scratch_has_no_column_of_random_weights(organs: Path, tmp_path: Path) -> None:
     config = a_config(organs, epochs=1, test_pairs=1)
     list(finetune(config, tmp_path / "run"))

@@ -374,7 +374,7 @@ class TestTeaching:
         with pytest.raises(robustdir.InputError, match="`side`"):
             robustdir.synthesize(side=3)
 
-    def test_fine_tuning_gives_a_model_that_registers(self, tmp_path):
+    def test_fine_tuning_gives_a_model_that_registers(self, tmp_path, few_synthetic_pairs):
         told = []
         tuned = robustdir.finetune(
             decathlon(tmp_path / "data"), tmp_path / "run", progress=told.append, initial=None, network=NETWORK,

@@ -20,6 +20,7 @@ from RobustDIRLib.studies.evaluations import _published
 from RobustDIRLib.studies.study import Study, StudyRun, carry_out, rows_of
 from RobustDIRLib.studies.tables import grouped, markdown
 
+pytestmark = pytest.mark.usefixtures("few_synthetic_pairs")
 RECIPES = Path(__file__).parents[2] / "Recipes" / "studies"
 FINETUNE = {
     "initial": None,

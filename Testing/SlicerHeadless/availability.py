@@ -13,6 +13,8 @@ APT_PACKAGES = (
     "fonts-dejavu-core"
 )
 
+_WORKS = "SLICER_HEADLESS_WORKS"  # what was found to work, which children of this process need not try again
+
 
 def why_no_scene() -> str | None:
     """Why MRML cannot be used: the wheel `slicer-core` is missing."""
@@ -50,11 +52,15 @@ def _is_there(module: str) -> bool:
 
 
 def _failure_of(code: str, what: str) -> str | None:
+    found = os.environ.get(_WORKS, "").split(";")
+    if what in found:
+        return None
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "VTK_DEFAULT_OPENGL_WINDOW": "vtkEGLRenderWindow"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=environment, check=False
     )
     if done.returncode == 0:
+        os.environ[_WORKS] = ";".join([*found, what])
         return None
     last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
     said = last.split("| ")[-1].removesuffix("\x1b[0m")  # of VTK's log without time, place and colours

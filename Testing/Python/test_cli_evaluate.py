@@ -186,6 +186,10 @@ class TestRefusals:
             (["--kind", "nonesuch"], "--kind nonesuch"),
             (["--masks", "inside"], "--masks inside"),
             (["--spacing", "coarse"], "--spacing coarse"),
+            (["--device", "tpu"], "--device tpu"),
+            (["--device", "tpu", "--scheduler", "tcp://there:8786"], "--device tpu"),
+            (["--case", "a"], "--case goes with --show"),
+            (["--hand-over", "a"], "--hand-over goes with --show"),
         ],
     )
     def test_options(self, evaluating, tmp_path, words, message):

@@ -140,19 +140,22 @@ class TestPerturbations:
 class TestLandmarks:
     """Lists that do not pair are said to be such, also where nobody looks at a single run."""
 
-    def notes(self, order: np.ndarray) -> str:
+    def notes(self, order: np.ndarray, named: np.ndarray | None = None) -> str:
         data = pair_of()
         points = data.fixed.grid.points_from_voxels(np.random.default_rng(3).uniform(4, 20, (12, 3)))
         names = tuple(map(str, range(12)))
         lists = {
             "fixed_landmarks": Landmarks(points, names),
-            "moving_landmarks": Landmarks(points[order] + SHIFT, names),
+            "moving_landmarks": Landmarks(points[order] + SHIFT, names if named is None else tuple(map(str, named))),
         }
         outcome = Outcome(sitk.TranslationTransform(3, tuple(map(float, SHIFT))))
         return " ".join(measuring.Gauge(replace(data, **lists), "generic").read(outcome).notes)
 
     def test_in_another_order_get_a_hint(self):
         assert "another order" in self.notes(np.roll(np.arange(12), 1))
+
+    def test_named_in_another_order_get_a_hint(self):
+        assert "different orders" in self.notes(np.arange(12), named=np.roll(np.arange(12), 1))
 
     def test_that_pair_get_none(self):
         assert "landmarks" not in self.notes(np.arange(12))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from registration_cases import grid_about
-from RobustDIRLib.evaluation.pairing import pairing_hints
+from RobustDIRLib.evaluation.pairing import names_hint, pairing_hints
 from RobustDIRLib.geometry import swap_lps_ras
 from RobustDIRLib.io.landmark_readings import reading_inside
 
@@ -112,3 +112,31 @@ def test_points_outside_their_image_are_told_how_they_would_lie_inside(change, w
     assert GRIDS[0].contains(points).all()
     assert GRIDS[0].contains(change(points)).mean() < 0.5
     assert reading_inside(change(points), GRIDS[0]) == words
+
+
+@pytest.mark.parametrize(
+    ("fixed", "moving", "named"),
+    [
+        (("a", "b", "c"), ("c", "b", "a"), "a is the 1. of the fixed and the 3. of the moving"),
+        (("a", "b", "c"), ("b", "c", "d"), "b is the 2. of the fixed and the 1. of the moving"),  # one row was lost
+        (("1", "2", "3"), ("3", "1", "2"), "1 is the 1. of the fixed and the 2. of the moving"),
+        (("tip", "", "base"), ("base", "x", "y"), "base is the 3. of the fixed and the 1."),
+    ],
+)
+def test_names_in_other_rows_are_said(fixed, moving, named):
+    (sentence,) = names_hint(fixed, moving)
+    assert named in sentence
+
+
+@pytest.mark.parametrize(
+    ("fixed", "moving"),
+    [
+        (("a", "b"), ("a", "b")),
+        (("a", "b"), ("1", "2")),  # the numbers of rows that have no name
+        (("0", "1", "2"), ("1", "2", "3")),
+        (("F", "F", "a"), ("a", "F", "F")[1:] + ("a",)),
+        (("F", "F"), ("F", "F")),
+    ],
+)
+def test_names_that_tell_nothing_give_no_hint(fixed, moving):
+    assert names_hint(fixed, moving) == []

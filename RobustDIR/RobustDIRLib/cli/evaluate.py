@@ -179,6 +179,18 @@ def _aggregate(args: argparse.Namespace) -> int:
     return _conclude(Counts(done, failed, len(states) - done - failed), folder)
 
 
+def _refuse_without_use(args: argparse.Namespace) -> None:
+    """Refuse devices that no machine has, or this one lacks, and options that only `--show` heeds."""
+    from RobustDIRLib.errors import InputError
+    from RobustDIRLib.registration.devices import DEVICES, find_device
+
+    if args.scheduler is None or args.device.partition(":")[0] not in DEVICES:  # a cluster's machines have their own
+        find_device(args.device)
+    for name in ("case", "hand_over"):
+        if getattr(args, name):
+            raise InputError(f"`{name}` goes with --show; leave it out, or say of which evaluation.")
+
+
 def _request(args: argparse.Namespace) -> Request:
     """The request, checked before anything is opened."""
     from RobustDIRLib.cohort.run import Request
@@ -195,6 +207,7 @@ def _request(args: argparse.Namespace) -> Request:
             raise InputError(f"--{name} {value}: give a whole number of at least {least}.")
         if value is not None and name in ("jobs", "threads") and value > _MOST:
             raise InputError(f"--{name} {value}: give a whole number of at most {_MOST}.")
+    _refuse_without_use(args)
     if args.scheduler and args.jobs > 1:
         raise InputError(
             f"--jobs {args.jobs}: the cluster of --scheduler says how many cases run at once; leave it out."

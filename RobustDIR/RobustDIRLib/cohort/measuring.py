@@ -22,7 +22,7 @@ from RobustDIRLib.evaluation.landmarks import summarise_errors
 from RobustDIRLib.evaluation.measurement import Measurement
 from RobustDIRLib.evaluation.measures import BY_NAME, VERSION, before_name
 from RobustDIRLib.evaluation.metrics import tre
-from RobustDIRLib.evaluation.pairing import pairing_hints
+from RobustDIRLib.evaluation.pairing import names_hint, pairing_hints
 from RobustDIRLib.evaluation.regularity import inverse_consistency, regularity
 from RobustDIRLib.evaluation.similarity import Compared
 from RobustDIRLib.geometry import Array, Grid
@@ -180,7 +180,8 @@ class Gauge:
         if outside:
             note(f"{outside} of {len(fixed)} landmarks lie outside the transform's displacement field")
         grids = self.data.fixed.grid, self.data.moving.grid
-        for hint in pairing_hints(fixed.points, moving.points, partial(apply_to_points, transform), grids):
+        hints = pairing_hints(fixed.points, moving.points, partial(apply_to_points, transform), grids)
+        for hint in (*names_hint(fixed.names, moving.names), *hints):
             note(hint)
         return _table(fixed, before, after)
 

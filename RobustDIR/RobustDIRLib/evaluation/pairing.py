@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -48,6 +49,30 @@ def pairing_hints(
                 f"the landmarks would fit far better {what}; they were taken as they are, so correct the files if so."
             )
     return hints
+
+
+def names_hint(fixed: Sequence[str], moving: Sequence[str]) -> list[str]:
+    """A sentence where lists that are paired row by row name their rows differently; none otherwise.
+
+    Numbers count only where both lists hold the same ones, as rows without a name have theirs.
+    """
+    alike = sorted(fixed) == sorted(moving)
+    rows = [_rows(names) for names in (fixed, moving)]
+    shared = [name for name in rows[0] if name in rows[1] and (alike or not name.isdecimal())]
+    apart = [name for name in shared if rows[0][name] != rows[1][name]]
+    if not apart:
+        return []
+    first, second = (found[apart[0]] + 1 for found in rows)
+    return [
+        f"the landmarks' names come in different orders in both files ({apart[0]} is the {first}. of the fixed and the "
+        f"{second}. of the moving ones); they were paired row by row all the same."
+    ]
+
+
+def _rows(names: Sequence[str]) -> dict[str, int]:
+    """The row of each name that is used once."""
+    times = Counter(names)
+    return {name: k for k, name in enumerate(names) if times[name] == 1}
 
 
 def _read_otherwise(

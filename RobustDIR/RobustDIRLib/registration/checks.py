@@ -9,6 +9,7 @@ import numpy as np
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.label_names import names_of, numbered_alike
+from RobustDIRLib.evaluation.pairing import names_hint
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import LabelMap
 from RobustDIRLib.io.landmark_readings import reading_inside
@@ -139,8 +140,8 @@ def _checked_landmarks(
             f"`moving_landmarks`: {len(second)} landmarks do not pair with {len(first)} in `fixed_landmarks`; give as "
             f"many, row by row."
         )
-    if first.names != second.names and sorted(first.names) == sorted(second.names):
-        warn("the landmarks' names come in different orders in both files; they were paired row by row all the same.")
+    for hint in names_hint(first.names, second.names):
+        warn(hint)
     for landmarks, image, name in ((first, fixed, "fixed"), (second, moving, "moving")):
         _check_place(landmarks, image, name, warn)
     kept = pairs_inside(first, second, fixed.grid, moving.grid)

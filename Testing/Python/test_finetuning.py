@@ -58,10 +58,10 @@ def _of(records: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def test_a_run_learns_and_keeps_its_best_epoch(organs: Path, tmp_path: Path) -> None:
     optimizer, loss = {"learning_rate": 3e-3, "average": 0.0}, {"dice": 1.0, "gradient": 0.05}
-    config = a_config(organs, epochs=8, pairs_per_epoch=6, optimizer=optimizer, loss=loss)
+    config = a_config(organs, epochs=5, pairs_per_epoch=6, optimizer=optimizer, loss=loss)
     records = list(finetune(config, tmp_path / "run"))
     epochs = _of(records, "epoch")
-    assert [record["epoch"] for record in epochs] == list(range(9))
+    assert [record["epoch"] for record in epochs] == list(range(6))
     best = max(epochs, key=lambda record: record["dice"])
     assert best["dice"] > epochs[0]["dice"] + 0.01
     card = load_model(tmp_path / "run" / "weights.pt").card
@@ -259,7 +259,7 @@ def test_every_kind_of_network_learns_on_the_same_pairs(organs: Path, tmp_path: 
 def test_every_term_brings_landmarks_closer_where_it_can(breaths: Path, tmp_path: Path, loss: str) -> None:
     """Landmarks judge alone; only the last term has seen them."""
     config = a_config(
-        breaths, loss={loss: 1.0, "gradient": 0.02}, judge="tre", epochs=10, optimizer={"learning_rate": 3e-3}
+        breaths, loss={loss: 1.0, "gradient": 0.02}, judge="tre", epochs=5, optimizer={"learning_rate": 3e-3}
     )
     epochs = _of(list(finetune(config, tmp_path / "run")), "epoch")
     assert min(e["loss"] for e in epochs[1:]) < epochs[0]["loss"]
@@ -365,6 +365,7 @@ def test_steps_are_told_of_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys)
     assert capsys.readouterr().out == "  step 40 of 300 at most, 0.8 s each, loss 0.3100\n"
 
 
+@pytest.mark.usefixtures("few_synthetic_pairs")
 def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path, capsys) -> None:
     start = tmp_path / "start.pt"
     torch.manual_seed(0)

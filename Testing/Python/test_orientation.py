@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -6,7 +8,7 @@ from registration_cases import grid_about, inverse_of, picture
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import PRESETS
-from RobustDIRLib.registration.alignment import Linear, align, centre_of_mass
+from RobustDIRLib.registration.alignment import Linear, LinearAlignment, align, centre_of_mass
 from RobustDIRLib.registration.orientation import find_orientation, foreground
 from RobustDIRLib.registration.preprocessing import normalise
 
@@ -41,11 +43,19 @@ def start(fixed: Image, moving: Image, rigid: bool = False) -> Linear | None:
     return None if found is None else Linear(found.matrix, found.offset)
 
 
+@cache
+def turned(turn: tuple) -> tuple[Linear, Image, LinearAlignment]:
+    """How the moving image lies, that image, and its alignment with `FIXED`, which takes seconds."""
+    true = turned_by(turn)
+    moving = moving_by(true)
+    return true, moving, align(FIXED, moving)
+
+
 class TestAnyRotation:
     @pytest.mark.parametrize("turn", [(180, 0, 0), (0, -90, 0), (0, 0, 135)], ids=str)
     def test_about_each_axis(self, turn):
-        true = turned_by(turn)
-        assert worst(align(FIXED, moving_by(true)).linear, true) < 2.5
+        true, _, found = turned(turn)
+        assert worst(found.linear, true) < 2.5
 
     @pytest.mark.parametrize("seed", range(2))
     def test_about_any_axis_in_another_contrast(self, seed):
@@ -68,9 +78,8 @@ class TestAnyRotation:
         assert np.linalg.det(matrix) == pytest.approx(1)
 
     def test_exchanging_the_images_gives_the_inverse(self):
-        true = turned_by((160, 35, -80))
-        moving = moving_by(true)
-        there, back = align(FIXED, moving).linear, align(moving, FIXED).linear
+        _, moving, found = turned((160, 35, -80))
+        there, back = found.linear, align(moving, FIXED).linear
         assert worst(Linear(back.matrix @ there.matrix, back(there.offset)), Linear(np.eye(3), np.zeros(3))) < 3
 
     @pytest.mark.parametrize("swapped", [False, True], ids=["part is moving", "part is fixed"])
@@ -104,9 +113,8 @@ class TestNoHarm:
         assert start(blank, blank) is None
 
     def test_the_record_says_what_was_found(self):
-        turned, straight = moving_by(turned_by((0, 180, 0))), moving_by(turned_by((0, 0, 0)))
-        for moving, kept, reason in ((turned, True, "turned by 1"), (straight, False, "best without being turned")):
-            stages = {stage.name: stage for stage in align(FIXED, moving).stages}
+        for turn, kept, reason in (((180, 0, 0), True, "turned by 1"), ((0, 0, 0), False, "best without being turned")):
+            stages = {stage.name: stage for stage in turned(turn)[2].stages}
             assert stages["orientation"].kept is kept
             assert reason in stages["orientation"].reason
             assert sum(stage.kept for name, stage in stages.items() if name not in ("rigid", "affine")) == 1

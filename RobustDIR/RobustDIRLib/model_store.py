@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import PathLike, check_extension, existing_file, written_atomically
+from RobustDIRLib.io.files import PathLike, check_extension, existing_file, refuse_inputs, written_atomically
 from RobustDIRLib.model_file import LoadedModel, checksum_file, checksum_problem, read_model, save_model, write_checksum
 from RobustDIRLib.run_files import MODEL
 
 DEFAULT_MODEL = "generic"
 CARD = "card.md"  # beside the file of a model, which is called as a run calls it: `run_files.MODEL`
 SHIPPED = Path(__file__).parent / "models"
+TAKEN = "is there already"  # in the sentence that refuses a name
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
 
@@ -153,12 +154,13 @@ def _taken_back(folder: Path) -> Iterator[None]:
         raise
 
 
-def export_model(name: str, path: PathLike) -> Path:
+def export_model(name: str, path: PathLike, overwrite: bool = False) -> Path:
     """Copy a model to one file that `add_model` takes on another computer; its card goes within it.
 
     Args:
         name: Of a model that is there.
-        path: The file, `.pt`; what lies there is not written over.
+        path: The file, `.pt`.
+        overwrite: Whether another file of that name is replaced; one of the models themselves never is.
     Raises:
         InputError: If there is no such model, it is damaged, or the file cannot be written.
     """
@@ -167,8 +169,9 @@ def export_model(name: str, path: PathLike) -> Path:
         raise InputError(f"{entry.path} is damaged: {problem}; install or copy it again.")
     path = Path(path)
     check_extension(path, (".pt",), "a model")
-    if path.exists():
-        raise InputError(f"{path} is there already; give another name.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} {TAKEN}; give another name.")
+    refuse_inputs([path], [each.path for each in list_models()])
     with written_atomically(path) as temporary:
         shutil.copyfile(entry.path, temporary)
     return path
@@ -245,5 +248,5 @@ def free_name(name: str) -> str:
     taken = {entry.name.lower(): entry for entry in list_models()}.get(name.lower())
     if taken:
         advice = "choose another `name`" if taken.shipped else f"choose another `name` or delete {taken.path}"
-        raise InputError(f"a model named {taken.name!r} is there already; {advice}.")
+        raise InputError(f"a model named {taken.name!r} {TAKEN}; {advice}.")
     return name

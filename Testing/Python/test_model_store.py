@@ -452,6 +452,17 @@ class TestPublishing:
         with pytest.raises(InputError, match="no model is named 'lung'"):
             model_store.export_model("lung", tmp_path / "x.pt")
 
+    def test_an_export_replaces_a_file_where_that_is_meant_and_never_a_model(self, a_model_file, tmp_path):
+        entries = [model_store.add_model(a_model_file, name) for name in ("liver", "lung")]
+        (tmp_path / "there.pt").write_text("of before")
+        model_store.export_model("liver", tmp_path / "there.pt", overwrite=True)
+        assert (tmp_path / "there.pt").read_bytes() == entries[0].path.read_bytes()
+        before = [entry.path.read_bytes() for entry in entries]
+        for entry in entries:
+            with pytest.raises(InputError, match="would be written over"):
+                model_store.export_model("liver", entry.path, overwrite=True)
+        assert [entry.path.read_bytes() for entry in entries] == before
+
     def test_a_model_that_was_damaged_since_is_not_exported(self, a_model_file, tmp_path):
         entry = model_store.add_model(a_model_file, "liver")
         entry.path.write_bytes(entry.path.read_bytes()[:-1] + b"x")

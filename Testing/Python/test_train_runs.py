@@ -336,6 +336,19 @@ class TestModels:
         assert self.names(ui) == [*SHIPPED, "mine"]
         assert "- anatomy: hippocampus" in (own / "mine" / "card.md").read_text(encoding="utf-8")
 
+        for name, said in (("", "is there already"), ("a b", "cannot name a model"), ("other", "given.pt is one of")):
+            dialogs.answer(str(tmp_path / "given.pt"), name)  # its own name is taken: another is asked for
+            ui.importModelButton.click()
+            self.finish(tab, desktop)
+            assert said in ui.messageLabel.text and not dialogs.unused_answers
+        assert self.names(ui) == [*SHIPPED, "mine", "other"]
+        (tmp_path / "given.pt").write_text("a file of before")
+        ui.modelsTable.selectRow(len(SHIPPED) + 1)
+        dialogs.answer(str(tmp_path / "given.pt"))
+        ui.exportModelButton.click()  # the dialog asks whether it may be replaced
+        self.finish(tab, desktop)
+        assert (tmp_path / "given.pt").read_bytes() == (own / "other" / "weights.pt").read_bytes()
+
     def test_a_file_that_is_no_model_is_refused(self, tab, train_panel, desktop, dialogs, tmp_path):
         (tmp_path / "fake.pt").write_text("not a model")
         dialogs.answer(str(tmp_path / "fake.pt"))

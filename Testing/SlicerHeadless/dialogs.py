@@ -36,7 +36,8 @@ class Dialogs:
     _answers: deque[Any] = field(default_factory=deque)
 
     def answer(self, *answers: Any) -> None:
-        """Queues answers: names of buttons ("Ok", "Cancel", "Yes", "No") or paths for file choosers ("" cancels)."""
+        """Queues answers: names of buttons ("Ok", "Cancel", "Yes", "No") paths for file choosers
+        ("" cancels), or texts."""
         self._answers.extend(answers)
 
     def reset(self) -> None:
@@ -81,6 +82,7 @@ def install(qt: Any) -> None:
     qt.QDialog.exec_ = qt.QDialog.exec = _run_dialog
     for name in ("getOpenFileName", "getSaveFileName", "getExistingDirectory", "getOpenFileNames"):
         setattr(qt.QFileDialog, name, staticmethod(_chooser))
+    qt.QInputDialog.getText = staticmethod(_line)
 
 
 def _run_box(box: Any) -> Any:
@@ -110,6 +112,11 @@ def _run_dialog(dialog: Any) -> int:
     labels = [str(label.text) for label in dialog.findChildren(QLabel)]
     dialogs.take(Shown(dialog.windowTitle, "\n".join(labels)), default="Ok")
     return 1
+
+
+def _line(_parent: Any, title: str, text: str, *_rest: Any) -> str:
+    """As PythonQt has it: the text alone, empty where the user cancelled."""
+    return str(dialogs.take(Shown(title, text)))
 
 
 def _chooser(_parent: Any = None, title: str = "", *_rest: Any, **_named: Any) -> Any:

@@ -36,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     )
     export.add_argument("model", help="name of a model")
     export.add_argument("file", type=as_path, help="file to write, .pt")
+    export.add_argument("--overwrite", action="store_true", help="replace a file of that name")
     remove = actions.add_parser("remove", help="delete one of your own models")
     remove.add_argument("model", help="name of a model")
     path = actions.add_parser("path", help="where your own models lie, or where one model lies")
@@ -95,7 +96,7 @@ def _add(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from RobustDIRLib.model_store import export_model
 
-    print(f"exported {args.model}: {export_model(args.model, args.file)}")
+    print(f"exported {args.model}: {export_model(args.model, args.file, args.overwrite)}")
 
 
 def _remove(args: argparse.Namespace) -> None:

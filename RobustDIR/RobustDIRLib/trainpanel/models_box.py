@@ -26,6 +26,7 @@ class ModelsBox(Section):
         self._tab = tab
         self._background = Background(self._finished)
         self._done = ""  # what to say at the end
+        self._brought = ""  # the file that is being brought in
         self._entries: list[Any] = []  # as the table shows them
         ui = self.ui
         ui.publishButton.connect("clicked()", self.publish)
@@ -111,9 +112,22 @@ class ModelsBox(Section):
         title, kinds = _("Model file"), _("Model files (*.pt *.pth)")
         path = qt.QFileDialog.getOpenFileName(None, title, "", kinds)
         if path and not self.busy:
-            name = Path(str(path)).name
-            done = _("The model of {name} is one of yours now.").format(name=name)
-            self._start(["models", "add", str(path)], _("Checking {name} …").format(name=name), done)
+            self._bring(str(path))
+
+    def _bring(self, path: str, name: str = "") -> None:
+        """Under the name that its card says, or another one."""
+        self._brought, file = path, Path(path).name
+        words = ["models", "add", path, *([f"--name={name}"] if name else [])]
+        done = _("The model of {name} is one of yours now.").format(name=file)
+        self._start(words, _("Checking {name} …").format(name=file), done)
+
+    def _bring_otherwise(self, path: str) -> None:
+        """The name of a model that was checked is taken: the user may give another one."""
+        title = _("Import a model")
+        question = _("A model of the name in {name} is there already. Call this one:").format(name=Path(path).name)
+        name = str(qt.QInputDialog.getText(None, title, question)).strip()
+        if name and self._is_free(name):
+            self._bring(path, name)
 
     def export(self) -> None:
         """Copy the selected model to a file."""
@@ -123,7 +137,8 @@ class ModelsBox(Section):
         path = qt.QFileDialog.getSaveFileName(None, _("Model file"), f"{chosen.name}.pt", _("Model files (*.pt)"))
         if path:
             done = _("“{name}” was copied to {path}.").format(name=chosen.name, path=path)
-            self._start(["models", "export", chosen.name, str(path)], _("Copying the model …"), done)
+            words = ["models", "export", chosen.name, str(path), "--overwrite"]  # the dialog has asked
+            self._start(words, _("Copying the model …"), done)
 
     def remove(self) -> None:
         """Delete the selected model, once the user has said so."""
@@ -152,8 +167,13 @@ class ModelsBox(Section):
         self._show_buttons()
 
     def _finished(self, _events: list[dict[str, Any]], problem: str) -> None:
+        from RobustDIRLib.model_store import TAKEN
+
         self._say(problem or self._done, widgets.BAD if problem else widgets.GOOD)
         self._changed()
+        path, self._brought = self._brought, ""
+        if path and TAKEN in problem:
+            self._bring_otherwise(path)
 
     def _say(self, sentence: str, colour: str) -> None:
         widgets.set_text(self.ui.modelNote, sentence, colour)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "RobustDIR"), str(ROOT / "Testing" / "Python"), str(ROOT / "Testing")]
 
 from RobustDIRLib.geometry import Grid  # noqa: E402
-from RobustDIRLib.values import Image, Landmarks  # noqa: E402
+from RobustDIRLib.values import DisplacementField, Image, Landmarks  # noqa: E402
 from SlicerHeadless import availability  # noqa: E402
 
 CASES, METHODS, POINTS = 1000, 5, 60
@@ -123,6 +123,34 @@ def a_large_case(panel: Any, home: Path) -> None:
         raise SystemExit(panel.ui.messageLabel.text)
 
 
+def a_case_of_an_evaluation(panel: Any, home: Path) -> None:
+    """The same pair as a method registered it, with landmark errors and the deformation's grid."""
+    from RobustDIRLib.datasets.cases import CaseData
+    from RobustDIRLib.io.displacements import to_sitk_transform
+    from RobustDIRLib.trainpanel import case_look
+    from RobustDIRLib.trainpanel.case_files import write_case
+
+    images, labels = large_pair()
+    points = Landmarks(np.random.default_rng(0).uniform(-100, 100, (300, 3)))
+    data = CaseData(*images, fixed_landmarks=points, moving_landmarks=points, fixed_labels=labels[0],
+                    moving_labels=labels[1])  # fmt: skip
+    grid = Grid((100, 128, 128), (2.8, 2.8, 3.0), (-180.0, -180.0, -150.0))
+    bumps = np.sin(np.indices(grid.shape).sum(axis=0) / 9.0)
+    field = DisplacementField((5 * np.stack([bumps, -bumps, bumps], axis=-1)).astype(np.float32), grid)
+    write_case(data, to_sitk_transform(field), home / "registered")
+    case_look.library_command = lambda *words: [sys.executable, "-c", _COPY, str(home / "registered"), words[-1]]
+    panel.show_tab("evaluateTab")
+    look = panel.evaluate.look
+    with watched("a case of 512 x 512 x 200 is registered, with errors and grid"):
+        look.show(home, "case", "method", "case")
+        wait(lambda: not look.busy)
+    if not look.shown:
+        raise SystemExit(panel.ui.lookedAtNote.text)
+    with watched("and taken away again"):
+        panel.evaluate.close_case()
+        wait(lambda: True)
+
+
 def pairs_of_the_scene(panel: Any, home: Path) -> None:
     """A pair of 512 x 512 x 200 with segmentations is written out as a data set."""
     import slicer
@@ -212,7 +240,7 @@ def main() -> int:
         opened = desktop.open_panel(ROOT / "RobustDIRTrain" / "RobustDIRTrain.py")
         print("| what | seconds | longest pause, ms | of it computed, ms |\n|---|---|---|---|", flush=True)
         try:
-            for measure in (a_thousand_cases, a_large_case, pairs_of_the_scene, an_evaluation):
+            for measure in (a_thousand_cases, a_large_case, a_case_of_an_evaluation, pairs_of_the_scene, an_evaluation):
                 measure(opened.widget.panel, home)
         finally:
             opened.close()

@@ -71,6 +71,41 @@ def test_the_next_case_takes_the_place_of_the_last_and_nothing_is_saved(scene, a
     assert {name for name in left if name not in before} <= {"vtkMRMLColorTableNodeGrey"}
 
 
+def test_views_show_it_one_by_one_and_let_it_go_before_it_goes(scene, a_folder, desktop):
+    """Each would draw a large pair anew with every layer that is set, and with every node that is taken away."""
+    import vtk
+
+    from RobustDIRLib.panelparts import views
+    from RobustDIRLib.trainpanel.case_scene import remove_looked_at, show
+
+    nodes, drawn = load(a_folder[0]), []
+    wanted = tuple(nodes.volumes[name].GetID() for name in ("fixed", "moving", "fixed_labels"))
+
+    def shown():
+        return [
+            (c.GetBackgroundVolumeID(), c.GetForegroundVolumeID(), c.GetLabelVolumeID()) for c in views.composites()
+        ]
+
+    composites = views.composites()
+    tags = [c.AddObserver("ModifiedEvent", lambda *_: drawn.append(1)) for c in composites]
+    for count, _step in enumerate(show(nodes), 1):
+        assert shown().count(wanted) == count and len(drawn) <= count
+    assert shown() == [wanted] * len(composites)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def goes(_scene, _event, _node):
+        assert set(shown()) == {(None, None, None)}
+        told.append(1)
+
+    told = []
+    tag = scene.AddObserver(scene.NodeAboutToBeRemovedEvent, goes)
+    remove_looked_at()
+    scene.RemoveObserver(tag)
+    for composite, each in zip(composites, tags, strict=True):
+        composite.RemoveObserver(each)
+    assert len(told) >= len(nodes.all)
+
+
 def test_a_damaged_file_leaves_the_scene_as_it_was(scene, a_folder):
     load(a_folder[0], "first")
     before = contents(scene)

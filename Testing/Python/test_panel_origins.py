@@ -258,6 +258,22 @@ def test_a_registration_by_script_leaves_no_report_of_the_one_before(registered,
     assert not a_panel.ui.reportButton.enabled
 
 
+def test_what_structures_rest_on_is_looked_through_segment_by_segment(registered, monkeypatch):
+    """Ten of a large volume at once would be felt; the box around a segment is that of its voxels."""
+    from RobustDIRLib.mrml import contents
+
+    p, boxes, find = registered.parameters, [], contents._box_of
+    p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
+    monkeypatch.setattr(contents, "_box_of", lambda inside: boxes.append(find(inside)) or boxes[-1])
+    found, steps = registered.origins.begin_structures(p)
+    seen = [len(boxes) for _step in steps]
+    assert max(np.diff([0, *seen, len(boxes)])) == 1 and len(boxes) == 4
+    assert found == registered.origins.of_structures(p) and len(boxes) == 4  # known by now
+    voxels = np.random.default_rng(0).uniform(size=(7, 9, 8)) > 0.99
+    z, y, x = (slice(axis.min(), axis.max() + 1) for axis in np.nonzero(voxels))
+    assert find(voxels) == (z, y, x) and find(voxels & False) is None
+
+
 def test_structures_measured_meanwhile_go_to_their_own_set(registered, a_panel, desktop):
     p = registered.parameters
     p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()

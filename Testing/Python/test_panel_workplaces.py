@@ -60,3 +60,18 @@ def test_opening_the_panel_purges(open_panel, desktop, tmp_path, monkeypatch, de
     (tmp_path / f"RobustDIR-run-{dead}-abc").mkdir()
     open_panel("RobustDIR")
     assert not list(tmp_path.iterdir())
+
+
+def test_one_that_holds_much_is_deleted_in_steps(tmp_path):
+    from RobustDIRLib.panelparts import workplaces
+
+    folder, other = workplaces.new_workplace(tmp_path), tmp_path / "of the user"
+    other.mkdir()
+    (folder / "case").mkdir()
+    with (folder / "case" / "large.mha").open("wb") as file:
+        file.truncate(1 << 27)
+    (other / "kept").touch()
+    (folder / "link").symlink_to(other / "kept")
+    steps = sum(1 for _step in workplaces.remove_in_steps(folder))
+    assert steps >= 4 and not folder.exists() and (other / "kept").exists()
+    assert list(workplaces.remove_in_steps(other)) == [] and (other / "kept").exists()

@@ -174,6 +174,7 @@ def test_a_case_in_the_views_with_its_errors_and_back(tab, desktop, scene):
     layers = views.Snapshot.take().layers
     before = scene.GetNumberOfNodes()
     ui.caseTable.cellClicked.emit(1, 2)
+    desktop.wait_until(lambda: tab.look._background._job is not None, 180)  # started as tests start commands
     with desktop.LongestPause() as pause:
         desktop.wait_until(lambda: tab.look.shown or (ui.lookedAtNote.text and not tab.look.busy), 180)
     settle(desktop)

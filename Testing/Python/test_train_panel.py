@@ -65,6 +65,12 @@ def test_a_slicer_that_is_too_old_is_told_so(desktop, open_panel, monkeypatch):
     assert not panel.ui.trainTabs.enabled
 
 
+def test_the_self_test_empties_the_scene_first(train_panel, scene):
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "of the user")
+    train_panel.module.RobustDIRTrainTest().setUp()
+    assert scene.GetFirstNodeByName("of the user") is None
+
+
 def test_opening_the_panel_loads_no_torch(desktop):
     code = f"""
 import sys; sys.path[:0] = [{str(ROOT / "RobustDIR")!r}, {str(ROOT / "Testing")!r}]

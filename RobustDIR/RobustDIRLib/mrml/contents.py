@@ -114,19 +114,24 @@ def begin_content(node: PlacedNode, segments: tuple[str, ...] = ()) -> tuple[Con
 
 
 def _fill(content: Content, node: PlacedNode, segments: tuple[str, ...]) -> Iterator[None]:
-    checksum, found = hashlib.sha1(usedforsecurity=False), False
+    checksum = hashlib.sha1(usedforsecurity=False)
+    points: list[Array] = []
     for part in _parts(node, segments):
         checksum.update(repr(part.words).encode())
         for array in part.arrays:
             yield from _update(checksum, array)
-        found = True
-    content.place = place_of(node, segments)
-    content.data = checksum.hexdigest() if found else ""
+        points.append(part.points)
+        yield
+    content.place = _in_world(node, points)
+    content.data = checksum.hexdigest() if points else ""
 
 
 def place_of(node: PlacedNode, segments: tuple[str, ...] = ()) -> Array:
     """Where a node lies, as `Content.place`."""
-    points = [part.points for part in _parts(node, segments)]
+    return _in_world(node, [part.points for part in _parts(node, segments)])
+
+
+def _in_world(node: PlacedNode, points: list[Array]) -> Array:
     return moved(transform_to_world(node), np.concatenate(points)) if points else np.empty((0, 3))
 
 
@@ -245,19 +250,28 @@ def _of_segment(node: SegmentationNode, segment: str) -> Iterator[_Part]:
 def _of_voxels(image: OrientedImage, value: int) -> Iterator[_Part]:
     low = image.GetExtent()[::2]
     inside = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1]) == value
-    box = []
-    for axis in range(3):
-        filled = np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis})))
-        if not len(filled):
-            yield _Part((), [], np.zeros((1, 3)))  # drawn nowhere
-            return
-        box.append(slice(filled[0], filled[-1] + 1))
-    cut = inside[tuple(box)]
+    box = _box_of(inside)
+    if box is None:
+        yield _Part((), [], np.zeros((1, 3)))  # drawn nowhere
+        return
+    cut = inside[box]
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     start = tuple(int(each.start) + n for each, n in zip(box[::-1], low, strict=True))
     points = _lattice(start, cut.shape[::-1], slicer.util.arrayFromVTKMatrix(matrix), _COARSE)
     yield _Part(cut.shape, [np.packbits(cut)], points)
+
+
+def _box_of(inside: NDArray[np.bool_]) -> tuple[slice, slice, slice] | None:
+    """The smallest box around all that is True; None if nothing is."""
+    layers = np.flatnonzero(np.any(inside.reshape(len(inside), -1), axis=1))
+    if not len(layers):
+        return None
+    z = slice(layers[0], layers[-1] + 1)
+    shadow = np.any(inside[z], axis=0)  # of all layers on one, where the two other axes are told at once
+    along_y, along_x = (np.flatnonzero(np.any(shadow, axis=k)) for k in (1, 0))
+    y, x = (slice(found[0], found[-1] + 1) for found in (along_y, along_x))
+    return z, y, x
 
 
 def _lattice(start: tuple[int, ...], size: tuple[int, ...], matrix: Array, count: int = _LATTICE) -> Array:

@@ -215,9 +215,9 @@ class CheckSection(Section):
         with self.panel.telling():
             given, steps = inputs.structures(self.parameters)
             self._measured_set = self.parameters.parameterNode.GetID()
-            self._measured_of = self.panel.origins.of_structures(self.parameters)
+            self._measured_of, looking = self.panel.origins.begin_structures(self.parameters)
             folder = self._background.new_folder(Path(slicer.app.temporaryPath))
-            steps = itertools.chain(steps, structures.hand_over(folder, *given))
+            steps = itertools.chain(looking, steps, structures.hand_over(folder, *given))
             self._background.start(steps, structures.command(folder, self.panel.run.last_folder))
             widgets.set_text(self.ui.measureLabel, _("Measuring …"), widgets.QUIET)
         self._seen = None

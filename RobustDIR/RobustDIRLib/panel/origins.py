@@ -36,6 +36,10 @@ OUTPUTS = {
 }
 
 
+# Whose contents the figures of structures rest on.
+_OF_STRUCTURES = ("fixedVolume", "movingVolume", "transformNode", "fixedSegmentation", "movingSegmentation")
+
+
 @dataclass(frozen=True)
 class Origin:
     """What a run is given, by the names of parameters.
@@ -239,21 +243,49 @@ class Origins:
     def _content(self, node: PlacedNode, segments: tuple[str, ...] = ()) -> Content:
         state = state_of(node, segments)
         if state not in self._known:
-            self._known = {
-                key: content for key, content in self._known.items() if (key[0], key[3]) != (state[0], state[3])
-            }
-            self._known[state] = content_of(node, segments)
+            self._remember(state, content_of(node, segments))
         return self._known[state]
+
+    def _remember(self, state: tuple[Any, ...], content: Content) -> None:
+        """What a node holds, instead of what it held."""
+        kept = {key: known for key, known in self._known.items() if (key[0], key[3]) != (state[0], state[3])}
+        self._known = {**kept, state: content}
 
     def of_structures(self, parameters: Parameters) -> dict[str, Any]:
         """What figures of structures rest on: the names of all segments and what the nodes hold; empty if one lacks."""
-        names = ("fixedVolume", "movingVolume", "transformNode", "fixedSegmentation", "movingSegmentation")
-        nodes = {name: getattr(parameters, name) for name in names}
+        found, steps = self.begin_structures(parameters)
+        for _step in steps:
+            pass
+        return found
+
+    def begin_structures(self, parameters: Parameters) -> tuple[dict[str, Any], Iterator[None]]:
+        """As `of_structures`, in steps of a few hundredths of a second.
+
+        Returns:
+            What is found, which holds all once the iterator beside it has come to its end.
+        """
+        nodes = {name: getattr(parameters, name) for name in _OF_STRUCTURES}
         if None in nodes.values():
-            return {}
+            return {}, iter(())
         segments = {name: inputs.segments(node) if "Seg" in name else {} for name, node in nodes.items()}
-        contents = {name: self._content(node, tuple(segments[name])).to_json() for name, node in nodes.items()}
-        return {"names": {name: list(named.values()) for name, named in segments.items()}, "contents": contents}
+        found: dict[str, Any] = {"names": {name: list(named.values()) for name, named in segments.items()}}
+        return found, self._look_through(found, {name: (nodes[name], tuple(segments[name])) for name in nodes})
+
+    def _look_through(
+        self, found: dict[str, Any], nodes: Mapping[str, tuple[PlacedNode, tuple[str, ...]]]
+    ) -> Iterator[None]:
+        contents = {}
+        for name, (node, segments) in nodes.items():
+            state = state_of(node, segments)
+            if state not in self._known:
+                content, steps = begin_content(node, segments)
+                yield from steps
+                if state_of(node, segments) == state:  # else what was read is of two states, and like neither
+                    self._remember(state, content)
+            else:
+                content = self._known[state]
+            contents[name] = content.to_json()
+        found["contents"] = contents
 
     def structures(self, parameters: Parameters) -> list[dict[str, Any]]:
         """Rows of the last measurement of structures; none if what they rest on has changed."""

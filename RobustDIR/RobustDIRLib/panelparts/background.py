@@ -10,7 +10,7 @@ from typing import Any
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts import widgets
-from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
+from RobustDIRLib.panelparts.workplaces import new_workplace, remove_in_steps, remove_workplace
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.reasons import TRY_AGAIN, last_error, reason_of_exit, reason_of_mistake
 
@@ -37,6 +37,7 @@ class Background:
         self._after: Iterator[None] | None = None
         self._finishing = False  # the steps are those after the command
         self._said = ""  # why the command failed
+        self._leftovers: list[Iterator[None]] = []  # what deletes the folders of earlier work
         self._command: Sequence[str] = ()
         self._job: Job | None = None
         self._folder: Path | None = None
@@ -68,6 +69,10 @@ class Background:
         if self._job is not None:
             self._job.kill()
         self._clear()
+        for left in self._leftovers:
+            for _step in left:
+                pass
+        self._leftovers = []
 
     def _tick(self) -> None:
         try:
@@ -86,7 +91,7 @@ class Background:
                     self._steps_done()
             return
         if self._job is None:
-            self._timer.stop()
+            self._tidy()
             return
         polled = self._job.poll()
         self._events += polled.events
@@ -118,7 +123,6 @@ class Background:
 
     def _end(self, problem: str) -> None:
         events, folder = self._events, self._folder
-        self._timer.stop()
         if self._job is not None:
             self._job.kill()
         self._steps = self._after = self._job = self._folder = None
@@ -127,7 +131,16 @@ class Background:
             self._finished(events, problem)
         finally:
             if folder is not None:
-                remove_workplace(folder)
+                self._leftovers.append(remove_in_steps(folder))
+
+    def _tidy(self) -> None:
+        """Delete what earlier work has left, which may be large, for as long as a tick may take."""
+        until = time.monotonic() + _TICK_SECONDS
+        while self._leftovers and time.monotonic() < until:
+            if next(self._leftovers[0], self) is self:
+                del self._leftovers[0]
+        if not self._leftovers:
+            self._timer.stop()
 
     def _clear(self) -> None:
         self._steps = self._after = self._job = None

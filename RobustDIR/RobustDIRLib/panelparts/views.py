@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import slicer
 
@@ -40,13 +41,14 @@ class Layers:
 
     def put(self, composite: CompositeNode) -> None:
         """Into a slice view's composite node; volumes that are gone leave their layer empty."""
-        composite.SetBackgroundVolumeID(_present(self.background))
-        composite.SetForegroundVolumeID(_present(self.foreground))
-        composite.SetLabelVolumeID(_present(self.label))
-        composite.SetForegroundOpacity(self.opacity)
-        composite.SetCompositing(self.compositing)
-        composite.SetLinkedControl(self.linked)
-        composite.SetHotLinkedControl(self.hot_linked)
+        with slicer.util.NodeModify(composite):  # each change by itself would be drawn
+            composite.SetBackgroundVolumeID(_present(self.background))
+            composite.SetForegroundVolumeID(_present(self.foreground))
+            composite.SetLabelVolumeID(_present(self.label))
+            composite.SetForegroundOpacity(self.opacity)
+            composite.SetCompositing(self.compositing)
+            composite.SetLinkedControl(self.linked)
+            composite.SetHotLinkedControl(self.hot_linked)
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,38 @@ def show(
     """
     mixed = slicer.vtkMRMLSliceCompositeNode.Alpha if compositing is None else compositing
     for node in composites():
-        link = bool(node.GetLinkedControl()), bool(node.GetHotLinkedControl())
-        ids = [None if volume is None else volume.GetID() for volume in (background, foreground)]
-        Layers(ids[0], ids[1], None, opacity, mixed, *link).put(node)
+        _show_in(node, (background, foreground, None), opacity, mixed)
+
+
+def show_in_steps(
+    volumes: tuple[VolumeNode | None, VolumeNode | None, VolumeNode | None], opacity: float, label_opacity: float
+) -> Iterator[None]:
+    """Show volumes in all slice views and fit these to them, one view between two yields.
+
+    Args:
+        volumes: Background, foreground and labels.
+        opacity: Of the foreground, 0 to 1.
+        label_opacity: Of the labels, 0 to 1.
+    """
+    for node in composites():
+        with slicer.util.NodeModify(node):
+            node.SetLabelOpacity(label_opacity)
+            _show_in(node, volumes, opacity, slicer.vtkMRMLSliceCompositeNode.Alpha)
+        # At once: a view that reaches far beyond a deformed volume takes long to draw.
+        if (widget := slicer.app.layoutManager().sliceWidget(node.GetLayoutName())) is not None:
+            widget.fitSliceToBackground()
+        yield
+
+
+def _show_in(
+    node: CompositeNode,
+    volumes: tuple[VolumeNode | None, VolumeNode | None, VolumeNode | None],
+    opacity: float,
+    mixed: int,
+) -> None:
+    link = bool(node.GetLinkedControl()), bool(node.GetHotLinkedControl())
+    background, foreground, label = (None if volume is None else volume.GetID() for volume in volumes)
+    Layers(background, foreground, label, opacity, mixed, *link).put(node)
 
 
 def set_foreground_opacity(opacity: float) -> None:
@@ -148,6 +179,16 @@ def link_slices(linked: bool) -> None:
     for node in composites():
         node.SetLinkedControl(linked)
         node.SetHotLinkedControl(linked)
+
+
+def let_go(nodes: Sequence[Any]) -> None:
+    """Show none of some nodes any more, in any slice view."""
+    gone = {node.GetID() for node in nodes}
+    for composite in composites():
+        with slicer.util.NodeModify(composite):
+            for layer in ("Background", "Foreground", "Label"):
+                if getattr(composite, f"Get{layer}VolumeID")() in gone:
+                    getattr(composite, f"Set{layer}VolumeID")(None)
 
 
 def fit() -> None:

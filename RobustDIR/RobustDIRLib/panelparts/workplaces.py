@@ -9,10 +9,12 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.processes import process_exists
+from RobustDIRLib.panelparts.exchange import delete_in_steps
 from RobustDIRLib.panelparts.words import _
 
 _NAME = re.compile(r"RobustDIR-(?:run|work)-(?:(\d+)-)?.+")
@@ -39,6 +41,14 @@ def remove_workplace(folder: Path) -> None:
     """Delete such a folder with all that is in it; any other is left alone."""
     if _NAME.fullmatch(folder.name):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_in_steps(folder: Path) -> Iterator[None]:
+    """As `remove_workplace`, some megabytes between two yields."""
+    if _NAME.fullmatch(folder.name):
+        for path in [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]:
+            yield from delete_in_steps(path)
+        remove_workplace(folder)
 
 
 def purge(parent: Path) -> None:

@@ -73,6 +73,7 @@ class CaseLook:
         try:
             yield
             lay_out(loading.nodes, self.title)
+            yield from case_scene.show(loading.nodes)
         except BaseException:
             case_scene.remove_looked_at()
             raise
@@ -83,7 +84,6 @@ class CaseLook:
             self._told(problem, True)
             return
         self.nodes = loading.nodes
-        case_scene.show(self.nodes, labels=True)
         self._told(" ".join([self._sentence(), *map(str, self.nodes.said.get("notes", ()))]), False)
 
     def _sentence(self) -> str:
@@ -98,7 +98,7 @@ class CaseLook:
     def close(self) -> None:
         """Take it out of the scene, and show what the views showed before."""
         self._background.stop()
-        if self.nodes is not None:
+        if self.nodes is not None or (self._loading is not None and self._loading.nodes is not None):
             case_scene.remove_looked_at()
         if self._before is not None:
             self._before.restore()
@@ -107,7 +107,7 @@ class CaseLook:
     def forget(self) -> None:
         """The scene is emptied: nothing of it is there to be taken out."""
         self._background.stop()
-        self.nodes = self._before = None
+        self.nodes = self._before = self._loading = None
 
 
 def lay_out(nodes: case_scene.CaseNodes, title: str) -> None:

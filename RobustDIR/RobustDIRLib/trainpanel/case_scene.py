@@ -70,6 +70,12 @@ class CaseLoading:
         self._folder, self._title = folder, title
         self.nodes: CaseNodes | None = None
 
+    def steps_to_views(self) -> Iterator[None]:
+        """As `steps`, and show the pair."""
+        yield from self.steps()
+        assert self.nodes is not None
+        yield from show(self.nodes)
+
     def steps(self) -> Iterator[None]:
         """Read and make; `nodes` holds them once it has come to its end.
 
@@ -120,15 +126,10 @@ class CaseLoading:
         nodes.points[side] = node
 
 
-def show(nodes: CaseNodes, *, labels: bool) -> None:
-    """Show the pair in all slice views, half and half, with the labels of the fixed image if asked."""
-    fixed, moving = nodes.volumes["fixed"], nodes.volumes["moving"]
-    views.show(fixed, moving, 0.5)
-    overlay = nodes.volumes.get("fixed_labels") if labels else None
-    for composite in views.composites():
-        composite.SetLabelVolumeID(None if overlay is None else overlay.GetID())
-        composite.SetLabelOpacity(_LABEL_OPACITY)
-    views.fit()
+def show(nodes: CaseNodes) -> Iterator[None]:
+    """Show the pair in all slice views, half and half, with the labels of the fixed image; a view a step."""
+    fixed, moving, labels = (nodes.volumes.get(name) for name in ("fixed", "moving", "fixed_labels"))
+    yield from views.show_in_steps((fixed, moving, labels), 0.5, _LABEL_OPACITY)
 
 
 def remove_looked_at() -> None:
@@ -138,6 +139,7 @@ def remove_looked_at() -> None:
 
 
 def _remove(nodes: list[Any]) -> None:
+    views.let_go(nodes)  # they would draw anew with every node that goes
     for node in nodes:
         for k in reversed(range(node.GetNumberOfDisplayNodes())):
             display = node.GetNthDisplayNode(k)

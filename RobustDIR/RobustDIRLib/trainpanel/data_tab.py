@@ -55,8 +55,6 @@ class DataTab(Section):
         self.pairs, self.split, self.cases = PairsBox(self), SplitBox(self), CasesTable(self)
         self._checking = Background(self._checked, self._heard)
         self._showing = Background(self._case_written)
-        self._loading: case_scene.CaseLoading | None = None
-        self._shown_from: Path | None = None
         ui.datasetPathEdit.connect("currentPathChanged(QString)", self._choose_path)
         ui.openDataButton.connect("clicked()", self.open)
         ui.showCaseButton.connect("clicked()", self.show_case)
@@ -202,19 +200,14 @@ class DataTab(Section):
             return
         with self.panel.telling():
             self.panel.say(_("Reading {case} …").format(case=case.name), widgets.QUIET)
-            self._shown_from = self._showing.new_folder(Path(slicer.app.temporaryPath)) / "case"
-            words = ["show", *self.opened.words, "--case", case.name, "--output", str(self._shown_from)]
-            self._loading = case_scene.CaseLoading(self._shown_from, case.name)
-            self._showing.start(iter(()), library_command("dataset", *words), self._loading.steps())
+            folder = self._showing.new_folder(Path(slicer.app.temporaryPath)) / "case"
+            words = ["show", *self.opened.words, "--case", case.name, "--output", str(folder)]
+            loading = case_scene.CaseLoading(folder, case.name)
+            self._showing.start(iter(()), library_command("dataset", *words), loading.steps_to_views())
         self.panel.update_soon()
 
     def _case_written(self, _events: list[dict[str, Any]], problem: str) -> None:
-        nodes = self._loading.nodes if self._loading is not None else None
-        if problem or nodes is None:
-            self.panel.say(problem)
-        else:
-            case_scene.show(nodes, labels=True)
-            self.panel.say("")
+        self.panel.say(problem)
         self.panel.update_soon()
 
     def scene_closes(self) -> None:

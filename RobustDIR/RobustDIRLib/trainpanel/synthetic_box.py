@@ -57,7 +57,7 @@ class SyntheticBox(Section):
             words = ["--output", str(folder / "pair"), "--config", str(folder / plan_settings.SETTINGS), "--hand-over"]
             self._loading = case_scene.CaseLoading(folder / "pair", title)
             self.panel.say(_("Making a pair …"), widgets.QUIET)
-            self._making.start(iter(()), library_command(*self._words(plan, words)), self._loading.steps())
+            self._making.start(iter(()), library_command(*self._words(plan, words)), self._loading.steps_to_views())
             self._clicks += 1
         self.update()
 
@@ -79,7 +79,6 @@ class SyntheticBox(Section):
         nodes = self._loading.nodes if self._loading is not None else None
         self.panel.say(problem)
         if not problem and nodes is not None:
-            case_scene.show(nodes, labels=True)
             if nodes.transform is not None:
                 _show_deformation(nodes)
             for note in nodes.said.get("notes", ()):

@@ -179,3 +179,9 @@ def test_a_folder_that_is_gone_is_said(tmp_path, monkeypatch, capsys):
     assert cli.main(["models", "path"]) == 2
     assert "current folder is gone" in capsys.readouterr().err
     os.chdir(tmp_path)
+
+
+def test_a_term_of_the_loss_that_is_named_twice_is_refused(tmp_path, capsys):
+    assert cli.main(["finetune", str(tmp_path), "-o", str(tmp_path / "run"), "--loss", "dice=1, dice=2"]) == 2
+    assert "names dice twice" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

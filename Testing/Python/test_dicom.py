@@ -444,6 +444,24 @@ def test_shared_groups_serve_where_frames_say_nothing(tmp_path):
     np.testing.assert_array_equal(read_image(save(data, tmp_path / "a.dcm")).array, array * 2.0 - 1024)
 
 
+def test_what_a_frame_says_itself_goes_before_what_is_said_of_all(tmp_path):
+    """Some writers repeat the first frame's groups among the shared ones."""
+    array = stored()
+    data = enhanced(
+        array,
+        [place(k, AXES) for k in range(10)],
+        AXES,
+        own=lambda k: {"PixelValueTransformationSequence": items(RescaleSlope=str(1 + k), RescaleIntercept="-5")},
+    )
+    shared, first = data.SharedFunctionalGroupsSequence[0], data.PerFrameFunctionalGroupsSequence[0]
+    for name in ("PixelValueTransformationSequence", "PlanePositionSequence"):
+        setattr(shared, name, getattr(first, name))
+    image = read_image(save(data, tmp_path / "a.dcm"))
+    slopes = np.arange(1, 11)[:, None, None]
+    np.testing.assert_allclose(image.array, array * slopes - 5.0, rtol=1e-6)
+    np.testing.assert_allclose(image.grid.points_from_voxels((9, 0, 0)), place(9, AXES), atol=1e-4)
+
+
 def test_time_points_in_one_file_are_refused_and_named(tmp_path):
     array = np.concatenate([stored(1), stored(2)])
     data = enhanced(

@@ -173,9 +173,11 @@ def _model(name: str) -> str:
 def _loss(text: str) -> dict[str, float]:
     from RobustDIRLib.errors import InputError
 
-    weights = {}
+    weights: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
+        if name.strip() in weights:
+            raise InputError(f"--loss {text}: names {name.strip()} twice; give each term once.")
         try:
             weights[name.strip()] = float(value or 1)
         except ValueError as error:

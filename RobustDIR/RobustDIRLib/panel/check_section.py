@@ -220,8 +220,9 @@ class CheckSection(Section):
             steps = itertools.chain(looking, steps, structures.hand_over(folder, *given))
             self._background.start(steps, structures.command(folder, self.panel.run.last_folder))
             widgets.set_text(self.ui.measureLabel, _("Measuring …"), widgets.QUIET)
+            self.ui.measureButton.enabled = False
         self._seen = None
-        self.panel.update()
+        self.panel.update_soon()
 
     def report(self) -> None:
         """Write the report of the last run."""

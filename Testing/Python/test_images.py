@@ -16,7 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import written_atomically
-from RobustDIRLib.io.images import Image, from_sitk, read_image, resample, to_sitk, write_image
+from RobustDIRLib.io.images import Image, checked_image, from_sitk, read_image, resample, to_sitk, write_image
 from RobustDIRLib.io.labels import read_labels
 
 EXTENSIONS = [".nii.gz", ".nii", ".nrrd", ".mha"]
@@ -268,6 +268,23 @@ def test_values_beyond_float32_are_refused(tmp_path, an_image):
     array[2, 3, 4] = 1e200
     write_image(tmp_path / "a.nii.gz", Image(array, an_image.grid))
     assert "1 of" in refusal(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values * 3e38, "too far apart"),
+        (lambda values: values + 1e9, "subtract that"),
+        (lambda values: values * 1e-3 + 1e12, "subtract that"),
+    ],
+)
+def test_values_that_single_precision_cannot_hold_apart_are_refused(an_image, change, words):
+    """They ended in a traceback of ITK, and in an image of a few steps without a word."""
+    values = np.linspace(-1, 1, an_image.array.size).reshape(an_image.array.shape)
+    with pytest.raises(InputError, match=words):
+        checked_image("it", Image(change(values), an_image.grid))
+    for fine in (values * 1e38, values + 1e4, values * 1e-30, np.rint(values * 1000).astype(np.int16)):
+        checked_image("it", Image(fine, an_image.grid))
 
 
 def test_constant_image_is_refused(tmp_path, an_image):

@@ -37,6 +37,12 @@ def test_without_names_on_both_sides_numbers_are_all_there_is(names):
     assert alike is fixed and sentences == ()
 
 
+def test_accents_of_one_letter_or_two_are_one_name():
+    """macOS writes them as two."""
+    fixed, moving = a_map({3: "Pla\u0308ttchen"}), a_map({5: "Pl\u00e4ttchen"})
+    np.testing.assert_array_equal(numbered_alike(fixed, moving)[0].array, moving.array)
+
+
 def test_agreement_is_silent():
     fixed, moving = a_map({1: "liver", 2: "spleen"}), a_map({1: "Liver", 2: "spleen", 5: "tumour"})
     alike, sentences = numbered_alike(fixed, moving)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -53,8 +54,8 @@ def numbered_alike(fixed: Image, moving: Image) -> tuple[Image, tuple[str, ...]]
 
 
 def _plain(name: str) -> str:
-    """A name without case and surplus blanks."""
-    return " ".join(name.casefold().split())
+    """A name without case and surplus blanks; accents as one letter or as two, as macOS writes them, are the same."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def numbered_by_name(

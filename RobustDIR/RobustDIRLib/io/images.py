@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 SMALLEST_SIDE = 8
+_COARSEST = 1 / 64  # of an image's range: what its values may be rounded to
 
 _HEADERS: dict[str, Callable[[Path], Header]] = {
     NIFTI: nifti.read_header,
@@ -83,9 +84,32 @@ def checked_image(name: str, image: Image, fill_nan: float | None = None) -> Ima
         array = array.copy()  # NaN is overwritten, and the image is the caller's
     array, note = filled(array, name, fill_nan)
     tell(note)
-    if array.min() == array.max():
-        raise InputError(f"{name} is constant (all voxels are {array.min():g}); check that it is the image you mean.")
+    _check_range(name, image.array, float(array.min()), float(array.max()))
     return Image(array, image.grid)
+
+
+def _check_range(name: str, given: NDArray[Any], low: float, high: float) -> None:
+    """Refuse values that are all one, that single precision cannot tell apart, or so far apart that it has no numbers.
+
+    Args:
+        name: Of the image, for messages.
+        given: Its values before they were made float32.
+        low: The smallest of them as float32.
+        high: The largest.
+    """
+    if high - low > float(np.finfo(np.float32).max):
+        raise InputError(f"{name} holds values from {low:g} to {high:g}, too far apart to reckon with; scale it down.")
+    if low == high and np.nanmin(given) == np.nanmax(given):
+        raise InputError(f"{name} is constant (all voxels are {low:g}); check that it is the image you mean.")
+    if (
+        given.dtype.itemsize > 2
+        and given.dtype != np.float32
+        and float(np.spacing(np.float32(max(-low, high)))) > _COARSEST * (high - low)
+    ):
+        raise InputError(
+            f"{name} varies so little about {high:g} that single precision cannot tell its values apart; subtract that "
+            "from it."
+        )
 
 
 def read_scalar(path: PathLike) -> Image:

@@ -16,6 +16,8 @@ from RobustDIRLib.cohort import measuring, terms
 from RobustDIRLib.cohort.results import Condition
 from RobustDIRLib.datasets.cases import CaseData
 from RobustDIRLib.evaluation.similarity import ssim
+from RobustDIRLib.geometry import Grid
+from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.labels import LabelMap
 from RobustDIRLib.io.landmarks import Landmarks
@@ -159,3 +161,39 @@ class TestLandmarks:
 
     def test_that_pair_get_none(self):
         assert "landmarks" not in self.notes(np.arange(12))
+
+
+def field_over(grid: Grid, array: np.ndarray) -> sitk.Transform:
+    return to_sitk_transform(DisplacementField(array, grid))
+
+
+class TestWhereATransformIsKnown:
+    def test_structures_are_as_regular_as_where_the_method_saw_them(self):
+        """A method that saw a cropped image folds at the border of what it saw, which is none of its doing."""
+        data = pair_of()
+        grid = data.fixed.grid
+        seen = grid.padded((-6, 0, 0), (0, 0, 0))
+        labels = LabelMap(np.ones(grid.shape, np.uint8), grid)
+        moving = LabelMap(np.ones(data.moving.grid.shape, np.uint8), data.moving.grid)
+        array = np.zeros((*grid.shape, 3))
+        array[:4] = 40 * np.random.default_rng(0).normal(size=(4, *grid.shape[1:], 3))
+        gauge = measuring.Gauge(replace(data, fixed_labels=labels, moving_labels=moving), "generic")
+        outcome = Outcome(field_over(grid, array))
+        (whole,), (within,) = (gauge.read(outcome, where).labels for where in (None, seen))
+        assert whole.values["folding_percent"] > 1
+        assert within.values["folding_percent"] == 0 and within.values["sdlogj"] == pytest.approx(0, abs=1e-6)
+
+    @pytest.mark.parametrize("covered", ["fixed", "moving"])
+    def test_landmarks_outside_a_field_are_those_of_the_fixed_image(self, covered):
+        """A field lies over the fixed image; where moving landmarks lie says nothing of it."""
+        data = pair_of()
+        first = data.fixed.grid.points_from_voxels([(10, 11, 12), (12, 15, 11)])
+        second = data.moving.grid.points_from_voxels([(3, 4, 20), (4, 4, 22)])
+        points = first if covered == "fixed" else second
+        grid = Grid((9, 9, 9), (2.0, 2.0, 2.0), tuple(points.mean(0) - 8.0))
+        assert grid.contains(points).all()
+        assert not grid.contains(second if covered == "fixed" else first).any()
+        outcome = Outcome(field_over(grid, np.full((9, 9, 9, 3), 1.0)))
+        both = replace(data, fixed_landmarks=Landmarks(first), moving_landmarks=Landmarks(second))
+        notes = measuring.Gauge(both, "generic").read(outcome).notes
+        assert any("2 of 2 landmarks lie outside" in note for note in notes) == (covered == "moving")

@@ -19,7 +19,7 @@ from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning import virtual
-from RobustDIRLib.finetuning.augmentation import augment, mirrored
+from RobustDIRLib.finetuning.augmentation import augment, mirrored, mirrored_displacement
 from RobustDIRLib.finetuning.config import (
     AugmentationConfig,
     ConvergenceConfig,
@@ -29,7 +29,7 @@ from RobustDIRLib.finetuning.config import (
     VirtualConfig,
 )
 from RobustDIRLib.finetuning.convergence import converged_at
-from RobustDIRLib.finetuning.grids import FittedGrid
+from RobustDIRLib.finetuning.grids import SMALLEST_BOX, FittedGrid, random_box
 from RobustDIRLib.finetuning.losses import landmark_errors, pair_loss
 from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, TrainingPair, listed_pairs, random_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
@@ -266,6 +266,7 @@ class TestPairs:
         u = Standin()(pair.fixed, pair.moving).displacement
         turned = u.flip(axis + 2).clone()
         turned[:, axis] *= -1
+        assert torch.equal(mirrored_displacement(u, [axis]), turned)
         other = mirrored(pair, [axis])
         assert not torch.equal(other.fixed, pair.fixed)
         torch.testing.assert_close(landmark_errors(turned, other), landmark_errors(u, pair), atol=1e-3, rtol=1e-4)
@@ -468,3 +469,16 @@ def test_the_fixed_image_of_a_virtual_pair_is_the_moving_one_under_the_motion(mo
     torch.testing.assert_close(made.fixed[..., :-3], made.moving[..., 3:], rtol=0, atol=1e-4)
     assert made.fixed_labels is not None and made.moving_labels is not None
     assert (made.fixed_labels[..., :-3] == made.moving_labels[..., 3:]).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_box_lies_in_its_grid_and_has_its_proportions(seed: int) -> None:
+    shape = tuple(k * SMALLEST_BOX for k in (6, 4, 2))
+    grid = Grid(shape, (1.0, 2.0, 3.0), (5.0, -7.0, 11.0), ((0.0, 0.0, 1.0), (-1.0, 0.0, 0.0), (0.0, 1.0, 0.0)))
+    box = random_box(grid, int(np.prod(shape) * 0.6**3) + 1, generator(seed))
+    assert box.shape == tuple(int(0.6 * n + 1e-6) for n in shape)
+    assert (box.spacing, box.direction) == (grid.spacing, grid.direction)
+    corners = box.points_from_voxels([(0, 0, 0), np.array(box.shape) - 1])
+    first, last = grid.voxels_from_points(corners)
+    np.testing.assert_allclose(first, np.rint(first), atol=1e-9)
+    assert (first > -1e-6).all() and (last < np.array(shape) - 1 + 1e-6).all()

@@ -2,7 +2,7 @@
 
 `python command_server.py NAME PADDING` listens, once for all processes of a test run, and ends when nobody is connected
 any more. What is asked for becomes a child of it with the words, the environment, the folder and the files that it was
-given; from there on it is `python -m RobustDIRLib`. `forked_commands.py` asks.
+given; from there on it is `python -m RobustDIRLib` or `python -c CODE`. `forked_commands.py` asks.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ MOST_BYTES = 1 << 17  # of what is asked
 def preload() -> None:
     """Import what commands import; optimisers import torch._dynamo as they are made."""
     import numpy as np
+    import pytest  # by tests' own functions
     import torch._dynamo
 
     sys.path.insert(0, str(LIBRARY))
@@ -40,7 +41,7 @@ def preload() -> None:
     for found in pkgutil.walk_packages(package.__path__, f"{MODULE}."):
         if not found.name.startswith(OF_SLICER) and not found.name.endswith("__main__"):
             importlib.import_module(found.name)
-    assert np and torch
+    assert np and pytest and torch
     sys.path.remove(str(LIBRARY))
     gc.collect()
     gc.freeze()  # collections would copy the pages that processes share
@@ -155,7 +156,7 @@ def become(words: list[str], environment: dict[str, str], folder: str, session: 
     sys.stdin = os.fdopen(0, encoding=encoding, closefd=False)
     random.seed()
     sys.modules["numpy"].random.seed()
-    sys.argv = words[2:]  # without `python -m`
+    sys.argv = ["-c", *words[3:]] if words[1] == "-c" else words[2:]
     sys.path.insert(0, folder)
     sys.path.insert(1, str(LIBRARY))
     show_words(words)
@@ -187,4 +188,7 @@ def main(name: str) -> dict[str, Any] | None:
 
 if __name__ == "__main__" and (asked := main(sys.argv[1])) is not None:
     become(**asked)
-    runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    if asked["words"][1] == "-m":
+        runpy.run_module(MODULE, run_name="__main__", alter_sys=True)
+    else:
+        exec(asked["words"][2], {"__name__": "__main__"})  # noqa: S102 - as `python -c` does

@@ -6,13 +6,17 @@ the system cannot do it, or the environment differs in what is read as Python or
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +26,10 @@ LIBRARY = SERVER.parents[1] / "RobustDIR"
 POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
 PADDING = "-" * (1 << 14)  # room for the words of commands
 SECONDS = 120.0
-READ_AT_START = ("PYTHON", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "TORCH", "PYTORCH", "CUDA", "MPL", "LD_", "LC_")
+READ_AT_START = ("PYTHON", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "TORCH_", "PYTORCH", "CUDA", "MPL", "LD_", "LC_")
 SET_BY_COMMANDS = {"OMP_WAIT_POLICY": "PASSIVE"}  # unless it says otherwise
-OF_STREAMS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING")  # which the server heeds
+# The server heeds the first two; Dask leaves the last behind in the process that has workers started.
+LEFT_OUT = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONHASHSEED")
 _held: list[socket.socket] = []  # for as long as this process lives, the server does
 
 
@@ -44,12 +49,27 @@ def forking_subprocess() -> SimpleNamespace:
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
     known = {**SET_BY_COMMANDS, **environment}
-    return {k: v for k, v in known.items() if k.startswith(READ_AT_START) and k not in OF_STREAMS}
+    return {k: v for k, v in known.items() if k.startswith(READ_AT_START) and k not in LEFT_OUT}
 
 
 def _with_library(environment: Mapping[str, str]) -> dict[str, str]:
     paths = os.pathsep.join(filter(None, [str(LIBRARY), environment.get("PYTHONPATH")]))
     return {**environment, "PYTHONPATH": paths}
+
+
+def started(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Any:
+    """A process whose output and errors are read as texts, forked where that can be.
+
+    Args:
+        command: `python -m RobustDIRLib ...` or `python -c CODE ...`.
+        environment: Added to this process's own.
+    """
+    here = _with_library(os.environ)
+    given = {**here, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **(environment or {})}
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if POSSIBLE and _read_at_start(given) == _read_at_start(here):
+        return ForkedCommand(command, given, os.environ, **streams)
+    return subprocess.Popen(command, env=given, encoding="utf-8", **streams)
 
 
 class ForkedCommand:
@@ -58,6 +78,7 @@ class ForkedCommand:
     Attributes:
         pid: Of the process.
         returncode: None while it runs; below 0 for the signal that ended it.
+        stdout, stderr: What it says, where a pipe was asked for.
     """
 
     def __init__(
@@ -71,7 +92,7 @@ class ForkedCommand:
         stderr: int,
         start_new_session: bool = False,
     ) -> None:
-        assert (stdin, stderr) == (subprocess.DEVNULL, subprocess.STDOUT)
+        assert stdin == subprocess.DEVNULL
         self.args, self.returncode = list(command), None
         asked = {
             "words": self.args,
@@ -82,12 +103,30 @@ class ForkedCommand:
         if not _held:
             _held.append(_connected(of_server))
         self._server = _connected(of_server)
-        with open(os.devnull, "rb") as nothing:
-            files = [nothing.fileno(), stdout.fileno(), stdout.fileno()]
-            socket.send_fds(self._server, [json.dumps(asked).encode()], files)
+        with ExitStack() as ends, open(os.devnull, "rb") as nothing:
+            self.stdout, out = _reading(stdout, ends)
+            self.stderr, err = (None, out) if stderr == subprocess.STDOUT else _reading(stderr, ends)
+            socket.send_fds(self._server, [json.dumps(asked).encode()], [nothing.fileno(), out, err])
         kind, number = self._server.recv(64).decode().split()
         assert kind == "number", f"it ended before it began, with {number}"
         self.pid = int(number)
+        atexit.register(self.kill)
+
+    def send_signal(self, number: int) -> None:
+        """As of `subprocess.Popen`: not to another one that got its number."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it, if it still runs."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What is left of its output, and of its errors; it is waited for."""
+        with ThreadPoolExecutor(2) as threads, self.stdout, self.stderr:
+            out, err = threads.map(lambda file: file.read(), (self.stdout, self.stderr), timeout=timeout)
+        self.wait(timeout)
+        return out, err
 
     def poll(self) -> int | None:
         """Its exit code, once it is over."""
@@ -114,8 +153,18 @@ class ForkedCommand:
             if not told:
                 raise RuntimeError("the process that commands are forked from has ended")
             self.returncode = int(told.split()[1])
+            atexit.unregister(self.kill)
             self._server.close()
         return self.returncode
+
+
+def _reading(stream: Any, ends: ExitStack) -> tuple[Any, int]:
+    """What this process reads from, if it is asked for a pipe; and what the other one writes to."""
+    if stream != subprocess.PIPE:
+        return None, stream.fileno()
+    reading, writing = os.pipe()
+    ends.callback(os.close, writing)
+    return os.fdopen(reading, encoding="utf-8"), writing
 
 
 def _connected(environment: Mapping[str, str]) -> socket.socket:

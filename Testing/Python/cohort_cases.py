@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import pickle
 import signal
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-import forked
-from forked import Forked
+import forked_commands
 from registration_cases import grid_about, picture
 from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.timing import Cost
@@ -312,10 +313,11 @@ def a_cluster(workers: int, failures: int = 0):
         {
             "distributed.scheduler.allowed-failures": failures,
             "distributed.worker.multiprocessing-method": "forkserver",
+            "distributed.nanny.pre-spawn-environ": {},  # which it would leave behind in this process
             "distributed.deploy.lost-worker-timeout": "1 hour",
         }
     )
-    forked.context()
+    preload_forkserver()
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -324,6 +326,16 @@ def a_cluster(workers: int, failures: int = 0):
         memory_limit=0,
         preload=["cohort_worker"],
     )
+
+
+def preload_forkserver() -> None:
+    """Let what Dask forks its processes from import everything once, and from the same places."""
+    # Optimisers import the last one as they are made. What is not there is left out.
+    preloaded = ["distributed", "cohort_worker", "RobustDIRLib.cli.finetune", "torch._dynamo"]
+    multiprocessing.get_context("forkserver").set_forkserver_preload(preloaded)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        forkserver.ensure_running()
 
 
 def a_worker(scheduler_file: str) -> int:
@@ -342,9 +354,9 @@ def a_worker(scheduler_file: str) -> int:
     return 0
 
 
-def begun(function: str, *arguments: str | Path) -> Forked:
-    """A process that runs one function of this file, forked from one that has imported everything."""
-    return Forked(globals()[function], *map(str, arguments))
+def begun(function: str, *arguments: str | Path) -> forked_commands.ForkedCommand:
+    """A process that runs one function of this file."""
+    return forked_commands.started(command(function, *arguments))
 
 
 def command(*words: str | Path) -> list[str]:

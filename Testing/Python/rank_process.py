@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from forked import Forked
+import forked_commands
 from RobustDIRLib.configuration import from_dict, to_dict
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.tuner import Tuner
@@ -67,7 +67,9 @@ def gradients_together(
         here = {**os.environ, "PYTHONPATH": str(LIBRARY), "OMP_NUM_THREADS": "1"}
         subprocess.run([*command, __file__, *words], env=here, check=True, timeout=240)
     else:
-        ranks = [Forked(write_gradients, *words, environment=one) for one in environments(world)]
+        code = f"import sys; sys.path[:] = {sys.path!r}; import rank_process as own; own.write_gradients(*sys.argv[1:])"
+        command = [sys.executable, "-c", code, *words]
+        ranks = [forked_commands.started(command, one) for one in environments(world)]
         errors = [rank.communicate(240)[1] for rank in ranks]
         assert [rank.returncode for rank in ranks] == [0] * world, errors
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from finetuning_cases import NETWORK, a_config, decathlon, paired
-from forked import Forked
+from forked_commands import ForkedCommand, started
 from rank_process import environments, gradients_alone, gradients_together
 from RobustDIRLib.cli import finetune as finetune_command
 from RobustDIRLib.cli import main
@@ -36,6 +36,7 @@ from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.registration import alignment
 from RobustDIRLib.run_files import CONFIG
+from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.processes import Process
 
@@ -120,15 +121,15 @@ def test_a_data_set_moved_during_a_run_is_a_sentence_and_back_in_its_place_lets_
     assert (rest[0]["step"], rest[-1]["kind"]) == (1, "end")
 
 
-def _start(config: FinetuneConfig, folder: Path, **environment: str) -> Forked:
+def _start(config: FinetuneConfig, folder: Path, **environment: str) -> ForkedCommand:
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.with_suffix(".json")
     file.write_text(json.dumps(to_dict(config)))
     words = ["finetune", "--config", str(file), "-o", str(folder), "--progress", "json"]
-    return Forked(main, words, environment=environment)
+    return started(library_command(*words), environment)
 
 
-def _next(process: Forked, kind: str) -> dict[str, Any]:
+def _next(process: ForkedCommand, kind: str) -> dict[str, Any]:
     for line in process.stdout:
         record = json.loads(line)
         if record["kind"] == kind:

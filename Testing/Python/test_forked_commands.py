@@ -12,10 +12,17 @@ import pytest
 import forked_commands
 from forked_commands import ForkedCommand
 from RobustDIRLib.io.processes import start_of
+from RobustDIRLib.runner import launching
 from RobustDIRLib.runner.launching import launch, library_command
 from runner_cases import gone
 
 pytestmark = pytest.mark.skipif(not forked_commands.POSSIBLE, reason="only Linux has what forking takes")
+
+
+@pytest.fixture(autouse=True)
+def _forking(monkeypatch):
+    """Whatever the environment has become."""
+    monkeypatch.setattr(launching, "subprocess", forked_commands.forking_subprocess())
 
 
 def started(folder: Path, *words: str, **environment: str) -> tuple:
@@ -83,6 +90,15 @@ def test_a_signal_ends_it_and_its_number_is_given_back(waiting, number):
     assert gone(waiting.pid)
     with pytest.raises(ProcessLookupError):
         os.kill(waiting.pid, 0)
+
+
+def test_output_and_errors_are_read_apart(tmp_path):
+    code = "import os, sys; print(sys.argv[1:], os.environ['GIVEN']); print('oh', file=sys.stderr); sys.exit(3)"
+    command = [sys.executable, "-c", code, "--word", "größe"]
+    process = forked_commands.started(command, {"GIVEN": "x"})
+    assert isinstance(process, ForkedCommand)
+    assert process.communicate(60) == ("['--word', 'größe'] x\n", "oh\n")
+    assert process.returncode == 3
 
 
 def test_ctrl_c_interrupts_it(waiting):

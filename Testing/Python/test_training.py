@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from forked import Forked
+from forked_commands import ForkedCommand, started
 from rank_process import gradients_alone, gradients_together
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import from_dict, read_json, to_dict
@@ -21,6 +21,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network
+from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.synthesis.bank import make_bank
 from RobustDIRLib.synthesis.files import SynthesisSettings
 from RobustDIRLib.synthesis.kinds import LabelMapConfig
@@ -153,11 +154,11 @@ def test_a_pause_waits_and_changes_nothing(a_run: TrainingConfig, tmp_path: Path
     assert (folder / "pause").exists()  # whoever made it takes it away
 
 
-def _start_pretraining(config: TrainingConfig, folder: Path) -> Forked:
+def _start_pretraining(config: TrainingConfig, folder: Path) -> ForkedCommand:
     run = folder / "settings.json"
     folder.mkdir(parents=True, exist_ok=True)
     run.write_text(json.dumps(to_dict(config)))
-    return Forked(main, ["pretrain", str(run), "-o", str(folder / "run")])
+    return started(library_command("pretrain", str(run), "-o", str(folder / "run")))
 
 
 def test_a_signal_ends_the_run_with_a_checkpoint(a_run: TrainingConfig, tmp_path: Path) -> None:

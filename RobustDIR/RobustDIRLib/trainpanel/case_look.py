@@ -72,7 +72,7 @@ class CaseLook:
         assert loading.nodes is not None
         try:
             yield
-            lay_out(loading.nodes, self.title)
+            yield from lay_out(loading.nodes, self.title)
             yield from case_scene.show(loading.nodes)
         except BaseException:
             case_scene.remove_looked_at()
@@ -110,8 +110,8 @@ class CaseLook:
         self.nodes = self._before = self._loading = None
 
 
-def lay_out(nodes: case_scene.CaseNodes, title: str) -> None:
-    """Bring the moving image and what belongs to it onto the fixed one, and draw errors and deformation.
+def lay_out(nodes: case_scene.CaseNodes, title: str) -> Iterator[None]:
+    """Bring the moving image and what belongs to it onto the fixed one, and draw errors and deformation, in steps.
 
     Args:
         nodes: Of the case; error vectors, from each fixed landmark to where the moving one comes to lie, become a node
@@ -122,8 +122,10 @@ def lay_out(nodes: case_scene.CaseNodes, title: str) -> None:
     for node in (nodes.volumes["moving"], nodes.volumes.get("moving_labels"), nodes.points.get("moving")):
         if node is not None:
             node.SetAndObserveTransformNodeID(transform.GetID())
+            yield
     if nodes.points:
         _draw_errors(nodes, title)
+        yield
     region = nodes.volumes["fixed"]
     grid = mrml.grid_of_volume(region)
     side = min(n * s for n, s in zip(grid.size, grid.spacing, strict=True))

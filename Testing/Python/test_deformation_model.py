@@ -244,6 +244,12 @@ class TestVirtualSubjects:
         assert u[0, 0, 8:11, 10:16, 8:28].abs().mean() > 0.15 * 16
         assert u[:, 1:].abs().max() == 0
         assert u[0, 0, :4].abs().max() < 0.1 and u[0, 0, :, :, 0].abs().max() < u[0, 0].abs().max()
+        for axis, side in enumerate((16, 14, 25)):  # a motion is in shares of the lungs' own box, each axis of its own
+            along = torch.zeros((3, 12, 12, 12))
+            along[axis] = 0.2
+            moved = breathing(along, image, generator(1))
+            assert moved[0, axis].abs().max() == pytest.approx(0.2 * side, rel=1e-5)
+            assert moved.abs().amax((2, 3, 4)).count_nonzero() == 1
         signs = {float(breathing(motion, image, generator(n))[0, 0].sum().sign()) for n in range(8)}
         assert signs == {-1.0, 1.0}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from registration_cases import grid_about, inverse_of, picture
-from RobustDIRLib.geometry import Grid
+from registration_cases import grid_about, inverse_of, picture, points_of
+from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.alignment import Linear, LinearAlignment, align, centre_of_mass
@@ -94,6 +94,39 @@ class TestAnyRotation:
         first, second = start(FIXED, moving), start(FIXED, moving)
         np.testing.assert_array_equal(first.matrix, second.matrix)
         np.testing.assert_array_equal(first.offset, second.offset)
+
+
+# Shells of bone: centre and radii, mm, and how bright. Nothing is symmetric.
+SHELLS = (
+    ((0, 8, 0), (17, 20, 15), 1.0),
+    ((0, -22, -5), (8, 20, 7), 1.0),
+    ((11, -2, -9), (6, 9, 5), 0.8),
+    ((-13, 2, 6), (5, 5, 9), 0.9),
+)
+
+
+def skull(points: Array) -> Array:
+    """A skull-like thing of shells a mm thick, at points `(..., 3)`, mm."""
+    shells = []
+    for centre, radii, value in SHELLS:
+        distance = np.linalg.norm((points - np.array(centre)) / np.array(radii), axis=-1)
+        shells.append(value * np.exp(-(((distance - 1) * min(radii) / 1.5) ** 2)))
+    return np.max(shells, axis=0)
+
+
+@pytest.mark.parametrize(("seed", "degrees"), [(32, 52), (58, 66)])
+def test_thin_shells_of_two_animals_are_turned_although_an_unturned_pose_stands_out(seed, degrees):
+    axis = Rotation.random(random_state=seed).as_rotvec()
+    matrix = Rotation.from_rotvec(np.radians(degrees) * axis / np.linalg.norm(axis)).as_matrix()
+    true = Linear(matrix, np.array([30.0, -20, 10]))
+    here = grid_about(np.array([1.0, -3, 2]), (44, 56, 48), (1.3, 1.4, 1.2), (12, -8, 20), (1, -1, 1))
+    there = grid_about(true(np.zeros(3)), (50, 52, 58), (1.3, 1.2, 1.3), (-10, 25, 8), (-1, 1, 1))
+    points = inverse_of(true)(points_of(there))
+    points = points + 2.5 * np.sin(points[..., [1, 2, 0]] / 7 + np.array([0.3, 1.1, 2.0]))  # another animal
+    fixed = scaled(Image(skull(points_of(here)).astype(np.float32), here))
+    found = start(fixed, scaled(Image(skull(points).astype(np.float32), there)))
+    assert found is not None
+    assert worst(found, true) < 14  # unturned, 40 and more
 
 
 class TestNoHarm:

@@ -139,6 +139,7 @@ def test_module_runs_as_the_command(argument, code, said):
         (["models", "show", ""], "--model is empty"),
         (["register", "a", "b", "-o", "{}/" + "x/" * 20_000], "--output is longer than any path"),
         (["register", "a", "b", "-o", "{}/\udcff"], "not UTF-8"),
+        (["register", "a", "b", "-o", "{}/out", "--stop-file", "{}/stop"], "--stop-file goes with --progress json"),
         (["register", "a", "b", "-o", "{}/out", "--refine-seconds", "inf"], "--refine-seconds inf"),
         (["register", "a", "b", "-o", "{}/out", "--hand-over", "{}/file"], "file cannot be made"),
     ],

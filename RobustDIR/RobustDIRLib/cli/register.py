@@ -93,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     from RobustDIRLib.cli import in_options
     from RobustDIRLib.registration.saving import reserved
 
+    if args.stop_file and args.progress != "json":
+        raise InputError("`stop_file` goes with --progress json; without it nobody would look for that file.")
     files = _files(args)
     progress = JsonLines(args.stop_file) if args.progress == "json" else Terminal()
     try:

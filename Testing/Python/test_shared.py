@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import contextmanager
 
 import pydicom
 import pytest
@@ -31,6 +32,15 @@ def of_pydicom():
     return settings.reading_validation_mode, pydicom.config.logger.disabled, list(warnings.filters)
 
 
+@contextmanager
+def two_threads():
+    """ITK has more threads than the one that is asked of it, wherever this runs."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(2)
+    yield
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
 CHANGES = {
     "ITK's warnings": (quiet_itk, sitk.ProcessObject.GetGlobalWarningDisplay),
     "the standard error output": (silent_libraries, standard_error),
@@ -43,7 +53,7 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_blocks_that_overlap_as_those_of_threads_do_leave_it_as_it_was(name, capfd):
     change, seen = CHANGES[name]
-    with capfd.disabled():
+    with capfd.disabled(), two_threads():
         before = seen()
         first, second = change(), change()
         first.__enter__()

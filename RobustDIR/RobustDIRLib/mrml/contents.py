@@ -264,6 +264,8 @@ def _of_voxels(image: OrientedImage, value: int) -> Iterator[_Part]:
 
 def _box_of(inside: NDArray[np.bool_]) -> tuple[slice, slice, slice] | None:
     """The smallest box around all that is True; None if nothing is."""
+    if not inside.size:
+        return None
     layers = np.flatnonzero(np.any(inside.reshape(len(inside), -1), axis=1))
     if not len(layers):
         return None

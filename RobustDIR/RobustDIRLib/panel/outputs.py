@@ -142,9 +142,10 @@ def create(
                 continue
             node = getattr(parameters, output.node)
             if node is None or output.node in new or depends_on(pair, node) or node in filled.values():
-                node = slicer.mrmlScene.AddNewNodeByClass(output.node_class)
+                name = output.name.format(**names)
+                node = slicer.mrmlScene.AddNewNodeByClass(output.node_class, name)  # lists show what it is added with
                 undo.append(partial(remove, node))
-                _call(node, output.name.format(**names))
+                _call(node, name)
             else:
                 undo.append(_restorer(node))
                 if node.GetName() == node.GetAttribute(_NAMED):  # we named it; a name of the user's own stays

@@ -35,10 +35,7 @@ class Disk:
     def __init__(self, folder: Path, own: bool) -> None:
         folder.mkdir()
         self.folder = folder
-        words = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
-        self.mounted = (
-            own and shutil.which("mount") is not None and not subprocess.run(words, capture_output=True).returncode
-        )
+        self.mounted = own and shutil.which("mount") is not None and self._mount()
 
     def full(self, room: int = 0) -> AbstractContextManager[None]:
         """Within it there is no more room than so many bytes; afterwards there is plenty."""

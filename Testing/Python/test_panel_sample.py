@@ -72,9 +72,8 @@ def test_a_click_makes_and_loads_the_pair_and_leaves_the_panel_alone(
     assert sorted(volumes) == ["Sample fixed", "Sample moving"]
     assert mrml.grid_of_volume(volumes["Sample fixed"]).shape == FIXED_GRID.shape
     assert scene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == 2
-    desktop.wait_until(
-        lambda: not loader._folder.parent.exists()
-    )  # deleted bit by bit, in ticks that have nothing else to do
+    # Deleted bit by bit, in ticks that have nothing else to do.
+    desktop.wait_until(lambda: not loader._folder.parent.exists())
 
 
 def test_what_is_missing_is_said_and_nothing_begins(offered, desktop, scene, monkeypatch):

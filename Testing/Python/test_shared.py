@@ -24,7 +24,7 @@ def threads():
 
 def standard_error():
     found = os.fstat(2)
-    return found.st_dev, found.st_ino, os.fstat(2).st_mode
+    return found.st_dev, found.st_ino, found.st_mode
 
 
 def of_pydicom():
@@ -37,8 +37,10 @@ def two_threads():
     """ITK has more threads than the one that is asked of it, wherever this runs."""
     before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(2)
-    yield
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 CHANGES = {

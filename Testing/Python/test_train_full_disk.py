@@ -175,7 +175,8 @@ class TestModels:
         """The panel, on a run with a model of a small network, and a model of the user's own."""
         import torch
 
-        from RobustDIRLib.model_store import add_model, save_model
+        from RobustDIRLib.model_file import save_model
+        from RobustDIRLib.model_store import add_model
         from RobustDIRLib.networks.build import build_network
 
         play_here(monkeypatch)

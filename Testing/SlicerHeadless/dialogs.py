@@ -36,7 +36,7 @@ class Dialogs:
     _answers: deque[Any] = field(default_factory=deque)
 
     def answer(self, *answers: Any) -> None:
-        """Queues answers: names of buttons ("Ok", "Cancel", "Yes", "No") paths for file choosers
+        """Queues answers: names of buttons ("Ok", "Cancel", "Yes", "No"), paths for file choosers
         ("" cancels), or texts."""
         self._answers.extend(answers)
 

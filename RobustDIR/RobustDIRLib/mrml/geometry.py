@@ -45,14 +45,12 @@ def is_skewed(matrix: Array) -> bool:
     return bool(np.abs(axes.T @ axes - np.eye(3)).max() > _SKEW)
 
 
-def refuse_flat(node: PlacedNode, matrix: Array | None) -> None:
-    """Refuse a 4x4 matrix that puts a node into a plane, or nowhere; None, of what is not linear, is not looked at.
+def refuse_flat(node: PlacedNode, matrix: Array) -> None:
+    """Refuse a 4x4 matrix that puts a node into a plane, or nowhere.
 
     Raises:
         InputError: Names the node.
     """
-    if matrix is None:
-        return
     ways = np.linalg.svd(matrix[:3, :3], compute_uv=False) if np.isfinite(matrix).all() else np.zeros(3)
     if ways[-1] <= _FLAT * ways[0]:
         raise InputError(

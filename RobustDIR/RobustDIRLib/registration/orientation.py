@@ -36,7 +36,7 @@ _SAME_SIZE = (0.8, 1.25)
 _STANDS_OUT = 1.3
 _CLEARLY_BETTER = 1.1
 _BASIN = 30.0  # degrees
-_ALIKE = 15.0  # degrees, between two orientations that the alignment after this takes to the same place
+_SAME_PLACE = 15.0  # degrees, between two orientations that the alignment after this takes to the same place
 _RADIUS = 17  # coarse voxels
 
 
@@ -96,7 +96,7 @@ def find_orientation(fixed: Image, moving: Image, offsets: list[Array], rigid: b
     found, score = search.improved(others, scores)
     stands_out = unturned > _STANDS_OUT * _beyond(headers, others, scores)
     # The others were scored as they lie: thin structures, such as a skull, show only after climbing that one is right.
-    if stands_out and angles(found.rotations[0], headers.rotations[0]) <= _ALIKE:
+    if stands_out and angles(found.rotations[0], headers.rotations[0]) <= _SAME_PLACE:
         return None
     if (search.alike or stands_out) and score <= unturned:
         return None

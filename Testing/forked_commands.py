@@ -26,8 +26,21 @@ LIBRARY = SERVER.parents[1] / "RobustDIR"
 POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
 PADDING = "-" * (1 << 14)  # room for the words of commands
 SECONDS = 120.0
-READ_AT_START = ("PYTHON", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "TORCH_", "PYTORCH", "CUDA", "MPL", "LD_", "LC_")
-SET_BY_COMMANDS = {"OMP_WAIT_POLICY": "PASSIVE"}  # unless it says otherwise
+READ_AT_START = (
+    "PYTHON",
+    "OMP_",
+    "GOMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "KMP_",
+    "TORCH_",
+    "PYTORCH",
+    "CUDA",
+    "MPL",
+    "LD_",
+    "LC_",
+)
+SET_BY_COMMANDS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}  # unless it says otherwise
 # The server heeds the first two; Dask leaves the last behind in the process that has workers started.
 LEFT_OUT = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONHASHSEED")
 _held: list[socket.socket] = []  # for as long as this process lives, the server does

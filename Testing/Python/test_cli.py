@@ -45,14 +45,24 @@ def test_version_is_the_packages(capsys):
     assert capsys.readouterr().out.strip() == f"robustdir {__version__}"
 
 
-@pytest.mark.parametrize(("asked", "taken"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        ({}, ["PASSIVE", "1000"]),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", None]),
+        ({"GOMP_SPINCOUNT": "300000"}, [None, "300000"]),
+    ],
+)
 def test_threads_that_wait_leave_the_processor_to_others_unless_asked_otherwise(monkeypatch, asked, taken):
-    monkeypatch.setenv("OMP_WAIT_POLICY", asked or "")  # so that it is put back afterwards
-    if asked is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit):
         cli.main(["--version"])
-    assert os.environ["OMP_WAIT_POLICY"] == taken
+    assert [os.environ.get(name) for name in names] == taken
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

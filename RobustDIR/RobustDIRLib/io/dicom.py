@@ -32,8 +32,6 @@ from RobustDIRLib.io.dicom_stack import placed
 from RobustDIRLib.io.formats import named_format
 from RobustDIRLib.io.payload import check_room
 
-__all__ = ["is_dicom", "read_file", "read_series"]
-
 _PHILIPS_SCALE = (
     0x2005,
     0x100E,

@@ -19,7 +19,6 @@ from RobustDIRLib.io.dicom_headers import (
     SEGMENTATIONS,
     Dataset,
     headers_in,
-    is_dicom,
     item,
     kind_of,
     number,
@@ -28,6 +27,7 @@ from RobustDIRLib.io.dicom_headers import (
 )
 from RobustDIRLib.io.dicom_pixels import check_length, stored_pixels
 from RobustDIRLib.io.dicom_stack import sparse
+from RobustDIRLib.io.formats import SERIES, VolumeFile
 from RobustDIRLib.io.segments import Segments, layered
 
 _log = logging.getLogger(__name__)
@@ -35,20 +35,22 @@ _log = logging.getLogger(__name__)
 _HALF = 0.5  # of the largest fraction: what a fractional segment holds at least half of is inside
 
 
-def read_segments(path: Path) -> Segments | None:
+def read_segments(file: VolumeFile) -> Segments | None:
     """The segments of a DICOM SEG file, or of the only one in a folder; None for anything else.
 
     Raises:
         InputError: If it cannot be read, a folder holds several, or it holds contours (RTSTRUCT) instead.
     """
+    if not file.is_dicom:
+        return None
     with quiet_pydicom():
-        file = _only_file(path) if path.is_dir() else path
-        if file is None or not is_dicom(file):
+        path = _only_file(file.path) if file.kind == SERIES else file.path
+        if path is None:
             return None
-        header = read_header(file)
+        header = read_header(path)
         if kind_of(header) == CONTOURS:
-            raise InputError(_contours(file))
-        return _read(file, header) if kind_of(header) in SEGMENTATIONS else None
+            raise InputError(_contours(path))
+        return _read(path, header) if kind_of(header) in SEGMENTATIONS else None
 
 
 def _contours(file: Path) -> str:

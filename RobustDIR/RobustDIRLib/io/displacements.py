@@ -32,6 +32,7 @@ from RobustDIRLib.io.files import (
     silent_libraries,
     written_atomically,
 )
+from RobustDIRLib.io.formats import recognised
 from RobustDIRLib.io.header import placed_grid
 from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_matrix, tell
 from RobustDIRLib.io.transform_files import check_whole
@@ -305,7 +306,7 @@ def _swapped(field: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _read_vectors(path: Path) -> DisplacementField:
     """A field in an image file: NIfTI's `x y z 1 3` and `x y z 3`, and vectors of NRRD and MetaImage."""
-    array, grid, intent = read_vectors(path)
+    array, grid, intent = read_vectors(recognised(path))
     sides = array.shape[3:]
     if math.prod(sides) != 3 or max(sides, default=1) != 3:
         raise InputError(

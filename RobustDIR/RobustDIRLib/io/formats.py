@@ -1,4 +1,4 @@
-"""Which format a file has, by what stands in it, and which are refused by name.
+"""What a path leads to, asked once: the format by what stands in the file, and the header that all are read by.
 
 A library that finds a format by a file's name reads a file with another's name wrongly, or complains in its own words;
 and of the formats that ITK knows, some hold no voxel size, no orientation, or one that ITK passes over.
@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import metaimage, nifti, nrrd
-from RobustDIRLib.io.files import extension, regular_file
+from RobustDIRLib.io.dicom_headers import is_dicom
+from RobustDIRLib.io.files import PathLike, extension, named, regular_file
+from RobustDIRLib.io.header import Header
+from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
 from RobustDIRLib.io.payload import is_packed, unpacked
 
 NIFTI, NRRD, META, MGH, MINC = "NIfTI", "NRRD", "MetaImage", "MGH", "MINC"
+DICOM, SERIES = "DICOM", "a folder"
+_HEADERS: dict[str, Callable[[Path], Header]] = {
+    NIFTI: nifti.read_header,
+    NRRD: nrrd.read_header,
+    META: metaimage.read_header,
+    MGH: read_mgh_header,
+    MINC: read_minc,
+}
 _READ = "NIfTI, NRRD or MetaImage"
 
 _HEAD = 1 << 14  # bytes in which every format shows itself
@@ -60,21 +74,54 @@ _BY_NAME = {
 _CURE = f"export it as {_READ}"
 
 
-def format_of(path: Path) -> str:
-    """The format of an image file: one of the five that are read here.
+@dataclass(frozen=True)
+class VolumeFile:
+    """A file that holds a volume, or the folder of a DICOM series.
 
-    Args:
-        path: A file; DICOM is told apart before.
+    Attributes:
+        path: Where it lies.
+        kind: One of `NIFTI`, `NRRD`, `META`, `MGH`, `MINC`, `DICOM` and, of a folder, `SERIES`.
+    """
+
+    path: Path
+    kind: str
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether `dicom` and `dicom_segments` read it, which have no `Header`."""
+        return self.kind in (DICOM, SERIES)
+
+    @cached_property
+    def header(self) -> Header:
+        """The header of what is not DICOM; with its voxels in MINC, else without.
+
+        Raises:
+            InputError: If it is damaged, or says something that cannot be read rightly here.
+        """
+        return _HEADERS[self.kind](self.path)
+
+
+def recognised(path: PathLike) -> VolumeFile:
+    """What a path leads to; all that reads volumes begins here.
+
     Raises:
         InputError: If it is missing, no file, empty, or of a format that is not read, or bears the name of another.
     """
-    head = _head(regular_file(path))
+    path = named(path)
+    if path.is_dir():
+        return VolumeFile(path, SERIES)
+    return VolumeFile(path, DICOM if is_dicom(regular_file(path)) else _format_of(path))
+
+
+def _format_of(path: Path) -> str:
+    """One of the five formats that are read here."""
+    head = _head(path)
     kind = _format(path, head)
     if kind is None:
         raise InputError(_why_not(path, head))
-    named = named_format(path)
-    if named is not None and named != kind:
-        raise InputError(f"{path} is named as {named} and holds {kind}; rename it to {_EXTENSIONS[kind][0]}.")
+    claimed = named_format(path)
+    if claimed is not None and claimed != kind:
+        raise InputError(f"{path} is named as {claimed} and holds {kind}; rename it to {_EXTENSIONS[kind][0]}.")
     if kind in (NRRD, META, MINC) and is_packed(path):
         raise InputError(f"{path} is {kind} packed by gzip as a whole; unpack it first.")
     return kind
@@ -145,6 +192,6 @@ def _why_not(path: Path, head: bytes) -> str:
         return f"{path} is a web page, a failed download perhaps; download the image again."
     if other := _BY_NAME.get(_end(path)):
         return f"{path} is named as {other}, which is not read here, as its geometry cannot be checked; {_CURE}."
-    if named := named_format(path):
-        return f"{path} is damaged, cut short or no {named} file; copy or export it again."
+    if claimed := named_format(path):
+        return f"{path} is damaged, cut short or no {claimed} file; copy or export it again."
     return f"{path} cannot be read as an image: it is damaged, cut short or of an unknown format; export it as {_READ}."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +24,31 @@ _APART = 0.1  # voxels by which it may where a header gives the size of a voxel 
 
 @dataclass(frozen=True)
 class Header:
-    """A header that holds together; nothing of the voxels is read yet.
+    """A header that holds together; nothing of the voxels is read yet, but where a library reads both at once (MINC).
 
     Attributes:
+        path: The file that the user named.
         sides: Numbers along each axis of the array, the fastest first.
         spatial: Which of these axes are x, y and z.
         matrix: Shape `(3, 4)`; takes indices x, y, z to mm, LPS.
-        payload: Where the numbers are.
+        payload: Where the numbers are; or the voxels themselves, shape `(z, y, x)`, once they are read.
         slope: What a stored number is multiplied by.
         intercept: What is added to it then.
         notes: Sentences the user should read.
         intent: NIfTI's code of what the numbers are; None in other formats.
+        keys: What programs add of their own, by keys in lower case (NRRD alone).
     """
 
+    path: Path
     sides: tuple[int, ...]
     spatial: tuple[int, int, int]
     matrix: Array
-    payload: Payload
+    payload: Payload | NDArray[Any]
     slope: float = 1.0
     intercept: float = 0.0
     notes: tuple[str, ...] = ()
     intent: int | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -56,14 +61,48 @@ class Header:
         """Numbers a voxel."""
         return math.prod(self.sides) // math.prod(self.shape)
 
-    def array(self, path: Path) -> NDArray[Any]:
+    @property
+    def step(self) -> float:
+        """Difference of neighbouring values that whole numbers are scaled to; 0 if nothing is scaled."""
+        return 0.0 if self.slope == 1 else abs(self.slope)
+
+    def grid(self) -> tuple[Grid, tuple[str, ...]]:
+        """The grid of the voxels, and what the user should know of the file.
+
+        Raises:
+            InputError: If the axes are skewed beyond rounding, or a number is not finite or a spacing zero.
+        """
+        grid, notes = placed_grid(self.path, self.shape, self.matrix)
+        return grid, (*self.notes, *notes)
+
+    def refuse_several_values(self) -> None:
+        """Refuses what is not one value a voxel in three dimensions.
+
+        Raises:
+            InputError: If there are more.
+        """
+        if self.values == 1:
+            return
+        if len(self.sides) > 3 and self.spatial == (0, 1, 2) and self.sides[3] > 1:
+            raise InputError(
+                f"{self.path} is {len(self.sides)}D ({_listed(self.sides)}); give a single 3D volume, one time point "
+                "for instance."
+            )
+        raise InputError(
+            f"{self.path} holds {self.values} values a voxel (colours, vectors or time points); give an image with one "
+            "real value a voxel."
+        )
+
+    def array(self) -> NDArray[Any]:
         """The voxels, scaled as the header says, shape `(z, y, x, ...)` with all axes that are not spatial behind.
 
         Raises:
             InputError: If they are cut short, damaged, or do not fit into memory.
         """
-        numbers = read_payload(path, self.payload)
-        with enough_memory(path), np.errstate(over="ignore", invalid="ignore"):
+        if not isinstance(self.payload, Payload):
+            return self.payload
+        numbers = read_payload(self.path, self.payload)
+        with enough_memory(self.path), np.errstate(over="ignore", invalid="ignore"):
             numbers = apply_read_scaling(numbers, self.slope, self.intercept)
         last = len(self.sides) - 1
         order = [last - axis for axis in reversed(self.spatial)]
@@ -83,16 +122,6 @@ def check_sides(path: Path, sides: tuple[int, ...]) -> None:
         raise InputError(
             f"{path} is {len(sides)}D ({_listed(sides)}); give a 3D volume (a DICOM series by its folder)."
         )
-
-
-def grid_of(path: Path, header: Header) -> tuple[Grid, tuple[str, ...]]:
-    """The grid of a file and what the user should know of it.
-
-    Raises:
-        InputError: If the axes are skewed beyond rounding, or a number is not finite or a spacing zero.
-    """
-    grid, notes = placed_grid(path, header.shape, header.matrix)
-    return grid, (*header.notes, *notes)
 
 
 def placed_grid(path: PathLike, shape: tuple[int, int, int], matrix: Array) -> tuple[Grid, tuple[str, ...]]:
@@ -135,25 +164,6 @@ def refuse_two_sizes(
             f"{path} has voxels of {sizes[0]} mm by its {names[0]} and of {sizes[1]} mm by its {names[1]}; correct its "
             "header."
         )
-
-
-def scalar_volume(path: Path, header: Header) -> None:
-    """Refuses what is not one value a voxel in three dimensions.
-
-    Raises:
-        InputError: If there are more.
-    """
-    if header.values == 1:
-        return
-    if len(header.sides) > 3 and header.spatial == (0, 1, 2) and header.sides[3] > 1:
-        raise InputError(
-            f"{path} is {len(header.sides)}D ({_listed(header.sides)}); give a single 3D volume, one time point for "
-            "instance."
-        )
-    raise InputError(
-        f"{path} holds {header.values} values a voxel (colours, vectors or time points); give an image with one real "
-        "value a voxel."
-    )
 
 
 def _listed(sides: tuple[int, ...]) -> str:

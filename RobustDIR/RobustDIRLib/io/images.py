@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,17 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, rectangular
-from RobustDIRLib.io import dicom, metaimage, nifti, nrrd
+from RobustDIRLib.io import dicom, nifti
 from RobustDIRLib.io.background import filled
 from RobustDIRLib.io.files import (
     PathLike,
     check_extension,
     check_room,
     extension,
-    named,
     quiet_itk,
-    regular_file,
     written_atomically,
 )
-from RobustDIRLib.io.formats import META, MGH, MINC, NIFTI, NRRD, format_of
-from RobustDIRLib.io.header import Header, grid_of, scalar_volume
-from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
+from RobustDIRLib.io.formats import META, MINC, NIFTI, NRRD, SERIES, VolumeFile, recognised
 from RobustDIRLib.values import Image as Image
 
 _log = logging.getLogger(__name__)
@@ -40,13 +36,6 @@ _log = logging.getLogger(__name__)
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 SMALLEST_SIDE = 8
 _COARSEST = 1 / 64  # of an image's range: what its values may be rounded to
-
-_HEADERS: dict[str, Callable[[Path], Header]] = {
-    NIFTI: nifti.read_header,
-    NRRD: nrrd.read_header,
-    META: metaimage.read_header,
-    MGH: read_mgh_header,
-}
 
 
 def read_image(path: PathLike, *, fill_nan: float | None = None) -> Image:
@@ -62,7 +51,7 @@ def read_image(path: PathLike, *, fill_nan: float | None = None) -> Image:
         InputError: If it is missing, unreadable or cut short; 2D, 4D, colour, complex; has NaN inside, infinite or all
             equal voxels, or a side under 8 voxels; or its grid is skewed, irregular or without positive spacing.
     """
-    return checked_image(str(path), _read(named(path)), fill_nan)
+    return checked_image(str(path), read_scalar(path), fill_nan)
 
 
 def checked_image(name: str, image: Image, fill_nan: float | None = None) -> Image:
@@ -118,7 +107,22 @@ def read_scalar(path: PathLike) -> Image:
     Raises:
         InputError: If it cannot be read as one, or its grid is unusable.
     """
-    return _read(named(path))
+    return scalar_image(recognised(path))
+
+
+def scalar_image(file: VolumeFile) -> Image:
+    """What `read_scalar` makes of a path, once it is known what that leads to.
+
+    Raises:
+        InputError: As `read_scalar`.
+    """
+    if file.is_dicom:
+        return Image(*(dicom.read_series if file.kind == SERIES else dicom.read_file)(file.path))
+    file.header.refuse_several_values()
+    grid, notes = file.header.grid()
+    voxels = file.header.array()
+    tell(notes)
+    return Image(voxels.reshape(grid.shape), grid)
 
 
 def write_image(path: PathLike, image: Image) -> None:
@@ -239,26 +243,14 @@ def header_grid(path: PathLike) -> Grid | None:
     Raises:
         InputError: As `read_image`, as far as the header goes.
     """
-    path = Path(path)
-    if path.is_dir() or dicom.is_dicom(regular_file(path)) or (kind := format_of(path)) == MINC:
+    file = recognised(path)
+    if file.is_dicom or file.kind == MINC:
         return None
-    header = _HEADERS[kind](path)
-    scalar_volume(path, header)
-    return grid_of(path, header)[0]
+    file.header.refuse_several_values()
+    return file.header.grid()[0]
 
 
-def values_per_voxel(path: Path) -> int:
-    """How many numbers a voxel has by the header of a NIfTI, NRRD or MetaImage file; 1 for any other file or a folder.
-
-    Raises:
-        InputError: If the header cannot be read.
-    """
-    if path.is_dir() or dicom.is_dicom(regular_file(path)) or (kind := format_of(path)) not in (NIFTI, NRRD, META):
-        return 1
-    return _HEADERS[kind](path).values
-
-
-def read_vectors(path: Path) -> tuple[NDArray[Any], Grid, int | None]:
+def read_vectors(file: VolumeFile) -> tuple[NDArray[Any], Grid, int | None]:
     """Several values a voxel from a NIfTI, NRRD or MetaImage file.
 
     Returns:
@@ -266,35 +258,13 @@ def read_vectors(path: Path) -> tuple[NDArray[Any], Grid, int | None]:
     Raises:
         InputError: If it cannot be read, or has skewed axes.
     """
-    kind = format_of(path)
-    if kind not in (NIFTI, NRRD, META):
+    if file.kind not in (NIFTI, NRRD, META):
         raise InputError(
-            f"{path} is {kind}, which holds no displacement fields; export it as NIfTI, NRRD or MetaImage."
+            f"{file.path} is {file.kind}, which holds no displacement fields; export it as NIfTI, NRRD or MetaImage."
         )
-    header = _HEADERS[kind](path)
-    grid, notes = grid_of(path, header)
+    grid, notes = file.header.grid()
     tell(notes)
-    return header.array(path), grid, header.intent
-
-
-def _read(path: Path) -> Image:
-    """The scalar 3D image in a file or DICOM folder, in the type it is stored in."""
-    if path.is_dir():
-        return Image(*dicom.read_series(path))
-    if dicom.is_dicom(regular_file(path)):
-        return Image(*dicom.read_file(path))
-    kind = format_of(path)
-    if kind == MINC:
-        header, voxels = read_minc(path)
-        scalar_volume(path, header)
-        grid, notes = grid_of(path, header)
-    else:
-        header = _HEADERS[kind](path)
-        scalar_volume(path, header)
-        grid, notes = grid_of(path, header)
-        voxels = header.array(path)
-    tell(notes)
-    return Image(voxels.reshape(grid.shape), grid)
+    return file.header.array(), grid, file.header.intent
 
 
 def tell(notes: Iterable[str]) -> None:

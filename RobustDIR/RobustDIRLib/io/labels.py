@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io import dicom, dicom_segments, nifti, seg_nrrd
-from RobustDIRLib.io.files import PathLike, named, regular_file
-from RobustDIRLib.io.formats import NIFTI, format_of
-from RobustDIRLib.io.images import Image, read_scalar, read_vectors, values_per_voxel
+from RobustDIRLib.io import dicom_segments, seg_nrrd
+from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.formats import META, NIFTI, NRRD, VolumeFile, recognised
+from RobustDIRLib.io.images import Image, read_vectors, scalar_image
 from RobustDIRLib.io.segments import Segments
 
 _log = logging.getLogger(__name__)
@@ -51,9 +51,10 @@ def read_labels(path: PathLike) -> LabelMap:
     Raises:
         InputError: If it cannot be read, a voxel is no whole number of 32 bits, or segments overlap.
     """
-    path = named(path)
     with _spoken_of("label map"):
-        return _read_labels(path)
+        file = recognised(path)
+        segments = _segments_in(file)
+        return _without_segments(file) if segments is None else _one_map(file.path, segments)
 
 
 def read_label_maps(path: PathLike) -> tuple[LabelMap, ...]:
@@ -62,24 +63,28 @@ def read_label_maps(path: PathLike) -> tuple[LabelMap, ...]:
     Raises:
         InputError: If it cannot be read, or a voxel is no whole number of 32 bits.
     """
-    path = named(path)
     with _spoken_of("label map"):
-        segments = _segments_in(path)
-        if segments is None or not segments.overlap():
-            return (_read_labels(path),)
-        return tuple(LabelMap(layer, segments.grid, segments.names, str(path)) for layer in segments.layers)
+        file = recognised(path)
+        segments = _segments_in(file)
+        if segments is None:
+            return (_without_segments(file),)
+        if not segments.overlap():
+            return (_one_map(file.path, segments),)
+        return tuple(LabelMap(layer, segments.grid, segments.names, str(file.path)) for layer in segments.layers)
 
 
-def _read_labels(path: Path) -> LabelMap:
-    segments = _segments_in(path)
-    if segments is not None:
-        return LabelMap(segments.one_map(path), segments.grid, segments.names, str(path))
-    channels = _channels(path)
+def _one_map(path: Path, segments: Segments) -> LabelMap:
+    return LabelMap(segments.one_map(path), segments.grid, segments.names, str(path))
+
+
+def _without_segments(file: VolumeFile) -> LabelMap:
+    """A label map of whole numbers or of channels."""
+    path = file.path
+    channels = _channels(file)
     if channels is not None:
         return LabelMap(_from_channels(path, channels[0]), channels[1], source=str(path))
-    image = read_scalar(path)
-    step = _step(path) if np.issubdtype(image.array.dtype, np.floating) else 0.0
-    return LabelMap(whole_numbers(str(path), image.array, step), image.grid, source=str(path))
+    image = scalar_image(file)
+    return LabelMap(whole_numbers(str(path), image.array, _step(file)), image.grid, source=str(path))
 
 
 def read_mask(path: PathLike) -> Image:
@@ -93,11 +98,11 @@ def read_mask(path: PathLike) -> Image:
     Raises:
         InputError: If it cannot be read as a 3D volume with one value a voxel, or a voxel is infinite.
     """
-    path = named(path)
     with _spoken_of("mask"):
-        segments = _segments_in(path)
-        image = read_scalar(path) if segments is None else Image(segments.union(), segments.grid)
-    return Image(above_zero(str(path), image.array, _step(path)), image.grid)
+        file = recognised(path)
+        segments = _segments_in(file)
+        image = scalar_image(file) if segments is None else Image(segments.union(), segments.grid)
+    return Image(above_zero(str(file.path), image.array, _step(file)), image.grid)
 
 
 def above_zero(name: str, array: NDArray[Any], step: float = 0.0) -> NDArray[np.uint8]:
@@ -182,12 +187,9 @@ def _rounding_of_zero(step: float, array: NDArray[Any]) -> float:
     return min(step / 2, 1e-5 * float(np.abs(array).max(initial=0))) if step else 0.0
 
 
-def _step(path: Path) -> float:
-    """Difference of neighbouring values that a NIfTI file scales whole numbers to; 0 if it does not."""
-    if path.is_dir() or dicom.is_dicom(path) or format_of(path) != NIFTI:
-        return 0.0
-    slope = nifti.read_header(path).slope
-    return 0.0 if slope == 1 else abs(slope)
+def _step(file: VolumeFile) -> float:
+    """Difference of neighbouring values that a file scales whole numbers to; 0 if it does not."""
+    return 0.0 if file.is_dicom else file.header.step
 
 
 @contextmanager
@@ -200,18 +202,16 @@ def _spoken_of(what: str) -> Iterator[None]:
         raise InputError(words) from error
 
 
-def _segments_in(path: Path) -> Segments | None:
+def _segments_in(file: VolumeFile) -> Segments | None:
     """The segments of a Slicer or DICOM segmentation; None for anything else."""
-    if not path.is_dir():
-        regular_file(path)
-    return dicom_segments.read_segments(path) or seg_nrrd.read_segments(path)
+    return dicom_segments.read_segments(file) or seg_nrrd.read_segments(file)
 
 
-def _channels(path: Path) -> tuple[NDArray[Any], Grid] | None:
+def _channels(file: VolumeFile) -> tuple[NDArray[Any], Grid] | None:
     """Several channels `(C, z, y, x)` of 0 and 1 and their grid; None if the file is no such thing."""
-    if path.is_dir() or values_per_voxel(path) == 1:
+    if file.kind not in (NIFTI, NRRD, META) or file.header.values == 1:
         return None
-    array, grid, _ = read_vectors(path)
+    array, grid, _ = read_vectors(file)
     channels = np.moveaxis(array, -1, 0) if array.ndim == 4 and array.dtype.names is None else array[None]
     return (channels, grid) if channels.ndim == 4 and np.isin(channels, (0, 1)).all() else None
 

@@ -56,7 +56,7 @@ def read_header(path: Path) -> Header:
     sides = (channels, *sides) if first else sides
     payload = _payload(path, fields, math.prod(sides), offset)
     matrix, notes = _placement(path, fields, sides[first:])
-    return Header(sides, (first, first + 1, first + 2), matrix, payload, notes=(*notes, *surplus(path, payload)))
+    return Header(path, sides, (first, first + 1, first + 2), matrix, payload, notes=(*notes, *surplus(path, payload)))
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:

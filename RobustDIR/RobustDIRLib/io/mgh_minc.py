@@ -62,7 +62,7 @@ def read_mgh_header(path: Path) -> Header:
     packed = is_packed(path)
     payload = Payload((path,), dtype, math.prod(sides), _VOXELS_AT, "gzip" if packed else "raw", whole=packed)
     matrix = swap_lps_ras(affine[:3].T).T
-    return Header(sides, (0, 1, 2), matrix, payload, notes=notes)
+    return Header(path, sides, (0, 1, 2), matrix, payload, notes=notes)
 
 
 def _check_cosines(path: Path, affine: Any, spacing: Any, sides: tuple[int, ...]) -> None:
@@ -72,11 +72,9 @@ def _check_cosines(path: Path, affine: Any, spacing: Any, sides: tuple[int, ...]
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
-    """A MINC volume, its real values; of its header, what is needed for the grid.
+def read_minc(path: Path) -> Header:
+    """A MINC volume: of its header, what is needed for the grid, and with it the voxels, their real values.
 
-    Returns:
-        Header, and voxels of shape `(z, y, x)`.
     Raises:
         InputError: If it is damaged or too large, or is MINC 2 and the package h5py is missing.
     """
@@ -92,7 +90,7 @@ def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
             raise InputError(f"{path} is {len(sides)}D; give a single 3D volume, one time point for instance.")
         check_room(path, 16 * math.prod(sides))
         with enough_memory(path):
-            array = np.asanyarray(image.dataobj, dtype=np.float64)
+            array: NDArray[Any] = np.asanyarray(image.dataobj, dtype=np.float64)
     except InputError:
         raise
     except _PROBLEMS as error:
@@ -100,4 +98,4 @@ def read_minc(path: Path) -> tuple[Header, NDArray[Any]]:
     _check_cosines(path, image.affine, spacing, image.shape)
     # In the file the first axis is the slowest; nibabel's matrix takes indices in the order of the file.
     matrix = swap_lps_ras(np.asarray(image.affine)[:3, [2, 1, 0, 3]].T).T
-    return Header(sides, (0, 1, 2), matrix, Payload((path,), array.dtype, array.size)), array
+    return Header(path, sides, (0, 1, 2), matrix, array)

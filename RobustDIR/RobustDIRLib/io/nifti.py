@@ -85,7 +85,7 @@ def read_header(path: Path) -> Header:
     matrix, more = _placement(path, raw, sides)
     intent = int(raw["intent_code"])
     notes = (*notes, *more, *surplus(path, payload))
-    return Header(sides, (0, 1, 2), matrix, payload, slope, intercept, notes, intent)
+    return Header(path, sides, (0, 1, 2), matrix, payload, slope, intercept, notes, intent)
 
 
 def _files(path: Path) -> tuple[Path, Path]:

@@ -64,7 +64,7 @@ def read_header(path: Path) -> Header:
     _refuse_modelling(path, keys)
     spatial, matrix, notes = _placement(path, fields, sides)
     payload = _payload(path, fields, sides, offset)
-    header = Header(sides, spatial, matrix, payload, notes=(*notes, *surplus(path, payload)))
+    header = Header(path, sides, spatial, matrix, payload, notes=(*notes, *surplus(path, payload)), keys=keys)
     if header.values == 3:
         _refuse_other_vectors(path, fields)
     return header
@@ -84,15 +84,6 @@ def _refuse_other_vectors(path: Path, fields: dict[str, str]) -> None:
             f"{path} holds vectors in a frame of their own ('measurement frame'), which programs read in two ways; "
             "save it without one."
         )
-
-
-def read_keys(path: Path) -> dict[str, str]:
-    """The key/value pairs of a NRRD file's header, keys in lower case.
-
-    Raises:
-        InputError: If the header is damaged.
-    """
-    return _fields(path)[1]
 
 
 def _fields(path: Path) -> tuple[dict[str, str], dict[str, str], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io import nrrd
-from RobustDIRLib.io.formats import NRRD, format_of
+from RobustDIRLib.io.formats import NRRD, VolumeFile
 from RobustDIRLib.io.images import read_vectors
 from RobustDIRLib.io.segments import Segments
 
@@ -33,7 +33,7 @@ class _Segment:
     layer: int
 
 
-def read_segments(path: Path) -> Segments | None:
+def read_segments(file: VolumeFile) -> Segments | None:
     """The segments of a NRRD file; None for another file, or one without segments.
 
     Numbers are the values of the file, but where two layers use one value twice: then they count the segments from 1.
@@ -41,12 +41,11 @@ def read_segments(path: Path) -> Segments | None:
     Raises:
         InputError: If the header contradicts the voxels or cannot be understood.
     """
-    if path.is_dir() or format_of(path) != NRRD:
-        return None
-    found = _header(path)
+    found = _described(file.header.keys) if file.kind == NRRD else []
     if not found:
         return None
-    array, grid, _ = read_vectors(path)
+    path = file.path
+    array, grid, _ = read_vectors(file)
     if array.ndim not in (3, 4) or not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"{path} holds no label map of segments ({array.ndim}D, {array.dtype}); export it again.")
     layers = [array] if array.ndim == 3 else [array[..., k] for k in range(array.shape[-1])]
@@ -55,10 +54,10 @@ def read_segments(path: Path) -> Segments | None:
     return _segments(segments, layers, grid)
 
 
-def _header(path: Path) -> list[dict[str, str]]:
+def _described(keys: Mapping[str, str]) -> list[dict[str, str]]:
     """What the header says of each segment, in their order: `name`, `labelvalue`, `layer`, as far as it does."""
     entries: dict[int, dict[str, str]] = {}
-    for key, value in nrrd.read_keys(path).items():
+    for key, value in keys.items():
         match = _SEGMENT.match(key)
         if match:
             entries.setdefault(int(match[1]), {})[match[2]] = value

@@ -44,10 +44,10 @@ keys = tuner.material.fixed_pairs("validation", validated)
 held = [timed("a validation pair, read and aligned", lambda: tuner.material.maker.make(key, generator(0, i)))
         for i, key in enumerate(keys)]
 for step in range(tuner.steps_per_epoch):
-    timed("a pair, read and aligned (first epoch)", lambda: tuner.batch(1, step))
+    timed("a pair, read and aligned (first epoch)", lambda: tuner.batch(step))
 tuner.network.train()
 for step in range(tuner.steps_per_epoch):
-    batch = timed("a pair made", lambda: tuner.batch(1, step))
+    batch = timed("a pair made", lambda: tuner.batch(step))
     loss = timed("network and loss", lambda: tuner.objective(batch))
     timed("gradients and optimiser", lambda: tuner.learner.descend(loss, 10**6))
 timed(f"{len(held)} pairs validated", lambda: tuner.validate(held))

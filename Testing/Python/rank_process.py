@@ -35,7 +35,7 @@ def gradients(config: TrainingConfig | FinetuneConfig, process: Process) -> Grad
         learner.learn(next(training_batches(config, open_banks(config), 0, process)))
     else:
         learner = Tuner(config, process)
-        learner.learn(learner.batch(1, 0), 10, Path())
+        learner.learn(learner.batch(0), 10, Path())
     return {name: p.grad for name, p in learner.network.named_parameters()}
 
 

@@ -257,7 +257,7 @@ class TestVirtualSubjects:
         save_deformation_model(tmp_path / "m.npz", build_model(_deformations(nodes=6)))
         virtual = {"probability": 0.5, "model": str(tmp_path / "m.npz")}
         tuner = Tuner(a_config(organs, virtual=virtual, pairs_per_epoch=24), Process(0, 1, torch.device("cpu")))
-        names = [tuner.batch(1, step)[0][0].name for step in range(24)]
+        names = [tuner.batch(step)[0][0].name for step in range(24)]
         assert 5 < sum(name.startswith("a virtual subject") for name in names) < 19
 
     def test_virtual_subjects_need_a_source(self, organs: Path) -> None:

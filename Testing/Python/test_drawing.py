@@ -54,7 +54,7 @@ def test_what_is_looked_at_is_what_is_learnt_from(organs: Path, model: Path) -> 
     size, kinds = len(tuner.material.epoch(1)), set()
     for number in range(2 * size):
         drawn = preview_pair(config, number)
-        [(learnt, _)] = tuner.batch(1 + number // size, number % size)
+        [(learnt, _)] = tuner.batch(number)
         assert learnt.name == drawn.pair.name and torch.equal(learnt.fixed, drawn.pair.fixed)
         assert torch.equal(learnt.moving, drawn.pair.moving) and drawn.pair.fixed.shape[2:] == drawn.grid.shape
         kinds.add(drawn.displacement is None)

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.run import start_network
 from RobustDIRLib.finetuning.summary import summarise, table
-from RobustDIRLib.finetuning.tuner import Tuner
+from RobustDIRLib.finetuning.tuner import Batch, Tuner
 from RobustDIRLib.io.images import read_image, write_image
 from RobustDIRLib.model_file import save_model
 from RobustDIRLib.model_store import load_model
@@ -82,6 +83,27 @@ def test_a_run_of_before_there_were_grids_to_choose_is_resumed_as_it_was(organs:
         assert finetune_command.settings_of(args).grid == grid != "native"
 
 
+def test_the_next_pair_is_made_while_the_network_learns(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, learn, batch = [threading.Event() for _ in range(4)], Tuner.learn, Tuner.batch
+    waited = []
+
+    def making(tuner: Tuner, step: int) -> Batch:
+        pairs = batch(tuner, step)
+        made[step].set()
+        return pairs
+
+    def learning(tuner: Tuner, *rest: Any) -> float:
+        waited.append(tuner.learner.step == 3 or made[tuner.learner.step + 1].wait(30))
+        return learn(tuner, *rest)
+
+    monkeypatch.setattr(Tuner, "batch", making)
+    monkeypatch.setattr(Tuner, "learn", learning)
+    list(finetune(a_config(organs, epochs=2, pairs_per_epoch=2), tmp_path / "run"))
+    assert waited == [True] * 4
+
+
 def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     augmentation = {"contrast": 0.5, "noise": 0.5, "flip": 0.5, "affine": 0.5}
     config = a_config(organs, epochs=3, checkpoint_every=2, augmentation=augmentation)
@@ -118,7 +140,7 @@ def test_a_data_set_moved_during_a_run_is_a_sentence_and_back_in_its_place_lets_
         list(records)
     (tmp_path / "elsewhere").rename(organs)
     rest = list(finetune(config, tmp_path / "run", resume=True))
-    assert (rest[0]["step"], rest[-1]["kind"]) == (1, "end")
+    assert rest[0]["step"] in (1, 2) and rest[-1]["kind"] == "end"  # the second pair may have been read ahead
 
 
 def _start(config: FinetuneConfig, folder: Path, **environment: str) -> ForkedCommand:
@@ -318,7 +340,7 @@ def test_labels_without_overlap_teach_nothing_and_are_told(tmp_path: Path) -> No
     config = a_config(folder, split={"shares": [1, 0, 0]}, epochs=5)
     tuner = Tuner(config, CPU)
     before = {k: v.clone() for k, v in tuner.network.state_dict().items()}
-    tuner.learn(tuner.batch(1, 0), 100, tmp_path)
+    tuner.learn(tuner.batch(0), 100, tmp_path)
     change = max(float((v - before[k]).abs().max()) for k, v in tuner.network.state_dict().items())
     assert change == 0
     with pytest.raises(InputError, match=r"none of the first 4 pairs .*\(dice\).* no label is in both"):

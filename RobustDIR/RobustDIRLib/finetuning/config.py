@@ -194,7 +194,7 @@ class FinetuneConfig:
         cache_mib: Main memory for preprocessed scans, MiB; older ones are read again.
         precision: auto, fp32, bf16 or fp16, as in pretraining.
         device: auto (a graphics card where there is one), cpu or cuda.
-        threads: Of the network; 0 leaves torch's choice.
+        threads: Of the network; 0 leaves torch's choice. One more reads and aligns the next pairs.
         seed: Of every draw.
         log_every, checkpoint_every: Steps between records, and checkpoints within an epoch (0: at its end alone).
     """

@@ -12,10 +12,11 @@ from typing import Any
 
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning.ahead import Ahead
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.pairs import PairKey, TrainingPair
 from RobustDIRLib.finetuning.run import describe_split
-from RobustDIRLib.finetuning.tuner import Tuner
+from RobustDIRLib.finetuning.tuner import Batch, Tuner
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_file import save_model
@@ -90,7 +91,8 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
 def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
     """The run's records; if another process of it dies, a checkpoint and a sentence."""
     try:
-        yield from _epochs(tuner, folder, stop)
+        with Ahead(tuner.batch) as ahead:
+            yield from _epochs(tuner, folder, stop, ahead)
     except RuntimeError as error:  # what torch raises when a process of the group is gone
         if tuner.process.world == 1:
             raise
@@ -101,7 +103,7 @@ def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
         ) from error
 
 
-def _epochs(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
+def _epochs(tuner: Tuner, folder: Path, stop: StopRequest, ahead: Ahead[int, Batch]) -> Iterator[Record]:
     config, process, learner = tuner.config, tuner.process, tuner.learner
     per_epoch = tuner.steps_per_epoch
     steps = per_epoch * config.epochs
@@ -116,7 +118,7 @@ def _epochs(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
     while not ended:
         epoch, index = learner.step // per_epoch + 1, learner.step % per_epoch
         begun = time.perf_counter()
-        pairs = tuner.batch(epoch, index)
+        pairs = ahead.get(learner.step, learner.step + 1 if learner.step + 1 < steps else None)
         losses.append(tuner.learn(pairs, steps, folder))
         if learner.step % config.log_every == 0:
             seconds, voxels = time.perf_counter() - begun, sum(pair.fixed.numel() for pair, _ in pairs)

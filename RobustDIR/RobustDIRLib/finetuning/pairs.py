@@ -113,7 +113,7 @@ class PairMaker:
     @property
     def alignments(self) -> list[KeptAlignment]:
         """What has been aligned so far: a run that goes on need not do it again."""
-        found = [(content, _ALIGNMENTS[content]) for content in self._contents]
+        found = [(content, _ALIGNMENTS[content]) for content in list(self._contents)]
         return [(*names, [*one.matrix.ravel().tolist(), *one.offset.tolist()]) for names, one in found]
 
     def recall(self, alignments: Iterable[KeptAlignment]) -> None:

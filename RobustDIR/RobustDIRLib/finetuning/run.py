@@ -90,11 +90,12 @@ class Material:
 
     def epoch(self, number: int) -> list[PairKey]:
         """The pairs of an epoch (from 1), in their order."""
-        if number not in self._epochs:
+        drawn = self._epochs.get(number)
+        if drawn is None:
             count, seeds = self.config.pairs_per_epoch, (self.config.seed, 1, number)
             drawn = epoch_pairs(self.parts["train"], self.listed, self.random, self.preset, count, seeds)
             self._epochs = {number: drawn}  # the one that is at work: every step asks for it
-        return self._epochs[number]
+        return drawn
 
     def fixed_pairs(self, part: str, most: int) -> list[PairKey]:
         """The pairs on which a part is judged, the same in every run: the listed ones, or each scan with the next."""

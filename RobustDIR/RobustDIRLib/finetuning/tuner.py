@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from RobustDIRLib.training.learner import Learner
 from RobustDIRLib.training.processes import Process
 
 FAILED = "failed_pair.pt"
+# The pairs of one step, and what draws for each.
+Batch = list[tuple[TrainingPair, torch.Generator]]
 _TRIED = 10  # steps after which it is told that nothing is learnt
 
 
@@ -37,7 +40,7 @@ class _PairsObjective(nn.Module):
         super().__init__()
         self.network, self.weights, self.both, self.precision = network, weights, both, precision
 
-    def forward(self, pairs: list[tuple[TrainingPair, torch.Generator]]) -> Tensor:
+    def forward(self, pairs: Batch) -> Tensor:
         losses = []
         for pair, g in pairs:
             with autocast(self.precision, pair.fixed.device):
@@ -75,22 +78,27 @@ class Tuner:
         """What learns."""
         return self.learner.network
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch, by all processes together."""
         return math.ceil(len(self.material.epoch(1)) / (self.config.batch * self.process.world))
 
     def state(self) -> dict[str, Any]:
         """All that going on needs."""
-        maker = self.material.maker
+        maker = self.material.maker  # which may be making a pair in another thread
         more = {"history": self.history, "best": self.best}
-        read = {"checksums": maker.store.checksums, "alignments": maker.alignments}
+        read = {"checksums": dict(maker.store.checksums), "alignments": maker.alignments}
         return {"finetune": to_dict(self.config), **self.learner.state(), **more, **read}
 
-    def batch(self, epoch: int, step: int) -> list[tuple[TrainingPair, torch.Generator]]:
-        """This process's pairs of a step of an epoch, and what draws for each; they depend on seed and step alone."""
-        keys, size = self.material.epoch(epoch), self.config.batch
-        first = (step * self.process.world + self.process.rank) * size
+    def batch(self, step: int) -> Batch:
+        """This process's pairs of a step of the run (from 0), and what draws for each.
+
+        They depend on the run's seed and the step alone, and may be made in another thread than the one that learns.
+        """
+        before, place = divmod(step, self.steps_per_epoch)
+        epoch, size = before + 1, self.config.batch
+        keys = self.material.epoch(epoch)
+        first = (place * self.process.world + self.process.rank) * size
         chosen = []
         for index in range(first, first + size):
             g = pair_generator(self.config, epoch, index)
@@ -98,7 +106,7 @@ class Tuner:
             chosen.append((drawn.pair.to(self.process.device), g))
         return chosen
 
-    def learn(self, pairs: list[tuple[TrainingPair, torch.Generator]], steps: int, folder: Path) -> float:
+    def learn(self, pairs: Batch, steps: int, folder: Path) -> float:
         """One optimiser step; returns the loss.
 
         Raises:
@@ -117,7 +125,7 @@ class Tuner:
         self.learner.descend(loss, steps)
         return value
 
-    def _count(self, pairs: list[tuple[TrainingPair, torch.Generator]]) -> None:
+    def _count(self, pairs: Batch) -> None:
         """Refuse to go on when none of the first pairs had anything to learn from."""
         self.tried += 1
         self.taught += any(teaches(pair, self.material.loss) for pair, _ in pairs)

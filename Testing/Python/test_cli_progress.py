@@ -75,6 +75,17 @@ def test_results_are_handed_over(register, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["made", "there before"])
+def test_where_images_are_bad_no_folder_is_left_for_what_would_be_handed_over(register, tmp_path, there):
+    plain = tmp_path / "deep" / "plain"
+    if there:
+        plain.mkdir(parents=True)
+    (tmp_path / "moving.mha").write_bytes(b"no image")
+    assert register("--hand-over", str(plain)) == 2
+    assert plain.exists() == plain.parent.exists() == there
+    assert not (tmp_path / "run").exists()
+
+
 def test_text_for_people_is_the_default(register, capsys):
     register()
     assert capsys.readouterr().out.startswith("read ")

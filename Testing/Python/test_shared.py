@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 
 from RobustDIRLib.io.dicom_headers import quiet_pydicom
-from RobustDIRLib.io.files import quiet_itk, silent_libraries
+from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
 from RobustDIRLib.io.shared import Shared
 from RobustDIRLib.registration.alignment import _ONE_THREAD
 from RobustDIRLib.registration.devices import repeatable

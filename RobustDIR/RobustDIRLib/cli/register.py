@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping
+from RobustDIRLib.cli import as_path
+from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping, stage
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.model_store import DEFAULT_MODEL
@@ -85,71 +87,65 @@ def _add_machine(group: Any) -> None:
     group.add_argument("--progress", choices=KINDS, default="text", help="json: one JSON object a line")
     group.add_argument("--stop-file", metavar="FILE", help="with --progress json: end early once it is there")
     group.add_argument("--keep-file", metavar="FILE", help="end the refinement and keep its result once it is there")
-    group.add_argument("--hand-over", metavar="FOLDER", help="write the results there too, as plain files (3D Slicer)")
+    group.add_argument(
+        "--hand-over", type=as_path, metavar="FOLDER", help="write the results there too, as plain files (3D Slicer)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, register, write, and sum up; returns 0."""
     from RobustDIRLib.cli import in_options
-    from RobustDIRLib.registration.saving import reserved
 
     if args.stop_file and args.progress != "json":
         raise InputError("`stop_file` goes with --progress json; without it nobody would look for that file.")
-    files = _files(args)
     progress = JsonLines(args.stop_file) if args.progress == "json" else Terminal()
     try:
-        with reserved(args.output, overwrite=args.overwrite, inputs=_read(files, args.model)):
-            return _register(args, files, progress)
+        _register(args, progress)
     except (InputError, OSError) as error:
         progress.failed(in_options(str(error), args))
         raise
     finally:
         progress.close()
-
-
-def _register(args: argparse.Namespace, files: Mapping[str, list[str]], progress: Terminal | JsonLines) -> int:
-    from RobustDIRLib.io.files import make_folder
-    from RobustDIRLib.io.images import read_image
-    from RobustDIRLib.io.remarks import heard
-    from RobustDIRLib.registration.register import register
-    from RobustDIRLib.registration.saving import save
-
-    begun = time.perf_counter()
-    options = _options(args)
-    if args.hand_over:
-        make_folder(Path(args.hand_over))  # a file in its place is said before anything is computed
-    model = _model(args.model, options.device)
-    progress("read")
-    with heard() as remarks:
-        fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
-        extras = _extras(files, fixed.grid, moving.grid)
-    provenance = _provenance(args, files, extras)
-    reading = time.perf_counter() - begun
-    progress("read", reading)
-    with keeping(args.keep_file, progress) as enough:
-        result = register(fixed, moving, model, options=options, extras=extras, progress=progress, enough=enough)
-    told = dict.fromkeys((*remarks, *result.warnings))
-    result = replace(result, timings={"read": reading, **result.timings}, warnings=tuple(told))
-    progress("write")
-    writing = time.perf_counter()
-    folder = save(result, args.output, overwrite=args.overwrite, provenance=provenance)
-    if args.hand_over:
-        _hand_over(result, moving.grid, args.hand_over)
-    progress("write", time.perf_counter() - writing)
-    seconds = time.perf_counter() - begun
-    if isinstance(progress, JsonLines):
-        for sentence in result.warnings:
-            progress.tell("warning", message=sentence)
-        progress.tell("result", folder=str(folder), seconds=round(seconds, 3))
-    else:
-        _summarise(result, folder, seconds)
     return 0
 
 
-def _hand_over(result: RegistrationResult, moving: Grid, folder: str) -> None:
+def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
+    """All of it in order: the folders that results go to are held before anything is read, and files come last."""
+    from RobustDIRLib.io.files import provisional_folder
+    from RobustDIRLib.io.images import read_image
+    from RobustDIRLib.io.remarks import heard
+    from RobustDIRLib.model_store import find_model
+    from RobustDIRLib.registration.register import register
+    from RobustDIRLib.registration.saving import reserved, save
+
+    begun = time.perf_counter()
+    timings: dict[str, float] = {}
+    options = _options(args)
+    files = _files(args)
+    inputs = [*chain(*files.values()), str(find_model(args.model))]
+    holding = reserved(args.output, overwrite=args.overwrite, inputs=inputs)
+    with holding as folder, provisional_folder(args.hand_over) if args.hand_over else nullcontext():
+        with stage(progress, "read", timings):
+            model = _model(args.model, options.device)
+            with heard() as remarks:
+                fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
+                extras = _extras(files, fixed.grid, moving.grid)
+            provenance = _provenance(args, files, extras)
+        with keeping(args.keep_file, progress) as enough:
+            result = register(fixed, moving, model, options=options, extras=extras, progress=progress, enough=enough)
+        told = tuple(dict.fromkeys((*remarks, *result.warnings)))
+        result = replace(result, timings={**timings, **result.timings}, warnings=told)
+        with stage(progress, "write", timings):
+            save(result, folder, overwrite=args.overwrite, provenance=provenance)
+            if args.hand_over:
+                _hand_over(result, moving.grid, args.hand_over)
+    _tell(result, folder, time.perf_counter() - begun, progress)
+
+
+def _hand_over(result: RegistrationResult, moving: Grid, folder: Path) -> None:
     from RobustDIRLib.panelparts.handover import write_handover
 
-    write_handover(result, moving, Path(folder))
+    write_handover(result, moving, folder)
 
 
 def _options(args: argparse.Namespace) -> RegistrationOptions:
@@ -175,14 +171,6 @@ def _files(args: argparse.Namespace) -> dict[str, list[str]]:
     """The files and folders that the run reads beside the model, by the arguments' names."""
     given = {name: value for name, value in vars(args).items() if name in _FILES and value}
     return {name: value if isinstance(value, list) else [value] for name, value in given.items()}
-
-
-def _read(files: Mapping[str, list[str]], model: str) -> list[str]:
-    """Every file and folder that the run reads."""
-    from RobustDIRLib.model_store import list_models
-
-    models = {entry.name: str(entry.path) for entry in list_models()}
-    return [*chain(*files.values()), models.get(model, model)]
 
 
 def _extras(files: Mapping[str, list[str]], fixed: Grid, moving: Grid) -> PairExtras:
@@ -230,6 +218,16 @@ def _provenance(args: argparse.Namespace, files: Mapping[str, list[str]], extras
     command = repeating_command(args, paths=("output", *_FILES))
     filled = {} if args.fill_nan is None else {"fill_nan": args.fill_nan}
     return {"command": command, "inputs": inputs, **filled}
+
+
+def _tell(result: RegistrationResult, folder: Path, seconds: float, progress: Terminal | JsonLines) -> None:
+    """What came of it, for programs or for people."""
+    if not isinstance(progress, JsonLines):
+        _summarise(result, folder, seconds)
+        return
+    for sentence in result.warnings:
+        progress.tell("warning", message=sentence)
+    progress.tell("result", folder=str(folder), seconds=round(seconds, 3))
 
 
 def _summarise(result: RegistrationResult, folder: Path, seconds: float) -> None:

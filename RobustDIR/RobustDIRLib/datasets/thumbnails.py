@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.datasets.cases import Case
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io.files import quiet_itk, written_atomically
+from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.io.quiet import quiet_itk
 from RobustDIRLib.values import display_window, scaled
 
 SIDE = 64  # pixels of the longer side of each of the two

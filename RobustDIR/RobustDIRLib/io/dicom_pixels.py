@@ -25,8 +25,9 @@ from RobustDIRLib.io.dicom_headers import (
     numbers,
     read_whole,
 )
-from RobustDIRLib.io.files import last_line, quiet_itk
+from RobustDIRLib.io.files import last_line
 from RobustDIRLib.io.payload import DEFLATE, cut_short
+from RobustDIRLib.io.quiet import quiet_itk
 
 _SECONDARY_CAPTURE = pydicom.uid.UID(
     "1.2.840.10008.5.1.4.1.1.7.3"

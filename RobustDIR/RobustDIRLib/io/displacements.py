@@ -26,15 +26,14 @@ from RobustDIRLib.io.files import (
     check_extension,
     check_room,
     extension,
-    quiet_itk,
     refuse_unknown_letters,
     regular_file,
-    silent_libraries,
     written_atomically,
 )
 from RobustDIRLib.io.formats import recognised
 from RobustDIRLib.io.header import placed_grid
 from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_matrix, tell
+from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
 from RobustDIRLib.io.transform_files import check_whole
 from RobustDIRLib.values import DisplacementField as DisplacementField
 

@@ -11,12 +11,11 @@ import stat
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.shared import Shared
 
 try:
     import resource
@@ -141,6 +140,33 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made ({error.strerror}); choose another folder.") from error
+
+
+@contextmanager
+def provisional_folder(folder: Path) -> Iterator[Path]:
+    """A folder, made if it is not there with those above it; those that stay empty are taken away again.
+
+    Raises:
+        InputError: If it cannot be made, or a file lies in its place.
+    """
+    made = missing_folders(folder)
+    make_folder(folder)
+    try:
+        yield folder
+    finally:
+        remove_empty(made)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """The folder and those above it that are not there yet, the deepest first."""
+    return [place for place in (folder, *folder.parents) if not place.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Take folders away as long as nothing is in them."""
+    for folder in folders:
+        with suppress(OSError):  # something is in it, or another run has taken it away
+            folder.rmdir()
 
 
 def check_extension(path: PathLike, allowed: Sequence[str], what: str) -> str:
@@ -269,46 +295,3 @@ def last_line(error: Exception) -> str:
     """The last line of an exception's message that says something: where ITK puts the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1].rstrip(".") if lines else type(error).__name__
-
-
-def quiet_itk() -> AbstractContextManager[None]:
-    """Keeps ITK from printing its own warnings: what matters of them is checked here and said in our words."""
-    return _QUIET.changed()
-
-
-def silent_libraries() -> AbstractContextManager[None]:
-    """Keeps libraries in C from printing: HDF5 tells of every damaged file on stderr, and cannot be told not to."""
-    return _SILENT.changed()
-
-
-def _silence_itk() -> bool:
-    import SimpleITK as sitk  # here, so that files can be looked for without loading it: a panel must open at once
-
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    return bool(before)
-
-
-def _restore_itk(before: bool) -> None:
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(before)
-
-
-def _silence_stderr() -> int | None:
-    try:
-        kept = os.dup(2)
-    except OSError:  # no such stream, as in a program with windows alone
-        return None
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    return kept
-
-
-def _restore_stderr(kept: int | None) -> None:
-    if kept is not None:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-_QUIET, _SILENT = Shared(_silence_itk, _restore_itk), Shared(_silence_stderr, _restore_stderr)

@@ -25,10 +25,10 @@ from RobustDIRLib.io.files import (
     check_extension,
     check_room,
     extension,
-    quiet_itk,
     written_atomically,
 )
 from RobustDIRLib.io.formats import META, MINC, NIFTI, NRRD, SERIES, VolumeFile, recognised
+from RobustDIRLib.io.quiet import quiet_itk
 from RobustDIRLib.values import Image as Image
 
 _log = logging.getLogger(__name__)

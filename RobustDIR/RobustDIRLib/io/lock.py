@@ -19,13 +19,13 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import missing_folders, remove_empty, written_atomically
 from RobustDIRLib.io.processes import process_exists, start_of
 
 HOME = ".running"
@@ -103,7 +103,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix="robustdir-"))
     entry = LockHolder(rank.run, rank.rank, socket.gethostname(), os.getpid(), start_of(os.getpid()), str(scratch))
     path = home / f"{uuid.uuid4().hex}.json"
-    over, made = threading.Event(), _missing(home)
+    over, made = threading.Event(), missing_folders(home)
     try:
         _settle(home, path, entry)
         beat = threading.Thread(target=_keep_young, args=(path, over), daemon=True)
@@ -113,7 +113,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
         over.set()
         path.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
-        _remove_empty(home, *made)
+        remove_empty((home, *made))  # a run that was refused leaves none behind
 
 
 def holders(folder: Path) -> list[LockHolder]:
@@ -136,18 +136,6 @@ def _time_by(home: Path) -> float:
         return _time_of(home)
     except OSError:
         return time.time()
-
-
-def _missing(folder: Path) -> list[Path]:
-    """The folder and those above it that are not there yet, the deepest first."""
-    return [place for place in (folder, *folder.parents) if not place.exists()]
-
-
-def _remove_empty(*folders: Path) -> None:
-    """Take folders away as long as nothing is in them: a run that was refused leaves none behind."""
-    for folder in folders:
-        with suppress(OSError):  # something is in it, or another run has taken it away
-            folder.rmdir()
 
 
 def _settle(home: Path, path: Path, entry: LockHolder) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.label_names import names_of, numbered_alike
@@ -14,7 +15,7 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.labels import LabelMap
 from RobustDIRLib.io.landmark_readings import reading_inside
 from RobustDIRLib.io.landmarks import Landmarks, pairs_inside
-from RobustDIRLib.presets import find_preset
+from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import check_kind
 from RobustDIRLib.registration.devices import check_threads, find_device
 from RobustDIRLib.registration.preprocessing import Warn
@@ -26,16 +27,18 @@ _MOST_OUTSIDE = 0.5
 _SAMPLES = 100_000  # voxels of a label map that are looked at
 
 
-def check_options(options: RegistrationOptions) -> None:
+def check_options(options: RegistrationOptions) -> tuple[Preset, torch.device]:
     """Refuse what cannot be meant: this alone knows all options, for whoever wants to know before anything is read.
 
+    Returns:
+        The preset and the device that the options name.
     Raises:
         InputError: If there is no preset, alignment, device or quality of the name, a number is none that can be, or
             what is yes or no is neither.
     """
-    find_preset(options.preset)
+    preset = find_preset(options.preset)
     check_kind(options.alignment)
-    find_device(options.device)
+    device = find_device(options.device)
     find_quality(options.quality)
     check_seconds(options.refine_seconds)
     check_threads(options.threads)
@@ -47,6 +50,7 @@ def check_options(options: RegistrationOptions) -> None:
         value = getattr(options, name)
         if value is not None and not isinstance(value, (bool, np.bool_)):
             raise InputError(f"`{name}` is {value!r}; give True or False.")
+    return preset, device
 
 
 def _is_number(value: object) -> bool:

@@ -24,7 +24,7 @@ from RobustDIRLib.model_file import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import Network, drafts, ways
 from RobustDIRLib.networks.precision import autocast
-from RobustDIRLib.presets import Preset, find_preset
+from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks, tell_one_image
@@ -125,8 +125,8 @@ def register(
             there is not enough memory, or the network fails.
     """
     options, extras, journal = options or RegistrationOptions(), extras or PairExtras(), _Journal(progress)
-    check_options(options)
-    preset, device, network = find_preset(options.preset), devices.find_device(options.device), _network_of(model)
+    preset, device = check_options(options)
+    network = _network_of(model)
     ruled_out = options.refine is None and _rules_refinement_out(model)
     for name, image in (("fixed", fixed), ("moving", moving)):
         check_image(image, name)

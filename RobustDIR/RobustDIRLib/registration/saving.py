@@ -14,7 +14,7 @@ from typing import Any
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import write_displacement, write_transform
-from RobustDIRLib.io.files import PathLike, named, refuse_inputs, refuse_unknown_letters
+from RobustDIRLib.io.files import PathLike, refuse_inputs, refuse_unknown_letters
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.registration.record import alignment_record, grid_record
@@ -45,14 +45,14 @@ def reserved(folder: PathLike, *, overwrite: bool = False, inputs: Iterable[Path
     Raises:
         InputError: As `check_folder`, or if another run is at work there.
     """
-    check_folder(folder, overwrite, inputs)
-    with locked(Path(folder).absolute(), Rank.alone()):
-        check_folder(folder, overwrite, inputs)  # another may have ended since
-        yield Path(folder).absolute()
+    folder = check_folder(folder, overwrite, inputs)
+    with locked(folder, Rank.alone()):
+        _refuse_losses(folder, overwrite, inputs)  # another may have ended since
+        yield folder
 
 
-def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[PathLike] = ()) -> None:
-    """Refuse a folder that a run could not be written to, before anything is computed.
+def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[PathLike] = ()) -> Path:
+    """The folder's whole path, once it is known that a run can be written to it, before anything is computed.
 
     Raises:
         InputError: If it has no name, is a file, may not be written to, holds a run and `overwrite` is not set, or
@@ -60,20 +60,14 @@ def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[Pat
     """
     if not str(folder).strip():
         raise InputError("`output` is empty; name a folder.")
-    folder = named(folder).absolute()
+    folder = Path(folder).absolute()
     refuse_unknown_letters(folder)
     try:
         if os.path.lexists(folder.parent):
             folder.exists()
     except OSError as error:  # a name too long, a folder that may not be entered
         raise InputError(f"`output` {folder}: cannot be written ({error.strerror}); choose another folder.") from error
-    present = _present(folder)
-    refuse_inputs([folder / name for name in dict.fromkeys([*REGISTRATION, *present])], inputs)
-    if present and not overwrite:
-        raise InputError(
-            f"`output` {folder}: the folder already holds a run ({', '.join(present)}); choose another or add "
-            f"`overwrite`."
-        )
+    _refuse_losses(folder, overwrite, inputs)
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir():
         raise InputError(f"`output` {folder}: {nearest} is a file; give a folder.")
@@ -84,6 +78,18 @@ def check_folder(folder: PathLike, overwrite: bool = False, inputs: Iterable[Pat
         raise InputError(
             f"`output` {folder}: {nearest} cannot be written to ({error.strerror}); choose another folder."
         ) from error
+    return folder
+
+
+def _refuse_losses(folder: Path, overwrite: bool, inputs: Iterable[PathLike]) -> None:
+    """Refuse to write over what is read, or over another run where that was not asked for."""
+    present = _present(folder)
+    refuse_inputs([folder / name for name in dict.fromkeys([*REGISTRATION, *present])], inputs)
+    if present and not overwrite:
+        raise InputError(
+            f"`output` {folder}: the folder already holds a run ({', '.join(present)}); choose another or add "
+            f"`overwrite`."
+        )
 
 
 def save(
@@ -108,8 +114,7 @@ def save(
     Raises:
         InputError: If it cannot be written, or holds a run and `overwrite` is not set.
     """
-    folder = Path(folder).absolute()
-    check_folder(folder, overwrite)
+    folder = check_folder(folder, overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         home = folder if folder.exists() else folder.parent

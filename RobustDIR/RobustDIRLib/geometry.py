@@ -16,6 +16,7 @@ from RobustDIRLib.errors import InputError
 
 Array = NDArray[np.float64]
 
+SMALLEST_SIDE = 8  # voxels along each side of what is registered, and of what a network works on
 _LPS_RAS = np.array([-1.0, -1.0, 1.0])
 # Distance in voxels by which a corner of a volume may move when its axes are made rectangular: rounding of headers.
 _ROUNDING = 0.1

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dataset_cases import GRID, untouched, write_label_map, write_points, write_scan
@@ -73,6 +74,29 @@ def test_voxels_are_looked_at_only_if_asked(a_set):
     assert done == [1, 2]
     with pytest.raises(InputError, match="no voxel that is a number"):
         check_dataset(dataset, read=True)
+
+
+def test_without_reading_voxels_the_check_says_what_it_cannot_know(a_set, capsys):
+    """With it, of one case each volume that is bad is named: the first does not hide the second."""
+    image = open_dataset(a_set).cases[1].load().fixed
+    for role, value in (("fixed", np.inf), ("moving", np.nan)):
+        array = image.array.copy()
+        array[5, 6, 7] = value
+        write_image(a_set / "bob" / f"{role}.nii.gz", Image(array, GRID))
+    write_image(a_set / "ann" / "moving.nii.gz", Image(np.full_like(image.array, 3), GRID))
+    assert main(["dataset", "check", str(a_set)]) == 0
+    assert "--read tells of NaN, infinite and constant volumes" in capsys.readouterr().out
+    assert main(["dataset", "check", str(a_set), "--read"]) == 2
+    said = capsys.readouterr().err
+    assert "has 3 problems" in said
+    for name, what in (("bob/fixed", "are infinite"), ("bob/moving", "NaN"), ("ann/moving", "is constant")):
+        [line] = [line for line in said.splitlines() if str(Path(name)) in line]
+        assert what in line
+    for role in ("fixed", "moving"):
+        write_scan(a_set / "bob" / f"{role}.nii.gz")
+    write_scan(a_set / "ann" / "moving.nii.gz")
+    assert main(["dataset", "check", str(a_set), "--read"]) == 0
+    assert "--read" not in capsys.readouterr().out
 
 
 def events(capsys) -> list[dict]:

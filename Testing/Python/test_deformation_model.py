@@ -190,6 +190,17 @@ def test_building_keeps_what_is_done_and_tells_how_samples_are(organs: Path, tmp
     assert (tmp_path / "m" / "samples.png").stat().st_size > 5000
 
 
+def test_of_two_buildings_in_one_folder_the_second_is_refused(organs: Path, tmp_path: Path) -> None:
+    building = Building("organs", open_dataset(organs).cases, _Known(), nodes=7)
+    first = build(building, tmp_path / "m")
+    next(first)
+    with pytest.raises(InputError, match="another run is at work in this folder"):
+        next(build(building, tmp_path / "m"))
+    first.close()
+    assert {path.name for path in (tmp_path / "m").iterdir()} == {"pairs"}
+    assert next(build(building, tmp_path / "m"))["kind"] == "pair"
+
+
 def test_a_full_disk_ends_the_building_and_is_no_failure_of_a_pair(organs: Path, tmp_path: Path, monkeypatch) -> None:
     dataset, method = open_dataset(organs), _Known()
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from RobustDIRLib import geometry
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid, rectangular, swap_lps_ras
 from RobustDIRLib.io.images import set_geometry
@@ -15,6 +18,15 @@ from RobustDIRLib.io.images import set_geometry
 @pytest.fixture
 def voxels(oblique_grid: Grid) -> np.ndarray:
     return np.random.default_rng(1).uniform(-2, np.array(oblique_grid.shape) + 1, size=(50, 3))
+
+
+def test_the_smallest_side_stands_in_one_place():
+    """The reader, the panels and the working grid refuse alike, and none of them needs the other's libraries."""
+    library = Path(geometry.__file__).parent
+    files = [path.relative_to(library).as_posix() for path in library.rglob("*.py")
+             if re.search(r"^_?SMALLEST_SIDE = 8\b", path.read_text(encoding="utf-8"), re.MULTILINE)]  # fmt: skip
+    assert files == ["geometry.py"]
+    assert "must have at least {side}" in (library / "panelparts" / "usable.py").read_text(encoding="utf-8")
 
 
 def as_sitk(grid: Grid) -> sitk.Image:

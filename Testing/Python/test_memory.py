@@ -1,4 +1,7 @@
+import os
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,6 +79,27 @@ def test_free_memory_is_the_least_of_machine_and_container(monkeypatch, containe
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=7 * 2**30))
     monkeypatch.setattr(free_memory, "_cgroup_available", lambda: container)
     assert available_memory() == least
+
+
+@pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_a_limit_of_the_process_is_free_memory_as_well(kind):
+    """Under `ulimit -v` or `-d` the last gigabyte is all there is, whatever the machine has."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, kind) or not Path("/proc/self/statm").is_file():
+        pytest.skip("no such limits here")
+    code = (
+        "import resource; from RobustDIRLib.io.free_memory import available_memory as free\n"
+        f"kind, figure = resource.{kind}, {['RLIMIT_AS', 'RLIMIT_DATA'].index(kind) * 5}; free()\n"
+        "used = int(open('/proc/self/statm').read().split()[figure])\n"
+        "limit = used * resource.getpagesize() + (256 << 20)\n"
+        "resource.setrlimit(kind, (limit, limit)); print(free()); taken = bytearray(128 << 20); print(free())"
+    )
+    library = str(Path(free_memory.__file__).parents[2])
+    said = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": library}, check=True,
+                          capture_output=True, text=True).stdout  # fmt: skip
+    before, after = map(int, said.split())
+    assert 250 << 20 < before <= 256 << 20
+    assert 120 << 20 < before - after < 136 << 20
 
 
 def test_without_psutil_the_container_alone_is_known(monkeypatch):

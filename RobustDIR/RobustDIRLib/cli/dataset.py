@@ -33,6 +33,8 @@ A robustdir-dataset.json lies in the data set's folder, or elsewhere and names i
 (1-2, 3-4), chain (1-2, 2-3), first (1-2, 1-3) or all. "cases" lists cases by their paths. Also: name, split, per_site
 (scans a hospital, IXI), listing (of several *_dataset.json), links (true: follow links out of the folder)."""
 
+_HEADERS_ALONE = "note: headers alone were read; --read tells of NaN, infinite and constant volumes as well."
+
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand and its own: check, split, show, list."""
@@ -46,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_dataset(check)
-    check.add_argument("--read", action="store_true", help="read every voxel as well, not headers alone")
+    check.add_argument("--read", action="store_true", help="read every voxel as well: NaN, infinite, constant")
     check.add_argument("--thumbnails", type=as_path, metavar="FOLDER", help="write a small picture of each case there")
     check.add_argument("--progress", choices=("text", "json"), default="text", help="lines to read, or JSON lines")
     split = actions.add_parser(
@@ -107,7 +109,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.progress == "json":
         _tell(*_events(dataset, summaries))
     else:
-        print(_text(dataset, summaries))
+        print(_text(dataset, summaries, read=args.read))
     if args.thumbnails:
         _write_thumbnails(dataset.cases, args.thumbnails, args.progress == "json")
 
@@ -219,7 +221,7 @@ class _Progress:
             print(f"\r{text if done < self.cases else ' ' * len(text)}\r", end="", file=sys.stderr, flush=True)
 
 
-def _text(dataset: Dataset, summaries: tuple[CaseSummary, ...]) -> str:
+def _text(dataset: Dataset, summaries: tuple[CaseSummary, ...], *, read: bool) -> str:
     subjects = len({summary.subject for summary in summaries})
     lines = [f"{dataset.name}: {dataset.kind}, {len(summaries)} cases, {subjects} subjects, {dataset.folder}", ""]
     header = ("case", "subject", "preset", "fixed", "moving", "comes with")
@@ -227,7 +229,8 @@ def _text(dataset: Dataset, summaries: tuple[CaseSummary, ...]) -> str:
     widths = [max(len(row[k]) for row in rows) for k in range(len(header))]
     lines += ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     remarks = [remark for summary in summaries for remark in summary.remarks]
-    lines += ["", *(f"note: {note}" for note in (*dataset.notes, *remarks)), "no problems found"]
+    lines += [""] if read else ["", _HEADERS_ALONE]
+    lines += [*(f"note: {note}" for note in (*dataset.notes, *remarks)), "no problems found"]
     return "\n".join(lines)
 
 

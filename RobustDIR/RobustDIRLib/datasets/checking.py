@@ -55,11 +55,21 @@ def check_dataset(
     for done, case in enumerate(dataset.cases, start=1):
         found.append(problems.attempt(partial(_summary, case)))
         if read:
-            problems.attempt(case.load)
+            _read(case, problems)
         if progress:
             progress(done)
     problems.raise_any(str(dataset.folder))
     return tuple(summary for summary in found if summary)
+
+
+def _read(case: Case, problems: Problems) -> None:
+    """Read all of a case; where that ends at a bad file, its other volumes are read as well, each on its own."""
+    if problems.attempt(case.load) is not None:
+        return
+    for volume in filter(None, (case.fixed, case.moving, case.fixed_labels, case.moving_labels)):
+        problems.attempt(volume.read)
+    for mask in filter(None, (case.fixed_mask, case.moving_mask)):
+        problems.attempt(mask.read_mask)
 
 
 def _summary(case: Case) -> CaseSummary:

@@ -26,7 +26,8 @@ from RobustDIRLib.finetuning.deformation_model import (
 )
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import sample_transform
-from RobustDIRLib.io.files import is_full, make_folder, write_json, written_atomically
+from RobustDIRLib.io.files import is_full, provisional_folder, write_json, written_atomically
+from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.presets import find_preset
 from RobustDIRLib.registration.preprocessing import working_grid
 from RobustDIRLib.run_files import DEFORMATION_MODEL
@@ -68,9 +69,14 @@ def build(building: Building, folder: Path) -> Iterator[Record]:
     Yields:
         Records of kind `pair` (with `case`, and `error` where one could not be registered), then `end` with the card.
     Raises:
-        InputError: If fewer than two pairs could be registered, or the folder cannot be written.
+        InputError: If fewer than two pairs could be registered, or the folder cannot be written, or another building is
+            at work in it.
     """
-    make_folder(folder / PAIRS)
+    with locked(folder, Rank.alone()), provisional_folder(folder / PAIRS):
+        yield from _build(building, folder)
+
+
+def _build(building: Building, folder: Path) -> Iterator[Record]:
     building.method.prepare()
     held: list[Tensor] = []
     grid: Grid | None = None

@@ -17,7 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array, Grid, rectangular
+from RobustDIRLib.geometry import SMALLEST_SIDE, Array, Grid, rectangular
 from RobustDIRLib.io import dicom, nifti
 from RobustDIRLib.io.background import filled
 from RobustDIRLib.io.files import (
@@ -34,7 +34,6 @@ from RobustDIRLib.values import Image as Image
 _log = logging.getLogger(__name__)
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
-SMALLEST_SIDE = 8
 _COARSEST = 1 / 64  # of an image's range: what its values may be rounded to
 
 

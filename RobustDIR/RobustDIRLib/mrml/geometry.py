@@ -77,6 +77,15 @@ def matrix_to_world(node: PlacedNode) -> Array | None:
     return found
 
 
+def refuse_flattened(node: PlacedNode) -> None:
+    """Refuse a node that the linear transforms above it bring onto a plane, where no distance is left.
+
+    Raises:
+        InputError: If they do.
+    """
+    matrix_to_world(node)
+
+
 def transform_to_world(node: PlacedNode) -> Transform:
     """VTK's transform from a node's own RAS to world RAS; identity without parents."""
     transform: Transform = vtk.vtkGeneralTransform()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.mrml.geometry import matrix_to_world, transform_from_world, transform_to_world
+from RobustDIRLib.mrml.geometry import refuse_flattened, transform_from_world, transform_to_world
 from RobustDIRLib.mrml.nodes import OrientedImage, Segment, SegmentationNode, Transform
 from RobustDIRLib.mrml.resampling import Resampler, boxes, values_of
 from RobustDIRLib.mrml.surfaces import fill_surface
@@ -78,7 +78,7 @@ def begin_labels(
     """
     names = segments_of(node)
     given = dict(segments) if isinstance(segments, Mapping) else dict.fromkeys(segments)
-    matrix_to_world(node)  # refuses what flattens it
+    refuse_flattened(node)
     unknown = [each for each in given if each not in names]
     if unknown:
         raise InputError(f"{node.GetName()} has no segment {unknown[0]}; select one that is there.")

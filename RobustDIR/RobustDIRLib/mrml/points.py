@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
-from RobustDIRLib.mrml.geometry import matrix_to_world
+from RobustDIRLib.mrml.geometry import refuse_flattened
 from RobustDIRLib.mrml.nodes import MarkupsNode
 from RobustDIRLib.values import Landmarks
 
@@ -29,7 +29,7 @@ def points_from_markups(node: MarkupsNode | None) -> Landmarks:
         if node.GetNthControlPointPositionStatus(k) != node.PositionDefined:
             name = node.GetNthControlPointLabel(k) or f"number {k + 1}"
             raise InputError(f"{node.GetName()}: the point {name} is not placed; place or delete it.")
-    matrix_to_world(node)  # refuses what leaves no distances
+    refuse_flattened(node)
     points = slicer.util.arrayFromMarkupsControlPoints(node, world=True)
     return Landmarks(swap_lps_ras(points), tuple(node.GetNthControlPointLabel(k) or str(k + 1) for k in range(count)))
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.geometry import SMALLEST_SIDE
 from RobustDIRLib.mrml.nodes import VolumeNode
 from RobustDIRLib.panelparts.words import _
-
-_SMALLEST_SIDE = 8  # voxels
 
 
 def refuse_unusable(node: VolumeNode) -> None:
@@ -34,11 +33,11 @@ def refuse_unusable(node: VolumeNode) -> None:
                 name=name, count=scalars.GetNumberOfComponents()
             )
         )
-    if min(image.GetDimensions()) < _SMALLEST_SIDE:
+    if min(image.GetDimensions()) < SMALLEST_SIDE:
         sides = " x ".join(str(n) for n in image.GetDimensions())
         raise InputError(
             _("“{name}” is {sides} voxels, and every side must have at least {side}: load the whole volume.").format(
-                name=name, sides=sides, side=_SMALLEST_SIDE
+                name=name, sides=sides, side=SMALLEST_SIDE
             )
         )
     mrml.grid_of_volume(node)  # refuses what a transform flattens

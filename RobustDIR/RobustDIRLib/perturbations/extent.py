@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.images import SMALLEST_SIDE, Image, resample
+from RobustDIRLib.geometry import SMALLEST_SIDE
+from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.values import Window
 
 Shape = tuple[int, int, int]

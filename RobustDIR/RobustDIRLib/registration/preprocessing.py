@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Grid
+from RobustDIRLib.geometry import SMALLEST_SIDE, Grid
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import PERCENTILES, Preset
 from RobustDIRLib.values import scaled
@@ -28,7 +28,6 @@ BACKGROUND = -1.0
 VOXEL_BUDGET = 192**3
 OVERSAMPLING = 0.75  # of the finest voxel side
 _SAMPLES = 4_000_000
-_SMALLEST_SIDE = 8
 
 
 def native_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:
@@ -88,7 +87,7 @@ def working_grid(fixed: Grid, preset: Preset, coarsening: float = 1.0, spacing: 
         spacing: Instead of the preset's, mm, however coarse the image is.
     """
     spacing = coarsening * (spacing or wanted_spacing(fixed, preset))
-    shape = np.maximum(np.rint(_extent(fixed) / spacing), _SMALLEST_SIDE).astype(int)
+    shape = np.maximum(np.rint(_extent(fixed) / spacing), SMALLEST_SIDE).astype(int)
     return fixed.resized((int(shape[0]), int(shape[1]), int(shape[2])))
 
 

@@ -265,10 +265,10 @@ def test_what_structures_rest_on_is_looked_through_segment_by_segment(registered
     p, boxes, find = registered.parameters, [], contents._box_of
     p.fixedSegmentation, p.movingSegmentation = cases.segmentation_nodes()
     monkeypatch.setattr(contents, "_box_of", lambda inside: boxes.append(find(inside)) or boxes[-1])
-    found, steps = registered.origins.begin_structures(p)
+    found, steps = registered.origins.structures.begin(p)
     seen = [len(boxes) for _step in steps]
     assert max(np.diff([0, *seen, len(boxes)])) == 1 and len(boxes) == 4
-    assert found == registered.origins.of_structures(p) and len(boxes) == 4  # known by now
+    assert found == registered.origins.structures.now(p) and len(boxes) == 4  # known by now
     voxels = np.random.default_rng(0).uniform(size=(7, 9, 8)) > 0.99
     z, y, x = (slice(axis.min(), axis.max() + 1) for axis in np.nonzero(voxels))
     assert find(voxels) == (z, y, x) and find(voxels & False) is None

@@ -70,6 +70,10 @@ class Content:
         except (KeyError, TypeError) as error:
             raise ValueError("no content of a node") from error
 
+    def same(self, other: Content) -> bool:
+        """Whether both hold the same, and lie where the other does."""
+        return self.data == other.data and self.same_place(other)
+
     def same_place(self, other: Content) -> bool:
         """Whether both lie where the other does."""
         if self.place.shape != other.place.shape:
@@ -95,16 +99,8 @@ def state_of(node: PlacedNode, segments: tuple[str, ...] = ()) -> tuple[object, 
     return (node.GetID(), *above, segments, *inner)
 
 
-def content_of(node: PlacedNode, segments: tuple[str, ...] = ()) -> Content:
-    """What a volume, a grid transform or some segments of a segmentation hold; see `begin_content`."""
-    content, steps = begin_content(node, segments)
-    for _ in steps:
-        pass
-    return content
-
-
 def begin_content(node: PlacedNode, segments: tuple[str, ...] = ()) -> tuple[Content, Iterator[None]]:
-    """As `content_of`, in steps of a few hundredths of a second.
+    """What a volume, a grid transform or some segments hold, in steps of a few hundredths of a second.
 
     Returns:
         The content, which is there once the iterator beside it has come to its end.

@@ -16,7 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances, summary
 from RobustDIRLib.panel import checking, figure_words, inputs
 from RobustDIRLib.panel.judgement_table import JudgementTable
-from RobustDIRLib.panel.origins import loaded
+from RobustDIRLib.panel.parameters import kept_object
 from RobustDIRLib.panel.reporting import Reporting
 from RobustDIRLib.panelparts import views, widgets
 from RobustDIRLib.panelparts.background import Background
@@ -59,13 +59,13 @@ class CheckSection(Section):
     @property
     def structures(self) -> list[dict[str, Any]]:
         """Rows of the last measurement of structures, as long as nothing that they rest on has changed."""
-        return [] if self.panel.standing.stale else self.panel.origins.structures(self.parameters)
+        return [] if self.panel.standing.stale else self.panel.origins.structures.rows(self.parameters)
 
     @property
     def tolerances(self) -> Tolerances:
         """Of this parameter set; the defaults where nothing sensible is stored."""
         try:
-            return Tolerances.from_json(loaded(self.parameters.tolerances))
+            return Tolerances.from_json(kept_object(self.parameters.tolerances))
         except InputError:
             return Tolerances({})
 
@@ -215,7 +215,7 @@ class CheckSection(Section):
         with self.panel.telling():
             given, steps = inputs.structures(self.parameters)
             self._measured_set = self.parameters.parameterNode.GetID()
-            self._measured_of, looking = self.panel.origins.begin_structures(self.parameters)
+            self._measured_of, looking = self.panel.origins.structures.begin(self.parameters)
             folder = self._background.new_folder(Path(slicer.app.temporaryPath))
             steps = itertools.chain(looking, steps, structures.hand_over(folder, *given))
             self._background.start(steps, structures.command(folder, self.panel.run.last_folder))

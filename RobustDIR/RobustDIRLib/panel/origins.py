@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from RobustDIRLib.mrml.contents import Content, begin_content, content_of, place_of, state_of
+from RobustDIRLib.mrml.contents import Content, begin_content, place_of, state_of
+from RobustDIRLib.mrml.known_contents import KnownContents
 from RobustDIRLib.mrml.nodes import Node, PlacedNode
 from RobustDIRLib.panel import inputs
-from RobustDIRLib.panel.parameters import Parameters
+from RobustDIRLib.panel.parameters import Parameters, kept_list, kept_object
 from RobustDIRLib.panel.runs import RegistrationRequest
+from RobustDIRLib.panel.structure_origins import StructureOrigins
 from RobustDIRLib.panelparts.words import _
 
 # Parameters that a run rests on, the parameter that refers to the node of the run, and what it is called.
@@ -34,10 +36,6 @@ OUTPUTS = {
     "inverseNode": ("madeInverse", _("inverse transform")),
     "jacobianNode": ("madeJacobian", _("Jacobian map")),
 }
-
-
-# Whose contents the figures of structures rest on.
-_OF_STRUCTURES = ("fixedVolume", "movingVolume", "transformNode", "fixedSegmentation", "movingSegmentation")
 
 
 @dataclass(frozen=True)
@@ -136,11 +134,12 @@ class Origins:
     """Tells how results stand; what nodes hold is looked at anew only where it may have changed."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], Content] = {}
+        self._known = KnownContents()
+        self.structures = StructureOrigins(self._known)
 
     def forget(self) -> None:
         """For when the scene has been closed."""
-        self._known.clear()
+        self._known.forget()
 
     def keep(
         self,
@@ -158,8 +157,10 @@ class Origins:
             filled: Nodes of the outputs by parameter, each with the checksum of its data.
         """
         made = {name: Content(data, place_of(node)) for name, (node, data) in filled.items()}
-        self._known.update({state_of(filled[name][0]): content for name, content in made.items()})
-        self._known.update({origin.states[name]: content for name, content in origin.contents.items()})
+        for name, content in made.items():
+            self._known.note(state_of(filled[name][0]), content)
+        for name, content in origin.contents.items():
+            self._known.note(origin.states[name], content)
         contents = {name: content.to_json() for name, content in made.items()}
         for name, (reference, _what) in INPUTS.items():
             node = origin.nodes.get(name)
@@ -173,11 +174,11 @@ class Origins:
 
     def staying(self, parameters: Parameters, origin: Origin) -> set[str]:
         """Parameters of outputs whose node a run must leave: those of another pair, or changed, but for chosen ones."""
-        record = loaded(parameters.record)
+        record = kept_object(parameters.record)
         if not record:
             return set()
         before, made = _parsed(record.get("origin")), record.get("made") or {}
-        chosen = set(loaded_list(parameters.chosenOutputs))
+        chosen = set(kept_list(parameters.chosenOutputs))
         if before is None or not _same_origin(parameters, before, origin):
             return set(OUTPUTS) - chosen
         nodes = {name: getattr(parameters, name) for name in OUTPUTS if name not in chosen}
@@ -185,11 +186,11 @@ class Origins:
 
     def _holds(self, node: PlacedNode, said: object) -> bool:
         kept = _content_or_none(said)
-        return kept is not None and _alike(self._content(node), kept)
+        return kept is not None and self._known.content(node).same(kept)
 
     def standing(self, parameters: Parameters) -> Standing:
         """Of the results of a parameter set."""
-        record = loaded(parameters.record)
+        record = kept_object(parameters.record)
         if not record:
             return Standing()
         fixed, moving = parameters.ofFixedVolume, parameters.ofMovingVolume
@@ -224,7 +225,7 @@ class Origins:
         segment = origin["segments"].get(name, "")
         if segment and _segment(parameters, name) != segment:
             return _("is another segment")
-        found = self._content(now, (segment,) if segment else ())
+        found = self._known.content(now, (segment,) if segment else ())
         if found.data != kept.data:
             return _("was edited")
         return "" if found.same_place(kept) else _("was moved")
@@ -235,76 +236,10 @@ class Origins:
             if node is None:
                 continue
             kept = _content_or_none(made.get(name))
-            if kept is None or self._content(node).data != kept.data:
+            if kept is None or self._known.content(node).data != kept.data:
                 yield _("The {what} “{node}” is not what the registration left.").format(what=what, node=node.GetName())
-            elif not self._content(node).same_place(kept):
+            elif not self._known.content(node).same_place(kept):
                 yield _("The {what} “{node}” was moved.").format(what=what, node=node.GetName())
-
-    def _content(self, node: PlacedNode, segments: tuple[str, ...] = ()) -> Content:
-        state = state_of(node, segments)
-        if state not in self._known:
-            self._remember(state, content_of(node, segments))
-        return self._known[state]
-
-    def _remember(self, state: tuple[Any, ...], content: Content) -> None:
-        """What a node holds, instead of what it held."""
-        kept = {key: known for key, known in self._known.items() if (key[0], key[3]) != (state[0], state[3])}
-        self._known = {**kept, state: content}
-
-    def of_structures(self, parameters: Parameters) -> dict[str, Any]:
-        """What figures of structures rest on: the names of all segments and what the nodes hold; empty if one lacks."""
-        found, steps = self.begin_structures(parameters)
-        for _step in steps:
-            pass
-        return found
-
-    def begin_structures(self, parameters: Parameters) -> tuple[dict[str, Any], Iterator[None]]:
-        """As `of_structures`, in steps of a few hundredths of a second.
-
-        Returns:
-            What is found, which holds all once the iterator beside it has come to its end.
-        """
-        nodes = {name: getattr(parameters, name) for name in _OF_STRUCTURES}
-        if None in nodes.values():
-            return {}, iter(())
-        segments = {name: inputs.segments(node) if "Seg" in name else {} for name, node in nodes.items()}
-        found: dict[str, Any] = {"names": {name: list(named.values()) for name, named in segments.items()}}
-        return found, self._look_through(found, {name: (nodes[name], tuple(segments[name])) for name in nodes})
-
-    def _look_through(
-        self, found: dict[str, Any], nodes: Mapping[str, tuple[PlacedNode, tuple[str, ...]]]
-    ) -> Iterator[None]:
-        contents = {}
-        for name, (node, segments) in nodes.items():
-            state = state_of(node, segments)
-            if state not in self._known:
-                content, steps = begin_content(node, segments)
-                yield from steps
-                if state_of(node, segments) == state:  # else what was read is of two states, and like neither
-                    self._remember(state, content)
-            else:
-                content = self._known[state]
-            contents[name] = content.to_json()
-        found["contents"] = contents
-
-    def structures(self, parameters: Parameters) -> list[dict[str, Any]]:
-        """Rows of the last measurement of structures; none if what they rest on has changed."""
-        kept = loaded(parameters.structures)
-        if not kept:
-            return []
-        now = self.of_structures(parameters)
-        try:
-            same = kept["of"]["names"] == now.get("names") and all(
-                _alike(Content.from_json(kept["of"]["contents"][name]), Content.from_json(content))
-                for name, content in now["contents"].items()
-            )
-            return list(kept["rows"]) if same else []
-        except (KeyError, TypeError, ValueError):
-            return []
-
-
-def _alike(one: Content, other: Content) -> bool:
-    return one.data == other.data and one.same_place(other)
 
 
 def _same_origin(parameters: Parameters, before: Mapping[str, Any], origin: Origin) -> bool:
@@ -312,7 +247,7 @@ def _same_origin(parameters: Parameters, before: Mapping[str, Any], origin: Orig
     same = before["segments"] == origin.segments and before["contents"].keys() == origin.contents.keys()
     return same and all(
         getattr(parameters, reference) is origin.nodes.get(name)
-        and (name not in origin.contents or _alike(before["contents"][name], origin.contents[name]))
+        and (name not in origin.contents or before["contents"][name].same(origin.contents[name]))
         for name, (reference, _what) in INPUTS.items()
     )
 
@@ -321,31 +256,13 @@ def note_choices(parameters: Parameters, standing: Standing) -> None:
     """Remember the outputs whose selected node is no longer the one that the run filled: the user chose otherwise."""
     if not standing.record:
         return
-    chosen = set(loaded_list(parameters.chosenOutputs))
+    chosen = set(kept_list(parameters.chosenOutputs))
     for name, (reference, _what) in OUTPUTS.items():
         made = getattr(parameters, reference)
         if made is not None and getattr(parameters, name) is not made:
             chosen.add(name)
-    if chosen != set(loaded_list(parameters.chosenOutputs)):
+    if chosen != set(kept_list(parameters.chosenOutputs)):
         parameters.chosenOutputs = json.dumps(sorted(chosen))
-
-
-def loaded(text: str) -> dict[str, Any]:
-    """A JSON object of a parameter; empty where it is damaged."""
-    try:
-        value = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def loaded_list(text: str) -> list[str]:
-    """A JSON list of a parameter; empty where it is damaged."""
-    try:
-        value = json.loads(text) if text else []
-    except ValueError:
-        return []
-    return value if isinstance(value, list) else []
 
 
 def _segment(parameters: Parameters, name: str) -> str:

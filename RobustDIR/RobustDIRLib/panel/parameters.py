@@ -1,7 +1,8 @@
-"""What the panel remembers, for the type checker: the fields of the module's parameter node (`RobustDIR.py`)."""
+"""What the panel remembers: the fields of the module's parameter node (`RobustDIR.py`), and what some keep as JSON."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Protocol
 
 from RobustDIRLib.mrml.nodes import MarkupsNode, SegmentationNode, TransformNode, VolumeNode
@@ -55,3 +56,22 @@ class Parameters(Protocol):
     madeInverse: TransformNode | None
     madeJacobian: VolumeNode | None
     tolerances: str
+
+
+def kept_object(text: str) -> dict[str, Any]:
+    """The JSON object that a field keeps; empty where it is damaged."""
+    value = _kept(text)
+    return value if isinstance(value, dict) else {}
+
+
+def kept_list(text: str) -> list[str]:
+    """The JSON list that a field keeps; empty where it is damaged."""
+    value = _kept(text)
+    return value if isinstance(value, list) else []
+
+
+def _kept(text: str) -> object:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None

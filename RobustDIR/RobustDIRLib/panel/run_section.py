@@ -9,8 +9,8 @@ import slicer
 
 from RobustDIRLib.panel import inputs, outputs
 from RobustDIRLib.panel.forecast import Size, spoken
-from RobustDIRLib.panel.origins import Origin, begin, loaded
-from RobustDIRLib.panel.parameters import Parameters
+from RobustDIRLib.panel.origins import Origin, begin
+from RobustDIRLib.panel.parameters import Parameters, kept_object
 from RobustDIRLib.panel.runs import RegistrationRun, RegistrationState, new_folder
 from RobustDIRLib.panelparts import widgets
 from RobustDIRLib.panelparts.section import Section
@@ -209,7 +209,7 @@ class RunSection(Section):
     def _keep_folder(self, parameters: Parameters, folder: Path) -> None:
         """For the report; that of the set's run before is no longer needed."""
         self._forget(self._set_id)
-        self._folders[self._set_id] = loaded(parameters.record)["run"], folder
+        self._folders[self._set_id] = kept_object(parameters.record)["run"], folder
 
     def _forget(self, set_id: str) -> None:
         if set_id in self._folders:

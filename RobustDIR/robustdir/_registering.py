@@ -34,7 +34,7 @@ from RobustDIRLib.io.remarks import heard
 from RobustDIRLib.model_file import LoadedModel
 from RobustDIRLib.model_store import DEFAULT_MODEL, load_model
 from RobustDIRLib.networks.network import Network
-from RobustDIRLib.registration.register import Progress
+from RobustDIRLib.registration.journal import Progress
 from RobustDIRLib.registration.register import register as register_images
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.saving import save

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import SimpleITK as sitk
 import torch
@@ -22,12 +20,13 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.model_file import LoadedModel
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.networks.network import Network, drafts, ways
-from RobustDIRLib.networks.precision import autocast
+from RobustDIRLib.networks.network import Network, drafts
 from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks, tell_one_image
+from RobustDIRLib.registration.inference import run_network
+from RobustDIRLib.registration.journal import Journal, Progress
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
 from RobustDIRLib.registration.preprocessing import (
@@ -45,13 +44,6 @@ from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, Re
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
 
 
-class Progress(Protocol):
-    """Told of every stage: at its start without, at its end with the seconds it took."""
-
-    def __call__(self, stage: str, seconds: float | None = None) -> None:
-        """Show it."""
-
-
 @dataclass(frozen=True)
 class _Setting:
     """What is asked for, and what the options stand for here."""
@@ -65,34 +57,19 @@ class _Setting:
     patience: Patience
 
 
-class _Journal:
-    """Stages and warnings of one run, passed on as they come."""
+@dataclass(frozen=True)
+class _Prepared:
+    """Both images on the working grid, the moving one after the linear alignment, and what brought them there.
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
-        self.timings: dict[str, float] = {}
-        self.warnings: list[str] = []
+    Attributes:
+        images: Scaled to [-1, 1]; of masks they keep nothing unless the network shall see nothing outside.
+        masks: Of both, each on its image's own grid.
+        alignment: The linear part.
+    """
 
-    def warn(self, sentence: str) -> None:
-        """Keep a sentence for the user."""
-        self.warnings.append(sentence)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage and tell of it."""
-        begun = time.perf_counter()
-        if self.progress:
-            self.progress(name)
-        yield
-        self.timings[name] = time.perf_counter() - begun
-        if self.progress:
-            self.progress(name, self.timings[name])
-
-    def level(self, number: int, count: int) -> None:
-        """Tell of a level of the refinement, to whoever wants to hear of it."""
-        tell = getattr(self.progress, "level", None)
-        if tell is not None:
-            tell(number, count)
+    images: tuple[Image, Image]
+    masks: Sequence[Image | None]
+    alignment: LinearAlignment
 
 
 def register(
@@ -124,7 +101,7 @@ def register(
         InputError: If an option is unknown, the extras do not fit, the images cannot overlap (`alignment="none"`),
             there is not enough memory, or the network fails.
     """
-    options, extras, journal = options or RegistrationOptions(), extras or PairExtras(), _Journal(progress)
+    options, extras, journal = options or RegistrationOptions(), extras or PairExtras(), Journal(progress)
     preset, device = check_options(options)
     network = _network_of(model)
     ruled_out = options.refine is None and _rules_refinement_out(model)
@@ -192,42 +169,16 @@ def _budget(limit: int | None, network: Network, device: torch.device) -> Budget
     return Budget(min(free, default=None), devices.free_device_memory(device), float(network.bytes_per_voxel))
 
 
-def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journal: _Journal) -> dict[str, Any]:
+def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journal: Journal) -> dict[str, Any]:
     """The stages in order; fields of the result."""
-    preset, extras, grid = setting.preset, setting.extras, setting.grid
-    blank_outside = setting.options.blank_outside
-    with journal.stage("normalise"):
-        images, sides = (fixed, moving), ("fixed", "moving")
-        masks = [prepare_mask(*one, journal.warn) for one in zip(extras.masks, images, sides, strict=True)]
-        scaled = [
-            normalise(image, preset, mask if blank_outside else None) for image, mask in zip(images, masks, strict=True)
-        ]
-    with journal.stage("align"):
-        looked_at = [inside(image, mask) for image, mask in zip(scaled, masks, strict=True)]
-        alignment = align(looked_at[0], looked_at[1], setting.options.alignment)
-        warn_of_little_overlap(alignment, journal.warn)
-        shown = looked_at if blank_outside else scaled
-        del scaled, looked_at
-        pair = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, alignment.transform)
-        del shown
-    with journal.stage("network"):
-        # Refinement finds fine detail anew, which is most of a network's work.
-        brief = bool(setting.levels) and drafts(network) and promising(*(tensor(image.array) for image in pair))
-        draft = preset.left_to_refinement if brief else -1
-        deformation = run_network(network, *pair, setting.device, large_motion=preset.large_motion, draft=draft)
-    refinement = None
-    if setting.levels:
-        with journal.stage("refine"):
-            refinement = _refine(pair, _working_masks(masks, grid, alignment), deformation, setting)
-            _warn_of_refinement(refinement, journal.warn)
-            if brief and refinement.deformation is deformation:  # which nothing made better
-                deformation = run_network(network, *pair, setting.device, large_motion=preset.large_motion)
-            else:
-                deformation = refinement.deformation
-    composed = ComposedTransform(alignment.linear, deformation, grid)
+    extras = setting.extras
+    pair = _prepared(fixed, moving, setting, journal)
+    deformation, refinement = _deformation(pair, network, setting, journal)
+    alignment = pair.alignment
+    composed = ComposedTransform(alignment.linear, deformation, setting.grid)
     with journal.stage("resample"):
-        judgement = judge(*pair, deformation.displacement)
-        del pair
+        judgement = judge(*pair.images, deformation.displacement)
+        del pair  # what lies on the fixed grid needs its memory
         displacement = composed.field(fixed.grid)
         warped = warp_image(moving, displacement)
         labels = tuple(warp_labels(labels, displacement) for labels in extras.moving_labels)
@@ -248,8 +199,49 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
         "measures": figures,
         "alignment": alignment,
         "judgement": judgement,
-        "refinement": None if refinement is None else refinement.record,
+        "refinement": refinement,
     }
+
+
+def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) -> _Prepared:
+    """Both images normalised, aligned and brought to the working grid."""
+    images, sides = (fixed, moving), ("fixed", "moving")
+    blank_outside = setting.options.blank_outside
+    with journal.stage("normalise"):
+        masks = [prepare_mask(*one, journal.warn) for one in zip(setting.extras.masks, images, sides, strict=True)]
+        scaled = [
+            normalise(image, setting.preset, mask if blank_outside else None)
+            for image, mask in zip(images, masks, strict=True)
+        ]
+    with journal.stage("align"):
+        looked_at = [inside(image, mask) for image, mask in zip(scaled, masks, strict=True)]
+        alignment = align(looked_at[0], looked_at[1], setting.options.alignment)
+        warn_of_little_overlap(alignment, journal.warn)
+        shown = looked_at if blank_outside else scaled
+        del scaled, looked_at  # so that no image is there twice while it is resampled
+        pair = to_working_grid(shown[0], setting.grid), to_working_grid(shown[1], setting.grid, alignment.transform)
+    return _Prepared(pair, masks, alignment)
+
+
+def _deformation(
+    pair: _Prepared, network: Network, setting: _Setting, journal: Journal
+) -> tuple[Deformation, Mapping[str, Any] | None]:
+    """What the network gives, refined where that is asked for and helps; and the refinement's record."""
+    large_motion = setting.preset.large_motion
+    with journal.stage("network"):
+        # Refinement finds fine detail anew, which is most of a network's work.
+        brief = bool(setting.levels) and drafts(network) and promising(*(tensor(one.array) for one in pair.images))
+        draft = setting.preset.left_to_refinement if brief else -1
+        found = run_network(network, *pair.images, setting.device, large_motion=large_motion, draft=draft)
+    if not setting.levels:
+        return found, None
+    with journal.stage("refine"):
+        refinement = _refine(pair, found, setting)
+        _warn_of_refinement(refinement, journal.warn)
+        if not brief or refinement.deformation is not found:
+            return refinement.deformation, refinement.record
+        # A draft that nothing made better: the network's whole work instead.
+        return run_network(network, *pair.images, setting.device, large_motion=large_motion), refinement.record
 
 
 def _working_masks(
@@ -266,10 +258,9 @@ def _working_masks(
     return placed(masks[0], None), placed(masks[1], alignment.transform)
 
 
-def _refine(
-    pair: tuple[Image, Image], masks: tuple[Tensor | None, Tensor | None], deformation: Deformation, setting: _Setting
-) -> Refinement:
-    fixed, moving = (tensor(image.array) for image in pair)
+def _refine(pair: _Prepared, deformation: Deformation, setting: _Setting) -> Refinement:
+    fixed, moving = (tensor(image.array) for image in pair.images)
+    masks = _working_masks(pair.masks, setting.grid, pair.alignment)
     working = WorkingPair(fixed, moving, setting.grid.spacing[::-1], *masks)
     return refine(working, deformation, setting.levels, setting.patience)
 
@@ -286,46 +277,6 @@ def _warn_of_pairing(
         first, second = (one.points for one in landmarks)
         for sentence in pairing_hints(first, second, partial(apply_to_points, transform), grids):
             warn(sentence)
-
-
-def run_network(
-    network: Network,
-    fixed: Image,
-    moving: Image,
-    device: torch.device,
-    *,
-    large_motion: bool = False,
-    draft: int = -1,
-) -> Deformation:
-    """Run a network on two working images of one grid; both displacements, single precision, in main memory.
-
-    Convolutions are computed in bf16 on a CPU that has instructions for it, as in teaching.
-
-    Args:
-        network: Any.
-        fixed: Scaled to [-1, 1].
-        moving: The same, on the same grid.
-        device: What to run on.
-        large_motion: For large motion between like contrasts, where the network has a way of its own for it.
-        draft: From 0 on, how many of its finest levels are left to refinement, where the network knows how.
-    Raises:
-        InputError: If what it gives is not of the images' shape or not finite.
-    """
-    # Accelerators are fast enough in single precision.
-    with devices.lent(network, device), autocast("auto" if device.type == "cpu" else "fp32", device):
-        pair = _tensor(fixed, device), _tensor(moving, device)
-        displacement, inverse = network(*pair, **ways(network, large_motion=large_motion, draft=draft))
-    displacement, inverse = displacement.float().cpu(), inverse.float().cpu()
-    for field in (displacement, inverse):
-        if field.shape != (1, 3, *fixed.grid.shape) or not bool(torch.isfinite(field).all()):
-            raise InputError(
-                "`model`: the network gave no finite displacement of the images' shape; use another model."
-            )
-    return Deformation(displacement, inverse)
-
-
-def _tensor(image: Image, device: torch.device) -> Tensor:
-    return torch.tensor(image.array, dtype=torch.float32, device=device)[None, None]
 
 
 def _measure(

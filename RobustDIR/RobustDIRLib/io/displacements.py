@@ -31,17 +31,16 @@ from RobustDIRLib.io.files import (
     written_atomically,
 )
 from RobustDIRLib.io.formats import recognised
-from RobustDIRLib.io.header import placed_grid
-from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid, sitk_matrix, tell
+from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid
 from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
 from RobustDIRLib.io.transform_files import check_whole
+from RobustDIRLib.io.transform_parts import check_part, in_order, upright
 from RobustDIRLib.values import DisplacementField as DisplacementField
 
 FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TRANSFORM_EXTENSIONS = (".h5", ".tfm")
 _READ_TRANSFORMS = (*TRANSFORM_EXTENSIONS, ".hdf5", ".txt", ".mat", ".xfm")
 _DOUBLE = 8
-_DEEPEST = 20  # composites within composites
 _FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
@@ -133,11 +132,11 @@ def _without_nesting(transform: sitk.Transform) -> sitk.Transform:
     """The same transform; a composite within another is one that ITK does not write."""
     if transform.GetName() != "CompositeTransform":
         return transform
-    return sitk.CompositeTransform(_in_order(transform)[::-1])
+    return sitk.CompositeTransform(in_order(transform)[::-1])
 
 
 def _number_of_parameters(transform: sitk.Transform) -> int:
-    return sum(int(part.GetNumberOfParameters()) for part in _in_order(transform))
+    return sum(int(part.GetNumberOfParameters()) for part in in_order(transform))
 
 
 def read_transform(path: PathLike) -> sitk.Transform:
@@ -163,59 +162,11 @@ def read_transform(path: PathLike) -> sitk.Transform:
             ) from error
     if transform.GetDimension() != 3:
         raise InputError(f"{path} is a {transform.GetDimension()}D transform; give a 3D one.")
-    parts = _in_order(transform)
+    parts = in_order(transform)
     check_whole(path, [part.GetNumberOfParameters() for part in reversed(parts)])
     for part in parts:
-        _check_part(path, part)
-    return _upright(path, transform.Downcast())
-
-
-def _check_part(path: Path, part: sitk.Transform) -> None:
-    """Refuse a transform whose numbers are not finite, or that brings all of space onto a plane."""
-    if isinstance(part, sitk.DisplacementFieldTransform):
-        bad = int(np.count_nonzero(~np.isfinite(sitk.GetArrayViewFromImage(part.GetDisplacementField())).all(axis=-1)))
-        if bad:
-            raise InputError(f"{path} has {bad} displacements that are NaN or infinite; compute or export it again.")
-    elif not np.isfinite(part.GetParameters()).all():
-        raise InputError(f"{path} has parameters that are NaN or infinite; compute or export it again.")
-    elif part.IsLinear() and not abs(_determinant(part)) > 0:
-        raise InputError(f"{path} brings all points onto a plane (its matrix has no inverse); compute it again.")
-
-
-def _determinant(linear: sitk.Transform) -> float:
-    return float(np.linalg.det(np.reshape(_as_affine(linear).GetMatrix(), (3, 3))))
-
-
-def _as_affine(linear: sitk.Transform) -> sitk.AffineTransform:
-    origin = np.array(linear.TransformPoint((0.0, 0.0, 0.0)))
-    matrix = np.column_stack([linear.TransformPoint(axis) - origin for axis in np.eye(3).tolist()])
-    return sitk.AffineTransform(matrix.ravel().tolist(), origin.tolist())
-
-
-def _upright(path: Path, own: sitk.Transform) -> sitk.Transform:
-    """The transform, of its own class, with the axes of its displacement fields at right angles.
-
-    Raises:
-        InputError: If the axes of a field are skewed beyond rounding.
-    """
-    parts = _in_order(own)
-    upright = [_upright_field(path, part) for part in parts]
-    if all(one is other for one, other in zip(parts, upright, strict=True)):
-        return own
-    return upright[0] if len(upright) == 1 else sitk.CompositeTransform(upright[::-1])
-
-
-def _upright_field(path: Path, own: sitk.Transform) -> sitk.Transform:
-    if not isinstance(own, sitk.DisplacementFieldTransform):
-        return own
-    image = own.GetDisplacementField()
-    grid, notes = placed_grid(path, image.GetSize()[::-1], sitk_matrix(image))
-    if not notes:
-        return own
-    tell(notes)
-    vectors = sitk.Image(image)
-    set_geometry(vectors, grid)
-    return sitk.DisplacementFieldTransform(sitk.Cast(vectors, sitk.sitkVectorFloat64))
+        check_part(path, part)
+    return upright(path, transform.Downcast())
 
 
 def sample_transform(transform: sitk.Transform, grid: Grid) -> DisplacementField:
@@ -256,41 +207,11 @@ def inside_fields(transform: sitk.Transform, points: ArrayLike) -> NDArray[np.bo
     """
     points = triples(points, "points").reshape(-1, 3)
     inside = np.ones(len(points), dtype=bool)
-    for part in _in_order(transform):
+    for part in in_order(transform):
         if isinstance(part, sitk.DisplacementFieldTransform):
             inside &= sitk_grid(part.GetDisplacementField()).contains(points)
         points = apply_to_points(part, points)
     return inside
-
-
-def _in_order(transform: sitk.Transform) -> list[sitk.Transform]:
-    """The parts of a transform, composites within composites resolved, the one that acts first first.
-
-    A kind that SimpleITK has no class for, as the `MatrixOffsetTransformBase` of older ANTs and of c3d, it gives as a
-    composite of one part, which is such a composite again, without end.
-
-    Raises:
-        InputError: If a part is of such a kind and not linear.
-    """
-    own = transform.Downcast()
-    if not isinstance(own, sitk.CompositeTransform):
-        return [own]
-    if own.GetNumberOfTransforms() == 1 and (inner := own.GetNthTransform(0).Downcast()).GetName() == own.GetName():
-        if own.IsLinear():
-            return [_as_affine(own)]
-        if _is_endless(inner):
-            raise InputError("a transform of a kind that is not known here; sample it as a displacement field.")
-    parts = [own.GetNthTransform(k) for k in reversed(range(own.GetNumberOfTransforms()))]
-    return [piece for part in parts for piece in _in_order(part)]
-
-
-def _is_endless(inner: sitk.Transform) -> bool:
-    """Whether composites of one part lie within each other, deeper than anybody would save them."""
-    for _ in range(_DEEPEST):
-        if inner.GetName() != "CompositeTransform" or inner.GetNumberOfTransforms() != 1:
-            return False
-        inner = inner.GetNthTransform(0).Downcast()
-    return True
 
 
 def _require_finite(field: DisplacementField) -> None:
@@ -330,7 +251,7 @@ def _read_vectors(path: Path) -> DisplacementField:
 
 
 def _field_of_transform(path: Path, transform: sitk.Transform) -> DisplacementField:
-    parts = _in_order(transform)
+    parts = in_order(transform)
     if len(parts) == 1 and isinstance(parts[0], sitk.DisplacementFieldTransform):
         image = parts[0].GetDisplacementField()
         return DisplacementField(sitk.GetArrayFromImage(image), sitk_grid(image))

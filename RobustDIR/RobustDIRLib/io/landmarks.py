@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.csv_cells import CellWriter
+from RobustDIRLib.io.csv_points import points_from_csv
 from RobustDIRLib.io.files import PathLike, check_extension, extension, read_text, written_atomically
 from RobustDIRLib.io.slicer_points import fcsv_from_points, json_from_points, points_from_fcsv, points_from_json
-from RobustDIRLib.io.text_points import points_from_csv, points_from_text
+from RobustDIRLib.io.text_points import points_from_text
 from RobustDIRLib.values import Landmarks as Landmarks
 
 READ_EXTENSIONS = (".csv", ".mrk.json", ".json", ".fcsv", ".txt", ".pts")

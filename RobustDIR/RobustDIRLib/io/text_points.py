@@ -1,4 +1,4 @@
-"""Points in plain text: CSV, DIR-Lab voxel lists, elastix point files and what transformix writes.
+"""Points in plain text: DIR-Lab voxel lists, elastix point files, what transformix writes; and words of such files.
 
 Each reader takes the file's text and gives points and names; `landmarks.py` chooses the reader.
 """
@@ -13,28 +13,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
-from RobustDIRLib.io.csv_cells import from_cell
+from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.files import PathLike
 
 Points = tuple[list[list[float]], list[str]]  # points in mm, LPS, and their names, empty where there are none
 
-_NAME_COLUMNS = ("name", "label")
-_FRAME_OF = {"xyz": "LPS", "lps": "LPS", "ras": "RAS"}
-_READ_COLUMNS = {*"xyzlpsra", *_NAME_COLUMNS, "defined", "positionstatus"}
+NAME_COLUMNS = ("name", "label")
+_READ_COLUMNS = {*"xyzlpsra", *NAME_COLUMNS, "defined", "positionstatus"}
 # Slicer's own words for its two frames in .fcsv; 0 and 1 until Slicer 4.10.
 _FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
 _FRAME = re.compile(r"coordinatesystem\s*=\s*(.*\S)", re.IGNORECASE)
-_WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
-# What a column or a comment may say of the points, and what it must say: nothing else is converted here.
-_SAYING = {
-    "frame": ("LPS", "RAS"), "space": ("LPS", "RAS"), "coordinatesystem": ("LPS", "RAS"),
-    "unit": ("mm",), "units": ("mm",), "coordinateunits": ("mm",),
-}  # fmt: skip
-_OTHERWISE = re.compile(
-    r"\b(RAS|centimet(?:er|re)s?|inch(?:es)?|voxels?|pixels?|IJK|(?:in|units?\W+)\s*(?:cm|m|voxels?|pixels?))\b",
-    re.IGNORECASE,
-)
 _OTHER_UNIT = re.compile(r"\bunits?\W+\s*(?!mm\b|millimet)\w", re.IGNORECASE)
 _OUTPUT_POINT = re.compile(r"OutputPoint\s*=\s*\[([^\]]*)\]")
 
@@ -133,140 +121,6 @@ def check_columns(path: PathLike, header: Sequence[str]) -> None:
     twice = [name for name, times in Counter(header).items() if times > 1 and name in _READ_COLUMNS]
     if twice:
         raise InputError(f'{path} has the column "{twice[0]}" more than once; keep one of them.')
-
-
-def points_from_csv(path: PathLike, text: str) -> Points:
-    """CSV with a header naming x, y, z (or l, p, s; LPS mm) or r, a, s (RAS mm), or three columns x, y, z without one.
-
-    Columns may be parted by comma, semicolon or tab; a column `name` or `label` gives names; others are passed over.
-    Between semicolons numbers may have decimal commas. Every row has as many columns as the header: one that is longer
-    has decimal commas in it, and one that is shorter lacks nobody knows which.
-    """
-    lines = numbered_lines(text)
-    if not lines:
-        return [], []
-    _refuse_other_words(path, text)
-    delimiter = _delimiter(lines[0][1])
-    rows = [(number, cells(path, number, line, delimiter)) for number, line in lines]
-    header = [cell.lower() for cell in rows[0][1]]
-    frame = said_frame(path, text)
-    if all(is_number(cell.replace(",", ".")) for cell in header):
-        points = _coordinates(path, [(number, _without_empty_end(row, 3)) for number, row in rows], delimiter)
-        return _in_lps(points, frame), []
-    axes = _axes(path, rows[0][1])
-    if frame is not None and frame != _FRAME_OF[axes]:
-        raise InputError(
-            f"{path} says {frame} in a comment and has the columns {', '.join(axes)}; correct one of them."
-        )
-    columns = [header.index(axis) for axis in axes]
-    rows = [(number, _fitted(path, number, row, header, max(columns) + 1)) for number, row in rows[1:]]
-    points = _coordinates(path, [(number, [row[column] for column in columns]) for number, row in rows], delimiter)
-    _refuse_undefined(path, header, rows)
-    _refuse_other_values(path, header, rows, _FRAME_OF[axes])
-    named = next((header.index(column) for column in _NAME_COLUMNS if column in header), None)
-    return _in_lps(points, _FRAME_OF[axes]), [] if named is None else [from_cell(row[named]) for _, row in rows]
-
-
-def _refuse_other_words(path: PathLike, text: str) -> None:
-    """Refuse comments that speak of another frame or unit than points in CSV have, in words that nothing reads."""
-    for comment in comments(text):
-        found = None if comment.lower().startswith("coordinatesystem") else _OTHERWISE.search(comment)
-        if found:
-            raise InputError(
-                f'{path} has the comment "{comment}", and its points are read as mm, LPS; convert them if they are '
-                f'not, name RAS by "# CoordinateSystem = RAS", and take the comment out.'
-            )
-
-
-def _refuse_other_values(path: PathLike, header: list[str], rows: list[tuple[int, list[str]]], frame: str) -> None:
-    """Refuse rows that name another frame or unit, in a column of its own, than they are read in."""
-    for column, name in enumerate(header):
-        allowed = [one for one in _SAYING.get(re.sub(r"[ _]", "", name), ()) if one in (frame, "mm")]
-        for number, row in rows if allowed else ():
-            if row[column] and row[column].lower() not in map(str.lower, allowed):
-                raise InputError(
-                    f'{path}, line {number}: says "{row[column]}" in its column {name}, and points are read as '
-                    f"{allowed[0]}; convert them, or name the columns r, a, s for RAS."
-                )
-
-
-def _delimiter(line: str) -> str:
-    """What parts the columns; the semicolon before the comma: where it does, commas are decimal ones."""
-    outside_quotes = "".join(line.split('"')[::2])
-    return next((sign for sign in ";\t" if sign in outside_quotes), ",")
-
-
-def _axes(path: PathLike, header: list[str]) -> str:
-    """The axes that a header names."""
-    names = [cell.lower() for cell in header]
-    found = [axes for axes in _FRAME_OF if set(axes) <= set(names)]
-    if not found:
-        raise InputError(
-            f'{path} has the columns "{", ".join(header)}"; name three of them x, y, z (mm, LPS), or give three '
-            "columns of numbers without a header."
-        )
-    if len(found) > 1:
-        raise InputError(
-            f"{path} has columns for {' and '.join(', '.join(axes) for axes in found)}; keep three of them."
-        )
-    check_columns(path, names)
-    return found[0]
-
-
-def _in_lps(points: list[list[float]], frame: str | None) -> list[list[float]]:
-    return list(swap_lps_ras(points).tolist()) if frame == "RAS" and points else points
-
-
-def _without_empty_end(row: list[str], count: int) -> list[str]:
-    """A row without the empty cells beyond so many columns that spreadsheets leave."""
-    return row if any(row[count:]) else row[:count]
-
-
-def _fitted(path: PathLike, number: int, row: list[str], header: Sequence[str], needed: int) -> list[str]:
-    """A row as long as the header, filled up with empty cells if it ends right after the last coordinate.
-
-    Args:
-        path: For the message.
-        number: Of the line, for the message.
-        row: Its cells.
-        header: Names of all columns.
-        needed: How many of them there are up to the last coordinate.
-    """
-    row = _without_empty_end(row, len(header))
-    if len(row) == needed:
-        return row + [""] * (len(header) - needed)
-    if len(row) != len(header):
-        raise InputError(
-            f"{path}, line {number}: has {len(row)} columns where the header has {len(header)}; correct the line, and "
-            f"write decimal points, not commas."
-        )
-    return row
-
-
-def _coordinates(path: PathLike, rows: list[tuple[int, list[str]]], delimiter: str) -> list[list[float]]:
-    """Three numbers a row; with decimal commas where all but whole ones have them and semicolons part the columns."""
-    texts = [text for _, row in rows for text in row]
-    with_commas = [text for text in texts if "," in text]
-    if not with_commas:
-        return [numbers(path, number, row) for number, row in rows]
-    number = next(number for number, row in rows if any("," in text for text in row))
-    unlike = [text for text in texts if "." in text or not _WITH_COMMA.fullmatch(text)]
-    if delimiter != ";" or unlike:
-        raise InputError(
-            f'{path}, line {number}: "{with_commas[0]}" has a comma that may part decimals or thousands; save the '
-            f"points with decimal points."
-        )
-    return [numbers(path, number, [text.replace(",", ".") for text in row]) for number, row in rows]
-
-
-def _refuse_undefined(path: PathLike, header: list[str], rows: list[tuple[int, list[str]]]) -> None:
-    """Slicer exports points not yet placed, at 0, 0, 0, and says so in a column of its own."""
-    if "defined" not in header:
-        return
-    column = header.index("defined")
-    undefined = [str(number) for number, row in rows if row[column].lower() in ("0", "false")]
-    if undefined:
-        raise InputError(f"{path} has points that are not placed (line {', '.join(undefined)}); place or remove them.")
 
 
 def points_from_text(path: PathLike, text: str, grid: Grid | None) -> Points:

@@ -36,6 +36,7 @@ def preload() -> None:
     import pytest  # by tests' own functions
     import torch._dynamo
 
+    gc.disable()  # nothing of this is ever let go
     sys.path.insert(0, str(LIBRARY))
     package = importlib.import_module(MODULE)
     for found in pkgutil.walk_packages(package.__path__, f"{MODULE}."):
@@ -44,6 +45,7 @@ def preload() -> None:
     assert np and pytest and torch
     sys.path.remove(str(LIBRARY))
     gc.collect()
+    gc.enable()
     gc.freeze()  # collections would copy the pages that processes share
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,10 +29,28 @@ LONGEST = (
 )  # fmt: skip
 
 
+# Done by one worker, whose process that Dask's workers are forked from then serves both.
+TOGETHER = {"test_tuning.py": "test_cohort_engine.py"}
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let pytest-xdist, where it is there, hand files out in the order of `pytest_collection_modifyitems`."""
+    gc.disable()  # until `pytest_collection_finish`: what is imported and collected is there for good
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile`, but for the files of `TOGETHER`."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFiles(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder, _, name = super()._split_scope(nodeid).rpartition("/")
+            return f"{folder}/{TOGETHER.get(name, name)}"
+
+    return ByFiles(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +63,7 @@ def pytest_collection_finish() -> None:
     """Keep the hundred thousands of objects that are there for good out of every later search for garbage."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _need(reason: str | None) -> None:

@@ -46,14 +46,19 @@ LEFT_OUT = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONHASHSEED")
 _held: list[socket.socket] = []  # for as long as this process lives, the server does
 
 
-def forking_subprocess() -> SimpleNamespace:
-    """The module `subprocess`, whose `Popen` forks commands of the library, in an environment such as there is now."""
+def forking_subprocess(code: bool = False) -> SimpleNamespace:
+    """The module `subprocess`, whose `Popen` forks commands of the library, in an environment such as there is now.
+
+    Args:
+        code: Fork `python -c CODE ...`, too.
+    """
     here = dict(os.environ)
 
     def popen(command: Sequence[str], *, env: Mapping[str, str], **settings: Any) -> Any:
         """As `runner.launching.launch` asks for it."""
-        ours = POSSIBLE and list(command[:3]) == [sys.executable, "-m", "RobustDIRLib"]
-        if ours and _read_at_start(env) == _read_at_start(_with_library(here)):
+        program, *words = command[:3]
+        ours = program == sys.executable and (words == ["-m", "RobustDIRLib"] or (code and words[0] == "-c"))
+        if POSSIBLE and ours and _read_at_start(env) == _read_at_start(_with_library(here)):
             return ForkedCommand(command, env, here, **settings)
         return subprocess.Popen(command, env=env, **settings)
 

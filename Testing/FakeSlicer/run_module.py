@@ -1,5 +1,6 @@
 """Opens or self-tests a scripted module on the bench: `run_module.py open|test PATH`. Called by ctest."""
 
+import os
 import sys
 import unittest
 from pathlib import Path
@@ -19,6 +20,11 @@ def main(task: str, path: Path) -> int:
         return SKIPPED
     from SlicerHeadless import desktop
 
+    if "PYTEST_XDIST_TESTRUNUID" in os.environ:  # one of many tests, which have a process that commands are forked from
+        import forked_commands
+        from RobustDIRLib.runner import launching
+
+        launching.subprocess = forked_commands.forking_subprocess()
     if task == "open":
         desktop.open_panel(path).close()
         return 0

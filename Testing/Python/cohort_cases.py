@@ -30,6 +30,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
+from timing_process import Telling
 
 MIDDLE = np.array([30.0, -20.0, 10.0])
 FIXED_GRID = grid_about(MIDDLE, (13, 17, 15), (5.3, 4.1, 6.1), (12, -8, 20), (1, -1, 1))
@@ -216,28 +217,6 @@ class DeadlyFile:
 
 
 @dataclass(frozen=True)
-class Telling:
-    """Writes down in a folder which process runs it and which one started that, and takes a minute."""
-
-    path: Path
-    name: str = "telling"
-
-    def settings(self) -> dict[str, str]:
-        return {}
-
-    def prepare(self) -> None:
-        pass
-
-    def register(self, pair: Pair, threads: int) -> Outcome:
-        self.path.mkdir(exist_ok=True)
-        place = self.path / f"{number_of(pair.moving.grid)}"
-        place.with_suffix(".part").write_text(f"{os.getpid()} {os.getppid()}")
-        place.with_suffix(".part").rename(place)
-        time.sleep(60)
-        raise AssertionError
-
-
-@dataclass(frozen=True)
 class DeadlyOnce:
     """Ends the process that registers the first time, and changes nothing from then on."""
 
@@ -349,6 +328,20 @@ def a_worker(scheduler_file: str) -> int:
     async def serve() -> None:
         async with Worker(scheduler_file=scheduler_file, nthreads=1, dashboard=False) as worker:
             await worker.finished()
+
+    asyncio.run(serve())
+    return 0
+
+
+def a_scheduler(file: str) -> int:
+    """A scheduler without workers as yet, which writes into a file where it is."""
+    import asyncio
+
+    from distributed import Scheduler
+
+    async def serve() -> None:
+        async with Scheduler(host="127.0.0.1", port=0, dashboard=False, scheduler_file=file) as scheduler:
+            await scheduler.finished()
 
     asyncio.run(serve())
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -87,5 +88,12 @@ class Standin:
         assert fixed.shape == moving.shape
         assert fixed.abs().max() <= 1
         assert moving.abs().max() <= 1
-        displacement = self.displacement(tuple(fixed.shape[2:]))
-        return Deformation(displacement, invert(displacement, 40))
+        known = _known(self.amplitude, self.shift, tuple(fixed.shape[2:]))
+        return Deformation(known.displacement.clone(), known.inverse.clone())
+
+
+@lru_cache(maxsize=64)
+def _known(amplitude: tuple[float, float, float], shift: float, shape: tuple[int, ...]) -> Deformation:
+    """Inverting takes longer than all else of most registrations."""
+    displacement = Standin(amplitude, shift).displacement(shape)
+    return Deformation(displacement, invert(displacement, 40))

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import cohort_cases as cases
+from forked_commands import forking_subprocess
 from RobustDIRLib import clusters
 from RobustDIRLib.clusters import Place
 from RobustDIRLib.cohort import engine
@@ -24,6 +24,7 @@ from RobustDIRLib.cohort.results import AS_THEY_ARE, Key, State, look
 from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.cohort.task import Ended, Lost, Task, TaskSettings
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.runner import launching
 from RobustDIRLib.runner.job import Job
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills processes by signals")
@@ -172,10 +173,7 @@ class TestDeaths:
         begun, leave = tmp_path / "begun", tmp_path / "leave"
         monkeypatch.setitem(cases.METHODS, "held", cases.Held(begun, leave))
         file = tmp_path / "scheduler.json"
-        words = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
-        here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": here}
-        scheduler = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_scheduler", *words], **quiet)
+        scheduler = cases.begun("a_scheduler", file)
         worker = cases.begun("a_worker", file)
         try:
             wait_for(file.exists, 300)
@@ -183,10 +181,9 @@ class TestDeaths:
             with pytest.raises(ConnectionError, match="the same command goes on from there"):
                 evaluating("good", "held", scheduler=str(file))
         finally:
-            scheduler.kill()
-            scheduler.wait()
-            worker.kill()
-            worker.communicate()
+            for process in (scheduler, worker):
+                process.kill()
+                process.communicate()
         kept = {path: path.stat().st_mtime_ns for path in results_of(tmp_path / "out")}
         assert [path.name for path in kept] == ["case0.json"]
         assert not list((tmp_path / "out").glob(".running/*"))
@@ -344,7 +341,8 @@ class TestEnds:
         "end",
         ["kill", pytest.param("stop", marks=pytest.mark.long), pytest.param("terminate", marks=pytest.mark.long)],
     )
-    def test_nothing_runs_on(self, dataset, tmp_path, end):
+    def test_nothing_runs_on(self, dataset, tmp_path, monkeypatch, end):
+        monkeypatch.setattr(launching, "subprocess", forking_subprocess(code=True))
         out = tmp_path / "out"
         job = Job(cases.command("evaluate_in_pairs", dataset, out), output=tmp_path / "output.txt")
         try:
@@ -360,7 +358,7 @@ class TestEnds:
 
     def _see_it_end(self, job, out, end):
         wait_for(lambda: len([path for path in (out / "pids").glob("*") if path.suffix == ""]) == 2, 300)
-        pids = [int(word) for path in (out / "pids").glob("[01]") for word in path.read_text(encoding="utf-8").split()]
+        pids = [int(word) for path in (out / "pids").glob("*") for word in path.read_text(encoding="utf-8").split()]
         assert len(set(pids)) == 4
         assert all(map(at_work, pids))
         if end == "stop":  # as the runner and the panel do, with all the time it wants

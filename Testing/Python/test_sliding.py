@@ -156,8 +156,13 @@ def test_a_velocity_turns_with_its_volume(flips: tuple[int, ...], order: tuple[i
     assert place.turn(marked)[tuple((turned_spot + step.long()).tolist())] == 1
 
 
+@pytest.fixture(scope="module")
+def chest() -> torch.Tensor:
+    return thorax((64, 68, 72), generator(2))
+
+
 @pytest.mark.parametrize("reduction", [1, 2])
-def test_a_chest_breathes_and_its_truth_carries_labels(reduction: int) -> None:
+def test_a_chest_breathes_and_its_truth_carries_labels(chest: torch.Tensor, reduction: int) -> None:
     config = PairConfig(
         side=64,
         deformation=CALM,
@@ -166,14 +171,14 @@ def test_a_chest_breathes_and_its_truth_carries_labels(reduction: int) -> None:
         reduction=reduction,
         sliding=sliding.SlidingConfig(amplitude=0.3),
     )
-    pair = synthesize_pair(thorax((64, 68, 72), generator(2)), config, generator(8))
+    pair = synthesize_pair(chest, config, generator(8))
     u = warping.resize_displacement(pair.truth.displacement, pair.fixed.shape[2:])
     inner = (..., *[slice(12, -12)] * 3)
     warped = warping.warp(pair.moving_labels.float(), u, mode="nearest")
     before, after = ((labels == pair.fixed_labels)[inner].float().mean() for labels in (pair.moving_labels, warped))
     assert u.norm(dim=1).max() > 4
     assert after > 0.85 > before + 0.1
-    again = synthesize_pair(thorax((64, 68, 72), generator(2)), config, generator(8))
+    again = synthesize_pair(chest, config, generator(8))
     assert torch.equal(pair.fixed, again.fixed)
 
 

@@ -1,4 +1,4 @@
-"""Methods that test_timing.py has run in processes of their own, which load little for them."""
+"""Methods that tests have run in processes of their own, which load little for them."""
 
 import errno
 import os
@@ -63,3 +63,25 @@ class Marking:
         Path(self.mark).write_text(str(os.getpid()))
         time.sleep(600)
         return Outcome(sitk.TranslationTransform(3))
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Writes down in a folder which process runs it and which one started that, and takes a minute."""
+
+    path: Path
+    name: str = "telling"
+
+    def settings(self) -> dict[str, str]:
+        return {}
+
+    def prepare(self) -> None:
+        pass
+
+    def register(self, pair: Pair, threads: int) -> Outcome:
+        self.path.mkdir(exist_ok=True)
+        place = self.path / str(os.getpid())
+        place.with_suffix(".part").write_text(f"{os.getpid()} {os.getppid()}")
+        place.with_suffix(".part").rename(place)
+        time.sleep(60)
+        raise AssertionError

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from RobustDIRLib.errors import InputError
@@ -156,15 +158,20 @@ def median_interval(values: Array, settings: StatisticsSettings = DEFAULTS) -> t
     if values.size < 2:
         nothing = Measurement.undefined(Reason.TOO_FEW_SUBJECTS)
         return nothing, nothing
-    random, n, ordered = np.random.default_rng(settings.seed), values.size, np.sort(values)
-    rank = (n + 1) // 2
-    middles = [random.beta(rank, n - rank + 1, _RESAMPLES)]
-    if n % 2 == 0:
-        middles.append(1 - (1 - middles[0]) * random.random(_RESAMPLES) ** (1 / (n - rank)))
-    medians = np.mean([ordered[np.minimum((u * n).astype(np.int64), n - 1)] for u in middles], axis=0)
+    medians = np.sort(values)[_middle_places(values.size, settings.seed)].mean(axis=0)
     tail = (1 - settings.confidence) / 2
     low, high = np.quantile(medians, (tail, 1 - tail))
     return Measurement.of(low), Measurement.of(high)
+
+
+@lru_cache(maxsize=64)
+def _middle_places(n: int, seed: int) -> NDArray[np.int64]:
+    """Which of n sorted values are the middle ones of each resample, `(1, resamples)`, or `(2, ...)` for even n."""
+    random, rank = np.random.default_rng(seed), (n + 1) // 2
+    middles = [random.beta(rank, n - rank + 1, _RESAMPLES)]
+    if n % 2 == 0:
+        middles.append(1 - (1 - middles[0]) * random.random(_RESAMPLES) ** (1 / (n - rank)))
+    return np.minimum((np.array(middles) * n).astype(np.int64), n - 1)
 
 
 def ranked_anova(values: Array) -> Anova:

@@ -65,10 +65,12 @@ class Shifts:
 
     def _scores(self, bins: Bins) -> Array:
         spectra = [np.conj(spectrum) for spectrum in self._transformed(bins)]
-        joint = np.stack([fft.irfftn(a * b, self._size) for a in self._spectra for b in spectra], -1)
-        joint = np.maximum(np.rint(joint), 0).reshape(-1, _BINS, _BINS)
-        share = joint.sum((1, 2), dtype=np.float64) / self._voxels
+        counts = np.array([fft.irfftn(a * b, self._size).ravel() for a in self._spectra for b in spectra])
+        np.maximum(np.rint(counts, out=counts), 0, out=counts)
+        share = counts.sum(0, dtype=np.float64) / self._voxels
         enough = share > _LEAST_COVERED  # few shifts are
+        # Bins lie first in memory: sums over a few last ones would take longer than the transforms.
+        joint = np.moveaxis(counts[:, enough].astype(np.float64).reshape(_BINS, _BINS, -1), -1, 0)
         scores = np.zeros(len(share))
-        scores[enough] = mutual_information(joint[enough].astype(np.float64)) * np.sqrt(np.minimum(share[enough], 1))
+        scores[enough] = mutual_information(joint) * np.sqrt(np.minimum(share[enough], 1))
         return scores

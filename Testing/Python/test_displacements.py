@@ -260,6 +260,19 @@ def test_points_that_leave_the_grid_on_the_way_are_known(oblique_grid, a_field):
     assert inside_fields(shift, point).all()
 
 
+def test_many_points_are_taken_where_each_of_them_is(an_affine, a_field):
+    turn = sitk.Euler3DTransform((5.0, -7.0, 11.0), 0.1, -0.2, 0.3, (4.0, -3.0, 2.0))
+    parts = [an_affine, turn, sitk.TranslationTransform(3, (1.0, -2.0, 350.0))]
+    points = np.random.default_rng(8).normal(0, 150, (40, 3))
+    for transform in (
+        *parts,
+        sitk.CompositeTransform(parts),
+        sitk.CompositeTransform([to_sitk_transform(a_field), turn]),
+    ):
+        expected = [transform.TransformPoint(point) for point in points.tolist()]
+        np.testing.assert_allclose(apply_to_points(transform, points), expected, rtol=0, atol=1e-10)
+
+
 def test_no_points_stay_no_points(a_field):
     assert apply_to_points(to_sitk_transform(a_field), np.empty((0, 3))).shape == (0, 3)
     assert inside_fields(to_sitk_transform(a_field), np.empty((0, 3))).shape == (0,)

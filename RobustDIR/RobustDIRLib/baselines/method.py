@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import SimpleITK as sitk
 
-from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import DEFAULT
+from RobustDIRLib.values import Image
 
 
 @dataclass(frozen=True)

@@ -76,10 +76,13 @@ def _described(node) -> tuple:
 
 
 def settle(desktop) -> None:
-    """Lets the panel do what it has put off."""
+    """Lets the panel do what it has put off, for a time."""
+    desktop.process_events(2)
     for _ in range(4):
-        desktop.process_events(2)
+        if not desktop.has_put_off(80):
+            break
         time.sleep(0.02)
+        desktop.process_events(2)
     desktop.process_events(2)
 
 

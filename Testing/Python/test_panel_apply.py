@@ -392,6 +392,7 @@ def test_the_panel_gives_each_volume_the_other_ones_voxels(open_panel, desktop, 
     cases.settle(desktop)
     panel.ui.applyButton.click()
     own, other = ("control", cases.FIXED_GRID) if side == "moving" else ("planning", cases.MOVING_GRID)
+    desktop.wait_until(lambda: scene.GetFirstNodeByName(f"{own} registered") is not None)
     copy = scene.GetFirstNodeByName(f"{own} registered")
     assert mrml.grid_of_volume(copy).close_to(other)
     there = WAYS["fixed" if side == "moving" else "moving"]

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import types
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import slicer
 
 from SlicerHeadless import application, dialogs
+
+_timers: weakref.WeakSet[Any] = weakref.WeakSet()  # all that were ever started
 
 
 def start() -> Any:
@@ -31,6 +34,7 @@ def start() -> Any:
     from SlicerHeadless import ctk_widgets, mrml_widgets, pythonqt, ui_loader
 
     qt = pythonqt.install()
+    _remember_timers(qt)
     ctk_widgets.install()
     mrml_widgets.install()
     qt.QUiLoader = ui_loader.QUiLoader
@@ -117,6 +121,21 @@ def process_events(rounds: int = 3) -> None:
     for _ in range(rounds):
         QCoreApplication.processEvents()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def has_put_off(milliseconds: int) -> bool:
+    """Whether a timer runs that is due within a time."""
+    return any(timer.isActive() and timer.interval <= milliseconds for timer in list(_timers))
+
+
+def _remember_timers(qt: Any) -> None:
+    begin = qt.QTimer.start
+
+    def start(timer: Any, *milliseconds: int) -> None:
+        _timers.add(timer)
+        begin(timer, *milliseconds)
+
+    qt.QTimer.start = start
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -117,3 +117,16 @@ def test_self_test_of_a_module_runs(an_example_panel):
     import slicer
 
     slicer.selfTests["Example"]()
+
+
+def test_what_is_put_off_is_known_until_it_is_done(desktop):
+    import qt
+
+    timer = qt.QTimer()
+    timer.setInterval(5)
+    timer.connect("timeout()", timer.stop)
+    assert not desktop.has_put_off(5)
+    timer.start()
+    assert desktop.has_put_off(5) and not desktop.has_put_off(4)
+    desktop.wait_until(lambda: not timer.active)
+    assert not desktop.has_put_off(5)

@@ -13,7 +13,8 @@ import pytest
 import runner_cases as cases
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.lock import HOME, LockHolder
-from RobustDIRLib.runner.registry import Registry, delete_run, read_run, resume_words
+from RobustDIRLib.runner.deleting import delete_run
+from RobustDIRLib.runner.registry import Registry, read_run, resume_words
 from RobustDIRLib.runner.states import Evidence, RunState, judge
 
 

@@ -14,7 +14,7 @@ import slicer
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import JudgedFigure, Tolerances, summary
-from RobustDIRLib.panel import checking, figure_words, inputs
+from RobustDIRLib.panel import checking, figure_words, inputs, landmark_inputs
 from RobustDIRLib.panel.judgement_table import JudgementTable
 from RobustDIRLib.panel.parameters import kept_object
 from RobustDIRLib.panel.reporting import Reporting
@@ -117,15 +117,15 @@ class CheckSection(Section):
             text = ""
         elif p.fixedLandmarks is not None and p.movingLandmarks is not None:
             try:
-                fixed, moving = inputs.landmarks_to_measure(p)
+                fixed, moving = landmark_inputs.to_measure(p)
                 if p.transformNode is None:
                     text = _("Register, with the transform ticked under Outputs, to measure the error after it.")
                 else:
                     transform = partial(mrml.transform_points, p.transformNode)
                     points = transform(fixed.points)
                     self.landmarks = checking.landmark_errors(fixed.names, fixed.points, moving.points, points)
-                    hints = checking.pairing_warnings(self.landmarks, transform, inputs.grids_of(p))
-                    self.landmark_warnings = [*inputs.of_landmarks(p), *hints]
+                    hints = checking.pairing_warnings(self.landmarks, transform, landmark_inputs.grids_of(p))
+                    self.landmark_warnings = [*landmark_inputs.outside_warnings(p), *hints]
                     text, colour = " ".join(self.landmark_warnings), widgets.CAREFUL
             except InputError as error:
                 text, colour = str(error), widgets.BAD

@@ -1,11 +1,10 @@
-"""The runs that lie in some folders: what they are, where they are, how good, and what can be done with them."""
+"""The runs that lie in some folders: what they are, where they are, how good, and how to go on with them."""
 
 from __future__ import annotations
 
 import math
 import os
 import shlex
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,15 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.lock import HOME, Rank, locked
+from RobustDIRLib.io.lock import HOME
 from RobustDIRLib.run_files import (
     CHECKPOINT,
     CONFIG,
-    DEFORMATION_MODEL,
     EVALUATION,
-    MODEL,
     RECORDS,
-    SPLIT,
     SUMMARY,
 )
 from RobustDIRLib.runner.folders import (
@@ -55,31 +51,6 @@ _SHORT_TAIL, _TAIL = 1 << 13, 1 << 16
 # As our loops begin a line; another form of it is read like any other.
 _STEP, _EPOCH, _BEST = '{"kind": "step",', '{"kind": "epoch"', '"best_so_far"'
 _WATCHED = (NOTE, OUTPUT, CONFIG, RECORDS, SUMMARY, STOP, PAUSE, HOME, CHECKPOINT)
-# All that runs of a kind write; what else lies in a folder is not the run's to delete.
-_OWN = (
-    NOTE,
-    OUTPUT,
-    STOP,
-    PAUSE,
-    CONFIG,
-    RECORDS,
-    CHECKPOINT,
-    SUMMARY,
-    MODEL,
-    f"{MODEL}.sha256",
-    SPLIT,
-    "settings.json",
-    "bank.json",
-)
-_OWN_OF_KIND = {
-    PRETRAIN: ("bank",),
-    FINETUNE: ("failed_pair.pt",),
-    EVALUATE: (
-        *(EVALUATION, "results", "candidates", "pairs.csv", "landmarks.csv", "labels.csv", "report.html"),
-        *("tables", "figures", "worst"),
-    ),
-    DEFORMATIONS: (DEFORMATION_MODEL, "pairs", "card.json", "samples.png"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -296,44 +267,6 @@ def _said_again(folder: Path, note: Note | None) -> list[str]:
         words = shlex.split(command.splitlines()[-1])[1:] if isinstance(command, str) and command.strip() else []
     named = [word for word in words if Path(word.rpartition("=")[2]).absolute() == folder.absolute()]
     return words if named else []
-
-
-def delete_run(folder: Path) -> list[str]:
-    """Delete what a run wrote, and the folder if nothing else is in it.
-
-    Returns:
-        Names of what is not the run's and was left.
-    Raises:
-        InputError: If someone is at work there, it is no run, or not all can be deleted.
-    """
-    if not folder.is_dir() or not is_run(folder):
-        raise InputError(f"{folder} holds no run; nothing was deleted.")
-    refuse_busy(folder)
-    note = None
-    with suppress(InputError):
-        note = read_note(folder)
-    kind = kind_of(folder, note, read_object(folder / CONFIG))
-    if kind not in (*RECORDED, *_OWN_OF_KIND):
-        raise InputError(f"{folder} is of a kind of run that is not deleted from here; delete it by hand.")
-    with locked(folder, Rank.alone()):  # nobody may begin meanwhile
-        for name in (*_OWN, *_OWN_OF_KIND.get(kind, ())):
-            _remove(folder / name)
-    left = sorted(entry.name for entry in os.scandir(folder))
-    if not left:
-        folder.rmdir()
-    return left
-
-
-def _remove(path: Path) -> None:
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be deleted ({error.strerror}); close what has it open, and try again."
-        ) from error
 
 
 def _began(folder: Path, note: Note | None) -> float | None:

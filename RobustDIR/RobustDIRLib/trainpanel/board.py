@@ -12,7 +12,8 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import MODEL
 from RobustDIRLib.runner import watching
-from RobustDIRLib.runner.registry import Registry, RunEntry, delete_run, read_run, resume_words
+from RobustDIRLib.runner.deleting import delete_run
+from RobustDIRLib.runner.registry import Registry, RunEntry, read_run, resume_words
 from RobustDIRLib.runner.states import RunState
 from RobustDIRLib.runner.watching import WatchedRun
 

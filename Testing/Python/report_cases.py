@@ -16,7 +16,7 @@ from RobustDIRLib.io.images import Image, write_image
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.io.landmarks import Landmarks, write_landmarks
 from RobustDIRLib.registration.register import register
-from RobustDIRLib.registration.result import PairExtras
+from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 from RobustDIRLib.registration.saving import save
 from segment_cases import write_segmentation
 
@@ -28,7 +28,17 @@ STRUCTURES = ("rind", "flesh", "stone & <i>core</i>")
 CARD = "# Standin\n\nTaught on *nothing*.\n\n| a | b |\n|---|--:|\n| 1 | <img src=x> |\n\n[link](https://example.org)\n"
 
 
-def make_run(folder: Path, *, labels: bool = True, landmarks: bool = True, named: bool = False) -> Path:
+QUICK = RegistrationOptions(alignment="none", quality="fast", device="cpu")
+
+
+def make_run(
+    folder: Path,
+    *,
+    labels: bool = True,
+    landmarks: bool = True,
+    named: bool = False,
+    options: RegistrationOptions | None = None,
+) -> Path:
     """Inputs in `folder/in`, the run in `folder/run`, a model with a card in `folder/model`; gives the run's folder."""
     inputs = folder / "in"
     inputs.mkdir(parents=True)
@@ -56,7 +66,8 @@ def make_run(folder: Path, *, labels: bool = True, landmarks: bool = True, named
                 write_segmentation(files[name], named_map, named_map.array[None], entries)
                 maps[name] = read_labels(files[name])
         extras |= {"moving_labels": (maps["labels"],), "fixed_labels": (maps["fixed_labels"],)}
-    result = register(fixed, moving, make_model(folder / "model"), extras=PairExtras(**extras))
+    model, options = make_model(folder / "model"), options or RegistrationOptions()
+    result = register(fixed, moving, model, options=options, extras=PairExtras(**extras))
     identity = {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()}
     recorded = {name: [one] if name.endswith("labels") else one for name, one in identity.items()}
     return save(result, folder / "run", provenance={"command": f"robustdir register '{HOSTILE}'", "inputs": recorded})

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from report_cases import make_run, parsed, words
+from report_cases import QUICK, make_run, parsed, words
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import Tolerances
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
@@ -18,7 +18,7 @@ from RobustDIRLib.report.write import write_pair_report
 @pytest.fixture(scope="module")
 def a_run(tmp_path_factory):
     """A run that was given neither landmarks nor labels; not to be changed."""
-    return make_run(tmp_path_factory.mktemp("shown"), landmarks=False, labels=False)
+    return make_run(tmp_path_factory.mktemp("shown"), landmarks=False, labels=False, options=QUICK)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from report_cases import HOSTILE, make_run, parsed, words
+from report_cases import HOSTILE, QUICK, make_run, parsed, words
 from RobustDIRLib.cli import main
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.tolerances import DEFAULTS
@@ -25,7 +25,7 @@ def a_review(**changes) -> Review:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    return make_run(folder, labels=False, landmarks=False)
+    return make_run(folder, labels=False, landmarks=False, options=QUICK)
 
 
 @pytest.fixture

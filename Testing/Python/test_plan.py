@@ -15,7 +15,7 @@ from RobustDIRLib.synthesis.files import SynthesisSettings
 from RobustDIRLib.synthesis.kinds import KINDS
 from RobustDIRLib.training.config import TrainingConfig
 from RobustDIRLib.trainpanel import plan as plans
-from RobustDIRLib.trainpanel import plan_settings
+from RobustDIRLib.trainpanel import plan_refusals, plan_settings
 from RobustDIRLib.trainpanel.opened import Opened, OpenedCase, Shared
 from RobustDIRLib.trainpanel.plan import Plan
 
@@ -76,7 +76,7 @@ def test_more_settings_reach_the_run(opened, shared, virtual_files):
         alignment="rigid", run_preset="brain-mri", most_subjects=2, virtual_percent=50,
         deformation_model="motions.npz", virtual_low=0.5, virtual_high=0.75, precision="fp32",
     )  # fmt: skip
-    plans.refuse(plan, opened, shared)
+    plan_refusals.refuse(plan, opened, shared)
     config = from_dict(FinetuneConfig, plan_settings.finetune_settings(plan, opened, shared))
     assert (config.loss.nmi, config.loss.dice, config.loss.mind) == (0.5, 0.25, 0.0)
     assert config.freeze == ("encoder", "decoder.3") and config.split.limit == 2
@@ -180,10 +180,10 @@ def test_what_cannot_run_is_refused_in_one_sentence(opened, shared, virtual_file
         shared = replace(shared, cases={**shared.cases, "train": 0})
     given = (None if data == "none" else opened, None if data in ("none", "unshared") else shared)
     if not said:
-        plans.refuse(plan, *given)
+        plan_refusals.refuse(plan, *given)
         return
     with pytest.raises(InputError, match=said) as caught:
-        plans.refuse(plan, *given)
+        plan_refusals.refuse(plan, *given)
     assert "\n" not in str(caught.value)
 
 

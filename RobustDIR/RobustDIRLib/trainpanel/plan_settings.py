@@ -7,7 +7,8 @@ from typing import Any
 
 from RobustDIRLib.run_files import SPLIT
 from RobustDIRLib.trainpanel.opened import Opened, Shared
-from RobustDIRLib.trainpanel.plan import AUTOMATIC, PRETRAIN, SCRATCH, Plan, map_side, virtual_source
+from RobustDIRLib.trainpanel.plan import AUTOMATIC, PRETRAIN, SCRATCH, Plan, map_side
+from RobustDIRLib.trainpanel.plan_refusals import virtual_source
 
 SETTINGS, BANK_SETTINGS = "settings.json", "bank.json"
 _PYRAMID = {"kind": "pyramid", "squarings": 3, "iterations": [1, 2, 2, 2]}

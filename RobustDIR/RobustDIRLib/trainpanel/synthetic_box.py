@@ -14,8 +14,7 @@ from RobustDIRLib.panelparts.background import Background
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.runner.launching import library_command
-from RobustDIRLib.trainpanel import case_scene, plan_settings
-from RobustDIRLib.trainpanel import plan as plans
+from RobustDIRLib.trainpanel import case_scene, plan_refusals, plan_settings
 from RobustDIRLib.trainpanel.plan import PRETRAIN, Plan
 
 _GRID_SHARE = 16  # lines of the deformation grid along a side
@@ -64,10 +63,10 @@ class SyntheticBox(Section):
     def _settings(self, plan: Plan) -> dict[str, Any]:
         """Of what makes pairs; what cannot be run has no pairs either."""
         if plan.purpose == PRETRAIN:
-            plans.refuse_side(plan)
+            plan_refusals.refuse_side(plan)
             return plan_settings.synthesis_settings(plan)
         opened, shared = self._tab.data
-        plans.refuse(plan, opened, shared)
+        plan_refusals.refuse(plan, opened, shared)
         return plan_settings.finetune_settings(plan, opened, shared)
 
     def _words(self, plan: Plan, words: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ from RobustDIRLib.run_files import CHECKPOINT, DEFORMATION_MODEL, SPLIT
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
-from RobustDIRLib.trainpanel import plan_settings, presets, train_words
+from RobustDIRLib.trainpanel import plan_refusals, plan_settings, presets, train_words
 from RobustDIRLib.trainpanel.home import new_run, runs_home
 from RobustDIRLib.trainpanel.more_box import MoreBox
 from RobustDIRLib.trainpanel.plan import FINETUNE, PAPER, PRETRAIN, RANDOM, SCRATCH, TEN_MINUTES, Plan
@@ -85,7 +85,7 @@ class TrainTab(Section):
                 return
         with self.panel.telling():
             if key:
-                plans.virtual_source(Path(key))
+                plan_refusals.virtual_source(Path(key))
             self.chooser("deformationModel")(key)
             self.panel.say("")
         self.panel.update_soon()
@@ -163,7 +163,7 @@ class TrainTab(Section):
     def _show_forecast(self, plan: Plan) -> None:
         self.outlook = None
         try:
-            plans.refuse(plan, *self.data)
+            plan_refusals.refuse(plan, *self.data)
             work = plans.work_of(plan, *self.data, _model_file(plan))
         except InputError as error:
             widgets.set_text(self.ui.runForecastLabel, str(error), widgets.QUIET)
@@ -235,7 +235,7 @@ class TrainTab(Section):
         self.panel.say("")
         with self.panel.telling():
             plan, (opened, shared) = self.plan, self.data
-            plans.refuse(plan, opened, shared)
+            plan_refusals.refuse(plan, opened, shared)
             model = _model_file(plan)
             title = "synthetic" if plan.purpose == PRETRAIN else opened.name
             with new_run(plan.command, title) as folder:

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from RobustDIRLib.cli import WAITING
+
 SERVER = Path(__file__).with_name("command_server.py")
 LIBRARY = SERVER.parents[1] / "RobustDIR"
 POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
@@ -40,7 +42,6 @@ READ_AT_START = (
     "LD_",
     "LC_",
 )
-SET_BY_COMMANDS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}  # unless it says otherwise
 # The server heeds the first two; Dask leaves the last behind in the process that has workers started.
 LEFT_OUT = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONHASHSEED")
 _held: list[socket.socket] = []  # for as long as this process lives, the server does
@@ -66,7 +67,7 @@ def forking_subprocess(code: bool = False) -> SimpleNamespace:
 
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    known = {**SET_BY_COMMANDS, **environment}
+    known = {**WAITING, **environment}  # commands set what is missing
     return {k: v for k, v in known.items() if k.startswith(READ_AT_START) and k not in LEFT_OUT}
 
 
@@ -224,7 +225,7 @@ def connected(name: str, otherwise: Callable[[], None] = lambda: None) -> socket
 def _start(name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, str(SERVER), name, PADDING],
-        env={**SET_BY_COMMANDS, **environment},
+        env={**WAITING, **environment},
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

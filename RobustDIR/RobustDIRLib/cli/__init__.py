@@ -45,7 +45,7 @@ _OF_OTHER_COMMANDS = {"aggregate": "robustdir evaluate --aggregate"}
 # How threads of torch wait for each other. Spinning for long, beside another busy program, takes several times as long;
 # not at all, on a quiet machine, a fifth more. So GNU's OpenMP, which most builds for Linux have, spins for a few
 # microseconds; others do not spin.
-_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -57,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 bad input, 130 interrupted.
     """
-    if not set(_WAITING) & set(os.environ):
-        os.environ.update(_WAITING)  # read when torch is loaded
+    if not set(WAITING) & set(os.environ):
+        os.environ.update(WAITING)  # read when torch is loaded
     modules = {name: import_module(f"{__name__}.{name}") for name in COMMANDS}
     args = _parser(modules).parse_args(argv)
     _write_any_letter()

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,16 +91,6 @@ class JsonLines:
     def tell(self, event: str, **values: Any) -> None:
         """Print one event."""
         print(json.dumps({"event": event, **values}), flush=True)
-
-
-@contextmanager
-def stage(progress: Terminal | JsonLines, name: str, timings: dict[str, float]) -> Iterator[None]:
-    """Tell of a stage's beginning and end, and keep its seconds under its name."""
-    begun = time.perf_counter()
-    progress(name)
-    yield
-    timings[name] = time.perf_counter() - begun
-    progress(name, timings[name])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from RobustDIRLib.cli import as_path
-from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping, stage
+from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.model_store import DEFAULT_MODEL
@@ -115,17 +115,17 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.io.remarks import heard
     from RobustDIRLib.model_store import find_model
+    from RobustDIRLib.registration.journal import Journal
     from RobustDIRLib.registration.register import register
     from RobustDIRLib.registration.saving import reserved, save
 
-    begun = time.perf_counter()
-    timings: dict[str, float] = {}
+    begun, journal = time.perf_counter(), Journal(progress)
     options = _options(args)
     files = _files(args)
     inputs = [*chain(*files.values()), str(find_model(args.model))]
     holding = reserved(args.output, overwrite=args.overwrite, inputs=inputs)
     with holding as folder, provisional_folder(args.hand_over) if args.hand_over else nullcontext():
-        with stage(progress, "read", timings):
+        with journal.stage("read"):
             model = _model(args.model, options.device)
             with heard() as remarks:
                 fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
@@ -134,8 +134,8 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
         with keeping(args.keep_file, progress) as enough:
             result = register(fixed, moving, model, options=options, extras=extras, progress=progress, enough=enough)
         told = tuple(dict.fromkeys((*remarks, *result.warnings)))
-        result = replace(result, timings={**timings, **result.timings}, warnings=told)
-        with stage(progress, "write", timings):
+        result = replace(result, timings={**journal.timings, **result.timings}, warnings=told)
+        with journal.stage("write"):
             save(result, folder, overwrite=args.overwrite, provenance=provenance)
             if args.hand_over:
                 _hand_over(result, moving.grid, args.hand_over)

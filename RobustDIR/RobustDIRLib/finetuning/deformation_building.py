@@ -25,6 +25,7 @@ from RobustDIRLib.finetuning.deformation_model import (
     to_canonical,
 )
 from RobustDIRLib.geometry import Array, Grid
+from RobustDIRLib.io.arrays import read_arrays
 from RobustDIRLib.io.displacements import sample_transform
 from RobustDIRLib.io.files import is_full, provisional_folder, write_json, written_atomically
 from RobustDIRLib.io.lock import Rank, locked
@@ -104,10 +105,8 @@ def _of_case(case: Case, building: Building, folder: Path) -> tuple[Tensor, Grid
     """Coefficients of a case's deformation, from its file or by registering it, and the working grid."""
     grid = working_grid(case.fixed.grid(), find_preset(case.preset))
     file = folder / f"{case.name}.npz"
-    if file.is_file():
-        with np.load(file, allow_pickle=False) as kept:
-            if str(kept["method"]) == building.method.name and kept["coefficients"].shape[2] == building.nodes:
-                return torch.from_numpy(kept["coefficients"]), grid
+    if (kept := _kept(file, building)) is not None:
+        return kept, grid
     data = case.load()
     pair = Pair(data.fixed, data.moving, preset=case.preset)
     transform = building.method.register(pair, building.threads).transform
@@ -115,6 +114,18 @@ def _of_case(case: Case, building: Building, folder: Path) -> tuple[Tensor, Grid
     with written_atomically(file) as temporary:
         np.savez_compressed(temporary, coefficients=coefficients.numpy(), method=np.array(building.method.name))
     return coefficients, grid
+
+
+def _kept(file: Path, building: Building) -> Tensor | None:
+    """Coefficients of an earlier stretch; None if there are none of this method, or the file is damaged."""
+    try:
+        held = read_arrays(file, "kept pair", "it is made anew")
+    except InputError:
+        return None
+    coefficients = held.get("coefficients")
+    if coefficients is None or coefficients.shape != (1, 3, *(building.nodes,) * 3) or coefficients.dtype != np.float32:
+        return None
+    return torch.from_numpy(coefficients) if str(held.get("method")) == building.method.name else None
 
 
 def without_linear_part(transform: sitk.Transform, grid: Grid) -> Tensor:

@@ -12,7 +12,6 @@ Here components are scaled by their standard deviations, as is usual, and coeffi
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +23,10 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.finetuning.splines import spline_fit, spline_values
+from RobustDIRLib.finetuning.splines import FEWEST_NODES, spline_fit, spline_values
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io.files import existing_file, written_atomically
+from RobustDIRLib.io.arrays import read_arrays
+from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.synthesis.random import uniform
 
 FORMAT = "robustdir-deformation-model-1"
@@ -152,14 +152,32 @@ def load_deformation_model(path: Path) -> DeformationModel:
     Raises:
         InputError: If it is missing, damaged, or no model of ours.
     """
+    cure = "make one by `robustdir deformation-model build`"
+    held = read_arrays(path, "deformation model", cure)
     try:
-        with np.load(existing_file(path), allow_pickle=False) as held:
-            if str(held["format"]) != FORMAT:
-                raise KeyError("format")
-            mean, card = held["mean"], json.loads(str(held["card"]))
-            z, y, x = (held[f"components_{axis}"] for axis in "zyx")
-            explained = [float(share) for share in held["explained"]]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no deformation model; make one by `robustdir deformation-model build`.") from error
-    nodes = round(mean.shape[1] ** (1 / 3))
-    return DeformationModel(nodes, mean, (z, y, x), (explained[0], explained[1], explained[2]), card)
+        if str(held["format"]) != FORMAT:
+            raise ValueError("of another form")
+        return _checked(held)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} is no deformation model; {cure}.") from error
+
+
+def _checked(held: Mapping[str, NDArray[Any]]) -> DeformationModel:
+    """The model of arrays that fit each other.
+
+    Raises:
+        ValueError: If they do not, or hold what is no number.
+        KeyError: If one is missing.
+    """
+    card = json.loads(str(held["card"]))
+    mean, explained, *components = (
+        held[name].astype(np.float32) for name in ("mean", "explained", *(f"components_{axis}" for axis in "zyx"))
+    )
+    nodes = round(mean.shape[-1] ** (1 / 3)) if mean.ndim else 0
+    alike = mean.shape == (3, nodes**3) and all(c.ndim == 2 and len(c) == nodes**3 for c in components)
+    if nodes < FEWEST_NODES or not alike or explained.shape != (3,) or not isinstance(card, dict):
+        raise ValueError("arrays of other shapes")
+    if not all(np.isfinite(array).all() for array in (mean, explained, *components)):
+        raise ValueError("not finite")
+    (z, y, x), shares = components, held["explained"].tolist()
+    return DeformationModel(nodes, mean, (z, y, x), (shares[0], shares[1], shares[2]), card)

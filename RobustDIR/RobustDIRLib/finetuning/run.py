@@ -18,6 +18,7 @@ from RobustDIRLib.finetuning.losses import resolve_terms
 from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, epoch_pairs, listed_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.split import Part, split_dataset
+from RobustDIRLib.finetuning.virtual import check_source
 from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network, network_config
 from RobustDIRLib.networks.network import LearningNetwork
@@ -151,6 +152,7 @@ def _check(material: Material) -> None:
         raise InputError(f"{dataset.folder} has no label maps for the Dice loss; use local_ncc, nmi or mind instead.")
     if loss.landmarks and (material.random or not any(p.fixed.landmarks and p.moving.landmarks for p in pairs)):
         raise InputError(f"{dataset.folder} has no paired landmarks to learn from; leave the landmark loss out.")
+    check_source(material.config.virtual)
     _check_judge(material)
 
 

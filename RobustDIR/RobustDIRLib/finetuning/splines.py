@@ -13,6 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+FEWEST_NODES = 4  # an axis
+
 
 @lru_cache(maxsize=64)
 def basis(voxels: int, nodes: int) -> Tensor:
@@ -21,8 +23,8 @@ def basis(voxels: int, nodes: int) -> Tensor:
     Raises:
         ValueError: If there are under four nodes.
     """
-    if nodes < 4:
-        raise ValueError(f"cubic B-splines need at least 4 nodes an axis, not {nodes}")
+    if nodes < FEWEST_NODES:
+        raise ValueError(f"cubic B-splines need at least {FEWEST_NODES} nodes an axis, not {nodes}")
     at = 1 + (torch.arange(voxels, dtype=torch.float64) + 0.5) / voxels * (nodes - 3)
     distance = (at[:, None] - torch.arange(nodes, dtype=torch.float64)).abs()
     near = 2 / 3 - distance**2 + distance**3 / 2

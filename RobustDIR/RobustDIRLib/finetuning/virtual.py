@@ -12,7 +12,6 @@ from scipy import ndimage
 from torch import Generator, Tensor
 
 from RobustDIRLib import warping
-from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import VirtualConfig
 from RobustDIRLib.finetuning.deformation_model import (
     DeformationModel,
@@ -23,6 +22,7 @@ from RobustDIRLib.finetuning.pairs import TrainingPair
 from RobustDIRLib.finetuning.splines import spline_values
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.synthesis.random import integer, uniform
+from RobustDIRLib.synthesis.sliding import load_motions
 
 _NODES, _REACH = 6, 4.0  # nodes a side and voxels of the random deformation
 _AIR = 0.25  # -250 HU where -1000 is -1 and 200 is 1: what is darker and inside is lung (section 2.3.2)
@@ -61,12 +61,24 @@ def _nearest(labels: Tensor, displacement: Tensor) -> Tensor:
     return warping.warp(labels.float(), displacement, mode="nearest").round().to(labels.dtype)
 
 
+def check_source(config: VirtualConfig) -> None:
+    """Read what deformations are drawn from, before anything is taught.
+
+    Raises:
+        InputError: If it is missing, damaged, or of another kind.
+    """
+    if config.probability and config.model is not None:
+        _model(config.model)
+    if config.probability and config.motions is not None:
+        load_motions(config.motions)
+
+
 def _motion(scan: TrainingPair, grid: Grid, config: VirtualConfig, g: Generator) -> Tensor:
     """Displacement from fixed to moving, voxels."""
     if config.model is not None:
         return from_canonical(_model(config.model).sample(g, config.strength), grid)
     assert config.motions is not None
-    motions = _motions(config.motions)
+    motions = load_motions(config.motions)
     chosen = motions[integer(0, len(motions) - 1, g)] * uniform(0.5, 1.2, g)
     return breathing(chosen, scan.moving, g)
 
@@ -76,20 +88,11 @@ def _model(path: str) -> DeformationModel:
     return load_deformation_model(Path(path))
 
 
-@lru_cache(maxsize=4)
-def _motions(path: str) -> Tensor:
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            return torch.from_numpy(held["motions"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} holds no motions; `robustdir synthesize` makes such a file.") from error
-
-
 def breathing(motion: Tensor, image: Tensor, g: Generator) -> Tensor:
     """Real breathing laid over the lungs of a CT.
 
     Args:
-        motion: Shape `(3, n, n, n)`, shares of the lungs' box's sides, as `synthesis.motions` makes it.
+        motion: Shape `(3, d, h, w)`, shares of the lungs' box's sides, as `synthesis.motions` makes it.
         image: CT of preset lung-ct, shape `(1, 1, D, H, W)`, head at the end of the first axis.
         g: Draws whether breathing runs out or in.
     Returns:
@@ -100,9 +103,9 @@ def breathing(motion: Tensor, image: Tensor, g: Generator) -> Tensor:
     sides = torch.tensor([float(b - a) for a, b in zip(low, high, strict=True)]).view(1, 3, 1, 1, 1)
     # Where each voxel lies in the box, as nodes of the motion; fading beyond.
     axes, fades = [], []
-    for n, a, b in zip(shape, low, high, strict=True):
+    for n, a, b, nodes in zip(shape, low, high, motion.shape[1:], strict=True):
         place = (torch.arange(n) + 0.5 - a) / (b - a)
-        axes.append(place.clamp(0, 1) * (motion.shape[1] - 1))
+        axes.append(place.clamp(0, 1) * (nodes - 1))
         outside = torch.relu(-place) + torch.relu(place - 1)
         fades.append(0.5 + 0.5 * torch.cos(torch.pi * (outside / _FADE).clamp(0, 1)))
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from RobustDIRLib.configuration import read_json, refuse_seed, to_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.arrays import read_arrays
 from RobustDIRLib.io.files import make_folder, write_json, written_atomically
 from RobustDIRLib.io.labels import read_labels
 from RobustDIRLib.synthesis.kinds import LabelMapConfig, sample_label_map
@@ -23,7 +22,6 @@ from RobustDIRLib.synthesis.labels import BACKGROUND, SLIDING
 from RobustDIRLib.synthesis.random import generator
 
 _RECORD = "bank.json"
-_LARGEST_MAP = 1 << 32
 _MARGIN = 4  # voxels of background kept around an anatomy
 
 
@@ -141,17 +139,11 @@ def import_bank(
 
 
 def _read_map(file: Path) -> Tensor:
-    """A label map, once its header is known to ask for no more than such maps take."""
-    problem = "is not a label map of a bank"
-    try:
-        with zipfile.ZipFile(file) as archive:
-            too_large = sum(entry.file_size for entry in archive.infolist()) > _LARGEST_MAP
-        with np.load(file) as content:
-            labels = None if too_large else content["labels"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{file} {problem}, or damaged ({error}); make the bank anew.") from error
+    """A label map."""
+    what, cure = "label map of a bank", "make the bank anew"
+    labels = read_arrays(file, what, cure).get("labels")
     if labels is None or labels.ndim != 3 or labels.dtype != np.uint8:
-        raise InputError(f"{file} {problem}: three axes of bytes; make the bank anew.")
+        raise InputError(f"{file} is no {what}: three axes of bytes; {cure}.")
     return torch.from_numpy(labels)
 
 

@@ -20,6 +20,7 @@ from torch import Generator, Tensor
 
 from RobustDIRLib import warping
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.arrays import read_arrays
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.synthesis.intensities import box_mean
 from RobustDIRLib.synthesis.labels import BACKGROUND, SLIDING
@@ -116,14 +117,14 @@ def load_motions(path: str) -> Tensor:
     """Breathing displacements `(n, 3, d, h, w)`, shares of the lungs' sides, channels z, y, x.
 
     Raises:
-        InputError: If the file is not there or holds none.
+        InputError: If the file is not there, damaged, or holds none.
     """
-    try:
-        with np.load(Path(path)) as content:
-            motions = torch.from_numpy(content["motions"].astype(np.float32))
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} holds no breathing motions; `robustdir synthesize` makes such a file.") from error
-    return motions
+    cure = "`robustdir synthesize --motions` makes such a file"
+    motions = read_arrays(Path(path), "file of breathing motions", cure).get("motions")
+    fit = motions is not None and motions.dtype.kind == "f" and motions.ndim == 5 and motions.shape[1] == 3
+    if motions is None or not fit or min(motions.shape) < 1 or not np.isfinite(motions).all():
+        raise InputError(f"{path} holds no breathing motions; {cure}.")
+    return torch.from_numpy(motions.astype(np.float32))
 
 
 def _breathing(shape: Sequence[int], place: CropPlace, reduction: int, config: SlidingConfig, g: Generator) -> Tensor:

@@ -20,6 +20,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,7 @@ def become(words: list[str], environment: dict[str, str], folder: str, session: 
         file.reconfigure(line_buffering=unbuffered or number == 2, write_through=unbuffered)
         setattr(sys, name, file)
     sys.stdin = os.fdopen(0, encoding=encoding, closefd=False)
+    tempfile.tempdir = None  # found anew in this environment
     random.seed()
     sys.modules["numpy"].random.seed()
     sys.argv = ["-c", *words[3:]] if words[1] == "-c" else words[2:]

@@ -15,6 +15,7 @@ os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 import slicer
 import vtk
 
+from SlicerHeadless import folders
 from SlicerHeadless.file_io import FileIO
 from SlicerHeadless.layout import LayoutManager
 
@@ -258,7 +259,9 @@ def _application_logic(scene: Any) -> Any:
 def _remote_io(scene: Any) -> Any:
     """The cache in which scenes packed into one file (.mrb) are unpacked."""
     remote_io = slicer.vtkMRMLRemoteIOLogic()
-    remote_io.GetCacheManager().SetRemoteCacheDirectory(tempfile.mkdtemp(prefix="slicer-headless-"))
+    cache = folders.own() / "cache"
+    cache.mkdir()
+    remote_io.GetCacheManager().SetRemoteCacheDirectory(str(cache))
     remote_io.SetMRMLScene(scene)
     remote_io.AddDataIOToScene()
     return remote_io

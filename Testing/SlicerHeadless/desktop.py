@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib
-import shutil
 import sys
-import tempfile
 import time
 import types
 import weakref
@@ -17,7 +14,7 @@ from typing import Any
 
 import slicer
 
-from SlicerHeadless import application, dialogs
+from SlicerHeadless import application, dialogs, folders
 
 _timers: weakref.WeakSet[Any] = weakref.WeakSet()  # all that were ever started
 
@@ -46,9 +43,7 @@ def start() -> Any:
 
 def _settings(qt: Any) -> Any:
     """The application's own kind of settings, in a file that goes with this process."""
-    folder = tempfile.mkdtemp(prefix="slicer-headless-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    settings = qt.QSettings(str(Path(folder) / "Slicer.ini"), qt.QSettings.IniFormat)
+    settings = qt.QSettings(str(folders.own() / "Slicer.ini"), qt.QSettings.IniFormat)
     settings.setValue("Developer/DeveloperMode", False)
     settings.sync()
     return settings

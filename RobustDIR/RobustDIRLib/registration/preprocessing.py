@@ -2,7 +2,8 @@
 
 The working grid has the fixed image's direction and covers the same outer borders, cut into as many whole voxels as
 come nearest to the spacing. Its true spacing may therefore differ a little between the axes (for n voxels
-along an axis by at most a share of 1/2n); nothing is cropped or padded, and all conversions use the true spacing.
+along an axis by at most a share of 1/2n); nothing is cropped or padded here, and all conversions use the true spacing.
+Network and refinement then work on the part of it that holds something (`content.py`).
 """
 
 from __future__ import annotations

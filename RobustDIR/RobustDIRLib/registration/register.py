@@ -25,6 +25,7 @@ from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks, tell_one_image
+from RobustDIRLib.registration.content import content_box
 from RobustDIRLib.registration.inference import run_network
 from RobustDIRLib.registration.journal import Journal, Progress
 from RobustDIRLib.registration.judgement import judge
@@ -226,22 +227,28 @@ def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) 
 def _deformation(
     pair: _Prepared, network: Network, setting: _Setting, journal: Journal
 ) -> tuple[Deformation, Mapping[str, Any] | None]:
-    """What the network gives, refined where that is asked for and helps; and the refinement's record."""
+    """What the network gives, refined where that is asked for and helps; and the refinement's record.
+
+    Both look at the part of the working grid that holds something.
+    """
     large_motion = setting.preset.large_motion
+    box = content_box(pair.images)
+    pair = replace(pair, images=(box.cut(pair.images[0]), box.cut(pair.images[1])))
     with journal.stage("network"):
         # Refinement finds fine detail anew, which is most of a network's work.
         brief = bool(setting.levels) and drafts(network) and promising(*(tensor(one.array) for one in pair.images))
         draft = setting.preset.left_to_refinement if brief else -1
         found = run_network(network, *pair.images, setting.device, large_motion=large_motion, draft=draft)
     if not setting.levels:
-        return found, None
+        return box.whole(found), None
     with journal.stage("refine"):
         refinement = _refine(pair, found, setting)
         _warn_of_refinement(refinement, journal.warn)
         if not brief or refinement.deformation is not found:
-            return refinement.deformation, refinement.record
+            return box.whole(refinement.deformation), refinement.record
         # A draft that nothing made better: the network's whole work instead.
-        return run_network(network, *pair.images, setting.device, large_motion=large_motion), refinement.record
+        found = run_network(network, *pair.images, setting.device, large_motion=large_motion)
+        return box.whole(found), refinement.record
 
 
 def _working_masks(
@@ -260,8 +267,9 @@ def _working_masks(
 
 def _refine(pair: _Prepared, deformation: Deformation, setting: _Setting) -> Refinement:
     fixed, moving = (tensor(image.array) for image in pair.images)
-    masks = _working_masks(pair.masks, setting.grid, pair.alignment)
-    working = WorkingPair(fixed, moving, setting.grid.spacing[::-1], *masks)
+    grid = pair.images[0].grid
+    masks = _working_masks(pair.masks, grid, pair.alignment)
+    working = WorkingPair(fixed, moving, grid.spacing[::-1], *masks)
     return refine(working, deformation, setting.levels, setting.patience)
 
 

@@ -18,9 +18,10 @@ from RobustDIRLib.io import images, nifti
 from RobustDIRLib.io.displacements import DisplacementField, as_nifti, as_vector_image
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.header import placed_grid
-from RobustDIRLib.io.images import Image, checked_image, read_image, sitk_matrix, tell
+from RobustDIRLib.io.images import Image, checked_image, read_image, sitk_matrix
 from RobustDIRLib.io.labels import LabelMap, above_zero, read_label_maps, read_labels, read_mask, whole_numbers
 from RobustDIRLib.io.landmarks import Landmarks, read_landmarks
+from RobustDIRLib.io.remarks import tell
 
 Frame = Literal["RAS", "LPS"]
 Order = Literal["xyz", "zyx"]

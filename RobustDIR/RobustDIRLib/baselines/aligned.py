@@ -17,10 +17,9 @@ from RobustDIRLib.io.displacements import compose_transforms
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import Linear, align, warn_of_little_overlap
-from RobustDIRLib.registration.checks import check_image
+from RobustDIRLib.registration.checks import check_images
 from RobustDIRLib.registration.preprocessing import (
     budget_spacing,
-    check_hounsfield,
     inside,
     normalise,
     prepare_mask,
@@ -113,9 +112,7 @@ def aligned(pair: Pair, threads: int) -> Aligned:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     preset = find_preset(pair.preset)
     notes: list[str] = []
-    for name, image in (("fixed", pair.fixed), ("moving", pair.moving)):
-        check_image(image, name)
-        check_hounsfield(image, name, preset, notes.append)
+    check_images(pair.fixed, pair.moving, preset, notes.append)
     fixed_mask = prepare_mask(pair.fixed_mask, pair.fixed, "fixed", notes.append)
     moving_mask = prepare_mask(pair.moving_mask, pair.moving, "moving", notes.append)
     fixed, moving = normalise(pair.fixed, preset), normalise(pair.moving, preset)

@@ -114,7 +114,8 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
     from RobustDIRLib.io.files import provisional_folder
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.io.remarks import heard
-    from RobustDIRLib.model_store import find_model
+    from RobustDIRLib.model_store import find_model, load_model
+    from RobustDIRLib.panelparts.handover import write_handover
     from RobustDIRLib.registration.journal import Journal
     from RobustDIRLib.registration.register import register
     from RobustDIRLib.registration.saving import reserved, save
@@ -126,7 +127,7 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
     holding = reserved(args.output, overwrite=args.overwrite, inputs=inputs)
     with holding as folder, provisional_folder(args.hand_over) if args.hand_over else nullcontext():
         with journal.stage("read"):
-            model = _model(args.model, options.device)
+            model = load_model(args.model)
             with heard() as remarks:
                 fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
                 extras = _extras(files, fixed.grid, moving.grid)
@@ -138,14 +139,8 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
         with journal.stage("write"):
             save(result, folder, overwrite=args.overwrite, provenance=provenance)
             if args.hand_over:
-                _hand_over(result, moving.grid, args.hand_over)
+                write_handover(result, moving.grid, args.hand_over)
     _tell(result, folder, time.perf_counter() - begun, progress)
-
-
-def _hand_over(result: RegistrationResult, moving: Grid, folder: Path) -> None:
-    from RobustDIRLib.panelparts.handover import write_handover
-
-    write_handover(result, moving, folder)
 
 
 def _options(args: argparse.Namespace) -> RegistrationOptions:
@@ -188,13 +183,6 @@ def _extras(files: Mapping[str, list[str]], fixed: Grid, moving: Grid) -> PairEx
         moving_labels=moving_labels,
         fixed_labels=fixed_labels,
     )
-
-
-def _model(name: str, device: str) -> Any:
-    from RobustDIRLib.model_store import load_model
-    from RobustDIRLib.registration.devices import find_device
-
-    return load_model(name, str(find_device(device)))
 
 
 def _one(files: Mapping[str, list[str]], name: str, read: Callable[[str], _Content]) -> _Content | None:

@@ -116,15 +116,12 @@ def _epochs(tuner: Tuner, folder: Path, stop: StopRequest, ahead: Ahead[int, Bat
     if ended == "stop" and process.leads:  # what has been aligned so far is kept, and there is a run to go on with
         save_checkpoint(folder / NAME, tuner.state())
     while not ended:
-        epoch, index = learner.step // per_epoch + 1, learner.step % per_epoch
-        begun = time.perf_counter()
+        begun, epoch = time.perf_counter(), learner.step // per_epoch + 1
         pairs = ahead.get(learner.step, learner.step + 1 if learner.step + 1 < steps else None)
         losses.append(tuner.learn(pairs, steps, folder))
+        last = learner.step % per_epoch == 0
         if learner.step % config.log_every == 0:
-            seconds, voxels = time.perf_counter() - begun, sum(pair.fixed.numel() for pair, _ in pairs)
-            paced = {"seconds_per_step": seconds, "voxels": voxels}
-            yield _step_record(tuner, steps, epoch, losses[-config.log_every :], paced)
-        last = index + 1 == per_epoch
+            yield _step_record(tuner, steps, epoch, losses[-config.log_every :], _pace(begun, pairs))
         if last and process.leads:
             yield _close_epoch(tuner, folder, epoch, held, sum(losses) / len(losses))
         if last:
@@ -136,14 +133,7 @@ def _epochs(tuner: Tuner, folder: Path, stop: StopRequest, ahead: Ahead[int, Bat
         if process.leads and (last or ended or due):
             save_checkpoint(folder / NAME, tuner.state())
             yield {"kind": "checkpoint", "step": learner.step, "file": str(folder / NAME)}
-    signalled = {"signal": stop.signal} if ended == "stop" and stop.signal else {}
-    yield {
-        "kind": ended,
-        "step": learner.step,
-        "epoch": learner.step // per_epoch,
-        "converged": tuner.converged,
-        **signalled,
-    }
+    yield _last_record(tuner, ended, stop)
 
 
 def _over(tuner: Tuner, steps: int) -> bool:
@@ -191,6 +181,23 @@ def _step_record(tuner: Tuner, steps: int, epoch: int, losses: list[float], pace
         "learning_rate": tuner.learner.optimizer.param_groups[0]["lr"],
         **paced,
         "skipped": tuner.learner.skipped,
+    }
+
+
+def _pace(begun: float, pairs: Batch) -> Record:
+    """How long a step took, and for how much."""
+    voxels = sum(pair.fixed.numel() for pair, _ in pairs)
+    return {"seconds_per_step": time.perf_counter() - begun, "voxels": voxels}
+
+
+def _last_record(tuner: Tuner, ended: str, stop: StopRequest) -> Record:
+    """Of kind `stop`, with the signal if one asked for it, or `end`."""
+    return {
+        "kind": ended,
+        "step": tuner.learner.step,
+        "epoch": tuner.learner.step // tuner.steps_per_epoch,
+        "converged": tuner.converged,
+        **({"signal": stop.signal} if ended == "stop" and stop.signal else {}),
     }
 
 

@@ -30,8 +30,8 @@ from RobustDIRLib.io.files import (
     regular_file,
     written_atomically,
 )
-from RobustDIRLib.io.formats import recognised
-from RobustDIRLib.io.images import read_vectors, set_geometry, sitk_grid
+from RobustDIRLib.io.formats import META, NIFTI, NRRD, recognised
+from RobustDIRLib.io.images import set_geometry, sitk_grid
 from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
 from RobustDIRLib.io.transform_files import check_whole
 from RobustDIRLib.io.transform_parts import check_part, in_order, upright
@@ -234,7 +234,12 @@ def _swapped(field: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _read_vectors(path: Path) -> DisplacementField:
     """A field in an image file: NIfTI's `x y z 1 3` and `x y z 3`, and vectors of NRRD and MetaImage."""
-    array, grid, intent = read_vectors(recognised(path))
+    file = recognised(path)
+    if file.kind not in (NIFTI, NRRD, META):
+        raise InputError(
+            f"{path} is {file.kind}, which holds no displacement fields; export it as NIfTI, NRRD or MetaImage."
+        )
+    (array, grid), intent = file.header.read(), file.header.intent
     sides = array.shape[3:]
     if math.prod(sides) != 3 or max(sides, default=1) != 3:
         raise InputError(

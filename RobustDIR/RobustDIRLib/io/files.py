@@ -41,17 +41,6 @@ def extension(path: PathLike) -> str:
     return next((double for double in _DOUBLE_EXTENSIONS if name.endswith(double)), Path(name).suffix)
 
 
-def named(path: PathLike) -> Path:
-    """The path of a name; an empty one, which Python takes for the current folder, is none.
-
-    Raises:
-        InputError: If the name is empty.
-    """
-    if not os.fspath(path):
-        raise InputError("an empty name is no file or folder; give its path.")
-    return Path(path)
-
-
 def existing_file(path: PathLike) -> Path:
     """The path, once it is known to lead to a file that holds something.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import metaimage, nifti, nrrd
 from RobustDIRLib.io.dicom_headers import is_dicom
-from RobustDIRLib.io.files import PathLike, extension, named, regular_file
+from RobustDIRLib.io.files import PathLike, extension, regular_file
 from RobustDIRLib.io.header import Header
 from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
 from RobustDIRLib.io.payload import is_packed, unpacked
@@ -107,7 +107,9 @@ def recognised(path: PathLike) -> VolumeFile:
     Raises:
         InputError: If it is missing, no file, empty, or of a format that is not read, or bears the name of another.
     """
-    path = named(path)
+    if not os.fspath(path):  # which Python takes for the current folder
+        raise InputError("an empty name is no file or folder; give its path.")
+    path = Path(path)
     if path.is_dir():
         return VolumeFile(path, SERIES)
     return VolumeFile(path, DICOM if is_dicom(regular_file(path)) else _format_of(path))

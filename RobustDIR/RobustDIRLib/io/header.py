@@ -16,6 +16,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, rectangular
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.payload import Payload, enough_memory, read_payload
+from RobustDIRLib.io.remarks import tell
 
 _MOST_VOXELS = 2**31  # along a side
 _TOLD = 1e-3  # voxels by which a corner may move without a word
@@ -92,6 +93,17 @@ class Header:
             f"{self.path} holds {self.values} values a voxel (colours, vectors or time points); give an image with one "
             "real value a voxel."
         )
+
+    def read(self) -> tuple[NDArray[Any], Grid]:
+        """The voxels as `array` gives them, and their grid; tells of what the user should know of the file.
+
+        Raises:
+            InputError: As `array` and `grid`.
+        """
+        grid, notes = self.grid()
+        array = self.array()
+        tell(notes)
+        return array, grid
 
     def array(self) -> NDArray[Any]:
         """The voxels, scaled as the header says, shape `(z, y, x, ...)` with all axes that are not spatial behind.

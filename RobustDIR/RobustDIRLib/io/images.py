@@ -6,9 +6,7 @@ What is read is checked here once, so that the rest of the library meets finite 
 from __future__ import annotations
 
 import errno
-import logging
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,10 @@ from RobustDIRLib.io.files import (
     extension,
     written_atomically,
 )
-from RobustDIRLib.io.formats import META, MINC, NIFTI, NRRD, SERIES, VolumeFile, recognised
+from RobustDIRLib.io.formats import MINC, SERIES, VolumeFile, recognised
 from RobustDIRLib.io.quiet import quiet_itk
+from RobustDIRLib.io.remarks import tell
 from RobustDIRLib.values import Image as Image
-
-_log = logging.getLogger(__name__)
 
 IMAGE_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 _COARSEST = 1 / 64  # of an image's range: what its values may be rounded to
@@ -118,9 +115,7 @@ def scalar_image(file: VolumeFile) -> Image:
     if file.is_dicom:
         return Image(*(dicom.read_series if file.kind == SERIES else dicom.read_file)(file.path))
     file.header.refuse_several_values()
-    grid, notes = file.header.grid()
-    voxels = file.header.array()
-    tell(notes)
+    voxels, grid = file.header.read()
     return Image(voxels.reshape(grid.shape), grid)
 
 
@@ -247,29 +242,6 @@ def header_grid(path: PathLike) -> Grid | None:
         return None
     file.header.refuse_several_values()
     return file.header.grid()[0]
-
-
-def read_vectors(file: VolumeFile) -> tuple[NDArray[Any], Grid, int | None]:
-    """Several values a voxel from a NIfTI, NRRD or MetaImage file.
-
-    Returns:
-        Array `(z, y, x, ...)`, its grid, and NIfTI's code of what the values are (None in other formats).
-    Raises:
-        InputError: If it cannot be read, or has skewed axes.
-    """
-    if file.kind not in (NIFTI, NRRD, META):
-        raise InputError(
-            f"{file.path} is {file.kind}, which holds no displacement fields; export it as NIfTI, NRRD or MetaImage."
-        )
-    grid, notes = file.header.grid()
-    tell(notes)
-    return file.header.array(), grid, file.header.intent
-
-
-def tell(notes: Iterable[str]) -> None:
-    """Warns of what a reader found, by the log from which warnings reach the record of a run."""
-    for note in notes:
-        _log.warning("%s", note)
 
 
 def _refuse_small(name: str, grid: Grid) -> None:

@@ -17,7 +17,7 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io import dicom_segments, seg_nrrd
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.formats import META, NIFTI, NRRD, VolumeFile, recognised
-from RobustDIRLib.io.images import Image, read_vectors, scalar_image
+from RobustDIRLib.io.images import Image, scalar_image
 from RobustDIRLib.io.segments import Segments
 
 _log = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ def _channels(file: VolumeFile) -> tuple[NDArray[Any], Grid] | None:
     """Several channels `(C, z, y, x)` of 0 and 1 and their grid; None if the file is no such thing."""
     if file.kind not in (NIFTI, NRRD, META) or file.header.values == 1:
         return None
-    array, grid, _ = read_vectors(file)
+    array, grid = file.header.read()
     channels = np.moveaxis(array, -1, 0) if array.ndim == 4 and array.dtype.names is None else array[None]
     return (channels, grid) if channels.ndim == 4 and np.isin(channels, (0, 1)).all() else None
 

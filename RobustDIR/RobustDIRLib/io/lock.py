@@ -25,7 +25,7 @@ from pathlib import Path
 
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import missing_folders, remove_empty, written_atomically
+from RobustDIRLib.io.files import missing_folders, remove_empty, write_json
 from RobustDIRLib.io.processes import process_exists, start_of
 
 HOME = ".running"
@@ -144,7 +144,7 @@ def _settle(home: Path, path: Path, entry: LockHolder) -> None:
         _enter(path, entry)
         others = [other for other in _living(home) if other != entry and _excludes(other, entry)]
         if not others:
-            _write(path, replace(entry, settled=True))
+            write_json(path, asdict(replace(entry, settled=True)))
             return
         path.unlink(missing_ok=True)
         if any(other.settled for other in others):
@@ -172,17 +172,12 @@ def _enter(path: Path, entry: LockHolder) -> None:
                 f"{path.parent.parent} cannot be written to ({error.strerror}); choose another."
             ) from error
         try:
-            _write(path, entry)
+            write_json(path, asdict(entry))
         except InputError:
             if path.parent.is_dir() or attempt == _ATTEMPTS - 1:
                 raise
         else:
             return
-
-
-def _write(path: Path, entry: LockHolder) -> None:
-    with written_atomically(path) as temporary:
-        temporary.write_text(json.dumps(asdict(entry)), encoding="utf-8")
 
 
 def _living(home: Path) -> list[LockHolder]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import get_ident
 
 _LIBRARY = __name__.partition(".")[0]
+_log = logging.getLogger(__name__)
 
 
 class _Ear(logging.Handler):
@@ -20,6 +21,12 @@ class _Ear(logging.Handler):
         sentence = record.getMessage()
         if record.thread == self._thread and sentence not in self.sentences:  # another's registration is another's
             self.sentences.append(sentence)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Warns of what a reader found."""
+    for note in notes:
+        _log.warning("%s", note)
 
 
 @contextmanager

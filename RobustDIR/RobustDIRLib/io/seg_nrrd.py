@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.formats import NRRD, VolumeFile
-from RobustDIRLib.io.images import read_vectors
 from RobustDIRLib.io.segments import Segments
 
 _log = logging.getLogger(__name__)
@@ -45,7 +44,7 @@ def read_segments(file: VolumeFile) -> Segments | None:
     if not found:
         return None
     path = file.path
-    array, grid, _ = read_vectors(file)
+    array, grid = file.header.read()
     if array.ndim not in (3, 4) or not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"{path} holds no label map of segments ({array.ndim}D, {array.dtype}); export it again.")
     layers = [array] if array.ndim == 3 else [array[..., k] for k in range(array.shape[-1])]

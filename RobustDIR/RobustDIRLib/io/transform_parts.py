@@ -9,7 +9,8 @@ import SimpleITK as sitk
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.header import placed_grid
-from RobustDIRLib.io.images import set_geometry, sitk_matrix, tell
+from RobustDIRLib.io.images import set_geometry, sitk_matrix
+from RobustDIRLib.io.remarks import tell
 
 _DEEPEST = 20  # composites within composites
 

@@ -18,7 +18,7 @@ from RobustDIRLib.io.landmarks import Landmarks, pairs_inside
 from RobustDIRLib.presets import Preset, find_preset
 from RobustDIRLib.registration.alignment import check_kind
 from RobustDIRLib.registration.devices import check_threads, find_device
-from RobustDIRLib.registration.preprocessing import Warn
+from RobustDIRLib.registration.preprocessing import Warn, check_hounsfield
 from RobustDIRLib.registration.refinement.settings import check_seconds, find_quality
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 
@@ -57,12 +57,18 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def check_image(image: Image, name: str) -> None:
-    """Refuse what no reader would have let pass, for images that were made in memory.
+def check_images(fixed: Image, moving: Image, preset: Preset, warn: Warn) -> None:
+    """Refuse what no reader would have let pass, and say where an image does not look like the preset's kind.
 
     Raises:
-        InputError: If a voxel is NaN or infinite, or all voxels are equal.
+        InputError: If a voxel is NaN or infinite, or all voxels of an image are equal.
     """
+    for name, image in (("fixed", fixed), ("moving", moving)):
+        _check_voxels(image, name)
+        check_hounsfield(image, name, preset, warn)
+
+
+def _check_voxels(image: Image, name: str) -> None:
     bad = image.array.size - int(np.count_nonzero(np.isfinite(image.array)))
     if bad:
         raise InputError(f"the {name} image has {bad} voxels that are NaN or infinite; replace them by a number.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import SimpleITK as sitk
 import torch
@@ -62,28 +61,6 @@ def check_threads(threads: int | None) -> None:
             f"`threads` {threads}: give a whole number of at least 1 and at most {_MOST_THREADS} (this machine has "
             f"{os.cpu_count()})."
         )
-
-
-@contextmanager
-def lent(network: Any, device: torch.device) -> Iterator[None]:
-    """A network on a device and in evaluation mode; afterwards where it was, each part in the mode it was in.
-
-    Args:
-        network: A module; any other function stays as it is.
-        device: Where it shall be.
-    """
-    if not isinstance(network, torch.nn.Module):
-        yield
-        return
-    modes = {module: module.training for module in network.modules()}
-    before = next((tensor.device for tensor in (*network.parameters(), *network.buffers())), device)
-    try:
-        network.to(device).eval()
-        yield
-    finally:
-        network.to(before)
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @contextmanager

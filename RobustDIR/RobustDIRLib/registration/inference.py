@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -10,7 +13,6 @@ from RobustDIRLib.io.images import Image
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import Network, ways
 from RobustDIRLib.networks.precision import autocast
-from RobustDIRLib.registration import devices
 
 
 def run_network(
@@ -37,7 +39,7 @@ def run_network(
         InputError: If what it gives is not of the images' shape or not finite.
     """
     # Accelerators are fast enough in single precision.
-    with devices.lent(network, device), autocast("auto" if device.type == "cpu" else "fp32", device):
+    with _lent(network, device), autocast("auto" if device.type == "cpu" else "fp32", device):
         pair = _tensor(fixed, device), _tensor(moving, device)
         displacement, inverse = network(*pair, **ways(network, large_motion=large_motion, draft=draft))
     displacement, inverse = displacement.float().cpu(), inverse.float().cpu()
@@ -47,6 +49,26 @@ def run_network(
                 "`model`: the network gave no finite displacement of the images' shape; use another model."
             )
     return Deformation(displacement, inverse)
+
+
+@contextmanager
+def _lent(network: Network, device: torch.device) -> Iterator[None]:
+    """A network on a device and in evaluation mode; afterwards where it was, each part in the mode it was in.
+
+    What is no module stays as it is.
+    """
+    if not isinstance(network, torch.nn.Module):
+        yield
+        return
+    modes = {module: module.training for module in network.modules()}
+    before = next((tensor.device for tensor in (*network.parameters(), *network.buffers())), device)
+    try:
+        network.to(device).eval()
+        yield
+    finally:
+        network.to(before)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _tensor(image: Image, device: torch.device) -> Tensor:

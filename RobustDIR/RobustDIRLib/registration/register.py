@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,15 +25,14 @@ from RobustDIRLib.networks.network import Network, drafts
 from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration import devices, measures
 from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, warn_of_little_overlap
-from RobustDIRLib.registration.checks import check_extras, check_image, check_options, tell_idle_masks, tell_one_image
+from RobustDIRLib.registration.checks import check_extras, check_images, check_options, tell_idle_masks, tell_one_image
 from RobustDIRLib.registration.content import content_box
 from RobustDIRLib.registration.inference import run_network
 from RobustDIRLib.registration.journal import Journal, Progress
 from RobustDIRLib.registration.judgement import judge
-from RobustDIRLib.registration.memory import Budget, available_memory, fitting_grid
+from RobustDIRLib.registration.memory import Budget, Forecast, available_memory, fitting_grid
 from RobustDIRLib.registration.preprocessing import (
     Warn,
-    check_hounsfield,
     inside,
     normalise,
     prepare_mask,
@@ -106,9 +106,7 @@ def register(
     preset, device = check_options(options)
     network = _network_of(model)
     ruled_out = options.refine is None and _rules_refinement_out(model)
-    for name, image in (("fixed", fixed), ("moving", moving)):
-        check_image(image, name)
-        check_hounsfield(image, name, preset, journal.warn)
+    check_images(fixed, moving, preset, journal.warn)
     tell_one_image(fixed, moving, journal.warn)
     extras = check_extras(extras, fixed, moving, journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
@@ -118,20 +116,13 @@ def register(
         levels = levels_for(options.quality, wanted, preset, grid, (fixed.grid, moving.grid))
         tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
         patience = Patience(options.refine_seconds, enough, journal.level)
-        try:
-            setting = _Setting(options, extras, preset, device, grid, levels, patience)
+        setting = _Setting(options, extras, preset, device, grid, levels, patience)
+        with _spoken_of(outlook):
             result = _run(fixed, moving, network, setting, journal)
-        except (MemoryError, RuntimeError) as error:
-            if not ran_out_of_memory(error):
-                raise
-            raise InputError(
-                f"memory ran out although {' and '.join(map(str, outlook))} should have done; close other programs, "
-                f"crop the images, or give a lower `memory_limit` for a coarser grid."
-            ) from error
     record = {
         **asdict(options),
         "refinement_ruled_out": ruled_out,
-        "refinement": result.pop("refinement"),
+        **result.record,
         "device": str(device),
         "threads": threads,
         "seeds": {"alignment": SEED},
@@ -139,9 +130,7 @@ def register(
         "versions": versions(),
         "memory_forecast_bytes": {part.where: part.needed for part in outlook},
     }
-    return RegistrationResult(
-        **result, working_grid=grid, warnings=tuple(journal.warnings), timings=journal.timings, record=record
-    )
+    return replace(result, warnings=tuple(journal.warnings), timings=journal.timings, record=record)
 
 
 def _network_of(model: LoadedModel | Network) -> Network:
@@ -170,8 +159,22 @@ def _budget(limit: int | None, network: Network, device: torch.device) -> Budget
     return Budget(min(free, default=None), devices.free_device_memory(device), float(network.bytes_per_voxel))
 
 
-def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journal: Journal) -> dict[str, Any]:
-    """The stages in order; fields of the result."""
+@contextmanager
+def _spoken_of(outlook: Sequence[Forecast]) -> Iterator[None]:
+    """Turns running out of memory, against the forecast, into a sentence."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise InputError(
+            f"memory ran out although {' and '.join(map(str, outlook))} should have done; close other programs, crop "
+            f"the images, or give a lower `memory_limit` for a coarser grid."
+        ) from error
+
+
+def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journal: Journal) -> RegistrationResult:
+    """The stages in order; of the record what became of the refinement."""
     extras = setting.extras
     pair = _prepared(fixed, moving, setting, journal)
     deformation, refinement = _deformation(pair, network, setting, journal)
@@ -190,18 +193,19 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
         judgement = judgement.with_strain(figures.sdlogj, figures.folding_percent)
         if judgement.likely_failed:
             journal.warn(judgement.sentence())
-    return {
-        "transform": composed.transform,
-        "inverse": composed.inverse,
-        "displacement": displacement,
-        "warped": warped,
-        "warped_labels": labels,
-        "jacobian": determinant,
-        "measures": figures,
-        "alignment": alignment,
-        "judgement": judgement,
-        "refinement": refinement,
-    }
+    return RegistrationResult(
+        transform=composed.transform,
+        inverse=composed.inverse,
+        displacement=displacement,
+        warped=warped,
+        warped_labels=labels,
+        jacobian=determinant,
+        measures=figures,
+        alignment=alignment,
+        working_grid=setting.grid,
+        record={"refinement": refinement},
+        judgement=judgement,
+    )
 
 
 def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) -> _Prepared:

@@ -105,8 +105,14 @@ class _Meter:
         self.count = self.wide = 0
         self.loss = self.error = self.wide_error = self.waiting = self.learning = 0.0
 
-    def add(self, loss: float, error: float, wide: bool) -> None:
-        """Count a step; the errors of wide ones apart, since they are of coarser levels."""
+    def learn(self, trainer: Trainer, batches: Iterator[SyntheticPair]) -> None:
+        """Let the trainer do a step, and count it; errors of wide ones apart, since they are of coarser levels."""
+        begun, wide = time.perf_counter(), trainer.config.wide.at(trainer.step)
+        pair = to_device(next(batches), trainer.device)
+        received = time.perf_counter()
+        loss, error = trainer.learn(pair)
+        self.waiting += received - begun
+        self.learning += time.perf_counter() - received
         self.count, self.wide = self.count + 1, self.wide + wide
         self.loss += loss
         self.error += 0.0 if wide else error
@@ -214,21 +220,11 @@ def _steps(trainer: Trainer, bank: LabelBank, folder: Path, stop: StopRequest) -
     config, process = trainer.config, trainer.process
     fixed_pairs = [to_device(p, process.device) for p in validation_pairs(config, bank)] if process.leads else []
     batches = training_batches(config, bank, trainer.step, process)
-    parameters = sum(p.numel() for p in trainer.network.parameters())
-    yield {
-        "kind": "start", "step": trainer.step, "steps": config.steps, "parameters": parameters, "maps": len(bank),
-        "device": process.device.type,
-    }  # fmt: skip
+    yield _start_record(trainer, bank)
     history: list[Record] = []
     meter, stopped = _Meter(), False
     while trainer.step < config.steps and not stopped:
-        started = time.perf_counter()
-        pair = to_device(next(batches), process.device)
-        received = time.perf_counter()
-        wide = config.wide.at(trainer.step)
-        meter.add(*trainer.learn(pair), wide)
-        meter.waiting += received - started
-        meter.learning += time.perf_counter() - received
+        meter.learn(trainer, batches)
         yield from waiting(folder, stop, trainer.step)
         stopped = process.any(bool(stop))
         ends = stopped or trainer.step == config.steps
@@ -241,9 +237,19 @@ def _steps(trainer: Trainer, bank: LabelBank, folder: Path, stop: StopRequest) -
         if process.leads and (ends or trainer.step % config.checkpoint_every == 0):
             _save(trainer, folder, history)
             yield {"kind": "checkpoint", "step": trainer.step, "file": str(folder / NAME)}
-    signalled = {"signal": stop.signal} if stop.signal else {}
-    yield (
-        {"kind": "end", "step": trainer.step}
-        if trainer.step >= config.steps
-        else {"kind": "stop", "step": trainer.step, **signalled}
-    )
+    yield _last_record(trainer, stop)
+
+
+def _start_record(trainer: Trainer, bank: LabelBank) -> Record:
+    parameters = sum(p.numel() for p in trainer.network.parameters())
+    return {
+        "kind": "start", "step": trainer.step, "steps": trainer.config.steps, "parameters": parameters,
+        "maps": len(bank), "device": trainer.device.type,
+    }  # fmt: skip
+
+
+def _last_record(trainer: Trainer, stop: StopRequest) -> Record:
+    """Of kind `end`, or `stop`, with the signal if one asked for it."""
+    if trainer.step >= trainer.config.steps:
+        return {"kind": "end", "step": trainer.step}
+    return {"kind": "stop", "step": trainer.step, **({"signal": stop.signal} if stop.signal else {})}

@@ -131,38 +131,46 @@ def refine(
     if abs(agreement) < ALIKE:
         record["similarity"] = "none"
         return Refinement(deformation, {**record, "ended": "unlike"}, time.perf_counter() - clock.begun)
-    levels = [level for level in levels if min(pair.fixed.shape[2:]) >= _SMALLEST_SIDE * level.factor]
-    if agreement < 0:
-        levels = [replace(level, stiffness=max(level.stiffness, _STIFFNESS_OF_OPPOSITES)) for level in levels]
+    levels = _fitting(levels, pair.fixed.shape[2:], agreement)
     for number, level in enumerate(levels, 1):
         if clock():
             break
         clock.patience.level(number, len(levels))
-        begun = time.perf_counter()
         problem = LevelProblem(images, pair.spacing, halves, level, weight)
-        coefficients, steps = optimise(problem, clock)
-        unlikeness = judge.unlikeness(halves, level.factor)
-        gain = _GAIN if number > 1 else _FIRST_GAIN
-        found, after, reason = _verdict(problem, coefficients, judge, unlikeness * (1 - gain))
-        record["levels"].append(
-            {
-                "factor": level.factor,
-                "stiffness": level.stiffness,
-                "steps": steps,
-                "unlikeness_before": unlikeness,
-                "unlikeness_after": after,
-                "kept": not reason,
-                "reason": reason or "the images agree better",
-                "seconds": round(time.perf_counter() - begun, 3),
-            }
-        )
-        if number == 1 and reason:
+        halves, told = _after_level(problem, judge, clock, _GAIN if number > 1 else _FIRST_GAIN)
+        record["levels"].append(told)
+        if number == 1 and not told["kept"]:
             clock.ended = clock.ended or "no gain"
             break
-        if not reason:
-            halves = found
     result = deformation if halves is start else halves.settled().whole()
     return Refinement(result, {**record, "ended": clock.ended}, time.perf_counter() - clock.begun)
+
+
+def _fitting(levels: Sequence[Level], shape: Sequence[int], agreement: float) -> list[Level]:
+    """The levels whose voxels are small enough for the images, stiffer where dark is bright in the other image."""
+    kept = [level for level in levels if min(shape) >= _SMALLEST_SIDE * level.factor]
+    if agreement >= 0:
+        return kept
+    return [replace(level, stiffness=max(level.stiffness, _STIFFNESS_OF_OPPOSITES)) for level in kept]
+
+
+def _after_level(problem: LevelProblem, judge: Judge, clock: _Clock, gain: float) -> tuple[Halves, dict[str, Any]]:
+    """The halves after a level, or those before it where unlikeness falls by less than the gain; and what was done."""
+    begun, level = time.perf_counter(), problem.level
+    coefficients, steps = optimise(problem, clock)
+    unlikeness = judge.unlikeness(problem.halves, level.factor)
+    found, after, reason = _verdict(problem, coefficients, judge, unlikeness * (1 - gain))
+    told = {
+        "factor": level.factor,
+        "stiffness": level.stiffness,
+        "steps": steps,
+        "unlikeness_before": unlikeness,
+        "unlikeness_after": after,
+        "kept": not reason,
+        "reason": reason or "the images agree better",
+        "seconds": round(time.perf_counter() - begun, 3),
+    }
+    return problem.halves if reason else found, told
 
 
 def promising(fixed: Tensor, moving: Tensor) -> bool:

@@ -28,9 +28,10 @@ from RobustDIRLib.geometry import Grid  # noqa: E402
 from RobustDIRLib.io.images import Image, read_image  # noqa: E402
 from RobustDIRLib.model_store import load_model  # noqa: E402
 from RobustDIRLib.presets import PRESETS
-from RobustDIRLib.registration.alignment import Linear, align  # noqa: E402
+from RobustDIRLib.registration.alignment import align  # noqa: E402
 from RobustDIRLib.registration.inference import run_network  # noqa: E402
 from RobustDIRLib.registration.judgement import judge  # noqa: E402
+from RobustDIRLib.registration.linear import Linear  # noqa: E402
 from RobustDIRLib.registration.orientation import at_spacing, foreground  # noqa: E402
 from RobustDIRLib.registration.poses import volume  # noqa: E402
 from RobustDIRLib.registration.preprocessing import normalise, to_working_grid  # noqa: E402

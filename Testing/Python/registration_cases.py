@@ -13,7 +13,7 @@ from torch import Tensor
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.warping import identity_grid, invert
 
 # A body and what lies in it: centre (mm from the middle), radii (mm), value added. Nothing is symmetric.

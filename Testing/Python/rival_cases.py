@@ -10,7 +10,7 @@ from RobustDIRLib.baselines.method import Pair
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 
 FIXED_GRID = grid_about(np.zeros(3), (28, 36, 33), (2.4, 2.7, 3.6), (10, 20, 30), (1, -1, 1))
 MOVING_GRID = grid_about(np.array([12, -9, 6.0]), (37, 33, 36), (2.6, 2.9, 3.1), (1, -20, 3), (1, 1, -1))

@@ -12,7 +12,7 @@ from RobustDIRLib.baselines.aligned import aligned
 from RobustDIRLib.baselines.method import Pair
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image, resample
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.registration.register import register
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions
 

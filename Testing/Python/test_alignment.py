@@ -7,7 +7,8 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration import alignment
-from RobustDIRLib.registration.alignment import IDENTITY, KINDS, Linear, align, centre_of_mass, overlap
+from RobustDIRLib.registration.alignment import KINDS, align, centre_of_mass, overlap
+from RobustDIRLib.registration.linear import IDENTITY, Linear
 from RobustDIRLib.registration.preprocessing import normalise
 
 FIXED_GRID = grid_about(np.array([2.0, -3, 4]), (38, 30, 34), (2.6, 2.4, 2.7), (12, -8, 20), (1, -1, 1))

@@ -35,7 +35,7 @@ from RobustDIRLib.finetuning.split import split_dataset
 from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.finetuning.virtual import breathing, lung_box, virtual_pair
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.registration.transforms import ComposedTransform
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.processes import Process

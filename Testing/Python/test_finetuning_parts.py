@@ -39,7 +39,8 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import find_preset
-from RobustDIRLib.registration.alignment import Linear, align
+from RobustDIRLib.registration.alignment import align
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.registration.preprocessing import working_grid
 from RobustDIRLib.registration.transforms import ComposedTransform
 from RobustDIRLib.synthesis.random import generator

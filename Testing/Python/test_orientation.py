@@ -8,7 +8,8 @@ from registration_cases import grid_about, inverse_of, picture, points_of
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import PRESETS
-from RobustDIRLib.registration.alignment import Linear, LinearAlignment, align, centre_of_mass
+from RobustDIRLib.registration.alignment import align, centre_of_mass
+from RobustDIRLib.registration.linear import Linear, LinearAlignment
 from RobustDIRLib.registration.orientation import find_orientation, foreground
 from RobustDIRLib.registration.preprocessing import normalise
 

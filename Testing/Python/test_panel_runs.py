@@ -15,7 +15,8 @@ from registration_cases import grid_about, picture
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import apply_to_points, read_transform
 from RobustDIRLib.panel import runs
-from RobustDIRLib.panel.runs import ChosenMethod, RegistrationRequest, RegistrationRun, RegistrationState, new_folder
+from RobustDIRLib.panel.request import ChosenMethod, RegistrationRequest
+from RobustDIRLib.panel.runs import RegistrationRun, RegistrationState, new_folder
 from RobustDIRLib.panelparts import exchange, handover, workplaces
 from RobustDIRLib.values import Image
 

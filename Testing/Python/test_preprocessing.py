@@ -7,7 +7,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import PRESETS, find_preset
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.registration.preprocessing import (
     BACKGROUND,
     VOXEL_BUDGET,

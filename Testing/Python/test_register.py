@@ -15,8 +15,9 @@ from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration import register as register_file
-from RobustDIRLib.registration.alignment import IDENTITY, align
+from RobustDIRLib.registration.alignment import align
 from RobustDIRLib.registration.checks import check_extras, tell_idle_masks
+from RobustDIRLib.registration.linear import IDENTITY
 from RobustDIRLib.registration.preprocessing import working_grid
 from RobustDIRLib.registration.refinement.refine import Refinement
 from RobustDIRLib.registration.register import register

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from registration_cases import grid_about, inverse_of, picture
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.registration.orientation import at_spacing
 from RobustDIRLib.registration.shifts import Shifts
 

@@ -10,7 +10,7 @@ from RobustDIRLib.io.displacements import apply_to_points, sample_transform
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.registration import transforms
-from RobustDIRLib.registration.alignment import IDENTITY, Linear
+from RobustDIRLib.registration.linear import IDENTITY, Linear
 from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
 from RobustDIRLib.warping import invert
 

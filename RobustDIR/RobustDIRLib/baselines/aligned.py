@@ -16,8 +16,9 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import compose_transforms
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import Preset, find_preset
-from RobustDIRLib.registration.alignment import Linear, align, warn_of_little_overlap
+from RobustDIRLib.registration.alignment import align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_images
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.registration.preprocessing import (
     budget_spacing,
     inside,

@@ -20,7 +20,8 @@ from RobustDIRLib.baselines.method import Outcome, Pair
 from RobustDIRLib.baselines.optional import failure, itk_threads, package, settings
 from RobustDIRLib.io.displacements import read_displacement, to_sitk_transform
 from RobustDIRLib.io.images import Image, write_image
-from RobustDIRLib.registration.alignment import SEED, Linear
+from RobustDIRLib.registration.alignment import SEED
+from RobustDIRLib.registration.linear import Linear
 
 
 @dataclass(frozen=True)

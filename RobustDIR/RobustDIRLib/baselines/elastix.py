@@ -24,7 +24,8 @@ from RobustDIRLib.baselines.optional import failure, itk_threads, package, setti
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import Preset
-from RobustDIRLib.registration.alignment import SEED, Linear
+from RobustDIRLib.registration.alignment import SEED
+from RobustDIRLib.registration.linear import Linear
 
 # The paper's grid spacings are for working voxels of 1.5 mm; other presets take as many voxels.
 _PAPER_VOXEL = 1.5

@@ -20,7 +20,6 @@ from RobustDIRLib.cohort.engine import Event, crew
 from RobustDIRLib.cohort.files import WRITTEN
 from RobustDIRLib.cohort.plan import (
     Evaluation,
-    checksums,
     made_with,
     merged,
     planned,
@@ -31,17 +30,15 @@ from RobustDIRLib.cohort.plan import (
 from RobustDIRLib.cohort.results import (
     AS_THEY_ARE,
     Condition,
-    Found,
     Key,
     Result,
     State,
-    differences,
-    look,
     write_result,
 )
-from RobustDIRLib.cohort.task import Ended, Lost, Task, TaskSettings
+from RobustDIRLib.cohort.survey import Survey
+from RobustDIRLib.cohort.task import Ended, Lost, TaskSettings
 from RobustDIRLib.cohort.terms import Perturbations, Terms, parse_conditions
-from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.datasets.cases import Dataset
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.datasets.subjects import of_subjects, read_subjects
 from RobustDIRLib.errors import InputError
@@ -138,16 +135,7 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Counts:
     subjects = read_subjects(request.subjects) if request.subjects else ()
     dataset = _opened(request, subjects)
     conditions = (AS_THEY_ARE, *parse_conditions(request.perturb, (case.preset for case in dataset.cases)))
-    plan = planned(
-        dataset,
-        request.dataset,
-        request.split,
-        methods,
-        conditions=conditions,
-        terms=request.terms,
-        worst=request.worst,
-        command=request.command,
-    )
+    plan = _planned(request, dataset, methods, conditions)
     plan = replace(plan, dataset=replace(plan.dataset, subjects=subjects))
     _make(folder)
     with locked(folder, Rank.alone()) as scratch:
@@ -155,14 +143,15 @@ def evaluate(request: Request, folder: Path, listener: Listener) -> Counts:
         earlier = read_evaluation(folder)
         _refuse_foreign(folder, earlier is None, dataset, methods)
         plan = merged(earlier, plan, folder)
-        survey = _Survey(folder, request, methods, conditions)
-        tasks = survey.tasks(dataset.cases, listener)
+        survey = Survey(folder, methods, conditions, request.perturbations, request.terms)
+        tasks = survey.tasks(dataset.cases, request.redo, listener.say)
         settings = _settings(request, folder, scratch)
         with crew(place_of(request.jobs, request.scheduler, listener.say), tasks, settings, listener.say) as work:
             write_evaluation(folder, plan)
             listener.start([key for task in tasks for key in task.places()], survey.kept)
             work(_Secretary(settings, listener).take)
-        return _finish(folder, plan, _wanted(dataset, methods, conditions), listener)
+        wanted = [Key(case.name, method.name, one) for case in dataset.cases for method, one in survey.wanted]
+        return _finish(folder, plan, wanted, listener)
 
 
 def _refuse_ranks() -> None:
@@ -193,6 +182,21 @@ def _opened(request: Request, subjects: Sequence[str]) -> Dataset:
     if subjects:
         dataset = of_subjects(dataset, subjects)
     return replace(dataset, cases=dataset.cases[: request.limit])
+
+
+def _planned(
+    request: Request, dataset: Dataset, methods: Sequence[Method], conditions: Sequence[Condition]
+) -> Evaluation:
+    return planned(
+        dataset,
+        request.dataset,
+        request.split,
+        methods,
+        conditions=conditions,
+        terms=request.terms,
+        worst=request.worst,
+        command=request.command,
+    )
 
 
 def _make(folder: Path) -> None:
@@ -232,73 +236,6 @@ def threads_of(jobs: int, threads: int | None, scheduler: str | None = None) -> 
         return 1
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, processors // (1 if without_dask() else jobs))
-
-
-def _wanted(dataset: Dataset, methods: Sequence[Method], conditions: Sequence[Condition]) -> list[Key]:
-    return [
-        Key(case.name, method.name, condition)
-        for case in dataset.cases
-        for condition in conditions
-        for method in methods
-    ]
-
-
-class _Survey:
-    """What a folder holds of what is asked for."""
-
-    def __init__(self, folder: Path, request: Request, methods: Sequence[Method], conditions: Sequence[Condition]):
-        self.folder, self.request = folder, request
-        self.wanted = [(method, condition) for condition in conditions for method in methods]
-        self.settings = {method.name: settings_of(method) for method in methods}
-        self.kept: list[Key] = []
-        self.other: list[Found] = []
-
-    def tasks(self, cases: Sequence[Case], listener: Listener) -> list[Task]:
-        """What is left to do.
-
-        Raises:
-            InputError: If results were made with other settings and are not to be made anew.
-        """
-        tasks = [task for case in cases if (task := self._task(case, listener)).wanted]
-        if self.other and not self.request.redo:
-            found = self.other[0]
-            raise InputError(
-                f"{self.folder} holds {len(self.other)} results made with other settings ({found.problem}); give "
-                f"another folder, or `redo` to make them anew."
-            )
-        if self.other:
-            listener.say(f"{len(self.other)} results were made with other settings and are made anew")
-        return tasks
-
-    def _task(self, case: Case, listener: Listener) -> Task:
-        left = []
-        for method, condition in self.wanted:
-            found = self._look(case, method, condition)
-            if found.state is State.DONE and found.result:
-                self.kept.append(found.result.key)
-                continue
-            left.append((method, condition))
-            if found.state is State.OTHER:
-                self.other.append(found)
-            elif found.state is State.DAMAGED:
-                listener.say(f"{found.problem}; it is made anew")
-        return Task(case, tuple(left))
-
-    def _look(self, case: Case, method: Method, condition: Condition) -> Found:
-        """The state of one result, against what it would be made with now."""
-        key = Key(case.name, method.name, condition)
-        found = look(self.folder, key)
-        if found.state is not State.DONE or found.result is None:
-            return found
-        try:
-            sums, _ = checksums(case, found.result)
-        except InputError:  # its files are away: what was made of them stays
-            return found
-        setting = self.request.perturbations.settings(condition)
-        measures = measuring.settings(case.preset)
-        now = made_with(case, self.settings[method.name], setting, measures, sums, self.request.terms)
-        changes = differences(found.result.made_with, now)
-        return Found(State.OTHER, found.result, "; ".join(changes)) if changes else found
 
 
 class _Secretary:

@@ -21,7 +21,8 @@ from RobustDIRLib.finetuning.split import Part
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import Preset, find_preset
-from RobustDIRLib.registration.alignment import IDENTITY, Linear, align
+from RobustDIRLib.registration.alignment import align
+from RobustDIRLib.registration.linear import IDENTITY, Linear
 from RobustDIRLib.registration.preprocessing import to_working_grid, working_grid
 from RobustDIRLib.synthesis.random import chance, generator, integer, uniform
 

@@ -20,7 +20,7 @@ from RobustDIRLib.geometry import Grid, swap_lps_ras
 from RobustDIRLib.mrml.nodes import SegmentationNode, TransformNode, VolumeNode
 from RobustDIRLib.panel.landmark_inputs import outside_warnings
 from RobustDIRLib.panel.parameters import Parameters
-from RobustDIRLib.panel.runs import ChosenMethod, RegistrationRequest
+from RobustDIRLib.panel.request import ChosenMethod, RegistrationRequest
 from RobustDIRLib.panelparts.devices import DEVICES, offered
 from RobustDIRLib.panelparts.usable import refuse_unusable
 from RobustDIRLib.panelparts.words import _

@@ -18,7 +18,7 @@ from RobustDIRLib.mrml.known_contents import KnownContents
 from RobustDIRLib.mrml.nodes import Node, PlacedNode
 from RobustDIRLib.panel import inputs
 from RobustDIRLib.panel.parameters import Parameters, kept_list, kept_object
-from RobustDIRLib.panel.runs import RegistrationRequest
+from RobustDIRLib.panel.request import RegistrationRequest
 from RobustDIRLib.panel.structure_origins import StructureOrigins
 from RobustDIRLib.panelparts.words import _
 

@@ -57,7 +57,7 @@ class Reporting(Section):
             shown: What the panel shows now, as `robustdir report --shown` takes it.
             limits: Of the user, by the criteria's names.
         """
-        from RobustDIRLib.panel.runs import RESULT
+        from RobustDIRLib.panel.request import RESULT
 
         folder = self.panel.run.last_folder
         if folder is None or self.problem:

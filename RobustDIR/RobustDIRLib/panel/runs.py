@@ -21,55 +21,20 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.panel.forecast import STAGES, Outlook, StageProgress
+from RobustDIRLib.panel.request import HANDOVER, KEEP, RESULT, STOP, RegistrationRequest
 from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.panelparts.workplaces import new_workplace, remove_workplace
-from RobustDIRLib.presets import DEFAULT
 from RobustDIRLib.run_files import RECORD
 from RobustDIRLib.runner.job import Job
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.reasons import reason_of_exit, reason_of_mistake
-from RobustDIRLib.values import Image
 
-RESULT, HANDOVER, STOP, KEEP, OUTPUT = "result", "handover", "stop", "keep", "output.txt"
+OUTPUT = "output.txt"
 STEP_SECONDS = 0.03
 # Bytes on disk per voxel of the fixed image and of the moving one: inputs, results, results for the panel.
 _DISK_FIXED, _DISK_MOVING = 60, 20
-
-
-@dataclass(frozen=True)
-class ChosenMethod:
-    """How to register; the words are those of `robustdir register`."""
-
-    model: str = DEFAULT_MODEL
-    preset: str = DEFAULT
-    alignment: str = "automatic"
-    device: str = "auto"
-    blank_outside: bool = False
-    quality: str = "balanced"
-
-
-@dataclass(frozen=True)
-class RegistrationRequest:
-    """All that one registration is given.
-
-    Attributes:
-        fixed: As it lies in the world.
-        moving: As it lies in the world.
-        method: How.
-        fixed_mask: Where to look, on any grid.
-        moving_mask: Where to look, on any grid.
-        steps: After which all voxels of the above are there; `InputError` where they cannot be.
-    """
-
-    fixed: Image
-    moving: Image
-    method: ChosenMethod
-    fixed_mask: Image | None = None
-    moving_mask: Image | None = None
-    steps: Iterator[None] = iter(())
 
 
 class RegistrationState(Enum):
@@ -231,9 +196,11 @@ class RegistrationRun:
 
     def _steps(self) -> Generator[bool, None, None]:
         """The work; yields whether there is only waiting to do."""
-        yield from self._hand_over()
+        for _step in self._request.written(self.folder):
+            yield False
         self._enter("start")
-        self._job = Job(self._command(), stop_file=self.folder / STOP, output=self.folder / OUTPUT)
+        command = library_command(*self._request.words(self.folder))
+        self._job = Job(command, stop_file=self.folder / STOP, output=self.folder / OUTPUT)
         exit_code = None
         while exit_code is None:
             polled = self._job.poll()
@@ -248,32 +215,6 @@ class RegistrationRun:
             raise InputError(reason_of_exit(exit_code, self._job.log, self.message))
         self._enter("take over")
         yield from self._take_over()
-
-    def _hand_over(self) -> Iterator[bool]:
-        request = self._request
-        for _step in request.steps:
-            yield False
-        volumes = {"fixed": request.fixed, "moving": request.moving}
-        masks = {"fixed_mask": request.fixed_mask, "moving_mask": request.moving_mask}
-        for name, volume in {**volumes, **masks}.items():
-            if volume is not None:
-                for _step in exchange.write_in_steps(self._input(name), volume.array, volume.grid):
-                    yield False
-
-    def _input(self, name: str) -> Path:
-        return self.folder / f"{name}.mha"
-
-    def _command(self) -> list[str]:
-        request, method = self._request, self._request.method
-        words = ["register", str(self._input("fixed")), str(self._input("moving"))]
-        words += ["--output", str(self.folder / RESULT), "--model", method.model, "--preset", method.preset]
-        words += ["--alignment", method.alignment, "--device", method.device, "--quality", method.quality]
-        words += ["--blank-outside"] if method.blank_outside else []
-        for name, mask in (("fixed", request.fixed_mask), ("moving", request.moving_mask)):
-            words += [f"--{name}-mask", str(self._input(f"{name}_mask"))] if mask is not None else []
-        words += ["--progress", "json", "--stop-file", str(self.folder / STOP)]
-        words += ["--keep-file", str(self.folder / KEEP)]
-        return library_command(*words, "--hand-over", str(self.folder / HANDOVER))
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         kind = event["event"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import STRUCTURES
 from RobustDIRLib.geometry import Grid, swap_lps_ras
-from RobustDIRLib.panel.runs import HANDOVER
+from RobustDIRLib.panel.request import HANDOVER
 from RobustDIRLib.panelparts import exchange
 from RobustDIRLib.panelparts.words import _
 from RobustDIRLib.run_files import JACOBIAN_VOXELS

@@ -9,23 +9,21 @@ and dropped if it does not improve it.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.information import normalised_mutual_information
-from RobustDIRLib.geometry import Grid
+from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.images import Image, to_sitk
 from RobustDIRLib.io.shared import Shared
+from RobustDIRLib.registration.linear import IDENTITY, Linear, LinearAlignment, Stage
 from RobustDIRLib.registration.orientation import at_spacing, find_orientation, foreground
 from RobustDIRLib.registration.poses import volume
 from RobustDIRLib.registration.preprocessing import Warn
-
-Array = NDArray[np.float64]
 
 KINDS = ("automatic", "none", "centre", "rigid", "affine")
 SEED = 20250101
@@ -38,61 +36,6 @@ _LITTLE_OVERLAP = 0.3
 _LEVELS = ((2, 1.0), (1, 0.0))
 _ITERATIONS = 100
 _SAMPLES = 20_000
-
-
-@dataclass(frozen=True)
-class Linear:
-    """`point -> matrix @ point + offset`, mm, LPS, from fixed to moving."""
-
-    matrix: Array
-    offset: Array
-
-    @property
-    def transform(self) -> sitk.AffineTransform:
-        """The same for SimpleITK, with its centre at the origin."""
-        return sitk.AffineTransform(self.matrix.ravel().tolist(), self.offset.tolist())
-
-    def __call__(self, points: Array) -> Array:
-        """Moving points `(..., 3)` of fixed points, mm, LPS."""
-        return np.asarray(points @ self.matrix.T + self.offset)
-
-    def inverse(self) -> Linear:
-        """Moving points to fixed points."""
-        matrix = np.asarray(np.linalg.inv(self.matrix))
-        return Linear(matrix, -matrix @ self.offset)
-
-    def after(self, first: Linear) -> Linear:
-        """`point -> self(first(point))`."""
-        return Linear(self.matrix @ first.matrix, self.matrix @ first.offset + self.offset)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One attempted stage: its metric (higher is better), and whether and why it was kept."""
-
-    name: str
-    metric: float
-    kept: bool
-    reason: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class LinearAlignment:
-    """The alignment found and how: fixed point to moving point, mm, LPS."""
-
-    kind: str
-    linear: Linear
-    stages: tuple[Stage, ...]
-    overlap: float
-
-    @property
-    def transform(self) -> sitk.AffineTransform:
-        """Fixed point to moving point."""
-        return self.linear.transform
-
-
-IDENTITY = Linear(np.eye(3), np.zeros(3))
 
 
 def check_kind(kind: str) -> None:

@@ -20,7 +20,7 @@ from RobustDIRLib.evaluation.surfaces import SurfaceDistances, surface_distances
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 
 Array = NDArray[np.float64]
 _DISTANCES = [name for name in OF_LABELS if name in SurfaceDistances.__annotations__]

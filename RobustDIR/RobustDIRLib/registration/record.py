@@ -11,7 +11,7 @@ import torch
 
 from RobustDIRLib import __version__
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.registration.alignment import LinearAlignment
+from RobustDIRLib.registration.linear import LinearAlignment
 
 
 def versions() -> dict[str, str]:

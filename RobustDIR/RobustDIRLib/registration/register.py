@@ -24,12 +24,13 @@ from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.network import Network, drafts
 from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration import devices, measures
-from RobustDIRLib.registration.alignment import SEED, LinearAlignment, align, warn_of_little_overlap
+from RobustDIRLib.registration.alignment import SEED, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_images, check_options, tell_idle_masks, tell_one_image
 from RobustDIRLib.registration.content import content_box
 from RobustDIRLib.registration.inference import run_network
 from RobustDIRLib.registration.journal import Journal, Progress
 from RobustDIRLib.registration.judgement import judge
+from RobustDIRLib.registration.linear import LinearAlignment
 from RobustDIRLib.registration.memory import Budget, Forecast, available_memory, fitting_grid
 from RobustDIRLib.registration.preprocessing import (
     Warn,

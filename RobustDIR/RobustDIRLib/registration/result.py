@@ -13,8 +13,8 @@ from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.presets import DEFAULT
-from RobustDIRLib.registration.alignment import LinearAlignment
 from RobustDIRLib.registration.judgement import Judgement
+from RobustDIRLib.registration.linear import LinearAlignment
 from RobustDIRLib.registration.measures import Measures
 
 

@@ -21,7 +21,7 @@ from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.displacements import DisplacementField, to_sitk_transform
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.registration.alignment import Linear
+from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.warping import identity_grid, jacobian_determinant, sample
 
 # Whole volumes are worked through in slabs of about this many voxels, to bound memory on large images.

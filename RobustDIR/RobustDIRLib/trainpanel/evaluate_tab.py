@@ -26,6 +26,7 @@ from RobustDIRLib.trainpanel.case_look import CaseLook
 from RobustDIRLib.trainpanel.evaluated import Evaluated
 from RobustDIRLib.trainpanel.evaluation_charts import EvaluationCharts
 from RobustDIRLib.trainpanel.evaluation_form import EvaluationForm
+from RobustDIRLib.trainpanel.evaluation_tables import EvaluationTables
 
 _TICK_MILLISECONDS = 200
 _SHARE_SECONDS = 0.03
@@ -43,12 +44,12 @@ class EvaluateTab(Section):
     def __init__(self, panel: Any) -> None:
         super().__init__(panel)
         self.form, self.charts = EvaluationForm(self), EvaluationCharts()
+        self.tables = EvaluationTables(self.ui)
         self.look = CaseLook(self._tell_case)
         self.folder: Path | None = None
         self.found: Evaluated | None = None
         self._seen: Any = None  # of which state of the folder `found` is
         self._reading: Iterator[None] | None = None
-        self._filling: Iterator[None] = iter(())  # of the table, where there are many cases
         self._errors: dict[str, array[float]] | None = None
         self._evaluations = widgets.Choice(self.ui.evaluationSelector, {}, self._choose)
         self._measures = widgets.Choice(self.ui.measureSelector, {}, lambda _key: self._show_found())
@@ -143,21 +144,12 @@ class EvaluateTab(Section):
         """The one that is shown."""
         return BY_NAME.get(self._measures.key)
 
-    @property
-    def titles(self) -> dict[str, str]:
-        """Of the methods by name, the start first; where two are called alike, their whole names."""
-        if self.found is None:
-            return {}
-        held = list(self.found.methods.values())
-        unlike = {name: title if held.count(title) == 1 else name for name, title in self.found.methods.items()}
-        return {BEFORE: _("before"), **unlike}
-
     def _tick(self) -> None:
         """Read what is new in the folder, a little at a time."""
         if self.folder is None or self.panel.parameters is None:
             return
         try:
-            if next(self._filling, self) is self:
+            if not self.tables.go_on():
                 self._go_on_reading()
         except InputError as error:
             self._reading = None
@@ -192,92 +184,25 @@ class EvaluateTab(Section):
 
     def _show_found(self) -> None:
         found, measure = self.found, self.measure
-        self._filling = iter(())
         if found is None or measure is None:
-            for table in (self.ui.caseTable, self.ui.testsTable):
-                table.setRowCount(0)
-            widgets.set_text(self.ui.testsNote, "")
+            self.tables.clear()
             return
-        self._fill_cases(found, measure)
-        self._fill_tests(found, measure)
+        self.tables.show(found, measure)
         self._show_boxes(self.ui.boxesButton.checked)
-
-    def _fill_cases(self, found: Evaluated, measure: Measure) -> None:
-        methods, titles = self._columns(), self.titles
-        columns: dict[str, str] = {_("Case"): _("Click a figure to look at the case.")}
-        columns |= {titles[method]: f"{titles[method]}: {measure.heading}" for method in methods}
-        rows = [[case, *(self._cell(found, case, m, measure) for m in methods)] for case in found.cases]
-        medians = [found.median(measure.name, method) for method in methods]
-        rows.append([_("median"), *("" if m is None else f"{m:.{measure.digits}f}" for m in medians)])
-        self._filling = widgets.fill_table_in_parts(
-            self.ui.caseTable, columns, rows, lambda added: self._tell_reasons(found, added)
-        )
-
-    def _tell_reasons(self, found: Evaluated, rows: range) -> None:
-        """Why there is no figure, in the cells of some rows; the last one has the medians."""
-        methods = self._columns()
-        for row in rows[: max(len(found.cases) - rows.start, 0)]:
-            for column, method in enumerate(methods, 1):
-                if reason := found.reasons.get((found.cases[row], method)):
-                    self.ui.caseTable.item(row, column).setToolTip(reason)
-
-    def _columns(self) -> list[str]:
-        """Methods of the table of cases, the start first where the measure has one."""
-        assert self.found is not None
-        start = [BEFORE] if self.found.has(self._measures.key, BEFORE) else []
-        return [*start, *self.found.methods]
-
-    def _cell(self, found: Evaluated, case: str, method: str, measure: Measure) -> str:
-        value = found.values.get((case, method, measure.name))
-        if value is None:
-            return str(_("failed")) if (case, method) in found.reasons else ""
-        return f"{value:.{measure.digits}f}"
-
-    def _fill_tests(self, found: Evaluated, measure: Measure) -> None:
-        tests, titles = found.tests.get(measure.name, []), self.titles
-        columns = {
-            _("Compared"): _("The first less the second."),
-            _("Patients"): _("That both have a value of; the cases of one are averaged."),
-            _("Difference"): _("Median over patients."),
-            _("p"): _(
-                "Of Wilcoxon's signed-rank test, two-sided. Empty where there are too few patients, or no differences."
-            ),
-            _("p, corrected"): _("By Bonferroni, for all tests of this evaluation alike."),
-        }
-        rows = [
-            [
-                f"{titles.get(one.first, one.first)} − {titles.get(one.second, one.second)}",
-                str(one.subjects),
-                "" if one.difference is None else f"{one.difference:+.{measure.digits}f}",
-                *(_p_text(p) for p in (one.p, one.corrected)),
-            ]
-            for one in tests
-        ]
-        widgets.fill_table(self.ui.testsTable, columns, rows)
-        for row, one in enumerate(tests):
-            if one.significant:
-                widgets.colour_cell(self.ui.testsTable, row, len(columns) - 1, widgets.GOOD)
-        between = any(BEFORE not in (one.first, one.second) for one in tests)
-        quiet = _("No method differs from another by this measure, as far as these patients can tell.")
-        untested = _("This measure is not tested: the paper's are, so that chance has fewer goes.")
-        several = len(found.methods) > 1
-        widgets.set_text(
-            self.ui.testsNote, untested if not tests else quiet if several and not between else "", widgets.QUIET
-        )
 
     def show_case(self, row: int, column: int) -> None:
         """Look at a case of the table, registered by the method of the column."""
         found, measure = self.found, self.measure
         if found is None or measure is None or not (0 <= row < len(found.cases)) or column < 1:
             return
-        method = self._columns()[column - 1]
+        method = found.compared(measure.name)[column - 1]
         if method == BEFORE:
             method = next((name for name in ("none",) if name in found.methods), "")
         if not method:
             self._tell_case(_("Click the figure of a method: the images as they lie were no method here."), True)
             return
         with self.panel.telling():
-            title = f"{found.cases[row]} ({self.titles[method]})"
+            title = f"{found.cases[row]} ({found.titles[method]})"
             self.look.show(found.folder, found.cases[row], method, title)
         self._show_buttons()
 
@@ -293,9 +218,9 @@ class EvaluateTab(Section):
     def _show_cumulative(self, shown: bool) -> None:
         if not shown:
             self.charts.hide_cumulative()
-        elif self._errors:
+        elif self.found is not None and self._errors:
             self._clear_views()
-            self.charts.show_cumulative(self._errors, self.titles)
+            self.charts.show_cumulative(self._errors, self.found.titles)
 
     def _show_boxes(self, shown: bool) -> None:
         found, measure = self.found, self.measure
@@ -304,7 +229,7 @@ class EvaluateTab(Section):
         elif found is not None and measure is not None:
             self._clear_views()
             values = {method: found.of(measure.name, method) for method in (BEFORE, *found.methods)}
-            self.charts.show_boxes(values, measure, self.titles)
+            self.charts.show_boxes(values, measure, found.titles)
 
     def _clear_views(self) -> None:
         """The curves of a run would change the layout again and again."""
@@ -342,9 +267,3 @@ class EvaluateTab(Section):
         self.look.close()
         self.charts.hide_cumulative()
         self.charts.hide_boxes()
-
-
-def _p_text(p: float | None) -> str:
-    if p is None:
-        return ""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"

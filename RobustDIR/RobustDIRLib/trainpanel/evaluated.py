@@ -70,6 +70,17 @@ class Evaluated:
     tests: dict[str, list[Test]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """Of the methods by name, the start first; where two are called alike, their whole names."""
+        held = list(self.methods.values())
+        unlike = {name: title if held.count(title) == 1 else name for name, title in self.methods.items()}
+        return {BEFORE: _("before"), **unlike}
+
+    def compared(self, measure: str) -> list[str]:
+        """All methods, the start first where it has a measure."""
+        return [*([BEFORE] if self.has(measure, BEFORE) else []), *self.methods]
+
     def columns(self, measure: str) -> list[str]:
         """Methods that have a measure, the start first."""
         return [method for method in (BEFORE, *self.methods) if self.has(measure, method)]

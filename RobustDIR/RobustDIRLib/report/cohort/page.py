@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +11,8 @@ from typing import Any
 from RobustDIRLib.cohort.files import BEFORE, UNPERTURBED
 from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.report.cohort.folder import CaseRow, Cohort
-from RobustDIRLib.report.html import TIME_FORMAT, inlined, number, render
+from RobustDIRLib.report.cohort.pictures import Inlined, as_jpeg, inlined_figures
+from RobustDIRLib.report.html import TIME_FORMAT, number, render
 
 _NOTICE = "The figures are of this data set alone; they do not say how a method does on other images."
 MOST_CASES = 60  # in the table that is printed
@@ -22,28 +21,6 @@ MOST_NAMED = 3  # cases that lack a value for one reason
 MOST_COLUMNS = 5  # methods beside each other on an A4 page, apart from the start
 _COST = ("wall_s", "cpu_s", "peak_gib")
 _DIGITS = {"mm": 2, "%": 4, "s": 1, "GiB": 2, "": 3}
-_PICTURE_WIDTH, _JPEG_QUALITY = 1100, 82
-# CSS pixels, so that three figures or two pictures share an A4 page.
-_FIGURE_WIDTH, _PICTURE_LARGEST = 465, (682, 420)
-
-
-@dataclass(frozen=True)
-class Inlined:
-    """A picture of the folder, ready to be shown.
-
-    Attributes:
-        src: The picture as the address of itself.
-        size: Width and height, CSS pixels.
-        title: Heading.
-        alt: What it shows.
-        caption: What to look for.
-    """
-
-    src: str
-    size: tuple[int, int]
-    title: str
-    alt: str
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -73,7 +50,7 @@ def cohort_html(cohort: Cohort) -> str:
         BEFORE: "before",
         **{str(one["name"]): str(one.get("title") or one["name"]) for one in summary["methods"]},
     }
-    figures, lost = _figures(cohort)
+    figures, lost = inlined_figures(cohort)
     measures = {str(one["name"]): one for one in summary["measures"]}
     content = {
         "cohort": cohort,
@@ -263,20 +240,6 @@ def _reason(name: str | None) -> str:
     return {str(one): one.words for one in Reason}.get(name or "", name or "")
 
 
-def _figures(cohort: Cohort) -> tuple[list[Inlined], list[str]]:
-    """The folder's figures, and a warning for each that is lost."""
-    shown, lost = [], []
-    for one in cohort.summary["figures"]:
-        png = cohort.picture(one["file"])
-        if png is None:
-            lost.append(f"The figure {one['file']} is not there any more; sum up again with `aggregate`.")
-            continue
-        width, height = struct.unpack(">II", png[16:24])
-        size = (_FIGURE_WIDTH, round(height * _FIGURE_WIDTH / width))
-        shown.append(Inlined(inlined(png), size, one["title"], f"{one['title']}. {one['caption']}", one["caption"]))
-    return shown, lost
-
-
 def _worst(
     cohort: Cohort, one: Mapping[str, Any], measures: Mapping[str, Any], titles: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -287,25 +250,11 @@ def _worst(
     value, before = number(one["value"], digits), number(one["before"], digits)
     picture = None
     if png is not None:
-        src, size = _as_jpeg(png)
+        src, size = as_jpeg(png)
         head = f"{title}, number {one['rank']}, case {one['case']}"
         alt = f"Fixed, moving and warped image and deformation grid in three planes; {head}."
         picture = Inlined(src, size, head, alt, f"{_with_unit(measure)}: {before} before, {value} after.")
     return {**one, "title": title, "value": value, "before": before, "picture": picture}
-
-
-def _as_jpeg(png: bytes) -> tuple[str, tuple[int, int]]:
-    """A large picture made small, as the address of itself, and its size on the page."""
-    from PIL import Image as Picture
-
-    with Picture.open(io.BytesIO(png)) as opened:
-        scale = min(1.0, _PICTURE_WIDTH / opened.width)
-        picture = opened.convert("RGB").resize((round(opened.width * scale), round(opened.height * scale)))
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
-    shrink = min(most / side for most, side in zip(_PICTURE_LARGEST, picture.size, strict=True))
-    width, height = (round(side * shrink) for side in picture.size)
-    return inlined(file.getvalue(), "jpeg"), (width, height)
 
 
 def _without_value(cohort: Cohort, titles: Mapping[str, str]) -> Iterator[dict[str, str]]:

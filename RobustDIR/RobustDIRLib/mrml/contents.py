@@ -22,8 +22,6 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.mrml.geometry import moved, square, transform_to_world
 from RobustDIRLib.mrml.nodes import (
-    ImageData,
-    OrientedImage,
     PlacedNode,
     SegmentationNode,
     TransformNode,
@@ -32,6 +30,7 @@ from RobustDIRLib.mrml.nodes import (
     is_transform,
     is_volume,
 )
+from RobustDIRLib.mrml.vtk_objects import ImageData, OrientedImage
 
 # A grid transform that was saved comes back interpolating cubically, which moves what is under it a little.
 SAME_MM = 0.05

@@ -10,7 +10,8 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
-from RobustDIRLib.mrml.nodes import Matrix, PlacedNode, Transform
+from RobustDIRLib.mrml.nodes import PlacedNode
+from RobustDIRLib.mrml.vtk_objects import Matrix, Transform
 
 # Axes further from a right angle than this cosine are skewed: such voxels are resampled, as files cannot hold them.
 _SKEW = 1e-4

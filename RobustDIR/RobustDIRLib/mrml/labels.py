@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import refuse_flattened, transform_from_world, transform_to_world
-from RobustDIRLib.mrml.nodes import OrientedImage, Segment, SegmentationNode, Transform
+from RobustDIRLib.mrml.nodes import Segment, SegmentationNode
 from RobustDIRLib.mrml.resampling import Resampler, boxes, values_of
 from RobustDIRLib.mrml.surfaces import fill_surface
+from RobustDIRLib.mrml.vtk_objects import OrientedImage, Transform
 from RobustDIRLib.values import Image
 
 _BINARY: Final = "Binary labelmap"

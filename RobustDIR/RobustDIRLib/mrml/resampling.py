@@ -12,7 +12,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.geometry import ijk_to_ras
-from RobustDIRLib.mrml.nodes import ImageData, Matrix, Transform
+from RobustDIRLib.mrml.vtk_objects import ImageData, Matrix, Transform
 
 Box = tuple[slice, slice]  # along z and y; always whole along x
 

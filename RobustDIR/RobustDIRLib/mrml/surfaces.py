@@ -14,7 +14,7 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to
 
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
 from RobustDIRLib.mrml.geometry import moved
-from RobustDIRLib.mrml.nodes import PolyData, Transform
+from RobustDIRLib.mrml.vtk_objects import PolyData, Transform
 
 _POINTS = 1 << 14  # that a bent transform takes in about 20 ms
 _TRIANGLES = 1 << 17  # sorted in about 20 ms

@@ -10,7 +10,8 @@ import vtk
 from numpy.typing import ArrayLike, NDArray
 from vtk.util.numpy_support import numpy_to_vtk
 
-from RobustDIRLib.mrml.nodes import ChartNode, DataArray, SeriesNode, TableNode
+from RobustDIRLib.mrml.nodes import ChartNode, SeriesNode, TableNode
+from RobustDIRLib.mrml.vtk_objects import DataArray
 
 _MOST_STEPS = 1000  # of a curve: more of them nobody sees, and plots of them are slow
 _ROOM = 1.3  # beyond the largest error, for the legend, which would hide the ends of the curves

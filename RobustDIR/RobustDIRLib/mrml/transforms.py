@@ -20,7 +20,8 @@ from vtk.util.numpy_support import numpy_to_vtk
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, swap_lps_ras
 from RobustDIRLib.mrml.geometry import chained, moved, square
-from RobustDIRLib.mrml.nodes import GridTransform, ImageData, Transform, TransformNode
+from RobustDIRLib.mrml.nodes import TransformNode
+from RobustDIRLib.mrml.vtk_objects import GridTransform, ImageData, Transform
 from RobustDIRLib.values import DisplacementField
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from vtk.util.numpy_support import numpy_to_vtk
 
 from RobustDIRLib.geometry import swap_lps_ras
-from RobustDIRLib.mrml.nodes import PolyData, ShownNode
+from RobustDIRLib.mrml.nodes import ShownNode
+from RobustDIRLib.mrml.vtk_objects import PolyData
 
 LENGTH = "length (mm)"
 _LINE_WIDTH = 4

@@ -27,8 +27,9 @@ from RobustDIRLib.mrml.geometry import (
     transform_to_world,
     upright_grid,
 )
-from RobustDIRLib.mrml.nodes import ImageData, VolumeNode
+from RobustDIRLib.mrml.nodes import VolumeNode
 from RobustDIRLib.mrml.resampling import Resampler, dtype_of, values_of
+from RobustDIRLib.mrml.vtk_objects import ImageData
 from RobustDIRLib.values import Image
 
 __all__ = ["begin_volume", "grid_of_volume", "ijk_to_ras", "volume_from_node", "volume_to_node"]

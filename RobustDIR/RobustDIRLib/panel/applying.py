@@ -22,9 +22,10 @@ from vtk.util.numpy_support import vtk_to_numpy
 from RobustDIRLib import mrml
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.mrml.geometry import chained, transform_from_world, transform_to_world
-from RobustDIRLib.mrml.nodes import Node, PlacedNode, ShownNode, Transform, TransformNode, VolumeNode, is_volume
+from RobustDIRLib.mrml.nodes import Node, PlacedNode, ShownNode, TransformNode, VolumeNode, is_volume
 from RobustDIRLib.mrml.resampling import Resampler, boxes
 from RobustDIRLib.mrml.volumes import image_of
+from RobustDIRLib.mrml.vtk_objects import Transform
 from RobustDIRLib.panelparts.words import _
 
 MOVING, FIXED = "moving", "fixed"

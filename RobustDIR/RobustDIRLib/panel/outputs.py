@@ -19,7 +19,6 @@ from RobustDIRLib import mrml
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.mrml.contents import begin_data
 from RobustDIRLib.mrml.nodes import (
-    ImageData,
     Node,
     TransformNode,
     VolumeDisplayNode,
@@ -28,6 +27,7 @@ from RobustDIRLib.mrml.nodes import (
     is_transform,
     is_volume,
 )
+from RobustDIRLib.mrml.vtk_objects import ImageData
 from RobustDIRLib.panel.applying import remove
 from RobustDIRLib.panel.origins import Origin, Origins, depends_on
 from RobustDIRLib.panel.parameters import Parameters

@@ -66,7 +66,21 @@ def sparse(where: Path, frames: list[Frame], step: float, thickness: float) -> t
     _refuse_unlike(where, frames)
     places = frames_along(where, frames)
     distinct = np.unique(np.round(places - places.min(), 3))
-    gaps = np.diff(distinct)
+    apart = _even_step(where, np.diff(distinct), step, thickness)
+    low, high = frames[int(places.argmin())], frames[int(places.argmax())]
+    count = int(np.rint(distinct[-1] / apart)) + 1
+    normal = np.cross(low.orientation[:3], low.orientation[3:])
+    across = high.position - low.position if count > 1 else normal * apart
+    grid = _grid(where, low, across, count)
+    at = np.rint((places - places.min()) / grid.spacing[2]).astype(np.int64)
+    beside = np.array([frame.position for frame in frames]) - grid.points_from_voxels([(k, 0, 0) for k in at])
+    if np.abs(beside).max() > _REFUSED * grid.spacing[2] + 2 * low.rounding[1]:
+        raise InputError(f"{where} has slices off a regular grid by {np.abs(beside).max():.3f} mm; export it again.")
+    return at, grid
+
+
+def _even_step(where: Path, gaps: Array, step: float, thickness: float) -> float:
+    """The distance of slices, mm, that all gaps between those that are there are multiples of."""
     candidates = [step, float(gaps.min())] if len(gaps) else [step or thickness or 1.0]
     even = [s for s in candidates if s > 0 and np.abs(gaps / s - np.rint(gaps / s)).max(initial=0) <= _REFUSED]
     if not even:
@@ -81,16 +95,7 @@ def sparse(where: Path, frames: list[Frame], step: float, thickness: float) -> t
             even[0],
             thickness,
         )
-    low, high = frames[int(places.argmin())], frames[int(places.argmax())]
-    count = int(np.rint(distinct[-1] / even[0])) + 1
-    normal = np.cross(low.orientation[:3], low.orientation[3:])
-    across = high.position - low.position if count > 1 else normal * even[0]
-    grid = _grid(where, low, across, count)
-    at = np.rint((places - places.min()) / grid.spacing[2]).astype(np.int64)
-    beside = np.array([frame.position for frame in frames]) - grid.points_from_voxels([(k, 0, 0) for k in at])
-    if np.abs(beside).max() > _REFUSED * grid.spacing[2] + 2 * low.rounding[1]:
-        raise InputError(f"{where} has slices off a regular grid by {np.abs(beside).max():.3f} mm; export it again.")
-    return at, grid
+    return even[0]
 
 
 def _rounded_alike(frames: list[Frame]) -> list[Frame]:
@@ -144,14 +149,8 @@ def _refuse_unlike(where: Path, frames: list[Frame]) -> None:
 
 def _check_places(where: Path, frames: list[Frame], places: Array) -> None:
     """Checks that slices are evenly spaced along their normal, places `(N,)` in mm in the order of the frames."""
+    _refuse_doubled(where, frames, places)
     gaps = np.diff(np.sort(places))
-    doubled = int((gaps < max(_SAME_PLACE, _SAME_SHARE * gaps.mean())).sum())
-    if doubled:
-        told = what_differs(frames, places) or "several time points, echoes or copies?"
-        raise InputError(
-            f"{where} has {doubled} DICOM slices at the place of another one, {told}; give each volume its own "
-            "folder or file."
-        )
     usual = float(np.median(gaps))
     off = np.abs(gaps / usual - 1)
     if off.max() > _REFUSED + 2 * frames[0].rounding[1] / usual:
@@ -172,6 +171,17 @@ def _check_places(where: Path, frames: list[Frame], places: Array) -> None:
         )
     if max(float(off.max()), away / usual) > _TOLD:
         _log.warning("%s: slices lie %.3f to %.3f mm apart, read as if evenly spaced.", where, gaps.min(), gaps.max())
+
+
+def _refuse_doubled(where: Path, frames: list[Frame], places: Array) -> None:
+    gaps = np.diff(np.sort(places))
+    doubled = int((gaps < max(_SAME_PLACE, _SAME_SHARE * gaps.mean())).sum())
+    if doubled:
+        told = what_differs(frames, places) or "several time points, echoes or copies?"
+        raise InputError(
+            f"{where} has {doubled} DICOM slices at the place of another one, {told}; give each volume its own "
+            "folder or file."
+        )
 
 
 def _grid(where: Path, first: Frame, across: Array, count: int) -> Grid:

@@ -31,6 +31,7 @@ from RobustDIRLib.io.files import (
     written_atomically,
 )
 from RobustDIRLib.io.formats import META, NIFTI, NRRD, recognised
+from RobustDIRLib.io.header import Header
 from RobustDIRLib.io.images import set_geometry, sitk_grid
 from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
 from RobustDIRLib.io.transform_files import check_whole
@@ -232,14 +233,20 @@ def _swapped(field: NDArray[np.float32]) -> NDArray[np.float32]:
     return field * swap_lps_ras(np.ones(3)).astype(np.float32)
 
 
-def _read_vectors(path: Path) -> DisplacementField:
-    """A field in an image file: NIfTI's `x y z 1 3` and `x y z 3`, and vectors of NRRD and MetaImage."""
+def _header_of_vectors(path: Path) -> Header:
+    """Of a file in a format that has several values a voxel."""
     file = recognised(path)
     if file.kind not in (NIFTI, NRRD, META):
         raise InputError(
             f"{path} is {file.kind}, which holds no displacement fields; export it as NIfTI, NRRD or MetaImage."
         )
-    (array, grid), intent = file.header.read(), file.header.intent
+    return file.header
+
+
+def _read_vectors(path: Path) -> DisplacementField:
+    """A field in an image file: NIfTI's `x y z 1 3` and `x y z 3`, and vectors of NRRD and MetaImage."""
+    header = _header_of_vectors(path)
+    (array, grid), intent = header.read(), header.intent
     sides = array.shape[3:]
     if math.prod(sides) != 3 or max(sides, default=1) != 3:
         raise InputError(

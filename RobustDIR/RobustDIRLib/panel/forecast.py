@@ -188,11 +188,11 @@ def foresee(
         quality: How much is refined.
     """
     from RobustDIRLib.presets import find_preset
-    from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, available_memory, forecast
+    from RobustDIRLib.registration.memory import BYTES_PER_VOXEL, Budget, forecast
     from RobustDIRLib.registration.preprocessing import working_grid
 
     working = working_grid(fixed, find_preset(preset))
-    budget = Budget(available_memory(), None, rates.bytes_per_voxel or BYTES_PER_VOXEL)
+    budget = Budget.now(rates.bytes_per_voxel or BYTES_PER_VOXEL)
     memory = forecast(working, fixed, moving, budget)[0]
     size = Size.of(fixed, moving, working)
     stages = rates.seconds(size, alignment, accelerated, quality)

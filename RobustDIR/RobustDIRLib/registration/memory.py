@@ -41,6 +41,12 @@ class Budget:
     device: int | None = None
     bytes_per_voxel: float = BYTES_PER_VOXEL
 
+    @classmethod
+    def now(cls, bytes_per_voxel: float, device: int | None = None, limit: int | None = None) -> Budget:
+        """What main memory has free at this moment, or the limit if that is less; the rest as given."""
+        free = [n for n in (available_memory(), limit) if n is not None]
+        return cls(min(free, default=None), device, bytes_per_voxel)
+
 
 @dataclass(frozen=True)
 class Forecast:

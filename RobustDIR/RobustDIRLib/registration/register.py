@@ -31,7 +31,7 @@ from RobustDIRLib.registration.inference import run_network
 from RobustDIRLib.registration.journal import Journal, Progress
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.linear import LinearAlignment
-from RobustDIRLib.registration.memory import Budget, Forecast, available_memory, fitting_grid
+from RobustDIRLib.registration.memory import Budget, Forecast, fitting_grid
 from RobustDIRLib.registration.preprocessing import (
     Warn,
     inside,
@@ -111,7 +111,8 @@ def register(
     tell_one_image(fixed, moving, journal.warn)
     extras = check_extras(extras, fixed, moving, journal.warn)
     with devices.repeatable(options.threads) as threads, torch.inference_mode():
-        budget = _budget(options.memory_limit, network, device)
+        free = devices.free_device_memory(device)
+        budget = Budget.now(float(network.bytes_per_voxel), free, options.memory_limit)
         grid, outlook = fitting_grid(fixed.grid, moving.grid, preset, budget, journal.warn, options.spacing)
         wanted = False if ruled_out else options.refine
         levels = levels_for(options.quality, wanted, preset, grid, (fixed.grid, moving.grid))
@@ -153,11 +154,6 @@ def _rules_refinement_out(model: LoadedModel | Network) -> bool:
     """Whether a model's card does: refinement by intensities undoes what labels taught of borders that do not show."""
     card = getattr(model, "card", None)
     return isinstance(card, dict) and card.get("refine") is False
-
-
-def _budget(limit: int | None, network: Network, device: torch.device) -> Budget:
-    free = [n for n in (available_memory(), limit) if n is not None]
-    return Budget(min(free, default=None), devices.free_device_memory(device), float(network.bytes_per_voxel))
 
 
 @contextmanager

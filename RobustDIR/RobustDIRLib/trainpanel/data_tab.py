@@ -101,8 +101,20 @@ class DataTab(Section):
             self.forget()
         for choice, key in ((self.source, p.dataSource), (self.preset, p.dataPreset), (self.pairing, p.pairing)):
             choice.show(key)
-        source = p.dataSource
-        patterns = source in (PATTERN_PAIRS, PATTERN_SCANS)
+        self._show_what_belongs_to(p.dataSource)
+        ready = self.panel.environment.state.ready
+        ui.openDataButton.enabled = ready and not self.busy
+        ui.showCaseButton.enabled = ready and self.cases.selected is not None and not self._showing.busy
+        ui.problemsList.setVisible(ui.problemsList.count > 0)
+        for widget in (ui.casesTable, ui.showCaseButton):
+            widget.setVisible(self.opened is not None)
+        self.pairs.update()
+        self.split.update()
+        self.cases.update()
+
+    def _show_what_belongs_to(self, source: str) -> None:
+        """Of the form, for a kind of data set."""
+        ui, patterns = self.ui, source in (PATTERN_PAIRS, PATTERN_SCANS)
         for name in ("datasetPathEdit", "datasetPathLabel"):
             getattr(ui, name).setVisible(source != SCENE)
         for name in ("datasetPartEdit", "datasetPartLabel"):
@@ -116,16 +128,7 @@ class DataTab(Section):
             getattr(ui, f"{name}Label").setVisible(source == PATTERN_PAIRS)
         for name in ("pairingSelector", "pairingLabel"):
             getattr(ui, name).setVisible(source == PATTERN_SCANS)
-        ready = self.panel.environment.state.ready
-        ui.openDataButton.enabled = ready and not self.busy
         ui.openDataButton.text = _("Write and &open") if source == SCENE else _("&Open")
-        ui.showCaseButton.enabled = ready and self.cases.selected is not None and not self._showing.busy
-        ui.problemsList.setVisible(ui.problemsList.count > 0)
-        for widget in (ui.casesTable, ui.showCaseButton):
-            widget.setVisible(self.opened is not None)
-        self.pairs.update()
-        self.split.update()
-        self.cases.update()
 
     def _meant(self) -> tuple[Any, ...]:
         return tuple(getattr(self.parameters, name) for name in (*_CHOSEN, *_PATTERNS.values()))

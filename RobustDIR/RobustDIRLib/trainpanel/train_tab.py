@@ -15,14 +15,13 @@ from RobustDIRLib.io.free_memory import available_memory
 from RobustDIRLib.model_store import DEFAULT_MODEL
 from RobustDIRLib.panelparts import models, widgets
 from RobustDIRLib.panelparts.background import Background
-from RobustDIRLib.panelparts.devices import offered
 from RobustDIRLib.panelparts.section import Section
 from RobustDIRLib.panelparts.words import _
-from RobustDIRLib.run_files import CHECKPOINT, DEFORMATION_MODEL, SPLIT
+from RobustDIRLib.run_files import CHECKPOINT, SPLIT
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.outlook import Paces, RunOutlook, foresee, paces_of
 from RobustDIRLib.trainpanel import plan as plans
-from RobustDIRLib.trainpanel import plan_refusals, plan_settings, presets, train_words
+from RobustDIRLib.trainpanel import plan_refusals, plan_settings, presets, start_choices, train_words
 from RobustDIRLib.trainpanel.home import new_run, runs_home
 from RobustDIRLib.trainpanel.more_box import MoreBox
 from RobustDIRLib.trainpanel.plan import FINETUNE, PAPER, PRETRAIN, RANDOM, SCRATCH, TEN_MINUTES, Plan
@@ -48,7 +47,7 @@ class TrainTab(Section):
         self.deformations = widgets.Choice(ui.deformationModelSelector, {}, self._choose_deformations)
         self.shapes = widgets.Choice(ui.shapesSelector, train_words.shapes(), choose("shapes"))
         self.contrast = widgets.Choice(ui.contrastSelector, train_words.contrasts(), choose("contrast"))
-        self.device = widgets.Choice(ui.runDeviceSelector, _devices(), choose("device"))
+        self.device = widgets.Choice(ui.runDeviceSelector, start_choices.devices(), choose("device"))
         self.synthetic, self.more = SyntheticBox(self), MoreBox(self)
         self.outlook: RunOutlook | None = None
         self._paces = Paces()
@@ -133,9 +132,9 @@ class TrainTab(Section):
         name, made = self._applied
         self.preset.show(name if name and made == plan else "")
         self.ui.removePresetButton.enabled = self.preset.key.startswith(_OWN)
-        self.model.set_options(_start_models(plan))
+        self.model.set_options(start_choices.start_models(plan))
         self.loss.set_options(train_words.losses(plan.purpose))
-        models_of_runs = _deformation_models(plan.deformation_model)
+        models_of_runs = start_choices.deformation_models(plan.deformation_model)
         self.deformations.set_options({"": _("(none)"), **models_of_runs, _FILE: _("From file…")})
         for choice, key in (
             (self.purpose, plan.purpose), (self.model, plan.start_model), (self.network, plan.network),
@@ -164,7 +163,7 @@ class TrainTab(Section):
         self.outlook = None
         try:
             plan_refusals.refuse(plan, *self.data)
-            work = plans.work_of(plan, *self.data, _model_file(plan))
+            work = plans.work_of(plan, *self.data, start_choices.model_file(plan))
         except InputError as error:
             widgets.set_text(self.ui.runForecastLabel, str(error), widgets.QUIET)
             return
@@ -236,7 +235,7 @@ class TrainTab(Section):
         with self.panel.telling():
             plan, (opened, shared) = self.plan, self.data
             plan_refusals.refuse(plan, opened, shared)
-            model = _model_file(plan)
+            model = start_choices.model_file(plan)
             title = "synthetic" if plan.purpose == PRETRAIN else opened.name
             with new_run(plan.command, title) as folder:
                 if plan.purpose == PRETRAIN:
@@ -276,40 +275,6 @@ class TrainTab(Section):
         self._timer.stop()
         self._examining.stop()
         self.synthetic.close()
-
-
-def _devices() -> dict[str, str]:
-    """Those that networks can learn on."""
-    return {name: words for name, words in offered().items() if name != "mps"}
-
-
-def _start_models(plan: Plan) -> dict[str, str]:
-    """Models to start from by name; random weights for a pretraining, and a file that was chosen."""
-    found = {RANDOM: _("Random weights")} if plan.purpose == PRETRAIN else {}
-    found |= {name: models.title(name, shipped) for name, (_card, shipped) in models.cards().items()}
-    if plan.start_model and plan.start_model not in found and Path(plan.start_model).is_file():
-        path = Path(plan.start_model)
-        found[plan.start_model] = f"{path.parent.name}/{path.name}"
-    return found
-
-
-def _deformation_models(chosen: str) -> dict[str, str]:
-    """Files of those that runs have built, and of the one that is chosen."""
-    found = {str(file): file.parent.name for file in sorted(runs_home().glob(f"*/{DEFORMATION_MODEL}"))}
-    if chosen and chosen not in found:
-        found[chosen] = f"{Path(chosen).parent.name}/{Path(chosen).name}"
-    return found
-
-
-def _model_file(plan: Plan) -> Path | None:
-    """The file of the model to start from; None for random weights.
-
-    Raises:
-        InputError: If it is not there.
-    """
-    from RobustDIRLib.model_store import find_model
-
-    return None if plan.random else find_model(plan.start_model)
 
 
 def _free_disk(folder: Path) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -76,13 +76,7 @@ def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None)
     structures = structures_of(reader, material.jacobian) if shown is None else shown.table()
     card, card_lost = model_card(run.record.get("model"))
     reviews, foreign = _reviews(run)
-    moved = tuple(
-        f"Limits have changed since the review by {one.reviewer} of {one.date} ({other} then): the verdicts shown are "
-        f"not those that were reviewed."
-        for one in reviews
-        if (other := one.other_limits(tolerances))
-    )
-    warnings = (*map(str, run.record.get("warnings") or ()), *reader.warnings, *card_lost, *foreign, *moved)
+    told = (*map(str, run.record.get("warnings") or ()), *reader.warnings, *card_lost, *foreign)
     report = PairReport(
         run=run,
         created=datetime.now().astimezone(),
@@ -93,11 +87,21 @@ def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None)
         structures=structures,
         maps=tuple(_statistics(material)),
         reviews=reviews,
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=tuple(dict.fromkeys((*told, *_changed_limits(reviews, tolerances)))),
         card=card,
         shown=shown,
     )
     return report, material
+
+
+def _changed_limits(reviews: Sequence[Review], tolerances: Tolerances) -> Iterator[str]:
+    """A sentence for each review that was of other limits."""
+    for one in reviews:
+        if other := one.other_limits(tolerances):
+            yield (
+                f"Limits have changed since the review by {one.reviewer} of {one.date} ({other} then): the verdicts "
+                f"shown are not those that were reviewed."
+            )
 
 
 def _material(reader: Reader, shown: Shown | None) -> PictureMaterial:

@@ -155,3 +155,11 @@ def test_without_nilearn_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nilearn.datasets", None)
     with pytest.raises(demo.InputError, match="pip install 'robustdir\\[demo\\]'"):
         demo.template_brain()
+
+
+@pytest.mark.long
+def test_the_shipped_defaults_align_it_to_three_millimetres_at_worst(tmp_path):
+    assert cli.main(["demo", "-o", str(tmp_path / "demo")]) == 0
+    measured = demo.assess(tmp_path / "demo", tmp_path / "demo" / "result" / "transform.h5")
+    assert measured["after"]["max"] < 3
+    assert measured["after"]["mean"] < 0.8

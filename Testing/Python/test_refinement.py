@@ -235,6 +235,7 @@ class TestJudgement:
         assert abs(Judge((first, second)).agreement(still)) < 0.6
         assert promising(first, first + 0.2 * inside)
         assert not promising(first, second)
+        assert not promising(first, -0.3 * first.clamp_min(-0.5)), "stiffly refined, it needs the whole network"
         assert refined(first, second).record["ended"] == "unlike"
 
     def test_images_without_insides_are_compared_by_what_there_is(self):

@@ -41,6 +41,12 @@ def extension(path: PathLike) -> str:
     return next((double for double in _DOUBLE_EXTENSIONS if name.endswith(double)), Path(name).suffix)
 
 
+def packed_extension(path: PathLike) -> str:
+    """As `extension`; of what gzip has packed with the end that it had before: `".hdr.gz"`."""
+    end = extension(path)
+    return Path(Path(path).name.lower().removesuffix(".gz")).suffix + end if end == ".gz" else end
+
+
 def existing_file(path: PathLike) -> Path:
     """The path, once it is known to lead to a file that holds something.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import metaimage, nifti, nrrd
 from RobustDIRLib.io.dicom_headers import is_dicom
-from RobustDIRLib.io.files import PathLike, extension, regular_file
+from RobustDIRLib.io.files import PathLike, packed_extension, regular_file
 from RobustDIRLib.io.header import Header
 from RobustDIRLib.io.mgh_minc import read_mgh_header, read_minc
 from RobustDIRLib.io.payload import is_packed, unpacked
@@ -40,6 +40,7 @@ _EXTENSIONS = {
     MGH: (".mgh", ".mgz"),
     MINC: (".mnc",),
 }
+_BY_EXTENSION = {end: kind for kind, ends in _EXTENSIONS.items() for end in ends}
 _PLANE = "is 2D and says nothing of its size or place"
 # How files begin, what they are called, and why they are refused.
 _REFUSED = (
@@ -117,11 +118,11 @@ def recognised(path: PathLike) -> VolumeFile:
 
 def _format_of(path: Path) -> str:
     """One of the five formats that are read here."""
-    head = _head(path)
-    kind = _format(path, head)
+    head, end = _head(path), packed_extension(path)
+    kind = _format(path, head, end)
     if kind is None:
-        raise InputError(_why_not(path, head))
-    claimed = named_format(path)
+        raise InputError(_why_not(path, head, end))
+    claimed = _BY_EXTENSION.get(end)
     if claimed is not None and claimed != kind:
         raise InputError(f"{path} is named as {claimed} and holds {kind}; rename it to {_EXTENSIONS[kind][0]}.")
     if kind in (NRRD, META, MINC) and is_packed(path):
@@ -131,12 +132,7 @@ def _format_of(path: Path) -> str:
 
 def named_format(path: Path) -> str | None:
     """Which of the formats a file is named as; None if none."""
-    return next((kind for kind, ends in _EXTENSIONS.items() if _end(path) in ends), None)
-
-
-def _end(path: Path) -> str:
-    end = extension(path)
-    return Path(path.name.lower()[: -len(".gz")]).suffix + ".gz" if end == ".gz" else end
+    return _BY_EXTENSION.get(packed_extension(path))
 
 
 def _head(path: Path) -> bytes:
@@ -148,40 +144,40 @@ def _head(path: Path) -> bytes:
         raise InputError(f"{path} is damaged or cut short, or cannot be read; copy or export it again.") from error
 
 
-def _format(path: Path, head: bytes) -> str | None:
+def _format(path: Path, head: bytes, end: str) -> str | None:
     if nifti.is_header(head):
         return NIFTI
     if head.startswith(nrrd.MAGIC):
         return NRRD
-    if head.startswith((b"CDF\x01", b"CDF\x02")) or (head.startswith(b"\x89HDF") and _end(path) == ".mnc"):
+    if head.startswith((b"CDF\x01", b"CDF\x02")) or (head.startswith(b"\x89HDF") and end == ".mnc"):
         return MINC
-    if _end(path) in _EXTENSIONS[MGH] and head[:4] == b"\x00\x00\x00\x01":
+    if end in _EXTENSIONS[MGH] and head[:4] == b"\x00\x00\x00\x01":
         return MGH
     if not head.startswith(b"# vtk") and metaimage.is_header(head):
         return META
-    if _end(path) in (".img", ".img.gz"):
-        return _format_of_pair(path)
+    if end in (".img", ".img.gz"):
+        return _format_of_pair(path, head, end)
     return None
 
 
-def _format_of_pair(path: Path) -> str | None:
+def _format_of_pair(path: Path, head: bytes, end: str) -> str | None:
     """The format of the header beside voxels; NIfTI, whose reader names the file that lacks, where none is there."""
-    stem = path.name[: -len(_end(path))]
-    headers = [found for end in (".hdr", ".HDR", ".hdr.gz") if (found := path.with_name(stem + end)).exists()]
-    if not headers and not any(_head(path).startswith(begin) for begin, _name, _reason in _REFUSED):
+    stem = path.name[: -len(end)]
+    headers = [found for e in (".hdr", ".HDR", ".hdr.gz") if (found := path.with_name(stem + e)).exists()]
+    if not headers and not any(head.startswith(begin) for begin, _name, _reason in _REFUSED):
         return NIFTI
     readable = [header for header in headers if header.is_file() and os.access(header, os.R_OK)]
     return NIFTI if any(nifti.is_header(_head(header)) for header in readable) else None
 
 
-def _why_not(path: Path, head: bytes) -> str:
+def _why_not(path: Path, head: bytes, end: str) -> str:
     """The sentence that refuses a file of another format."""
     for begin, name, reason in _REFUSED:
         if head.startswith(begin):
             return f"{path} is {name}, which {reason}; {_CURE}."
     if head.startswith(b"\x89HDF"):
         return f"{path} is HDF5, in which no order of axes or patient is agreed; {_CURE}."
-    if head[:4] in ((348).to_bytes(4, "little"), (348).to_bytes(4, "big")) or _end(path).startswith((".hdr", ".img")):
+    if head[:4] in ((348).to_bytes(4, "little"), (348).to_bytes(4, "big")) or end.startswith((".hdr", ".img")):
         return (
             f"{path} is Analyze 7.5 or no image at all: Analyze does not say which side is left, and programs read it "
             f"mirrored; {_CURE} with the program that wrote it."
@@ -192,8 +188,8 @@ def _why_not(path: Path, head: bytes) -> str:
         return f"{path} is MRC, which does not say how the patient lies; {_CURE}."
     if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
         return f"{path} is a web page, a failed download perhaps; download the image again."
-    if other := _BY_NAME.get(_end(path)):
+    if other := _BY_NAME.get(end):
         return f"{path} is named as {other}, which is not read here, as its geometry cannot be checked; {_CURE}."
-    if claimed := named_format(path):
+    if claimed := _BY_EXTENSION.get(end):
         return f"{path} is damaged, cut short or no {claimed} file; copy or export it again."
     return f"{path} cannot be read as an image: it is damaged, cut short or of an unknown format; export it as {_READ}."

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, rectangular, swap_lps_ras
-from RobustDIRLib.io.files import extension, regular_file
+from RobustDIRLib.io.files import packed_extension, regular_file
 from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
 from RobustDIRLib.io.payload import Payload, is_packed, surplus, unpacked
 
@@ -90,9 +90,7 @@ def read_header(path: Path) -> Header:
 
 def _files(path: Path) -> tuple[Path, Path]:
     """The files of header and voxels, which are one in a single file."""
-    name, end = path.name, extension(path)
-    if end == ".gz":  # of a packed pair
-        end = Path(name[: -len(".gz")]).suffix.lower() + ".gz"
+    name, end = path.name, packed_extension(path)
     other = {".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz", ".img.gz": ".hdr.gz"}.get(end)
     if other is None:
         return path, path

@@ -152,6 +152,14 @@ def test_a_single_slice_of_segments(tmp_path, organs):
     np.testing.assert_allclose(labels.grid.origin, place(4, AXES), atol=1e-3)
 
 
+def test_slices_that_are_left_out_all_the_way_are_empty(tmp_path, organs):
+    """As thin as the file says, and not as far apart as those that are there."""
+    organs[0, 3::2] = False
+    labels = read_labels(write_segmentation(tmp_path / "ct", organs[:1], omit_empty_frames=True))
+    assert labels.grid.spacing == pytest.approx(SPACING, abs=1e-3)
+    assert_lies_where_the_series_does(labels, organs[:1])
+
+
 def test_label_values_in_a_classic_series_are_a_label_map(tmp_path):
     array = np.random.default_rng(1).integers(0, 4, SHAPE).astype(np.uint8)
     write_slices(tmp_path, array)

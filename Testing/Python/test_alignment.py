@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from registration_cases import direction, grid_about, inverse_of, picture
 from RobustDIRLib.errors import InputError
@@ -155,3 +156,44 @@ def test_overlap_counts_volumes_where_the_fixed_image_lies():
         np.diag([2.0, 2, 2]), np.array([-27.0, 0, 0])
     )  # three quarters of it beyond the fixed image's border
     assert overlap(grid, Grid(grid.shape, grid.spacing, (-54, 0, 0)), aside) == pytest.approx(0.25, abs=0.1)
+
+
+class TestMirrored:
+    """A body that is nearly its own mirror image along one axis of its grid, as a chest is."""
+
+    @pytest.mark.parametrize("axis", range(3))
+    @pytest.mark.parametrize("contrast", [1, -1], ids=["same", "opposite"])
+    def test_a_mirrored_image_is_noticed_whichever_axis_was_turned_over(self, axis, contrast):
+        body = nearly_symmetric(axis)
+        other = np.where(body > -0.9, contrast * body, -1)
+        for moving, mirrored in ((other, False), (np.flip(other, axis), True)):
+            moving = Image(np.ascontiguousarray(moving), FIXED_GRID)
+            assert (
+                alignment._seems_mirrored(alignment._CoarsePair(Image(body, FIXED_GRID), moving), IDENTITY) is mirrored
+            )
+
+    @pytest.mark.parametrize("axis", [0, 2])
+    def test_an_alignment_says_so_but_not_of_an_axis_that_runs_backwards_in_the_file(self, axis):
+        body = nearly_symmetric(axis)
+        flipped = np.ascontiguousarray(np.flip(body, axis))
+        assert align(Image(body, FIXED_GRID), Image(flipped, FIXED_GRID), "rigid").mirrored
+        assert not align(Image(body, FIXED_GRID), Image(flipped, turned_over(FIXED_GRID, axis)), "rigid").mirrored
+
+
+def nearly_symmetric(axis: int) -> np.ndarray:
+    """An ellipsoid of texture, half of which is the same on both sides."""
+    texture = ndimage.gaussian_filter(np.random.default_rng(axis).normal(size=FIXED_GRID.shape), 2.5)
+    texture = texture / np.abs(texture).max()
+    both = 1.5 * texture + 0.5 * np.flip(texture, axis)
+    places = np.moveaxis(np.indices(FIXED_GRID.shape), 0, -1) / (np.array(FIXED_GRID.shape) - 1) - 0.5
+    inside = np.square(places / (0.36, 0.42, 0.3)).sum(-1) < 1
+    return np.where(inside, np.clip(both, -0.85, 1), -1).astype(np.float32)
+
+
+def turned_over(grid: Grid, axis: int) -> Grid:
+    """The grid of the same space whose array axis runs backwards."""
+    axes = np.array(grid.direction)
+    axes[:, 2 - axis] *= -1
+    last = np.zeros(3)
+    last[axis] = grid.shape[axis] - 1
+    return Grid(grid.shape, grid.spacing, tuple(grid.points_from_voxels(last)), tuple(map(tuple, axes)))

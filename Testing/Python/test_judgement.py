@@ -38,11 +38,11 @@ def other_contrast(array: np.ndarray) -> np.ndarray:
 
 
 def verdict(fixed: np.ndarray, moving: np.ndarray, displacement: torch.Tensor | None = None) -> Judgement:
-    still = torch.zeros(1, 3, *SHAPE)
-    return judge(Image(fixed, GRID), Image(moving, GRID), still if displacement is None else displacement)
+    return judge(Image(fixed, GRID), Image(moving, GRID), STILL if displacement is None else displacement)
 
 
 FIXED = anatomy(0)
+STILL = torch.zeros(1, 3, *SHAPE)
 
 
 class TestGood:
@@ -67,7 +67,52 @@ class TestGood:
         assert found.similarity > 0.8
 
 
+class TestAPartAgainstTheWhole:
+    """What the moving image does not reach says nothing, for or against."""
+
+    REACHED = np.zeros(SHAPE, bool)
+    REACHED[4:22, 6:40, 10:26] = True
+
+    def part(self, array: np.ndarray) -> np.ndarray:
+        return np.where(self.REACHED, array, np.float32(-1))
+
+    def test_a_right_part_passes_as_the_whole_does(self):
+        true = smooth(1, 2.5)
+        moving = warped(FIXED, -true)
+        whole, given = verdict(FIXED, moving, true), Image(self.part(moving), GRID)
+        blind = judge(Image(FIXED, GRID), given, true)
+        found = judge(Image(FIXED, GRID), given, true, self.REACHED)
+        assert blind.similarity < 0.7 * whole.similarity
+        assert found.similarity == pytest.approx(whole.similarity, abs=0.07)
+        assert found.similarity > 3 * found.chance
+        assert found.unmatched_percent < 2 < blind.unmatched_percent
+        assert not found.likely_failed
+
+    def test_a_part_that_lies_wrong_is_said(self):
+        for wrong in (np.roll(FIXED, 8, 1), anatomy(5, (17, 11, 10)), np.rot90(FIXED, 2, (0, 2))):
+            moving = np.pad(wrong, 8)[8 : 8 + SHAPE[0], 8 : 8 + SHAPE[1], 8 : 8 + SHAPE[2]]
+            assert judge(
+                Image(FIXED, GRID), Image(self.part(moving), GRID), torch.zeros(1, 3, *SHAPE), self.REACHED
+            ).likely_failed
+
+    def test_where_hardly_anything_is_reached_the_whole_counts(self):
+        reached = np.zeros(SHAPE, bool)
+        reached[:3, :3, :3] = True
+        found = judge(
+            Image(FIXED, GRID),
+            Image(np.where(reached, FIXED, np.float32(-1)), GRID),
+            torch.zeros(1, 3, *SHAPE),
+            reached,
+        )
+        assert found.likely_failed
+
+
 class TestFailures:
+    def test_a_mirrored_image_is_said(self):
+        good = verdict(FIXED, FIXED)
+        assert not good.with_mirror(False).likely_failed
+        assert "mirrored" in good.with_mirror(True).sentence()
+
     @pytest.mark.parametrize(
         "moving",
         [

@@ -252,6 +252,33 @@ class TestMasks:
         assert (seen[0][0][..., half:] > -0.5).any()
         assert (seen[1][0][..., half:] == -1).all()
 
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_a_part_is_refined_where_it_reaches_alone(self, fixed, moving, monkeypatch, masked):
+        """What the network is shown beyond the moving image is no anatomy, and must not be met by bending."""
+        seen = []
+
+        def looking(pair, deformation, levels, patience):
+            seen.append(pair)
+            return Refinement(deformation, {"ended": None, "levels": []}, 0.0)
+
+        monkeypatch.setattr(register_file, "refine", looking)
+        part = Image(moving.array[6:22, 9:].copy(), moving.grid.padded((-6, -9, 0), (22 - moving.grid.shape[0], 0, 0)))
+        mask = Image(np.ones(part.grid.shape, np.uint8), part.grid)
+        mask.array[:, :, :11] = 0
+        options = replace(AS_THEY_LIE, quality="balanced")
+        register(fixed, part, Standin(), options=options, extras=PairExtras(moving_mask=mask if masked else None))
+        shape = seen[0].fixed.shape[2:]
+        points = points_of(fixed.grid.resized(tuple(shape)))
+        expected = part.grid.contains(points)
+        if masked:
+            expected &= resample(mask, fixed.grid.resized(tuple(shape)), nearest=True, outside=0).array > 0
+        found = seen[0].moving_mask[0, 0].numpy()
+        assert 0.1 < expected.mean() < 0.9
+        assert ((found > 0.5) == expected).mean() > (0.97 if masked else 0.9999)
+        assert seen[0].fixed_mask is None
+        register(fixed, picture(fixed.grid.padded((2, 2, 2), (2, 2, 2))), Standin(), options=options)
+        assert seen[1].moving_mask is None
+
     def test_empty_mask_is_refused(self, fixed, moving):
         empty = Image(np.zeros(fixed.grid.shape, np.uint8), fixed.grid)
         with pytest.raises(InputError, match="`fixed_mask`: the mask is empty"):

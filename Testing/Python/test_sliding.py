@@ -224,5 +224,5 @@ def test_unfit_tables_of_points_are_named(
     (tmp_path / "bad.csv").write_text(text)
     assert main(["synthesize", "--motions", str(tmp_path / "bad.csv"), "-o", str(tmp_path / "out")]) == 2
     assert says in capsys.readouterr().err
-    with pytest.raises(InputError, match="no breathing motions"):
+    with pytest.raises(InputError, match="does not exist"):
         sliding.load_motions(str(tmp_path / "missing.npz"))

@@ -11,7 +11,7 @@ from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.registration import transforms
 from RobustDIRLib.registration.linear import IDENTITY, Linear
-from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
+from RobustDIRLib.registration.transforms import ComposedTransform, covered, jacobian, warp_image, warp_labels
 from RobustDIRLib.warping import invert
 
 # Strong enough for every mistake in order, sign or axis to show.
@@ -152,3 +152,16 @@ def test_working_grid_finer_than_the_fixed_one(oblique_grid):
     expected = sample_transform(made.transform, oblique_grid).array
     np.testing.assert_allclose(made.field(oblique_grid).array, expected, atol=2e-4)
     assert torch.isfinite(made.deformation.inverse).all()
+
+
+@pytest.mark.parametrize("shift", [(0, 0, 0), (30, 0, 0), (0, -25, 0), (0, 0, 40), (500, 0, 0)], ids=str)
+def test_the_moving_image_reaches_where_its_grid_says(oblique_grid, moving, shift):
+    linear = Linear(TILT.matrix, TILT.offset + np.array(shift, float))
+    points = oblique_grid.points_from_voxels(np.moveaxis(np.indices(oblique_grid.shape), 0, -1))
+    expected = moving.grid.contains(linear(points))
+    found = covered(oblique_grid, linear, moving.grid)
+    assert found is not None and 0 <= expected.mean() < 1
+    np.testing.assert_array_equal(found, expected)
+    middle = moving.grid.points_from_voxels((np.array(moving.grid.shape) - 1) / 2)
+    assert covered(Grid((3, 4, 2), origin=tuple(middle)), IDENTITY, moving.grid) is None
+    assert covered(moving.grid, IDENTITY, moving.grid) is None

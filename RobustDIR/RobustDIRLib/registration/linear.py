@@ -49,12 +49,22 @@ class Stage:
 
 @dataclass(frozen=True)
 class LinearAlignment:
-    """The alignment found and how: fixed point to moving point, mm, LPS."""
+    """The alignment found and how: fixed point to moving point, mm, LPS.
+
+    Attributes:
+        kind: One of `alignment.KINDS`.
+        linear: The alignment.
+        stages: How it was found.
+        overlap: Share of the smaller image that both cover.
+        mirrored: Whether the images agree clearly better if one is mirrored, which no alignment does; not looked for
+            where `kind` is `none`.
+    """
 
     kind: str
     linear: Linear
     stages: tuple[Stage, ...]
     overlap: float
+    mirrored: bool = False
 
     @property
     def transform(self) -> sitk.AffineTransform:

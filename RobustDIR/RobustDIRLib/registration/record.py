@@ -47,6 +47,7 @@ def alignment_record(alignment: LinearAlignment) -> dict[str, Any]:
         "matrix": alignment.linear.matrix.tolist(),
         "offset_mm": alignment.linear.offset.tolist(),
         "overlap": alignment.overlap,
+        "mirrored": alignment.mirrored,
         "stages": [
             {"name": s.name, "metric": s.metric, "kept": s.kept, "reason": s.reason, "seconds": round(s.seconds, 3)}
             for s in alignment.stages

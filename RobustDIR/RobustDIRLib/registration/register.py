@@ -43,7 +43,7 @@ from RobustDIRLib.registration.record import model_record, versions
 from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, promising, refine, tensor
 from RobustDIRLib.registration.refinement.settings import Level, levels_for
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
-from RobustDIRLib.registration.transforms import ComposedTransform, jacobian, warp_image, warp_labels
+from RobustDIRLib.registration.transforms import ComposedTransform, covered, jacobian, warp_image, warp_labels
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,13 @@ class _Prepared:
         images: Scaled to [-1, 1]; of masks they keep nothing unless the network shall see nothing outside.
         masks: Of both, each on its image's own grid.
         alignment: The linear part.
+        moving_grid: Of the moving image as it came.
     """
 
     images: tuple[Image, Image]
     masks: Sequence[Image | None]
     alignment: LinearAlignment
+    moving_grid: Grid
 
 
 def register(
@@ -178,7 +180,8 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
     alignment = pair.alignment
     composed = ComposedTransform(alignment.linear, deformation, setting.grid)
     with journal.stage("resample"):
-        judgement = judge(*pair.images, deformation.displacement)
+        reached = covered(setting.grid, alignment.linear, moving.grid)
+        judgement = judge(*pair.images, deformation.displacement, reached).with_mirror(alignment.mirrored)
         del pair  # what lies on the fixed grid needs its memory
         displacement = composed.field(fixed.grid)
         warped = warp_image(moving, displacement)
@@ -222,7 +225,7 @@ def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) 
         shown = looked_at if blank_outside else scaled
         del scaled, looked_at  # so that no image is there twice while it is resampled
         pair = to_working_grid(shown[0], setting.grid), to_working_grid(shown[1], setting.grid, alignment.transform)
-    return _Prepared(pair, masks, alignment)
+    return _Prepared(pair, masks, alignment, moving.grid)
 
 
 def _deformation(
@@ -252,10 +255,11 @@ def _deformation(
         return box.whole(found), refinement.record
 
 
-def _working_masks(
-    masks: Sequence[Image | None], grid: Grid, alignment: LinearAlignment
-) -> tuple[Tensor | None, Tensor | None]:
-    """Masks of both images on the working grid, the moving one after the linear alignment; 0 to 1."""
+def _working_masks(pair: _Prepared, grid: Grid) -> tuple[Tensor | None, Tensor | None]:
+    """Where both images count on the working grid, 0 to 1: inside their masks, and nowhere beyond the moving image.
+
+    What background stands for there is no anatomy: two parts of a head were bent by up to 20 mm to meet it.
+    """
 
     def placed(mask: Image | None, transform: sitk.Transform | None) -> Tensor | None:
         if mask is None:
@@ -263,20 +267,25 @@ def _working_masks(
         whole = replace(mask, array=(mask.array > 0).astype("float32"))
         return tensor(resample(whole, grid, transform, outside=0).array)
 
-    return placed(masks[0], None), placed(masks[1], alignment.transform)
+    in_fixed, in_moving = placed(pair.masks[0], None), placed(pair.masks[1], pair.alignment.transform)
+    if in_moving is None and (reached := covered(grid, pair.alignment.linear, pair.moving_grid)) is not None:
+        in_moving = tensor(reached)
+    return in_fixed, in_moving
 
 
 def _refine(pair: _Prepared, deformation: Deformation, setting: _Setting) -> Refinement:
     fixed, moving = (tensor(image.array) for image in pair.images)
     grid = pair.images[0].grid
-    masks = _working_masks(pair.masks, grid, pair.alignment)
-    working = WorkingPair(fixed, moving, grid.spacing[::-1], *masks)
+    working = WorkingPair(fixed, moving, grid.spacing[::-1], *_working_masks(pair, grid))
     return refine(working, deformation, setting.levels, setting.patience)
 
 
 def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
-    if refinement.record["ended"] in ("unlike", "no gain"):
-        warn("refinement does not help this pair, whose contrasts may be too unlike; the network's result was kept.")
+    ended = refinement.record["ended"]
+    if ended == "unlike":
+        warn("the images' contrasts are too unlike to be refined; the network's result was kept.")
+    if ended == "no gain":
+        warn("refinement found nothing to better on this pair; the network's result was kept.")
 
 
 def _warn_of_pairing(

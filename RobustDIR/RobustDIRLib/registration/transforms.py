@@ -134,10 +134,29 @@ def _moving_voxels(moving: Grid, field: DisplacementField, slab: slice) -> NDArr
     return voxels
 
 
-def _within(voxels: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+def _within(voxels: NDArray[np.floating], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
     return np.asarray(
         np.all([(axis >= -0.5) & (axis < n - 0.5) for axis, n in zip(voxels, shape, strict=True)], axis=0)
     )
+
+
+def covered(grid: Grid, linear: Linear, moving: Grid) -> NDArray[np.bool_] | None:
+    """Where the moving image reaches on a grid after a linear alignment.
+
+    Args:
+        grid: Of any image in the fixed image's frame.
+        linear: Fixed points to moving points.
+        moving: Grid of the moving image.
+    Returns:
+        Shape `(D, H, W)`; None if it reaches everywhere.
+    """
+    matrix = moving.mm_to_array @ linear.matrix @ grid.array_to_mm
+    first = moving.voxels_from_points(linear(np.asarray(grid.origin)))
+    corners = np.stack(np.meshgrid(*((0, n - 1) for n in grid.shape), indexing="ij")).reshape(3, -1)
+    if _within(matrix @ corners + first[:, None], moving.shape).all():  # a box lies in a box if its corners do
+        return None
+    slabs = [_within(_affine_lattice(matrix, first, grid, slab), moving.shape) for slab in _slabs(grid)]
+    return np.concatenate(slabs)
 
 
 def warp_image(moving: Image, field: DisplacementField) -> Image:

@@ -1,8 +1,10 @@
 """Commands of the library, forked from one process that has imported everything: to import torch takes seconds.
 
-`python command_server.py NAME PADDING` listens, once for all processes of a test run, and ends when nobody is connected
-any more. What is asked for becomes a child of it with the words, the environment, the folder and the files that it was
-given; from there on it is `python -m RobustDIRLib` or `python -c CODE`. `forked_commands.py` asks.
+`python command_server.py KIND NAME PADDING` listens, once for all processes of a test run, and ends when nobody is
+connected any more. Of the kind "library" it has imported all that commands import; of the kind "bench" what of Slicer
+and Qt the bench imports, which takes seconds as well, and nothing else. What is asked for becomes a child of it with
+the words, the environment, the folder and the files that it was given; from there on it is `python -m RobustDIRLib` or
+`python -c CODE`. `forked_commands.py` asks.
 """
 
 from __future__ import annotations
@@ -31,13 +33,26 @@ SECONDS = 60.0  # for the first to connect
 MOST_BYTES = 1 << 17  # of what is asked
 
 
-def preload() -> None:
-    """Import what commands import; optimisers import torch._dynamo as they are made."""
+def preload(kind: str) -> None:
+    """Import what all that is forked imports, or may."""
+    gc.disable()  # nothing of this is ever let go
+    {"library": _preload_library, "bench": _preload_bench}[kind]()
+    gc.collect()
+    gc.enable()
+    gc.freeze()  # collections would copy the pages that processes share
+
+
+def _preload_bench() -> None:
+    for name in ("numpy", "slicer", "vtk", "PySide6.QtWidgets", "PySide6.QtUiTools"):
+        importlib.import_module(name)
+
+
+def _preload_library() -> None:
+    """Optimisers import torch._dynamo as they are made."""
     import numpy as np
     import pytest  # by tests' own functions
     import torch._dynamo
 
-    gc.disable()  # nothing of this is ever let go
     sys.path.insert(0, str(LIBRARY))
     package = importlib.import_module(MODULE)
     for found in pkgutil.walk_packages(package.__path__, f"{MODULE}."):
@@ -45,9 +60,6 @@ def preload() -> None:
             importlib.import_module(found.name)
     assert np and pytest and torch
     sys.path.remove(str(LIBRARY))
-    gc.collect()
-    gc.enable()
-    gc.freeze()  # collections would copy the pages that processes share
 
 
 class Server:
@@ -179,18 +191,18 @@ def show_words(words: list[str]) -> None:
     ctypes.memmove(begin, b"/" * room + text, end - begin)
 
 
-def main(name: str) -> dict[str, Any] | None:
+def main(kind: str, name: str) -> dict[str, Any] | None:
     """Serve; what to become, in a child."""
     sys.path.pop(0)  # this folder
     try:
         server = Server(name)
     except OSError:
         return None
-    preload()
+    preload(kind)
     return server.serve()
 
 
-if __name__ == "__main__" and (asked := main(sys.argv[1])) is not None:
+if __name__ == "__main__" and (asked := main(*sys.argv[1:3])) is not None:
     become(**asked)
     if asked["words"][1] == "-m":
         runpy.run_module(MODULE, run_name="__main__", alter_sys=True)

@@ -44,7 +44,7 @@ READ_AT_START = (
 )
 # The server heeds the first two; Dask leaves the last behind in the process that has workers started.
 LEFT_OUT = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONHASHSEED")
-_held: list[socket.socket] = []  # for as long as this process lives, the server does
+_held: dict[str, socket.socket] = {}  # by kind of server: for as long as this process lives, they do
 
 
 def forking_subprocess(code: bool = False) -> SimpleNamespace:
@@ -76,18 +76,19 @@ def _with_library(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "PYTHONPATH": paths}
 
 
-def started(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Any:
+def started(command: Sequence[str], environment: Mapping[str, str] | None = None, kind: str = "library") -> Any:
     """A process whose output and errors are read as texts, forked where that can be.
 
     Args:
         command: `python -m RobustDIRLib ...` or `python -c CODE ...`.
         environment: Added to this process's own.
+        kind: Of what has been imported already, as `command_server` has it.
     """
     here = _with_library(os.environ)
     given = {**here, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **(environment or {})}
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if POSSIBLE and _read_at_start(given) == _read_at_start(here):
-        return ForkedCommand(command, given, os.environ, **streams)
+        return ForkedCommand(command, given, os.environ, kind=kind, **streams)
     return subprocess.Popen(command, env=given, encoding="utf-8", **streams)
 
 
@@ -110,6 +111,7 @@ class ForkedCommand:
         stdout: Any,
         stderr: int,
         start_new_session: bool = False,
+        kind: str = "library",
     ) -> None:
         assert stdin == subprocess.DEVNULL
         self.args, self.returncode = list(command), None
@@ -119,9 +121,8 @@ class ForkedCommand:
             "folder": os.getcwd(),
             "session": start_new_session,
         }
-        if not _held:
-            _held.append(_connected(of_server))
-        self._server = _connected(of_server)
+        hold(kind, of_server)
+        self._server = _connected(kind, of_server)
         with ExitStack() as ends, open(os.devnull, "rb") as nothing:
             self.stdout, out = _reading(stdout, ends)
             self.stderr, err = (None, out) if stderr == subprocess.STDOUT else _reading(stderr, ends)
@@ -177,6 +178,12 @@ class ForkedCommand:
         return self.returncode
 
 
+def hold(kind: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Have this test run's server of a kind live for as long as this process does; for those that end sooner."""
+    if kind not in _held:
+        _held[kind] = _connected(kind, environment)
+
+
 def _reading(stream: Any, ends: ExitStack) -> tuple[Any, int]:
     """What this process reads from, if it is asked for a pipe; and what the other one writes to."""
     if stream != subprocess.PIPE:
@@ -186,14 +193,14 @@ def _reading(stream: Any, ends: ExitStack) -> tuple[Any, int]:
     return os.fdopen(reading, encoding="utf-8"), writing
 
 
-def _connected(environment: Mapping[str, str]) -> socket.socket:
-    """A connection to the server of this test run, which is started if need be."""
-    name = f"robustdir-commands-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getpid()}"
+def _connected(kind: str, environment: Mapping[str, str]) -> socket.socket:
+    """A connection to this test run's server of a kind, which is started if need be."""
+    name = f"robustdir-{kind}-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getpid()}"
     servers: list[subprocess.Popen[bytes]] = []
 
     def start() -> None:
         if not servers or servers[-1].poll() is not None:  # another one has the name
-            servers.append(_start(name, environment))
+            servers.append(_start(kind, name, environment))
 
     return connected(name, start)
 
@@ -222,9 +229,9 @@ def connected(name: str, otherwise: Callable[[], None] = lambda: None) -> socket
     raise TimeoutError("the process that commands are forked from did not answer")
 
 
-def _start(name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(kind: str, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, str(SERVER), name, PADDING],
+        [sys.executable, str(SERVER), kind, name, PADDING],
         env={**WAITING, **environment},
         start_new_session=True,
         stdin=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "RobustDIR")]
 
 SKIPPED = 77  # what ctest takes for "not run", see SKIP_RETURN_CODE
+OF_MANY_TESTS = "PYTEST_XDIST_TESTRUNUID" in os.environ  # which have processes that others are forked from
 
 
 def main(task: str, path: Path) -> int:
@@ -20,7 +21,7 @@ def main(task: str, path: Path) -> int:
         return SKIPPED
     from SlicerHeadless import desktop
 
-    if "PYTEST_XDIST_TESTRUNUID" in os.environ:  # one of many tests, which have a process that commands are forked from
+    if OF_MANY_TESTS:
         import forked_commands
         from RobustDIRLib.runner import launching
 
@@ -38,5 +39,21 @@ def _self_test(case: type) -> int:
     return 0 if result.wasSuccessful() and result.testsRun else 1
 
 
-if __name__ == "__main__":
+def _forked(words: list[str]) -> int:
+    """The same in a process that has Slicer's libraries already."""
+    import forked_commands
+
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import run_module; run_module.run()"
+    process = forked_commands.started([sys.executable, "-c", code, *words], kind="bench")
+    for text, stream in zip(process.communicate(), (sys.stdout, sys.stderr), strict=True):
+        stream.write(text)
+    return int(process.returncode)
+
+
+def run() -> None:
+    """As this process's words say."""
     sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    sys.exit(_forked(sys.argv[1:])) if OF_MANY_TESTS else run()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import forked_commands
 from mrml_cases import TOLERANCE_MM, bend, matrix_of, new_node, scene_state, segmentation_from_labels, to_parent
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import swap_lps_ras
@@ -310,8 +310,8 @@ def test_importing_needs_numpy_alone(scene):
         f"import sys; sys.path.insert(0, {str(root)!r}); import RobustDIRLib.mrml; "
         "print(sorted({'torch', 'SimpleITK', 'nibabel', 'scipy', 'skimage'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
-    assert done.stdout.strip() == "[]"
+    output, errors = forked_commands.started([sys.executable, "-c", code], kind="bench").communicate(60)
+    assert output.strip() == "[]", errors
 
 
 def test_vectors_lead_from_their_starts_to_their_ends_in_the_scene(mrml, some_landmarks):

@@ -1,12 +1,12 @@
 """The panel as a whole: opened with nothing installed, kept in the scene, several sets of it, and one real run."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import forked_commands
 import panel_cases as cases
 from RobustDIRLib.values import Landmarks
 
@@ -33,9 +33,10 @@ print(panel.ui.statusLabel.text)
 print(panel.ui.installButton.enabled, panel.ui.registerButton.enabled, panel.ui.wheelsButton.isHidden())
 print(sorted(set(MISSING) & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
-    assert done.returncode == 0, done.stderr
-    strip, status, buttons, loaded = done.stdout.strip().splitlines()[-4:]
+    process = forked_commands.started([sys.executable, "-c", code], kind="bench")
+    output, errors = process.communicate(60)
+    assert process.returncode == 0, errors
+    strip, status, buttons, loaded = output.strip().splitlines()[-4:]
     assert strip.startswith(
         "Missing: torch, scipy, SimpleITK, nibabel, pydicom, scikit-image. PyTorch comes with the extension"
     )
@@ -55,8 +56,8 @@ for name, needed in (("RobustDIR", ()), ("RobustDIRTrain", ("scipy",))):
     desktop.open_panel(Path({str(ROOT)!r}, name, name + ".py"))
     print(sorted({{"torch", "SimpleITK", "scipy", "skimage", "nibabel"}}.difference(needed) & set(sys.modules)))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
-    assert done.stdout.strip().splitlines()[-2:] == ["[]", "[]"], done.stderr
+    output, errors = forked_commands.started([sys.executable, "-c", code], kind="bench").communicate(60)
+    assert output.strip().splitlines()[-2:] == ["[]", "[]"], errors
 
 
 def test_sections_stand_in_the_order_of_the_work():

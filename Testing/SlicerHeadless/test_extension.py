@@ -1,5 +1,6 @@
 """The extension as Slicer builds it: its real CMakeLists through Testing/FakeSlicer, and its modules' ctests."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import forked_commands
 from SlicerHeadless import availability
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,8 @@ def configure(source: Path, build: Path) -> subprocess.CompletedProcess:
 
 
 def run_tests(build: Path) -> subprocess.CompletedProcess:
+    if "PYTEST_XDIST_TESTRUNUID" in os.environ and forked_commands.POSSIBLE:
+        forked_commands.hold("bench")
     command = [tool("ctest"), "--test-dir", str(build), "--output-on-failure", "--timeout", "600"]
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
 

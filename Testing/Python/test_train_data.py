@@ -1,11 +1,13 @@
 """The tab Data on the module's real file: data sets opened, shown, shared out, and written from the scene."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import forked_commands
 from dataset_cases import untouched, write_label_map, write_points, write_scan
 from panel_cases import FIXED_GRID, contents, landmark_nodes, segmentation_nodes, settle, volume_nodes
 from RobustDIRLib.datasets.opening import KINDS, open_dataset
@@ -70,9 +72,12 @@ def test_a_data_set_is_opened_by_processes_that_nobody_waits_for(train_panel, de
     """The one test here whose commands are processes, as they are in the application."""
     train_panel.ui.datasetPathEdit.currentPath = str(write_set(tmp_path / "set"))
     settle(desktop)
+    if forked_commands.POSSIBLE:
+        forked_commands.hold("library")  # what the tests' processes are forked from takes long to begin
+    begun = time.perf_counter()
     with desktop.LongestPause() as pause:
         open_set(train_panel, desktop)
-    assert pause.seconds < 2.0  # a process takes longer, on a machine this busy
+    assert pause.seconds < (time.perf_counter() - begun) / 2  # waiting for a process is most of it
     assert column(train_panel, 2).count("Training") == 2, train_panel.ui.splitNote.text
 
 

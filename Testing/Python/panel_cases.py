@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,20 @@ FIXED_GRID = grid_about(CENTRE, (22, 25, 27), (3.1, 2.9, 3.4), (12, -8, 20), (1,
 MOVING_GRID = grid_about(CENTRE + [3, -1, -4], (24, 26, 21), (3.6, 3.3, 4.0), (-10, 25, 8), (-1, 1, 1))
 
 
-def volume_nodes():
-    """Fixed and moving volume of the scene: the moving one is a little larger and off."""
-    from RobustDIRLib import mrml
-
+@cache
+def _pictures() -> tuple[Image, Image]:
+    """Fixed and moving: the same for every test of a process."""
     fixed = picture(FIXED_GRID, lambda p: p - CENTRE)
     moving = picture(MOVING_GRID, lambda p: (p - CENTRE) * 1.03 - [2, 1, 3])
-    nodes = [mrml.volume_to_node(Image(i.array, i.grid), n) for i, n in ((fixed, "planning"), (moving, "control"))]
+    return Image(fixed.array, fixed.grid), Image(moving.array, moving.grid)
+
+
+def volume_nodes():
+    """Fixed and moving volume of the scene, each test's own: the moving one is a little larger and off."""
+    from RobustDIRLib import mrml
+
+    named = zip(_pictures(), ("planning", "control"), strict=True)
+    nodes = [mrml.volume_to_node(Image(image.array.copy(), image.grid), name) for image, name in named]
     for node in nodes:
         node.GetDisplayNode().SetAutoWindowLevel(False)
         node.GetDisplayNode().SetWindowLevel(1.5, 0.7)

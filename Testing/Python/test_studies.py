@@ -12,7 +12,7 @@ import pytest
 from cohort_cases import measured_here
 from finetuning_cases import NETWORK, decathlon, paired
 from RobustDIRLib.cli import main
-from RobustDIRLib.cohort import task
+from RobustDIRLib.cohort import figures, showing, task
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.studies.catalogue import STUDIES, open_study
@@ -157,6 +157,9 @@ def test_evaluations_are_told_beside_the_paper(
     breaths: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(task, "measured", measured_here)  # test_timing.py holds what processes of their own give
+    if name == "dirlab":  # the other one draws all there is
+        monkeypatch.setattr(figures, "available", lambda: False)
+        monkeypatch.setattr(showing, "keep_picture", lambda *_: [])
     content = {
         "methods": ["none"],
         "data_sets": [{"name": "dirlab-4dct", "dataset": str(breaths), "pairs": 2}],

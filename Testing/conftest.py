@@ -23,10 +23,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Begun first: of files that are shared out among processes, a long one at the end would leave all but one idle.
 LONGEST = (
     "test_cohort_engine.py", "test_rivals.py", "test_finetuning.py", "test_orientation.py", "test_extension.py",
-    "test_tuning.py", "test_cohort_run.py", "test_register.py", "test_panel_look.py", "test_panel_origins.py",
-    "test_training.py", "test_alignment.py", "test_timing.py", "test_watching_finetune.py", "test_studies.py",
-    "test_panel_state.py", "test_report.py", "test_refinement.py", "test_cli_register.py", "test_public.py",
-    "test_cohort_aggregate.py", "test_pyramid.py", "test_panel_check.py", "test_panel_bad_use.py",
+    "test_tuning.py", "test_train_runs.py", "test_cohort_run.py", "test_train_tab.py", "test_register.py",
+    "test_panel_look.py", "test_watching.py", "test_panel_origins.py", "test_training.py", "test_alignment.py",
+    "test_timing.py", "test_watching_finetune.py", "test_train_full_disk.py", "test_panel_environment.py",
+    "test_train_evaluate.py", "test_studies.py", "test_panel_state.py", "test_train_data.py", "test_report.py",
+    "test_panel_runs.py", "test_refinement.py", "test_cli_register.py", "test_public.py", "test_cohort_aggregate.py",
+    "test_pyramid.py", "test_panel_check.py", "test_panel_bad_use.py",
 )  # fmt: skip
 
 

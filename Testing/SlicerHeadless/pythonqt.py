@@ -29,6 +29,8 @@ _VIRTUAL = {("QProgressBar", "text")}
 _LEFT_AS_THEY_ARE = {"QObject", "QCoreApplication", "QGuiApplication", "QApplication", "QAbstractItemModel"}
 _SIGNAL_TYPES = {"bool": bool, "int": int, "double": float, "QString": str}
 
+name_of = QObject.objectName  # Qt's own function, several times as quick as the property
+
 widget_classes: dict[str, type] = {}  # by name: the classes that a .ui file's plain Qt widgets are made of
 
 
@@ -152,7 +154,7 @@ def _properties_as_attributes(qt_class: type) -> None:
 def _extend_qobject() -> None:
     find_children, find_child = QObject.findChildren, QObject.findChild
     QObject.connect, QObject.disconnect = connect, disconnect
-    QObject.name = property(lambda o: QObject.property(o, "objectName"), lambda o, name: o.setObjectName(name))
+    QObject.name = property(name_of, lambda o, name: o.setObjectName(name))
     QObject.className = lambda o: o.metaObject().className()
     QObject.delete = lambda o: o.deleteLater()
     QObject.findChildren = lambda o, kind=QObject, *rest: find_children(o, original_of(kind), *rest)
@@ -163,10 +165,11 @@ def _lookalike(name: str, qt_class: type) -> type | None:
     """A Python class in place of a Qt class; None if Python may not extend that class."""
 
     def set_attribute(self: Any, attribute: str, value: Any) -> None:
-        if isinstance(value, QObject) and value.objectName == attribute:
-            return  # PySide6's loader hangs children on the form; PythonQt's does not
-        if not attribute.startswith("_") and not hasattr(type(self), attribute):
-            raise AttributeError(f"{type(self).__name__} has no property {attribute}")
+        if not attribute.startswith("_"):
+            if isinstance(value, QObject) and name_of(value) == attribute:
+                return  # PySide6's loader hangs children on the form; PythonQt's does not
+            if not hasattr(type(self), attribute):
+                raise AttributeError(f"{type(self).__name__} has no property {attribute}")
         qt_class.__setattr__(self, attribute, value)
 
     try:

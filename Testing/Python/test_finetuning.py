@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from finetuning_cases import NETWORK, a_config, decathlon, paired
+from finetuning_cases import NETWORK, a_config, decathlon, grid_of, paired
 from forked_commands import ForkedCommand, started
 from rank_process import environments, gradients_alone, gradients_together
 from RobustDIRLib.cli import finetune as finetune_command
@@ -31,7 +31,7 @@ from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.run import start_network
 from RobustDIRLib.finetuning.summary import summarise, table
 from RobustDIRLib.finetuning.tuner import Batch, Tuner
-from RobustDIRLib.io.images import read_image, write_image
+from RobustDIRLib.io.images import Image, read_image, write_image
 from RobustDIRLib.model_file import save_model
 from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network
@@ -125,6 +125,36 @@ def test_a_resumed_run_is_an_unbroken_one(organs: Path, tmp_path: Path, monkeypa
     for key, value in a["weights"].items():
         assert torch.equal(b["weights"][key], value)
     assert [r["loss"] for r in _of(whole, "step")][4:] == [r["loss"] for r in _of(rest, "step")]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_beginning(
+    organs: Path, tmp_path: Path
+) -> None:
+    config = a_config(organs, epochs=2, pairs_per_epoch=2)
+    for record in finetune(config, tmp_path / "run"):
+        if record["kind"] == "step":
+            break
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    with pytest.raises(InputError, match=r"seed was 0 and is 7"):
+        list(finetune(replace(config, seed=7), tmp_path / "run", resume=True))
+    rest = list(finetune(config, tmp_path / "run", resume=True))
+    whole = list(finetune(config, tmp_path / "whole"))
+    assert _of(rest, "start")[0]["step"] == 0
+    assert [r["loss"] for r in _of(whole, "step")] == [r["loss"] for r in _of(rest, "step")]
+    told = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in told if r["kind"] == "step"] == [1, 2, 3, 4]
+
+
+def test_validation_pairs_that_cannot_choose_an_epoch_end_the_run_before_it_teaches(tmp_path: Path) -> None:
+    organs = decathlon(tmp_path / "organs", 5)
+    labels = organs / "labelsTr" / "organ_003.nii.gz"
+    write_image(labels, Image(np.zeros(grid_of(3).shape, np.uint8), grid_of(3)))
+    split = {"train": ["organ_000", "organ_001", "organ_002"], "validation": ["organ_003", "organ_004"]}
+    for judge in ("auto", "loss"):
+        run = finetune(a_config(organs, split=split, judge=judge), tmp_path / judge)
+        assert next(run)["kind"] == "start"
+        with pytest.raises(InputError, match="none of the 2 validation pairs has what chooses the best epoch"):
+            next(run)
 
 
 def test_a_data_set_moved_during_a_run_is_a_sentence_and_back_in_its_place_lets_it_go_on(
@@ -405,6 +435,7 @@ def test_the_command_tells_what_was_gained_and_lost(organs: Path, tmp_path: Path
     told = capsys.readouterr().out
     assert code == 0
     assert "3 subjects to learn from, 2 for validation, 1 for testing" in told
+    assert "no pair to test on" in told  # one person makes none
     assert "validation pairs as they are" in told
     assert "| Error on synthetic pairs, voxels |" in told and "| fine-tuned |" in told
     summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))

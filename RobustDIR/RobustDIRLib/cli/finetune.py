@@ -211,6 +211,8 @@ class _Lines:
         going_on = f", going on from step {r['step']}" if r["step"] else ""
         if not r["validation_pairs"]:
             going_on += "; no pair to validate on, so that the last epoch is kept and nothing tells when to end"
+        if not r["test_pairs"]:
+            going_on += "; no pair to test on, so that nothing will tell what was gained"
         begins = not r["step"] and r["validation_pairs"]
         first = f"\naligning and judging {r['validation_pairs']} validation pairs as they are …" if begins else ""
         return (

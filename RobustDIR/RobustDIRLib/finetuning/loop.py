@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.configuration import to_dict
+from RobustDIRLib.configuration import read_json, to_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.ahead import Ahead
 from RobustDIRLib.finetuning.config import FinetuneConfig
@@ -46,7 +46,8 @@ def finetune(config: FinetuneConfig, folder: Path, *, resume: bool = False) -> I
     Args:
         config: The run.
         folder: Where it lies; made if needed.
-        resume: Go on from the folder's checkpoint: what follows is what an unbroken run would have done.
+        resume: Go on from the folder's checkpoint, or begin again if the run ended before its first: what follows is
+            what an unbroken run would have done.
     Yields:
         Records of kind `start`, `step`, `epoch`, `checkpoint`, `pause`, `stop` or `end`.
     Raises:
@@ -76,16 +77,24 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
         if taken := [name for name in (MODEL, RECORDS) if (folder / name).exists()]:
             raise InputError(f"{folder} holds {', '.join(taken)}, which the run would write over: name another folder")
         return None
+    if not path.exists() and (folder / CONFIG).is_file():  # it ended before its first checkpoint, and begins anew
+        _refuse_changes(folder, folder / CONFIG, read_json(folder / CONFIG), config)
+        return None
     state = load_checkpoint(path)
-    before, now = state.get("finetune"), to_dict(config)
+    _refuse_changes(folder, path, state.get("finetune"), config)
+    return state
+
+
+def _refuse_changes(folder: Path, source: Path, before: Any, config: FinetuneConfig) -> None:
+    """Refuse to go on with other settings than those of the run, as a file of it has them."""
+    now = to_dict(config)
     if not isinstance(before, dict):
-        raise InputError(f"{path} is the checkpoint of another kind of run: use another folder")
+        raise InputError(f"{source} is of another kind of run: use another folder")
     before = {**BEFORE_THERE_WAS_A_CHOICE, **before}
     changed = sorted(k for k in now if k not in MAY_CHANGE and before.get(k) != now[k])
     if changed:
         shown = "; ".join(f"{k} was {json.dumps(before.get(k))} and is {json.dumps(now[k])}" for k in changed)
         raise InputError(f"{folder}: a resumed run must keep its settings, and {shown}: use another folder")
-    return state
 
 
 def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
@@ -162,6 +171,7 @@ def _start_record(tuner: Tuner, steps: int) -> Record:
         "epochs": tuner.config.epochs,
         "pairs_per_epoch": len(tuner.material.epoch(1)),
         "validation_pairs": len(_validation_keys(tuner)),
+        "test_pairs": len(tuner.material.fixed_pairs("test", tuner.config.test_pairs)),
         "parameters": sum(p.numel() for p in tuner.network.parameters()),
         "learning_parameters": learning,
         "device": tuner.process.device.type,
@@ -204,6 +214,12 @@ def _last_record(tuner: Tuner, ended: str, stop: StopRequest) -> Record:
 def _close_epoch(tuner: Tuner, folder: Path, epoch: int, held: list[TrainingPair], loss: float) -> Record:
     """Validate, keep the weights if they are the best, and tell; epoch 0 is the start."""
     measures = tuner.validate(held)
+    if held and not tuner.judges(measures):
+        raise InputError(
+            f"{tuner.material.dataset.folder}: none of the {len(held)} validation pairs has what chooses the best "
+            f"epoch ({tuner.judge}): no label is in both of its maps, or no landmark lies in its image; list other "
+            "subjects for validation, or none."
+        )
     best = tuner.take(measures) or not held
     if best:
         save_best(tuner, folder, epoch)

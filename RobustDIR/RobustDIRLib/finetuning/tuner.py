@@ -150,7 +150,15 @@ class Tuner:
     def fixed_loss(self) -> Loss:
         """The loss with the same draws for every pair, for judging."""
         weights, both = self.material.loss, self.config.both_directions
-        return lambda deformation, pair: pair_loss(deformation, pair, weights, generator(0), both)
+
+        def loss(deformation: Deformation, pair: TrainingPair) -> Tensor | None:
+            return pair_loss(deformation, pair, weights, generator(0), both) if teaches(pair, weights) else None
+
+        return loss
+
+    def judges(self, measures: dict[str, float]) -> bool:
+        """Whether measures hold what chooses the best epoch."""
+        return quality(measures, self.judge) is not None
 
     def take(self, measures: dict[str, float]) -> bool:
         """Keep an epoch's measures; whether it is the best so far."""

@@ -13,7 +13,8 @@ from RobustDIRLib.finetuning.pairs import TrainingPair
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.precision import autocast
 
-Loss = Callable[[Deformation, TrainingPair], Tensor]
+# None of a pair that has nothing of what is taught: a loss of 0 would be the best there is.
+Loss = Callable[[Deformation, TrainingPair], Tensor | None]
 MEASURES = ("dice", "tre_mm", "folding_percent", "loss")
 
 
@@ -33,12 +34,12 @@ def dice(pair: TrainingPair, displacement: Tensor) -> float | None:
 
 def measure(pair: TrainingPair, deformation: Deformation, loss: Loss | None = None) -> dict[str, float]:
     """The measures of one pair, those that it has the truth for."""
-    u = deformation.displacement
+    u, value = deformation.displacement, None if loss is None else loss(deformation, pair)
     found = {
         "dice": dice(pair, u),
         "tre_mm": None if pair.fixed_points is None else float(landmark_errors(u, pair).mean()),
         "folding_percent": 100 * float((warping.jacobian_determinant(u) <= 0).float().mean()),
-        "loss": None if loss is None else float(loss(deformation, pair)),
+        "loss": None if value is None else float(value),
     }
     return {name: value for name, value in found.items() if value is not None}
 

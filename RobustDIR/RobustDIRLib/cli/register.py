@@ -195,10 +195,10 @@ def _provenance(args: argparse.Namespace, files: Mapping[str, list[str]], extras
 
     A file of segments that overlap became several label maps, and is listed for each: pairs are counted by maps.
     """
-    from RobustDIRLib.io.checksums import sha256
+    from RobustDIRLib.io.input_files import input_sha256
 
     def identity(path: str) -> dict[str, str]:
-        return {"path": str(Path(path).absolute()), "sha256": sha256(path)}
+        return {"path": str(Path(path).absolute()), "sha256": input_sha256(path)}
 
     inputs: dict[str, Any] = {name: identity(paths[0]) for name, paths in files.items() if name not in _LISTS}
     for name, maps in (("labels", extras.moving_labels), ("fixed_labels", extras.fixed_labels)):

@@ -16,8 +16,8 @@ from RobustDIRLib.cohort.terms import Terms
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import write_json
+from RobustDIRLib.io.input_files import files_of, input_sha256
 from RobustDIRLib.run_files import EVALUATION
 
 FORMAT = "robustdir-evaluation-2"
@@ -197,7 +197,7 @@ def _items(values: Any) -> Iterable[tuple[Any, Any]]:
 def _plain(value: Any) -> Any:
     """A value as JSON gives it back."""
     if isinstance(value, Path):
-        return {"file": value.name, "sha256": sha256(value)} if value.exists() else str(value)
+        return {"file": value.name, "sha256": input_sha256(value)} if value.exists() else str(value)
     if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
         return {str(key): _plain(item) for key, item in _items(value)}
     if isinstance(value, (list, tuple)):
@@ -257,14 +257,13 @@ def checksums(case: Case, known: Result | None = None) -> tuple[dict[str, str], 
 
 @lru_cache(maxsize=4096)
 def _checksum(path: Path, stamp: tuple[int, ...]) -> str:
-    return sha256(path)
+    return input_sha256(path)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file or the files of a folder do: number, bytes, time of the last change."""
+    """What changes when the files that a path stands for do: number, bytes, time of the last change."""
     try:
-        files = [entry for entry in path.iterdir() if entry.is_file()] if path.is_dir() else [path]
-        stats = [file.stat() for file in files]
+        stats = [file.stat() for file in files_of(path)]
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path and the permissions.") from error
     return len(stats), sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)

@@ -23,10 +23,16 @@ from RobustDIRLib.datasets.problems import Root, is_hidden
 from RobustDIRLib.datasets.settings import CaseSettings, PairPattern, ScanPattern, Settings
 from RobustDIRLib.datasets.sources import ImageFile, LabelFile, LandmarkFile
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import extension
+from RobustDIRLib.io.files import packed_extension
 from RobustDIRLib.presets import DEFAULT
 
 _PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
+# Ends of files that may hold the voxels of a header of the same name, and the ends of such headers.
+_HEADERS_OF = {
+    **dict.fromkeys((".raw", ".zraw", ".raw.gz"), (".mhd", ".nhdr")),
+    ".img": (".hdr",),
+    ".img.gz": (".hdr.gz", ".hdr"),
+}
 Names = dict[str, str]  # what each placeholder stands for
 Entries = dict[str, list[Path]]  # what was found for each role
 
@@ -198,10 +204,23 @@ def _role_folders(folder: Path) -> dict[str, Path]:
 def _role_entries(folder: Path) -> Entries:
     """What is called by a role in a folder, hidden files passed over."""
     entries: Entries = {}
-    for entry in sorted(folder.iterdir()):
+    for entry in _headed(folder):
         if _stem(entry.name) in ROLES:
             entries.setdefault(_stem(entry.name), []).append(entry)
     return entries
+
+
+def _headed(folder: Path) -> list[Path]:
+    """What a folder holds, by name, but for files that are only the voxels of a header beside them."""
+    held = sorted(folder.iterdir())
+    names = {entry.name.lower() for entry in held}
+
+    def is_voxels(entry: Path) -> bool:
+        end = packed_extension(entry)
+        stem = entry.name.lower().removesuffix(end)
+        return any(stem + header in names for header in _HEADERS_OF.get(end, ()))
+
+    return [entry for entry in held if not is_voxels(entry)]
 
 
 def _by_case(root: Root) -> list[CaseSettings]:
@@ -212,7 +231,7 @@ def _by_case(root: Root) -> list[CaseSettings]:
 def _by_role(root: Root) -> list[CaseSettings]:
     held: dict[str, Entries] = {}
     for role, place in _role_folders(root.folder).items():
-        for entry in sorted(place.iterdir()):
+        for entry in _headed(place):
             if not is_hidden(Path(entry.name)):
                 held.setdefault(_stem(entry.name), {}).setdefault(role, []).append(entry)
     return [_convention(root, name, entries, f"ROLE/{name}") for name, entries in sorted(held.items())]
@@ -238,5 +257,5 @@ def _convention(root: Root, name: str, entries: Entries, expected: str) -> CaseS
 
 def _stem(name: str) -> str:
     name = Path(name).name
-    stem = name[: len(name) - len(extension(name))] if extension(name) else name
+    stem = name[: len(name) - len(packed_extension(name))]
     return stem.removesuffix(".seg")  # of a segmentation of 3D Slicer

@@ -10,8 +10,8 @@ import numpy as np
 
 from RobustDIRLib.datasets.building import Scan
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.images import Image
+from RobustDIRLib.io.input_files import files_of, input_sha256
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration.preprocessing import normalise
@@ -83,7 +83,7 @@ class ScanStore:
         name, stamp = str(path), _stamp(path)
         if self._stamps.get(name) == stamp:
             return
-        checksum = sha256(path)
+        checksum = input_sha256(path)
         if self.checksums.setdefault(name, checksum) != checksum:
             raise InputError(
                 f"{path} was changed after the training had read it; put the old file back and resume, or start a new "
@@ -93,11 +93,10 @@ class ScanStore:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Size and time of change of a file, or of a folder's files."""
+    """Size and time of change of the files that a path stands for."""
     if not path.exists():
         raise InputError(f"{path} is gone; put it back and resume the training.")
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    return tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in files_of(path))
 
 
 def _prepared(scan: Scan, preset: Preset) -> PreparedScan:

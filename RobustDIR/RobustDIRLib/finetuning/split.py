@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -12,7 +13,7 @@ from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.datasets.subjects import scans_of
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import SPLITS, SplitConfig
-from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.input_files import files_of, input_sha256
 from RobustDIRLib.synthesis.random import generator
 
 
@@ -87,18 +88,24 @@ def _refuse_shared_images(scans: Sequence[Scan], chosen: Mapping[str, Sequence[s
     sizes: dict[int, list[Scan]] = {}
     for scan in scans:
         if scan.subject in side and scan.image.path.is_file():
-            sizes.setdefault(scan.image.path.stat().st_size, []).append(scan)
+            sizes.setdefault(_voxels(scan).stat().st_size, []).append(scan)
     for alike in sizes.values():
         if len({side[scan.subject] for scan in alike}) < 2:
             continue
         seen: dict[str, Scan] = {}
         for scan in alike:
-            first = seen.setdefault(sha256(scan.image.path), scan)
+            first = seen.setdefault(input_sha256(_voxels(scan)), scan)
             if side[first.subject] != side[scan.subject]:
                 raise InputError(
                     f"split: {first.image.path} and {scan.image.path} are the same scan, one in "
                     f"{side[first.subject]} and one in {side[scan.subject]}; put both subjects into one part."
                 )
+
+
+def _voxels(scan: Scan) -> Path:
+    """The file that tells one scan from another: voxels beside a header, which names them otherwise in a copy."""
+    files = files_of(scan.image.path)
+    return files[1] if len(files) == 2 else scan.image.path
 
 
 def _part(cases: Sequence[Case], scans: Sequence[Scan], subjects: Sequence[str]) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
@@ -20,22 +21,37 @@ def sha256(path: PathLike) -> str:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
+    if not path.is_dir():
+        return _of_file(path)
     try:
-        return _of_folder(path) if path.is_dir() else _of_file(path)
+        files = sorted(entry for entry in path.iterdir() if entry.is_file())
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the permissions and the disk.") from error
+        raise _unreadable(path, error) from error
+    return sha256_of_files(files)
+
+
+def sha256_of_files(files: Iterable[Path]) -> str:
+    """SHA-256 of several files by name and content, in their order.
+
+    Raises:
+        InputError: If one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{_of_file(file)}  {file.name}\n".encode())
+    return digest.hexdigest()
 
 
 def _of_file(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return digest.hexdigest()
 
 
-def _of_folder(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(entry for entry in folder.iterdir() if entry.is_file()):
-        digest.update(f"{_of_file(file)}  {file.name}\n".encode())
-    return digest.hexdigest()
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be read ({error.strerror}); check the permissions and the disk.")

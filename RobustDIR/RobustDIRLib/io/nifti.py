@@ -69,7 +69,7 @@ def read_header(path: Path) -> Header:
     Raises:
         InputError: If it is damaged, or says something that cannot be read rightly here.
     """
-    head, body = _files(path)
+    head, body = pair_of(path)
     raw = _raw_header(path, head)
     rank = int(raw["dim"][0])
     sides = tuple(int(n) for n in raw["dim"][1 : rank + 1])
@@ -88,7 +88,7 @@ def read_header(path: Path) -> Header:
     return Header(path, sides, (0, 1, 2), matrix, payload, slope, intercept, notes, intent)
 
 
-def _files(path: Path) -> tuple[Path, Path]:
+def pair_of(path: Path) -> tuple[Path, Path]:
     """The files of header and voxels, which are one in a single file."""
     name, end = path.name, packed_extension(path)
     other = {".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz", ".img.gz": ".hdr.gz"}.get(end)

@@ -13,6 +13,7 @@ from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.input_files import input_sha256
 from RobustDIRLib.run_files import LABELS, RECORD
 
 T = TypeVar("T")
@@ -170,7 +171,7 @@ def _inputs(path: Path, recorded: Mapping[str, Any]) -> Iterator[Input]:
 
 def _state(path: Path, checksum: str) -> str:
     try:
-        return UNCHANGED if sha256(path) == checksum else CHANGED
+        return UNCHANGED if input_sha256(path) == checksum else CHANGED
     except InputError:
         return MISSING
 

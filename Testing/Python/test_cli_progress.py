@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from registration_cases import Standin, grid_about, picture
 from RobustDIRLib import model_store
 from RobustDIRLib.cli import main, progress
+from RobustDIRLib.cli import register as register_command
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.panelparts import handover
 
@@ -118,9 +120,6 @@ def test_without_refinement_nothing_is_said_of_it(register, capsys, tmp_path):
 
 
 def test_sigterm_is_enough_once_it_refines_and_ends_the_process_before(tmp_path):
-    import os
-    import signal
-
     from RobustDIRLib.cli.progress import Terminal, keeping
 
     before = signal.getsignal(signal.SIGTERM)
@@ -129,4 +128,23 @@ def test_sigterm_is_enough_once_it_refines_and_ends_the_process_before(tmp_path)
         assert not enough()
         os.kill(os.getpid(), signal.SIGTERM)
         assert enough()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("stage", ["align", "write"])
+def test_sigterm_before_and_after_the_refinement_leaves_nothing(register, capsys, tmp_path, monkeypatch, stage):
+    """Neither an empty folder nor its lock, nor a hidden folder of half the files."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    class Ending(progress.Terminal):
+        def __call__(self, name, seconds=None):
+            super().__call__(name, seconds)
+            if name == stage:
+                assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL  # or the tests would end here
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(register_command, "Terminal", Ending)
+    assert register("--no-refine" if stage == "align" else "--refine") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fixed.mha", "moving.mha"]
     assert signal.getsignal(signal.SIGTERM) is before

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
 from RobustDIRLib.cli.evaluate_screens import JsonScreen, Screen
-from RobustDIRLib.cli.progress import KINDS
+from RobustDIRLib.cli.progress import KINDS, ended_by_sigterm
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 from RobustDIRLib.model_store import DEFAULT_MODEL
 
@@ -119,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     request, folder = _request(args), Path(args.output)
     screen = JsonScreen() if args.progress == "json" else Screen()
     try:
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             summary = evaluate(request, folder, screen)
     except KeyboardInterrupt:
         screen.say("what is finished is kept; the same command goes on from there")
@@ -142,23 +138,6 @@ def _show(args: argparse.Namespace) -> int:
     shown = register_again(Path(args.show), args.case, args.methods)
     write_case(shown.data, shown.outcome.transform, Path(args.hand_over), shown.notes)
     return 0
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, end a run as Ctrl-C does: no process is left behind, no file half done."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _aggregate(args: argparse.Namespace) -> int:

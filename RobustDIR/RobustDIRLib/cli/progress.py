@@ -101,7 +101,7 @@ def keeping(keep_file: str | os.PathLike[str] | None, progress: Terminal | JsonL
         keep_file: Once it is there, it is enough; None for no such file.
         progress: Heeded as well, so that a refinement can be broken off altogether.
     Returns:
-        Whether it is enough. Before it is first asked SIGTERM ends the process as ever.
+        Whether it is enough. Before it is first asked SIGTERM is what it was.
     """
     asked = threading.Event()
     usable = os.name == "posix" and threading.current_thread() is threading.main_thread()
@@ -118,3 +118,20 @@ def keeping(keep_file: str | os.PathLike[str] | None, progress: Terminal | JsonL
     finally:
         if usable:
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, as batch systems send it, end a run as Ctrl-C does: no process is left behind, no file half done."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from RobustDIRLib.cli import as_path
-from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, keeping
+from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, ended_by_sigterm, keeping
 from RobustDIRLib.cli.repeating import remember_options, repeating_command
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.model_store import DEFAULT_MODEL
@@ -100,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("`stop_file` goes with --progress json; without it nobody would look for that file.")
     progress = JsonLines(args.stop_file) if args.progress == "json" else Terminal()
     try:
-        _register(args, progress)
+        with ended_by_sigterm():
+            _register(args, progress)
     except (InputError, OSError) as error:
         progress.failed(in_options(str(error), args))
         raise

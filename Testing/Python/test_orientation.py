@@ -10,7 +10,7 @@ from RobustDIRLib.io.images import Image
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.alignment import align, centre_of_mass
 from RobustDIRLib.registration.linear import Linear, LinearAlignment
-from RobustDIRLib.registration.orientation import find_orientation, foreground
+from RobustDIRLib.registration.orientation import _PoseSearch, find_orientation, foreground
 from RobustDIRLib.registration.preprocessing import normalise
 
 OTHER_CONTRAST = (0.9, -0.5, 0.05, -0.7, -0.4)
@@ -162,3 +162,16 @@ def test_foreground_of_a_box():
     np.testing.assert_allclose(found.centre, grid.points_from_voxels([8.5, 8.5, 13.5]), atol=1e-6)
     sides = np.array([10 * 3, 6 * 2, 8 * 1.5]) ** 2 - np.array([3, 2, 1.5]) ** 2
     assert found.radius == pytest.approx(np.sqrt(sides.sum() / 12))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_small_image_of_something_large_takes_no_more_voxels_than_can_be_searched(swapped):
+    """A box of 12 mm in a body of 200: in twelfths of its side the body would have eight million voxels, 96 times."""
+    small, large = (Image(np.zeros(shape), Grid(shape, spacing)) for shape, spacing in
+                    (((4, 5, 6), (2, 3, 2.5)), ((20, 25, 22), (9, 8, 10))))  # fmt: skip
+    pair = (large, small) if swapped else (small, large)
+    search = _PoseSearch(*pair, rigid=True)
+    for image in search._coarse(12):
+        assert image.array.size < 1.3 * (3 * 12) ** 3
+    alike = _PoseSearch(large, large, rigid=True)
+    assert alike._coarse(12)[0].array.size == pytest.approx(12**3, rel=0.15)

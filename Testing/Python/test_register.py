@@ -279,6 +279,11 @@ class TestMasks:
         register(fixed, picture(fixed.grid.padded((2, 2, 2), (2, 2, 2))), Standin(), options=options)
         assert seen[1].moving_mask is None
 
+    def test_a_single_slice_is_no_volume(self, fixed, moving):
+        slice_ = Image(fixed.array[:, 5:6].copy(), fixed.grid.padded((0, -5, 0), (0, 6 - fixed.grid.shape[1], 0)))
+        with pytest.raises(InputError, match="27 x 1 x 23 voxels and is no volume"):
+            register(slice_, moving, Standin(), options=AS_THEY_LIE)
+
     def test_empty_mask_is_refused(self, fixed, moving):
         empty = Image(np.zeros(fixed.grid.shape, np.uint8), fixed.grid)
         with pytest.raises(InputError, match="`fixed_mask`: the mask is empty"):

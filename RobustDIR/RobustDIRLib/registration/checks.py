@@ -61,8 +61,12 @@ def check_images(fixed: Image, moving: Image, preset: Preset, warn: Warn) -> Non
     """Refuse what no reader would have let pass, and say where an image does not look like the preset's kind.
 
     Raises:
-        InputError: If a voxel is NaN or infinite, or all voxels of an image are equal.
+        InputError: If a voxel is NaN or infinite, all voxels of an image are equal, or the fixed image is a single
+            slice, in which no deformation has a Jacobian.
     """
+    if min(fixed.grid.shape) < 2:
+        sides = " x ".join(map(str, fixed.grid.size))
+        raise InputError(f"the fixed image has {sides} voxels and is no volume; give two slices or more.")
     for name, image in (("fixed", fixed), ("moving", moving)):
         _check_voxels(image, name)
         check_hounsfield(image, name, preset, warn)

@@ -30,6 +30,9 @@ from RobustDIRLib.registration.preprocessing import to_working_grid
 from RobustDIRLib.registration.shifts import Shifts
 
 _COARSE, _FINE, _SHIFTED = 30, 48, 12  # voxels along a side of a cube as large as the smaller image
+# Images of sides in a larger ratio are looked at as if the smaller one were larger: voxels, and so time and memory,
+# would grow with the third power of it.
+_LARGEST = 3.0
 _COARSE_POINTS, _FINE_POINTS = 5_000, 20_000
 _SPREAD, _SHIFTED_SPREAD = 480, 72
 _SAME_SIZE = (0.8, 1.25)
@@ -118,7 +121,8 @@ class _PoseSearch:
 
     def __init__(self, fixed: Image, moving: Image, rigid: bool) -> None:
         self.fixed, self.moving = fixed, moving
-        self.side = min(volume(fixed.grid), volume(moving.grid)) ** (1 / 3)
+        small, large = sorted(volume(image.grid) ** (1 / 3) for image in (fixed, moving))
+        self.side = max(small, large / _LARGEST)
         self.score = PoseScore(*self._coarse(_COARSE), _COARSE_POINTS)
         self.radius = _RADIUS * self.side / _COARSE
         self.fixed_shape, self.moving_shape = foreground(fixed), foreground(moving)

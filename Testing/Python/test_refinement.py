@@ -376,6 +376,12 @@ class TestJudgement:
         weight = refine_file._weight(working, Halves.of(standing_still()))
         assert [round(float(weight[0, 0, 5, 5, k]), 5) for k in (1, 7, 14)] == [0, 1, 0]
 
+    def test_masks_that_lie_apart_are_not_called_unlike_contrasts(self, pair):
+        masks = [torch.zeros_like(pair.fixed) for _ in range(2)]
+        masks[0][..., :8], masks[1][..., 24:] = 1, 1
+        found = refined(pair.fixed, pair.moving, fixed_mask=masks[0], moving_mask=masks[1])
+        assert found.record["ended"] == "apart" and not found.record["levels"]
+
 
 class TestPatience:
     def test_a_budget_ends_it_with_what_there_is(self, pair):

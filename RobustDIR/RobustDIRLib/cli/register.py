@@ -255,6 +255,8 @@ def _refined(run: Mapping[str, Any]) -> str:
         return "not asked for"
     if record["ended"] == "unlike":
         return "not: the contrasts are too unlike"
+    if record["ended"] == "apart":
+        return "not: the masks have no place in common"
     if record["ended"] == "no gain":
         return "not: it did not help"
     kept = sum(level["kept"] for level in record["levels"])

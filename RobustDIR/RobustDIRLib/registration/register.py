@@ -284,6 +284,11 @@ def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
     ended = refinement.record["ended"]
     if ended == "unlike":
         warn("the images' contrasts are too unlike to be refined; the network's result was kept.")
+    if ended == "apart":
+        warn(
+            "nothing was refined, as the masks have no place in common after the alignment; check them. The network's "
+            "result was kept."
+        )
     if ended == "no gain":
         warn("refinement found nothing to better on this pair; the network's result was kept.")
 

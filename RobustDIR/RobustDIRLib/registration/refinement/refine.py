@@ -120,6 +120,7 @@ def refine(
     Returns:
         The deformation after the levels that helped. With unlike contrasts, whose local correlations have no common
         sign, nothing is done, since no measure tried made such pairs better; opposite contrasts are refined stiffly.
+        Masks that lie apart leave nothing to look at.
     """
     clock = _Clock(patience or Patience())
     start = halves = Halves.of(deformation)
@@ -130,7 +131,8 @@ def refine(
     record: dict[str, Any] = {"similarity": "local correlation", "agreement": agreement, "levels": []}
     if abs(agreement) < ALIKE:
         record["similarity"] = "none"
-        return Refinement(deformation, {**record, "ended": "unlike"}, time.perf_counter() - clock.begun)
+        ended = "unlike" if weight is None or bool(weight.any()) else "apart"
+        return Refinement(deformation, {**record, "ended": ended}, time.perf_counter() - clock.begun)
     levels = _fitting(levels, pair.fixed.shape[2:], agreement)
     for number, level in enumerate(levels, 1):
         if clock():

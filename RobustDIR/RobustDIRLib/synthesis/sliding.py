@@ -119,7 +119,7 @@ def load_motions(path: str) -> Tensor:
     Raises:
         InputError: If the file is not there, damaged, or holds none.
     """
-    cure = "`robustdir synthesize --motions` makes such a file"
+    cure = "`robustdir synthesize` makes such a file"
     motions = read_arrays(Path(path), "file of breathing motions", cure).get("motions")
     fit = motions is not None and motions.dtype.kind == "f" and motions.ndim == 5 and motions.shape[1] == 3
     if motions is None or not fit or min(motions.shape) < 1 or not np.isfinite(motions).all():

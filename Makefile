@@ -45,7 +45,7 @@ demo: $(READY)
 test: style
 	@$(MAKE) --no-print-directory -j 2 types suite
 
-# A process a core and one for when others wait, each with one thread and whole files, whose fixtures are made once.
+# A process a core, each with one thread and whole files, whose fixtures are then made once.
 suite: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 

@@ -6,7 +6,6 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.disable()  # until `pytest_collection_finish`: what is imported and collected is there for good
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
-
-
-@pytest.hookimpl(optionalhook=True, wrapper=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """One more than there are processors: tests wait for timers and for processes, too."""
-    return (yield) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

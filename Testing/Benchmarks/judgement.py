@@ -32,19 +32,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RobustDIR"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from known_truth import smooth_displacement  # noqa: E402
-from poses import small  # noqa: E402
+from poses import judged, small  # noqa: E402
 
-from RobustDIRLib import warping  # noqa: E402
 from RobustDIRLib.io.images import Image  # noqa: E402
 from RobustDIRLib.model_store import load_model  # noqa: E402
 from RobustDIRLib.registration.alignment import align  # noqa: E402
-from RobustDIRLib.registration.inference import run_network  # noqa: E402
-from RobustDIRLib.registration.judgement import Judgement, judge  # noqa: E402
+from RobustDIRLib.registration.content import Box  # noqa: E402
+from RobustDIRLib.registration.judgement import Judgement  # noqa: E402
 from RobustDIRLib.registration.linear import Linear, LinearAlignment  # noqa: E402
-from RobustDIRLib.registration.measures import regularity  # noqa: E402
 from RobustDIRLib.registration.orientation import foreground  # noqa: E402
-from RobustDIRLib.registration.preprocessing import to_working_grid  # noqa: E402
-from RobustDIRLib.registration.transforms import ComposedTransform, covered, jacobian  # noqa: E402
 
 # Body part, then folder, fixed and moving file.
 PAIRS = (
@@ -78,35 +74,14 @@ def files(data: Path) -> Iterator[tuple[str, Path, Path]]:
         yield from ((part, held[i], held[i + 1]) for i in range(0, len(held) - 1, 2))
 
 
-class Judged:
-    """Pairs put through alignment, network and judgement, as `register` does it."""
-
-    def __init__(self, network: torch.nn.Module) -> None:
-        self.network = network
-
-    def __call__(
-        self, fixed: Image, moving: Image, alignment: LinearAlignment | None = None, bend: torch.Tensor | None = None
-    ) -> Judgement:
-        """The judgement; of a given alignment, and with a displacement on top of the network's, where given."""
-        alignment = alignment or align(fixed, moving)
-        warped = to_working_grid(moving, fixed.grid, alignment.transform)
-        with torch.inference_mode():
-            found = run_network(self.network, fixed, warped, torch.device("cpu"))
-            if bend is not None:
-                found = type(found)(warping.compose(found.displacement, bend), found.inverse)
-            reached = covered(fixed.grid, alignment.linear, moving.grid)
-            said = judge(fixed, warped, found.displacement, reached).with_mirror(alignment.mirrored)
-            composed = ComposedTransform(alignment.linear, found, fixed.grid)
-            strain = regularity(jacobian(composed.field(fixed.grid)))
-        return said.with_strain(strain["sdlogj"], strain["folding_percent"])
-
-
 def moved(right: LinearAlignment, after: Linear) -> LinearAlignment:
     """A wrong alignment that is taken for right."""
     return replace(right, linear=after.after(right.linear), mirrored=False)
 
 
-def attempts(fixed: Image, moving: Image, others: list[Image], seed: int) -> dict[str, Callable[[Judged], Judgement]]:
+def attempts(
+    network: torch.nn.Module, fixed: Image, moving: Image, others: list[Image], seed: int
+) -> dict[str, Callable[[], Judgement]]:
     """What is judged of one pair, by kind."""
     random = np.random.default_rng(seed)
     right, shape = align(fixed, moving), foreground(moving)
@@ -122,23 +97,21 @@ def attempts(fixed: Image, moving: Image, others: list[Image], seed: int) -> dic
     bend = smooth_displacement(fixed.array.shape, seed, float(size / gentle))
     mirrored = replace(moving, array=np.ascontiguousarray(moving.array[:, :, ::-1]))
     return {
-        "as it lies": lambda judged: judged(fixed, moving, right),
-        "part, right": lambda judged: judged(fixed, part_of(moving), right),
-        "turned": lambda judged: judged(fixed, moving, moved(right, turn)),
-        "shifted": lambda judged: judged(fixed, moving, moved(right, shift)),
-        "other": lambda judged: judged(fixed, others[seed % len(others)]),
-        "noise": lambda judged: judged(fixed, noise),
-        "bent": lambda judged: judged(fixed, moving, right, bend),
-        "mirrored": lambda judged: judged(fixed, mirrored),
+        "as it lies": lambda: judged(network, fixed, moving, right),
+        "part, right": lambda: judged(network, fixed, part_of(moving), right),
+        "turned": lambda: judged(network, fixed, moving, moved(right, turn)),
+        "shifted": lambda: judged(network, fixed, moving, moved(right, shift)),
+        "other": lambda: judged(network, fixed, others[seed % len(others)]),
+        "noise": lambda: judged(network, fixed, noise),
+        "bent": lambda: judged(network, fixed, moving, right, bend),
+        "mirrored": lambda: judged(network, fixed, mirrored),
     }
 
 
 def part_of(image: Image) -> Image:
     """A box of it about the middle."""
-    left = [round(0.2 * n) for n in image.array.shape]
-    inside = tuple(slice(cut, n - cut) for cut, n in zip(left, image.array.shape, strict=True))
-    z, y, x = (-cut for cut in left)
-    return Image(np.ascontiguousarray(image.array[inside]), image.grid.padded((z, y, x), (z, y, x)))
+    z, y, x = (round(0.2 * n) for n in image.array.shape)
+    return Box((z, y, x), (z, y, x)).cut(image)
 
 
 def main() -> None:
@@ -148,12 +121,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    judged = Judged(load_model("generic").network)
+    network = load_model("generic").network
     pairs = [(part, small(fixed), small(moving)) for part, fixed, moving in files(arguments.data)]
     failed, made = Counter[str](), Counter[str]()
     for number, (part, fixed, moving) in enumerate(pairs):
         others = [one for other, _, one in pairs if other != part]
-        said = {kind: make(judged).likely_failed for kind, make in attempts(fixed, moving, others, number).items()}
+        said = {kind: make().likely_failed for kind, make in attempts(network, fixed, moving, others, number).items()}
         made.update(list(said))
         failed.update(kind for kind, ill in said.items() if ill)
         wrong = [kind for kind, ill in said.items() if ill == (kind in RIGHT)]

@@ -24,17 +24,21 @@ from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RobustDIR"))
 
+from RobustDIRLib import warping  # noqa: E402
 from RobustDIRLib.geometry import Grid  # noqa: E402
 from RobustDIRLib.io.images import Image, read_image  # noqa: E402
 from RobustDIRLib.model_store import load_model  # noqa: E402
+from RobustDIRLib.networks.deformation import Deformation  # noqa: E402
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.alignment import align  # noqa: E402
 from RobustDIRLib.registration.inference import run_network  # noqa: E402
-from RobustDIRLib.registration.judgement import judge  # noqa: E402
-from RobustDIRLib.registration.linear import Linear  # noqa: E402
+from RobustDIRLib.registration.judgement import Judgement, judge  # noqa: E402
+from RobustDIRLib.registration.linear import Linear, LinearAlignment  # noqa: E402
+from RobustDIRLib.registration.measures import regularity  # noqa: E402
 from RobustDIRLib.registration.orientation import at_spacing, foreground  # noqa: E402
 from RobustDIRLib.registration.poses import volume  # noqa: E402
 from RobustDIRLib.registration.preprocessing import normalise, to_working_grid  # noqa: E402
+from RobustDIRLib.registration.transforms import ComposedTransform, covered, jacobian  # noqa: E402
 
 PAIRS = {
     "brain": ("brain_t1/t1_A.nii.gz", "brain_t1/t1_B.nii.gz"),
@@ -71,18 +75,44 @@ def random_turn(centre: np.ndarray, seed: int) -> Linear:
 def attempt(fixed: Image, moving: Image, turn: Linear, true: Linear, network: torch.nn.Module) -> tuple[str, float]:
     """What became of one turned pair, and the alignment's seconds."""
     begun = time.process_time()
-    found = align(fixed, turned(moving, turn)).linear
+    alignment = align(fixed, turned(moving, turn))
     seconds = time.process_time() - begun
     shape = foreground(fixed)
     points = shape.centre + shape.radius * np.concatenate([np.eye(3), -np.eye(3)])
-    error = float(np.linalg.norm(found(points) - turn(true(points)), axis=1).mean())
+    error = float(np.linalg.norm(alignment.linear(points) - turn(true(points)), axis=1).mean())
     if error < RIGHT * shape.radius * np.cbrt(np.linalg.det(true.matrix)):
         return "aligned", seconds
-    warped = to_working_grid(turned(moving, turn), fixed.grid, found.transform)
-    with torch.inference_mode():
-        deformation = run_network(network, fixed, warped, torch.device("cpu"))
-        said = judge(fixed, warped, deformation.displacement).likely_failed
+    said = judged(network, fixed, turned(moving, turn), alignment).likely_failed
     return ("said to have failed" if said else "silent"), seconds
+
+
+def judged(
+    network: torch.nn.Module,
+    fixed: Image,
+    moving: Image,
+    alignment: LinearAlignment | None = None,
+    bend: torch.Tensor | None = None,
+) -> Judgement:
+    """What `register` says of a pair, without refinement.
+
+    Args:
+        network: Any.
+        fixed: Scaled to [-1, 1]; its grid is the working one.
+        moving: Likewise.
+        alignment: Taken for right; found here if not given.
+        bend: A displacement on top of the network's, `(1, 3, D, H, W)`, voxels.
+    """
+    alignment = alignment or align(fixed, moving)
+    warped = to_working_grid(moving, fixed.grid, alignment.transform)
+    with torch.inference_mode():
+        found = run_network(network, fixed, warped, torch.device("cpu"))
+        if bend is not None:
+            found = Deformation(warping.compose(found.displacement, bend), found.inverse)
+        reached = covered(fixed.grid, alignment.linear, moving.grid)
+        said = judge(fixed, warped, found.displacement, reached).with_mirror(alignment.mirrored)
+        composed = ComposedTransform(alignment.linear, found, fixed.grid)
+        strain = regularity(jacobian(composed.field(fixed.grid)))
+    return said.with_strain(strain["sdlogj"], strain["folding_percent"])
 
 
 def main() -> None:

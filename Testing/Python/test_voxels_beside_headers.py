@@ -123,3 +123,12 @@ def test_an_evaluation_reads_changed_voxels_again(tmp_path):
     after = checksums(case)
     assert before[0]["fixed"] == after[0]["fixed"]
     assert before[0]["moving"] != after[0]["moving"]
+
+
+def test_a_folder_that_may_not_be_listed_is_a_sentence(tmp_path, monkeypatch):
+    def refused(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refused)
+    with pytest.raises(InputError, match="cannot be read"):
+        input_sha256(tmp_path)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.files import PathLike, files_in
 
 _CHUNK = 1 << 20
 
@@ -24,7 +24,7 @@ def sha256(path: PathLike) -> str:
     if not path.is_dir():
         return _of_file(path)
     try:
-        files = sorted(entry for entry in path.iterdir() if entry.is_file())
+        files = files_in(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     return sha256_of_files(files)

@@ -47,6 +47,11 @@ def packed_extension(path: PathLike) -> str:
     return Path(Path(path).name.lower().removesuffix(".gz")).suffix + end if end == ".gz" else end
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files that lie in a folder itself, by name."""
+    return sorted(entry for entry in folder.iterdir() if entry.is_file())
+
+
 def existing_file(path: PathLike) -> Path:
     """The path, once it is known to lead to a file that holds something.
 

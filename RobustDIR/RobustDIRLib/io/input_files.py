@@ -11,7 +11,7 @@ from pathlib import Path
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io import nifti
 from RobustDIRLib.io.checksums import sha256, sha256_of_files
-from RobustDIRLib.io.files import PathLike, packed_extension
+from RobustDIRLib.io.files import PathLike, files_in, packed_extension
 from RobustDIRLib.io.formats import NIFTI, recognised
 from RobustDIRLib.io.payload import Payload
 
@@ -26,7 +26,7 @@ def files_of(path: PathLike) -> tuple[Path, ...]:
     """
     path = Path(path)
     if path.is_dir():
-        return tuple(sorted(entry for entry in path.iterdir() if entry.is_file()))
+        return tuple(files_in(path))
     if packed_extension(path) not in _MAY_BE_APART or not path.is_file():
         return (path,)
     try:
@@ -45,5 +45,7 @@ def input_sha256(path: PathLike) -> str:
     Raises:
         InputError: If nothing is there or it cannot be read.
     """
+    if Path(path).is_dir():  # listed there, and refused by a sentence where that is not allowed
+        return sha256(path)
     files = files_of(path)
-    return sha256(path) if len(files) == 1 or Path(path).is_dir() else sha256_of_files(files)
+    return sha256(path) if len(files) == 1 else sha256_of_files(files)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch.nn.functional as F
 
-from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.registration.preprocessing import BACKGROUND
@@ -41,11 +40,8 @@ class Box:
             return image
         sides = zip(self.before, self.after, image.array.shape, strict=True)
         inside = image.array[tuple(slice(first, n - last) for first, last, n in sides)]
-        return Image(np.ascontiguousarray(inside), self._inside(image.grid))
-
-    def _inside(self, grid: Grid) -> Grid:
         (z, y, x), (c, b, a) = self.before, self.after
-        return grid.padded((-z, -y, -x), (-c, -b, -a))
+        return Image(np.ascontiguousarray(inside), image.grid.padded((-z, -y, -x), (-c, -b, -a)))
 
     def whole(self, deformation: Deformation) -> Deformation:
         """A deformation on the box, as one on the grid: what its border says goes on beyond it."""
@@ -55,6 +51,9 @@ class Box:
             return deformation
         displacement, inverse = (F.pad(u, pad, mode="replicate") for u in deformation)
         return Deformation(displacement, inverse)
+
+
+_WHOLE = Box((0, 0, 0), (0, 0, 0))
 
 
 def content_box(images: Sequence[Image]) -> Box:
@@ -67,11 +66,11 @@ def content_box(images: Sequence[Image]) -> Box:
     """
     filled = np.any([image.array > _EMPTY for image in images], axis=0)
     if not filled.any():
-        return Box((0, 0, 0), (0, 0, 0))
+        return _WHOLE
     spans = [_span(filled.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     sides = [n - before - after for n, (before, after) in zip(filled.shape, spans, strict=True)]
     if np.prod(sides) > _WORTH_IT * filled.size:
-        return Box((0, 0, 0), (0, 0, 0))
+        return _WHOLE
     (z, c), (y, b), (x, a) = spans
     return Box((z, y, x), (c, b, a))
 

@@ -245,9 +245,13 @@ class TestResuming:
         with pytest.raises(InputError, match="come to its end"):
             resume_words(cases.a_finished_run(tmp_path / "a"))
 
-    def test_without_a_checkpoint_there_is_nothing_to_go_on_from(self, tmp_path):
+    def test_a_run_that_ended_before_its_first_checkpoint_begins_again_and_without_settings_nothing_does(
+        self, tmp_path
+    ):
         folder = cases.a_finished_run(tmp_path / "a", final="")
         (folder / "checkpoint.pt").unlink()
+        assert resume_words(folder) == ["finetune", "--output", str(folder), "--resume"]
+        (folder / "run.json").unlink()
         assert not read_run(folder).resumable
         with pytest.raises(InputError, match="nothing to go on from"):
             resume_words(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,65 @@ def test_efficiency_trains_every_arm_and_draws_the_figure(organs: Path, tmp_path
     assert [r["augmentation"]["noise"] for r in ran] == [0.0, 0.5] and all(r["split"]["limit"] == 2 for r in ran)
     assert all((tmp_path / "out" / name).stat().st_size > 5000 for name in ("efficiency.png", "curves.png"))
     assert "| scratch | 2 | 1 |" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["efficiency", "shapes"])
+def test_a_study_goes_on_that_was_killed_before_the_first_checkpoint_of_a_run(
+    organs: Path, tmp_path: Path, name: str
+) -> None:
+    finetune = {**FINETUNE, "dataset": str(organs)}
+    training = {"network": NETWORK, "pairs": {"side": 16, "reduction": 2}, "steps": 2, "workers": 0, "log_every": 1}
+    content = {
+        "efficiency": {"finetune": finetune, "sizes": [2], "seeds": 1, "arms": ["scratch"]},
+        "shapes": {"training": {**training, "validation_pairs": 0}, "maps": 1, "side": 16},
+    }[name]
+    study = replace(full := open_study(name, _settings(tmp_path, content)), runs=full.runs[:1])
+    for record in carry_out(study, tmp_path / "out"):
+        if record["kind"] in ("epoch", "step"):
+            break
+    assert not list((tmp_path / "out").rglob("checkpoint.pt"))
+    assert list(carry_out(study, tmp_path / "out"))[-1]["kind"] == "result"
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("a b", "c", "a b"), "name everything that is compared once"),
+        (("OASIS", "oasis"), "once"),
+        (("../../x",), "slashes"),
+        (("..",), "folder's name"),
+        ((), "no run"),
+    ],
+)
+def test_runs_that_would_share_a_folder_or_leave_the_studys_are_refused(names: tuple[str, ...], words: str) -> None:
+    """Else the second of two data sets of one name would be given the first one's figures."""
+    runs = [StudyRun(name, {}, lambda folder: iter(()), lambda folder: {}) for name in names]
+    with pytest.raises(InputError, match=words):
+        Study("toy", {}, runs, lambda rows, folder: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("supervision", {"finetune": {}, "losses": {"x": 5}}, "losses.x must be weights by name"),
+        ("supervision", {"finetune": {}, "seeds": 0}, "seeds must be at least 1"),
+        ("shapes", {"training": {}, "maps": 0}, "maps, side and seeds"),
+        ("shapes", {"training": {}, "judged_on": [{"name": "a", "dataset": "b"}] * 2}, "a name of its own"),
+        ("shapes", {"training": {}, "judged_on": [{"name": "a", "dataset": "b", "pairs": -1}]}, "pairs must be"),
+    ],
+)
+def test_settings_that_no_study_can_be_made_of_are_refused(
+    tmp_path: Path, name: str, content: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        open_study(name, _settings(tmp_path, content))
+
+
+def test_a_damaged_result_is_a_sentence(tmp_path: Path) -> None:
+    list(carry_out(_study([]), tmp_path))
+    (tmp_path / "runs" / "a3" / "result.json").write_text("[1]")
+    with pytest.raises(InputError, match="a3/result.json holds no figures by name"):
+        list(carry_out(_study([]), tmp_path))
 
 
 def test_supervision_compares_losses_on_the_same_runs(organs: Path, tmp_path: Path) -> None:

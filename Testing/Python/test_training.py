@@ -84,6 +84,19 @@ def test_a_resumed_run_has_the_curve_of_an_unbroken_one(a_run: TrainingConfig, t
         torch.testing.assert_close(b["average"][key], value)
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_beginning(a_run, tmp_path: Path) -> None:
+    for record in train(a_run, tmp_path / "run"):
+        if record["kind"] == "step":
+            break
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    with pytest.raises(InputError, match="another seed"):
+        next(train(replace(a_run, seed=7), tmp_path / "run", resume=True))
+    rest = list(train(a_run, tmp_path / "run", resume=True))
+    assert _curve(rest) == _curve(list(train(a_run, tmp_path / "whole")))
+    told = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in told if record["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
+
+
 def test_training_on_one_pair_learns_it(a_run: TrainingConfig) -> None:
     swift = replace(a_run, steps=10_000, optimizer=replace(a_run.optimizer, learning_rate=0.003))
     trainer = Trainer(swift, Process(0, 1, torch.device("cpu")))

@@ -234,7 +234,7 @@ def _resumable(entry: RunEntry, note: Note | None) -> bool:
     if entry.alive or not entry.state.over or entry.state is RunState.ENDED:
         return False
     if entry.kind in RECORDED:
-        return (entry.folder / CHECKPOINT).is_file() and (entry.folder / CONFIG).is_file()
+        return (entry.folder / CONFIG).is_file()  # one that ended before its first checkpoint begins again
     return entry.kind in (EVALUATE, DEFORMATIONS, "study", "tune") and bool(_said_again(entry.folder, note))
 
 

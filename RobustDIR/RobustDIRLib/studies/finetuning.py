@@ -20,10 +20,9 @@ from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.split import split_dataset
 from RobustDIRLib.finetuning.summary import summarise
 from RobustDIRLib.io.files import written_atomically
-from RobustDIRLib.run_files import RECORDS
+from RobustDIRLib.run_files import CONFIG, RECORDS
 from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
-from RobustDIRLib.training.checkpoints import NAME
 from RobustDIRLib.training.processes import Process
 
 ARMS = ("fine-tuned", "scratch", "scratch + augmentation")
@@ -113,6 +112,12 @@ class SupervisionSettings:
     )
     seeds: int = 1
 
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError("seeds must be at least 1")
+        if wrong := next((name for name, weights in self.losses.items() if not isinstance(weights, dict)), None):
+            raise ValueError(f"losses.{wrong} must be weights by name, not {self.losses[wrong]!r}")
+
 
 def supervision(settings: SupervisionSettings) -> Study:
     """The study: fine-tuning by each loss."""
@@ -132,7 +137,7 @@ def _run(name: str, labels: Mapping[str, Any], config: FinetuneConfig) -> StudyR
 
 
 def _work(config: FinetuneConfig, folder: Path) -> Iterator[Record]:
-    yield from finetune(config, folder, resume=(folder / NAME).exists())
+    yield from finetune(config, folder, resume=(folder / CONFIG).is_file())
 
 
 def _measure(config: FinetuneConfig, folder: Path) -> dict[str, Any]:

@@ -19,12 +19,11 @@ from RobustDIRLib.finetuning.pairs import PairMaker, listed_pairs
 from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.model_store import load_model
-from RobustDIRLib.run_files import MODEL
+from RobustDIRLib.run_files import CONFIG, MODEL
 from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
 from RobustDIRLib.synthesis.bank import make_bank
 from RobustDIRLib.synthesis.kinds import LabelMapConfig
-from RobustDIRLib.training.checkpoints import NAME
 from RobustDIRLib.training.config import TrainingConfig
 from RobustDIRLib.training.loop import train
 
@@ -52,6 +51,10 @@ class JudgedOn:
     preset: str | None = None
     alignment: str = "automatic"
 
+    def __post_init__(self) -> None:
+        if self.pairs < 1:
+            raise ValueError("pairs must be at least 1")
+
 
 @dataclass(frozen=True)
 class PretrainingSettings:
@@ -70,6 +73,12 @@ class PretrainingSettings:
     side: int = 192
     seeds: int = 1
     judged_on: tuple[JudgedOn, ...] = ()
+
+    def __post_init__(self) -> None:
+        if min(self.maps, self.side, self.seeds) < 1:
+            raise ValueError("maps, side and seeds must be at least 1")
+        if len({judged.name for judged in self.judged_on}) < len(self.judged_on):
+            raise ValueError("judged_on: each data set needs a name of its own")
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ def _work(settings: PretrainingSettings, variant: Variant, seed: int, folder: Pa
     content = _merged({**settings.training, "banks": [str(bank)], "seed": seed}, variant.changes)
     config = from_dict(TrainingConfig, content, "training")
     place = folder / "training"
-    yield from train(config, place, resume=(place / NAME).exists())
+    yield from train(config, place, resume=(place / CONFIG).is_file())
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,25 @@ class Study:
     report: Callable[[Sequence[Row], Path], None]
     notes: tuple[str, ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        """Refuse runs that would share a folder, and so a result, or leave the study's own.
+
+        Raises:
+            InputError: Names the run; or if there is none.
+        """
+        if not self.runs:
+            raise InputError(f"{self.name}: the settings ask for no run; name what is to be compared.")
+        held = set[str]()
+        for name in (run.name for run in self.runs):
+            if name in ("", ".", "..") or set(name) & set("/\\\0"):
+                raise InputError(f"{self.name}: {name!r} cannot be a folder's name; give a name without slashes.")
+            if name.lower() in held:  # no two on disks that know no case either
+                raise InputError(
+                    f"{self.name}: two of the runs would be kept as {name!r}; name everything that is compared once, "
+                    "by letters and digits that differ."
+                )
+            held.add(name.lower())
+
 
 def carry_out(study: Study, folder: Path) -> Iterator[Record]:
     """Do what is left of a study and sum it up after every run.
@@ -75,14 +94,21 @@ def carry_out(study: Study, folder: Path) -> Iterator[Record]:
                     return
             row = {**run.labels, **run.measure(place)}
             _write(place / RESULT, row)
-        yield {"run": run.name, **read_json(place / RESULT), "kind": "result"}
+        yield {"run": run.name, **_result(place / RESULT), "kind": "result"}
         study.report(rows_of(study, folder), folder)
 
 
 def rows_of(study: Study, folder: Path) -> list[Row]:
     """Rows of the runs that are finished, in the study's order."""
     files = (folder / "runs" / run.name / RESULT for run in study.runs)
-    return [read_json(file) for file in files if file.is_file()]
+    return [_result(file) for file in files if file.is_file()]
+
+
+def _result(file: Path) -> Row:
+    row = read_json(file)
+    if not isinstance(row, dict):
+        raise InputError(f"{file} holds no figures by name; delete it, and they are measured again.")
+    return row
 
 
 def _check_same(study: Study, folder: Path) -> None:

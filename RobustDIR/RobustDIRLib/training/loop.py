@@ -160,8 +160,9 @@ def train(config: TrainingConfig, folder: Path, *, resume: bool = False) -> Iter
     Args:
         config: The run.
         folder: Where it lives; made if needed.
-        resume: Go on from the folder's checkpoint. Pairs depend on seed and step only, so the curve is that of an
-            unbroken run. The configuration may differ in what lengthens or ends a run, and in how it is watched.
+        resume: Go on from the folder's checkpoint, or begin again if the run ended before its first. Pairs depend on
+            seed and step only, so the curve is that of an unbroken run. The configuration may differ in what lengthens
+            or ends a run, and in how it is watched.
     Yields:
         Records of kind `start`, `step`, `validation`, `checkpoint`, `pause`, `end`, or `stop` (with `signal`, if any).
     Raises:
@@ -202,18 +203,31 @@ def _is_config(path: Path) -> bool:
 
 
 def _trainer(config: TrainingConfig, folder: Path, process: Process, resume: bool) -> Trainer:
-    state = load_checkpoint(folder / NAME) if resume else None
-    if state and (changed := from_dict(TrainingConfig, state["config"], str(folder / NAME)).differences(config)):
-        raise InputError(
-            f"{folder} holds a run with another {', '.join(changed)}: give the settings of its {CONFIG}, or start "
-            f"a run in another folder with its weights as initial"
-        )
-    trainer = Trainer(config, process, fresh=not resume)
+    state = _earlier(config, folder) if resume else None
+    trainer = Trainer(config, process, fresh=state is None)
     if state:
         trainer.restore(state)
     if process.leads:
         write_json(folder / CONFIG, to_dict(config))
     return trainer
+
+
+def _earlier(config: TrainingConfig, folder: Path) -> dict[str, Any] | None:
+    """The checkpoint to go on from, once the settings are known to be those of the run; None before its first."""
+    path, state = folder / NAME, None
+    if path.exists() or not (folder / CONFIG).is_file():
+        state = load_checkpoint(path)
+        if "config" not in state:
+            raise InputError(f"{path} is of another kind of run: use another folder")
+        before = from_dict(TrainingConfig, state["config"], str(path))
+    else:
+        before = from_dict(TrainingConfig, read_json(folder / CONFIG), str(folder / CONFIG))
+    if changed := before.differences(config):
+        raise InputError(
+            f"{folder} holds a run with another {', '.join(changed)}: give the settings of its {CONFIG}, or start "
+            f"a run in another folder with its weights as initial"
+        )
+    return state
 
 
 def _steps(trainer: Trainer, bank: LabelBank, folder: Path, stop: StopRequest) -> Iterator[Record]:

@@ -150,12 +150,29 @@ def invert(displacement: Tensor, iterations: int = 20, start: Tensor | None = No
 def resize(image: Tensor, shape: Sequence[int]) -> Tensor:
     """Linear resampling onto the grid of another shape with the same outer border; smoothed first where it shrinks."""
     shape = tuple(shape)
+    if shape == tuple(2 * n for n in image.shape[2:]) and not gathering.gradients_wanted(image):
+        return _doubled(image)
     # Averaging whole cells keeps the outer border only where they divide evenly, so cut the image into such first.
     cells = [max(round(n / m), 1) for n, m in zip(image.shape[2:], shape, strict=True)]
     fine = tuple(m * c for m, c in zip(shape, cells, strict=True))
     if tuple(image.shape[2:]) != fine:
         image = F.interpolate(image, size=fine, mode="trilinear", align_corners=False)
     return F.avg_pool3d(image, cells) if max(cells) > 1 else image
+
+
+def _doubled(image: Tensor) -> Tensor:
+    """Twice the resolution, axis by axis: each new value lies a quarter of a voxel from an old one. No gradients."""
+    for axis in SPATIAL:
+        count = image.shape[axis] - 1
+        lower, upper = image.narrow(axis, 0, count), image.narrow(axis, 1, count)
+        pairs = image.new_empty((*image.shape[: axis + 1], 2, *image.shape[axis + 1 :]))
+        before, after = pairs.unbind(axis + 1)
+        torch.lerp(upper, lower, 0.25, out=before.narrow(axis, 1, count))
+        torch.lerp(lower, upper, 0.25, out=after.narrow(axis, 0, count))
+        before.select(axis, 0).copy_(image.select(axis, 0))
+        after.select(axis, -1).copy_(image.select(axis, -1))
+        image = pairs.flatten(axis, axis + 1)
+    return image
 
 
 def resize_displacement(displacement: Tensor, shape: Sequence[int]) -> Tensor:

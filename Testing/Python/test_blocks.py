@@ -67,6 +67,15 @@ def test_instance_norm_equals_that_of_torch() -> None:
     torch.testing.assert_close(instance_norm(x), F.instance_norm(x.contiguous()), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_gradients_instance_norm_is_the_same_in_place(dtype: torch.dtype) -> None:
+    x = channels_last((torch.randn(3, 5, 6, 7, 4) * 4 + 3).to(dtype))
+    taught = instance_norm(x)
+    with torch.no_grad():
+        assert instance_norm(x).data_ptr() == x.data_ptr()
+    assert torch.equal(x, taught)
+
+
 def test_instance_norm_leaves_a_handful_of_voxels_alone() -> None:
     few, enough = torch.randn(2, 3, 1, 7, 1), torch.randn(2, 3, 2, 2, 2)
     assert torch.equal(instance_norm(few), few)

@@ -261,6 +261,13 @@ def test_resize_commutes_with_mirroring(rng: np.random.Generator, target: tuple[
         torch.testing.assert_close(resize(image.flip(axis), target), resize(image, target).flip(axis))
 
 
+def test_resize_to_twice_the_sides_is_that_of_torch(rng: np.random.Generator) -> None:
+    image = torch.from_numpy(rng.normal(size=(2, 3, 5, 1, 7)).astype(np.float32)).requires_grad_()
+    doubled = resize(image, (10, 2, 14))
+    torch.testing.assert_close(resize(image.detach(), (10, 2, 14)), doubled.detach())
+    assert doubled.requires_grad
+
+
 def test_resize_by_a_whole_factor_averages_cells(rng: np.random.Generator) -> None:
     image = a_volume(rng, (8, 6, 9))
     expected = image[0, 0].numpy().reshape(4, 2, 2, 3, 9).mean((1, 3))

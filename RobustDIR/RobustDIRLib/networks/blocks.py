@@ -15,6 +15,7 @@ SLOPE = 0.2
 _SMALLEST_REDUCED_SIDE = 8
 # Fewer values than this do not make a mean and a deviation.
 _SMALLEST_NORMALISED = 8
+_SMALLEST_VARIANCE = 1e-5
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -26,11 +27,19 @@ def instance_norm(x: Tensor) -> Tensor:
     """Zero mean and unit deviation in each channel of each sample; as it came where there are under 8 voxels.
 
     Batch normalisation of one sample at a time is the same, and much the faster for tensors with channels innermost.
+    Without gradients it is done in place: nothing else wants what a convolution gave.
     """
     if x.shape[2:].numel() < _SMALLEST_NORMALISED:
         return x
-    samples = [F.batch_norm(sample, None, None, training=True) for sample in x.split(1)]
-    return samples[0] if len(samples) == 1 else torch.cat(samples)
+    if torch.is_grad_enabled():
+        samples = [F.batch_norm(sample, None, None, training=True) for sample in x.split(1)]
+        return samples[0] if len(samples) == 1 else torch.cat(samples)
+    for sample in x.split(1):
+        mean, deviation = sample.new_empty(0), sample.new_empty(0)
+        torch.native_batch_norm(
+            sample, None, None, None, None, True, 0.0, _SMALLEST_VARIANCE, out=(sample, mean, deviation)
+        )
+    return x
 
 
 def halve(x: Tensor) -> Tensor:
@@ -53,13 +62,24 @@ def join(parts: Sequence[Tensor]) -> Tensor:
     """
     if torch.is_grad_enabled():
         return torch.cat(list(parts), 1)
-    batch, _, *shape = parts[0].shape
-    channels = sum(part.shape[1] for part in parts)
     dtype = reduce(torch.promote_types, (part.dtype for part in parts))
-    joined = torch.empty((batch, *shape, channels), dtype=dtype, device=parts[0].device).permute(0, 4, 1, 2, 3)
-    for target, part in zip(joined.split([part.shape[1] for part in parts], 1), parts, strict=True):
+    joined, targets = unwritten(parts[0], [part.shape[1] for part in parts], dtype)
+    for target, part in zip(targets, parts, strict=True):
         target.copy_(part)
     return joined
+
+
+def unwritten(like: Tensor, channels: Sequence[int], dtype: torch.dtype) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """A tensor of as many samples and voxels, channels innermost, not yet set, and its parts of so many channels."""
+    batch, _, *shape = like.shape
+    whole = torch.empty((batch, *shape, sum(channels)), dtype=dtype, device=like.device).permute(0, 4, 1, 2, 3)
+    return whole, whole.split(list(channels), 1)
+
+
+def convolved_dtype(x: Tensor) -> torch.dtype:
+    """What `convolve` computes features of this shape in."""
+    reduced = torch.is_autocast_enabled(x.device.type) and min(x.shape[2:]) >= _SMALLEST_REDUCED_SIDE
+    return torch.get_autocast_dtype(x.device.type) if reduced else x.dtype
 
 
 def convolve(layer: nn.Conv3d, x: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -30,6 +32,7 @@ class _Padded:
         self.full = tuple(n + 2 * radius for n in self.shape)
         _, height, width = self.full
         self.shifts = [int((i * height + j) * width + k) for i, j, k in offsets(radius).tolist()]
+        self.plane = height * width
         self.first = max(self.shifts)
         self.length = self.full[0] * height * width - 2 * self.first
 
@@ -56,14 +59,11 @@ class _Padded:
         size = size if device.type == "cpu" else self.length
         return [slice(n, min(n + size, stop)) for n in range(self.first, stop, size)]
 
-    def opposite(self, ab: Tensor) -> Tensor:
-        """The correlation the other way round: b(x) . a(x + o) is a(y) . b(y - o) at y = x + o."""
-        ba = torch.zeros_like(ab)
-        inner = slice(self.first, self.first + self.length)
-        for k, shift in enumerate(self.shifts):
-            # The offset opposite to number k is number -1 - k.
-            ba[:, k, inner] = ab[:, -1 - k, _moved(inner, shift)]
-        return ba
+    def opposite(self, ab: Tensor, inner: slice) -> Tensor:
+        """Part of a correlation `(..., K, N)` the other way round: b(x) . a(x + o) is a(y) . b(y - o), y = x + o."""
+        # The offset opposite to number k is number -1 - k.
+        rows = [ab[..., -1 - k, _moved(inner, shift)] for k, shift in enumerate(self.shifts)]
+        return torch.stack(rows, -2)
 
 
 def _moved(chunk: slice, shift: int) -> slice:
@@ -83,7 +83,9 @@ class _Correlation(torch.autograd.Function):
             left = a_flat[..., chunk] * scale
             for k, shift in enumerate(padded.shifts):
                 torch.sum(left * b_flat[..., _moved(chunk, shift)], 1, out=ab[:, k, chunk])
-        ba = padded.opposite(ab)
+        ba = torch.zeros_like(ab)
+        inner = slice(padded.first, padded.first + padded.length)
+        ba[..., inner] = padded.opposite(ab, inner)
         ctx.save_for_backward(a_flat, b_flat)
         ctx.padded = padded
         return padded.crop(ab), padded.crop(ba)
@@ -104,21 +106,59 @@ class _Correlation(torch.autograd.Function):
         return padded.crop(grad_a), padded.crop(grad_b), None
 
 
-def _correlate(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
-    """Without gradients: products of rows, channels innermost, and their means as a matrix times a vector."""
-    padded = _Padded(a.shape, radius)
-    a_rows, b_rows = padded.rows(a), padded.rows(b)
-    batch, voxels, channels = a_rows.shape
-    ab = a_rows.new_zeros(batch, len(padded.shifts), voxels)
+@dataclass(frozen=True)
+class Slab:
+    """What `correlation_slabs` gives: some planes of one sample of `both`.
+
+    Attributes:
+        sample: Its number.
+        planes: Which planes.
+        values: Their correlation, shape `(K, planes * H * W)`, offsets as `offsets(radius)` orders them.
+    """
+
+    sample: int
+    planes: slice
+    values: Tensor
+
+
+def correlation_slabs(both: Tensor, radius: int) -> Iterator[Slab]:
+    """`local_correlation` of the halves of a batch, `ab` then `ba`, without gradients and a few planes at a time.
+
+    Products of rows, channels innermost, and their means as a matrix times a vector. What is made of a few planes at
+    once, such as a softmax over the offsets, finds them in the cache: over whole volumes it takes ten times as long.
+
+    Args:
+        both: Features, shape `(2 B, C, D, H, W)`.
+        radius: As `local_correlation` has it.
+    """
+    padded = _Padded(both.shape, radius)
+    depth, height, width = padded.shape
+    count = depth if both.device.type != "cpu" else max(1, _ROWS // padded.plane)
+    for number, (a, b) in enumerate(zip(*padded.rows(both).chunk(2), strict=True)):
+        ab = _correlated(a, b, padded)
+        for start in range(0, depth, count):
+            planes = slice(start, min(start + count, depth))
+            inner = slice(*(padded.first + n * padded.plane for n in (planes.start, planes.stop)))
+            for sample, values in ((number, ab[:, inner]), (number + len(both) // 2, padded.opposite(ab, inner))):
+                values = values.unflatten(1, (-1, *padded.full[1:]))[:, :, :height, :width]
+                yield Slab(sample, planes, values.flatten(1))
+
+
+def _correlated(a: Tensor, b: Tensor, padded: _Padded) -> Tensor:
+    """Correlation `(K, N)` of rows of features, shape `(N, C)`, of two padded volumes; 0 on the padding."""
+    voxels, channels = a.shape
+    ab = a.new_empty(len(padded.shifts), voxels + padded.first)
+    mean = a.new_full((channels,), 1 / channels)
     chunks = padded.chunks(a.device, _ROWS)
-    mean = a_rows.new_full((channels,), 1 / channels)
-    buffer = a_rows.new_empty(chunks[0].stop - chunks[0].start, channels)
-    for number, chunk in product(range(batch), chunks):
-        left, products = a_rows[number, chunk], buffer[: chunk.stop - chunk.start]
+    ab[:, : padded.first] = 0
+    ab[:, chunks[-1].stop :] = 0
+    buffer = a.new_empty(chunks[0].stop - chunks[0].start, channels)
+    for chunk in chunks:
+        left, products = a[chunk], buffer[: chunk.stop - chunk.start]
         for k, shift in enumerate(padded.shifts):
-            torch.mul(left, b_rows[number, _moved(chunk, shift)], out=products)
-            torch.mv(products, mean, out=ab[number, k, chunk])
-    return padded.crop(ab), padded.crop(padded.opposite(ab))
+            torch.mul(left, b[_moved(chunk, shift)], out=products)
+            torch.mv(products, mean, out=ab[k, chunk])
+    return ab
 
 
 def _correlate_few(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor]:
@@ -145,10 +185,9 @@ def local_correlation(a: Tensor, b: Tensor, radius: int) -> tuple[Tensor, Tensor
         radius: Neighbours reach this many voxels along each axis; features beyond the border count as zero.
     Returns:
         `(ab, ba)`, each `(B, K, D, H, W)` with `K = (2 radius + 1)**3`, ordered as `offsets(radius)`.
+
+    For where gradients are wanted; without them `correlation_slabs` is faster.
     """
-    if not torch.is_grad_enabled():
-        with torch.autocast(a.device.type, enabled=False):
-            return _correlate(a, b, radius)
     if a.shape[2:].numel() <= (_FEW_VOXELS if a.device.type == "cpu" else _FEW_ON_CARD):
         return _correlate_few(a, b, radius)
     ab, ba = _Correlation.apply(a, b, radius)  # type: ignore[no-untyped-call]

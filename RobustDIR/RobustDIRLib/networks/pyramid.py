@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from RobustDIRLib import warping
-from RobustDIRLib.networks.blocks import SLOPE, activate, convolve, halve, instance_norm, join
-from RobustDIRLib.networks.correlation import local_correlation, offsets
+from RobustDIRLib.networks.blocks import SLOPE, halve
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.networks.descriptors import STEPS, mirror_similarity, self_similarity
+from RobustDIRLib.networks.levels import Decoder, EncoderLevel
 from RobustDIRLib.networks.mirrors import MIRRORS, mirror, mirror_displacement
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.padding import crop, pad_to_multiple
@@ -78,64 +78,6 @@ class PyramidConfig:
             )
 
 
-class _EncoderLevel(nn.Module):
-    """Halve the resolution, then two convolutions; gives normalised features before their nonlinearity.
-
-    Features of zero mean let the correlation tell likeness from unlikeness, with zero in between, also past the border.
-    """
-
-    def __init__(self, inputs: int, channels: int, first: bool, extra: int = 0) -> None:
-        super().__init__()
-        # Kernel 4 with stride 2 keeps cells aligned, as average pooling does; a 3 would shift them by half a voxel.
-        self.reduce = nn.Conv3d(inputs, channels, 4, 2, 1) if first else nn.Conv3d(inputs, channels, 3, 1, 1)
-        self.features = nn.Conv3d(channels + extra, channels, 3, 1, 1)
-        self.first = first
-
-    def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
-        x = x if self.first else halve(x)
-        x = activate(instance_norm(convolve(self.reduce, x)))
-        x = x if extra is None else join([x, extra.to(x.dtype)])
-        return instance_norm(convolve(self.features, x))
-
-
-class _Decoder(nn.Module):
-    """A velocity from the correlation of two feature maps at one level, antisymmetric in its two inputs."""
-
-    steps: Tensor
-
-    def __init__(self, features: int, hidden: int, depth: int, radius: int) -> None:
-        super().__init__()
-        steps = offsets(radius)
-        inputs = len(steps) + features + 3
-        self.hidden = nn.ModuleList(nn.Conv3d(inputs if i == 0 else hidden, hidden, 3, padding=1) for i in range(depth))
-        self.out = nn.Conv3d(hidden, 4, 3, padding=1)
-        nn.init.normal_(self.out.weight, 0.0, 1e-4)
-        assert self.out.bias is not None
-        nn.init.zeros_(self.out.bias)
-        self.sharpness = nn.Parameter(torch.tensor(2.0))
-        self.radius = radius
-        self.register_buffer("steps", steps, persistent=False)
-
-    def _expectation(self, correlation: Tensor) -> Tensor:
-        weights = torch.softmax(correlation * self.sharpness.exp(), 1)
-        with torch.autocast(correlation.device.type, enabled=False):
-            found: Tensor = torch.matmul(self.steps.T, weights.flatten(2)).unflatten(2, correlation.shape[2:])
-            return found
-
-    def forward(self, both: Tensor) -> Tensor:
-        """Velocity that leads from points of a batch's first half to matching points of its second, level's voxels."""
-        a, b = both.chunk(2)
-        correlation = torch.cat(local_correlation(a, b, self.radius))
-        guess = self._expectation(correlation)
-        x = join([correlation, both, guess])
-        for layer in self.hidden.children():
-            x = activate(instance_norm(convolve(layer, x)))  # type: ignore[arg-type]
-        out = convolve(self.out, x).float()
-        # The gate lets the decoder drop a guess that it takes for noise; at first it is 1.
-        ab, ba = (2 * torch.sigmoid(out[:, 3:]) * guess + out[:, :3]).chunk(2)
-        return (ab - ba) / 2
-
-
 def _swap(both: Tensor) -> Tensor:
     """The two halves of a batch in the other order."""
     return torch.cat(both.chunk(2)[::-1])
@@ -161,11 +103,11 @@ class CorrelationPyramid(LearningNetwork):
         c = self.config
         inputs = (1, *c.encoder[:-1])
         self.encoder = nn.ModuleList(
-            _EncoderLevel(i, o, first=level == 0, extra=len(STEPS) if c.self_similarity else 0)
+            EncoderLevel(i, o, first=level == 0, extra=len(STEPS) if c.self_similarity else 0)
             for level, (i, o) in enumerate(zip(inputs, c.encoder, strict=True))
         )
         sizes = zip(c.encoder, c.decoder, c.depth, c.radius, strict=True)
-        self.decoder = nn.ModuleList(_Decoder(*level) for level in sizes)
+        self.decoder = nn.ModuleList(Decoder(*level) for level in sizes)
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     @property

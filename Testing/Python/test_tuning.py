@@ -19,6 +19,7 @@ from RobustDIRLib.cli import main
 from RobustDIRLib.clusters import Place
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import TuneConfig
+from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.finetuning.tuning import tune
 from RobustDIRLib.training.checkpoints import save_checkpoint
 
@@ -112,12 +113,66 @@ def test_a_folder_of_another_search_is_refused_and_more_trials_are_not(organs: P
 
 def test_a_trial_that_was_killed_before_its_first_checkpoint_begins_anew(organs: Path, tmp_path: Path) -> None:
     """Its weights and records lie there then, which no other run would write over."""
-    left = tmp_path / "trial_000"
-    left.mkdir()
-    for name in ("weights.pt", "records.jsonl"):
-        (left / name).write_text("cut short", encoding="utf-8")
-    best = tune(a_config(organs, epochs=1), TuneConfig(trials=1, prune=False), tmp_path, lambda record: None)
+
+    class Killed(BaseException):
+        pass
+
+    def die_at_once(record: dict[str, Any]) -> None:
+        if record["kind"] == "epoch":
+            raise Killed
+
+    config, search, left = a_config(organs, epochs=1), TuneConfig(trials=1, prune=False), tmp_path / "trial_000"
+    with pytest.raises(Killed):
+        tune(config, search, tmp_path, die_at_once)
+    assert (left / "weights.pt").is_file() and not (left / "checkpoint.pt").exists()
+    best = tune(config, search, tmp_path, lambda record: None)
     assert Path(best["file"]).parent == left and (left / "checkpoint.pt").is_file()
+
+
+@pytest.mark.parametrize("trial", [0, 1])
+def test_a_search_that_is_stopped_goes_on_with_the_trial_it_was_in(
+    organs: Path, tmp_path: Path, trial: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that the user stopped is not one that was worse than others: it is not over."""
+    settings, steps = tmp_path / "settings.json", list[int]()
+    plain = {"initial": None, "network": NETWORK, "alignment": "centre", "precision": "fp32", "epochs": 2}
+    settings.write_text(json.dumps(plain))
+    command = ["tune", str(organs), "-o", str(tmp_path / "search"), "--config", str(settings), "--trials", "2"]
+    learn = Tuner.learn
+
+    def interrupted(tuner: Tuner, *rest: Any) -> float:
+        steps.append(tuner.learner.step)
+        if len(steps) == 1 + 2 * trial * tuner.steps_per_epoch:
+            os.kill(os.getpid(), signal.SIGINT)
+        return learn(tuner, *rest)
+
+    monkeypatch.setattr(Tuner, "learn", interrupted)
+    assert main([*command, "--threads", "1", "--no-prune"]) == 128 + signal.SIGINT
+    told = capsys.readouterr().out
+    assert "stopped; the same command goes on" in told and ("best so far: trial 0" in told) == (trial == 1)
+    assert main([*command, "--threads", "1", "--no-prune"]) == 0
+    rows = _trials(tmp_path / "search")
+    assert [row["state"] for row in rows] == ["complete"] * 2 and {row["epochs"] for row in rows} == {"2"}
+    assert len({row["folder"] for row in rows}) == 2 and f"trial_{trial:03d}" in {row["folder"] for row in rows}
+    assert len(steps) == 2 * max(steps) + 2  # none was done twice
+
+
+def test_a_search_whose_journal_is_lost_begins_beside_the_runs_that_lie_there(organs: Path, tmp_path: Path) -> None:
+    config, search, told = a_config(organs, epochs=1), TuneConfig(trials=1, prune=False), list[str]()
+    tune(config, search, tmp_path, lambda _: None)
+    (tmp_path / "journal.log").unlink()
+    best = tune(config, search, tmp_path, lambda _: None, say=told.append)
+    assert Path(best["file"]).parent.name == "trial_001"
+    assert len(told) == 1 and "knows nothing of the 1 runs" in told[0]
+
+
+@pytest.mark.parametrize(
+    "journal", [b"\xff\xfe\n", b"5\n", b"null\n", b"{}\n", b'{"op_code": "x", "worker_id": 3}\n', b'{"op_code": 4}\n']
+)
+def test_a_journal_that_holds_anything_else_is_a_sentence(organs: Path, tmp_path: Path, journal: bytes) -> None:
+    (tmp_path / "journal.log").write_bytes(journal)
+    with pytest.raises(InputError, match="journal.log is damaged"):
+        tune(a_config(organs), TuneConfig(trials=1), tmp_path, lambda _: None)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills a process by a signal")

@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search, printing a line for each epoch; returns 0."""
+    """Search, printing a line for each epoch; returns 0, or 128 and the signal's number if one ended it early."""
     from dataclasses import replace
 
     from RobustDIRLib.configuration import from_dict, read_json
@@ -45,7 +45,10 @@ def run(args: argparse.Namespace) -> int:
     if args.no_prune:
         search = replace(search, prune=False)
 
+    last: dict[str, Any] = {}
+
     def tell(record: dict[str, Any]) -> None:
+        last.update(stopped=record["kind"] == "stop", signal=record.get("signal", 0))
         if args.progress == "json":
             print(json.dumps(record), flush=True)
         elif record["kind"] == "epoch":
@@ -56,14 +59,17 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"kind": "note", "message": sentence}) if args.progress == "json" else sentence, flush=True)
 
     best = tune(settings_of(args), search, args.output, tell, _place(args, say), say)
-    if args.progress == "json":
+    stopped = last.get("stopped", False)
+    if args.progress == "json" and best:
         print(json.dumps({"kind": "best", **best}))
-    else:
+    elif best:
         print(
-            f"best: trial {best['trial']}, learning rate {best['learning_rate']:.2g}, gradient {best['gradient']:.2g}, "
-            f"{best['value']:.4f}; model: {best['file']}"
+            f"best{' so far' if stopped else ''}: trial {best['trial']}, learning rate {best['learning_rate']:.2g}, "
+            f"gradient {best['gradient']:.2g}, {best['value']:.4f}; model: {best['file']}"
         )
-    return 0
+    if stopped and args.progress == "text":
+        print("stopped; the same command goes on from there")
+    return 128 + last["signal"] if last.get("signal") else 0
 
 
 def _place(args: argparse.Namespace, say: Callable[[str], None]) -> Place:

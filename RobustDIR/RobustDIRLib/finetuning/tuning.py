@@ -20,11 +20,10 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig, TuneConfig
 from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.tuner import quality
-from RobustDIRLib.finetuning.tuning_journal import load_optuna, number_begun, open_study, place_of, take_up_again
+from RobustDIRLib.finetuning.tuning_journal import free_place, load_optuna, number_begun, open_study, take_up_again
 from RobustDIRLib.finetuning.tuning_table import Record, sum_up
 from RobustDIRLib.io.files import is_full, make_folder, write_json
-from RobustDIRLib.run_files import MODEL, RECORDS
-from RobustDIRLib.training.checkpoints import NAME
+from RobustDIRLib.run_files import CONFIG
 
 SETTINGS = "tune.json"
 _HERE = Place()
@@ -51,7 +50,8 @@ def tune(
         place: Where the runs are, several at once there.
         say: Told what the user should know of a cluster.
     Returns:
-        The best trial: `trial`, `value` (Dice, or minus TRE or loss), `learning_rate`, `gradient`, `file`.
+        The best trial: `trial`, `value` (Dice, or minus TRE or loss), `learning_rate`, `gradient`, `file`; nothing if
+        the search was stopped before a trial was over. The one that was at work then is gone on with another time.
     Raises:
         InputError: If Optuna is not there, the folder holds another search, or no trial came to its end.
         ConnectionError: If the cluster has gone, or a run ends all processes it is given to.
@@ -60,15 +60,20 @@ def tune(
     make_folder(folder)
     _check_same(base, config, folder)
     study = open_study(optuna, config, folder, number_begun(folder))
+    if not study.get_trials() and (lost := len(list(folder.glob(f"trial_*/{CONFIG}")))):
+        say(f"the journal in {folder} knows nothing of the {lost} runs that lie there; others are made beside them.")
     take_up_again(optuna, study, folder)
     left = config.trials - len(study.get_trials(states=_over(optuna)))
     jobs = min(place.jobs, max(left, 1))
-    if left > 0 and (jobs > 1 or place.far):
-        _spread(_Search(base, config, folder.absolute()), left, replace(place, jobs=jobs), tell, say)
-    elif left > 0:
-        enough = optuna.study.MaxTrialsCallback(config.trials, states=_over(optuna))
-        with _told():
-            study.optimize(lambda trial: _run(optuna, trial, base, config, folder, tell), callbacks=[enough])
+    try:
+        if left > 0 and (jobs > 1 or place.far):
+            _spread(_Search(base, config, folder.absolute()), left, replace(place, jobs=jobs), tell, say)
+        elif left > 0:
+            enough = optuna.study.MaxTrialsCallback(config.trials, states=_over(optuna))
+            with _told():
+                study.optimize(lambda trial: _run(optuna, trial, base, config, folder, tell), callbacks=[enough])
+    except _Stopped:
+        return sum_up(optuna, study, folder) if study.get_trials(states=_over(optuna)) else {}
     return sum_up(optuna, study, folder)
 
 
@@ -154,6 +159,10 @@ class _Full(BaseException):
     """The disk is full: to Optuna, too, a trial whose process has died, so that the next command goes on with it."""
 
 
+class _Stopped(BaseException):
+    """The user has stopped a run: its trial is not over, and the next command goes on with it."""
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Makes a full disk bad input again once Optuna has let go."""
@@ -184,19 +193,15 @@ def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, fold
     """One trial: the best validation quality of its run."""
     rate = trial.suggest_float("learning_rate", *config.learning_rate, log=True)
     weight = trial.suggest_float("gradient", *config.gradient)
-    place = place_of(trial, folder)
+    place = free_place(trial, folder)
     trial.set_user_attr("folder", place.name)
     run = replace(base, optimizer=replace(base.optimizer, learning_rate=rate), loss=replace(base.loss, gradient=weight))
     best, judge = -math.inf, "loss"
-    begun = (place / NAME).exists()
-    for name in () if begun else (MODEL, RECORDS):  # of a trial that was killed before its first checkpoint
-        (place / name).unlink(missing_ok=True)
-    for record in _records(run, place, begun):
+    for record in _records(run, place):
         tell({"trial": trial.number, **record})
         judge = record.get("judge", judge)
         if record["kind"] == "stop":
-            trial.study.stop()
-            raise optuna.TrialPruned
+            raise _Stopped
         if record["kind"] != "epoch":
             continue
         value = quality(record, judge)
@@ -208,9 +213,9 @@ def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, fold
     return best
 
 
-def _records(run: FinetuneConfig, place: Path, begun: bool) -> Iterator[Record]:
+def _records(run: FinetuneConfig, place: Path) -> Iterator[Record]:
     try:
-        yield from finetune(run, place, resume=begun)
+        yield from finetune(run, place, resume=(place / CONFIG).is_file())
     except InputError as error:
         if is_full(error):
             raise _Full(str(error)) from error

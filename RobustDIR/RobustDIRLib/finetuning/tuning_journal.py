@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import TuneConfig
 from RobustDIRLib.io.lock import Rank, locked
+from RobustDIRLib.run_files import CONFIG
 
 JOURNAL = "journal.log"
 
@@ -50,7 +50,8 @@ def open_study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
     _mend_journal(optuna, folder / JOURNAL)
     try:
         return _opened_study(optuna, config, folder, seed)
-    except json.JSONDecodeError as error:
+    # Optuna's reader looks at no type: words of JSON that are none of its own make it raise any of these.
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise InputError(f"{folder / JOURNAL} is damaged; begin the search anew in another folder.") from error
 
 
@@ -95,6 +96,14 @@ def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None
 def place_of(trial: Any, folder: Path) -> Path:
     """Where the run of a trial lies: one that is gone on with keeps its folder."""
     return folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
+
+
+def free_place(trial: Any, folder: Path) -> Path:
+    """As `place_of`; a new trial takes no folder of a run that the journal does not know of, as after its loss."""
+    number = trial.number
+    while "folder" not in trial.user_attrs and (folder / f"trial_{number:03d}" / CONFIG).exists():
+        number += 1
+    return folder / str(trial.user_attrs.get("folder", f"trial_{number:03d}"))
 
 
 def _at_work(place: Path) -> bool:

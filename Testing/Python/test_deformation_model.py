@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -162,8 +163,9 @@ class _Known:
 
     name = "known"
 
-    def __init__(self) -> None:
+    def __init__(self, strength: int = 1) -> None:
         self.calls = 0
+        self.settings = {"strength": strength}
 
     def prepare(self) -> None:
         pass
@@ -188,6 +190,24 @@ def test_building_keeps_what_is_done_and_tells_how_samples_are(organs: Path, tmp
     assert card["pairs"] == 3 and card["samples"] == 100 and min(card["variance_explained"]) >= 0.8
     assert card["folding_percent_mean"] <= card["folding_percent_max"] and card["sdlogj_mean"] > 0
     assert (tmp_path / "m" / "samples.png").stat().st_size > 5000
+
+
+def test_pairs_that_are_kept_count_for_the_same_images_by_the_same_method_alone(tmp_path: Path) -> None:
+    """Names of cases say little: another data set, a newer file and a model taught further may all have those."""
+    organs = decathlon(tmp_path / "organs", 6)
+
+    def calls(method: _Known) -> int:
+        list(build(Building("organs", open_dataset(organs).cases, method, nodes=7), tmp_path / "m"))
+        return method.calls
+
+    assert calls(_Known()) == 3 and calls(_Known()) == 0
+    assert calls(_Known(strength=2)) == 3
+    shutil.copy(organs / "imagesTr" / "organ_001.nii.gz", organs / "imagesTr" / "organ_000.nii.gz")
+    assert calls(_Known(strength=2)) == 1
+    kept = sorted((tmp_path / "m" / "pairs").iterdir())[0]
+    held = dict(np.load(kept))
+    np.savez(kept, **{**held, "coefficients": held["coefficients"] * np.float32(np.nan)})
+    assert calls(_Known(strength=2)) == 1
 
 
 def test_of_two_buildings_in_one_folder_the_second_is_refused(organs: Path, tmp_path: Path) -> None:

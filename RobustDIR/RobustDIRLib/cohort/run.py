@@ -13,6 +13,7 @@ from typing import Protocol
 from RobustDIRLib.baselines.method import Method
 from RobustDIRLib.baselines.ours import OwnModel
 from RobustDIRLib.baselines.registry import find_method
+from RobustDIRLib.baselines.settings import settings_of
 from RobustDIRLib.clusters import place_of, without_dask
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.aggregate import aggregate
@@ -24,7 +25,6 @@ from RobustDIRLib.cohort.plan import (
     merged,
     planned,
     read_evaluation,
-    settings_of,
     write_evaluation,
 )
 from RobustDIRLib.cohort.results import (

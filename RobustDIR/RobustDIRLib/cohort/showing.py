@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from RobustDIRLib.baselines.method import Outcome
 from RobustDIRLib.baselines.registry import find_method
+from RobustDIRLib.baselines.settings import settings_of
 from RobustDIRLib.cohort import measuring
 from RobustDIRLib.cohort.files import RANKING
-from RobustDIRLib.cohort.plan import Evaluation, checksums, made_with, require_evaluation, settings_of
+from RobustDIRLib.cohort.plan import Evaluation, checksums, made_with, require_evaluation
 from RobustDIRLib.cohort.results import Key, differences, look, read_result
 from RobustDIRLib.datasets.cases import Case, CaseData
 from RobustDIRLib.datasets.opening import open_dataset

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from RobustDIRLib.baselines.method import Method
+from RobustDIRLib.baselines.settings import settings_of
 from RobustDIRLib.cohort import measuring
-from RobustDIRLib.cohort.plan import checksums, made_with, settings_of
+from RobustDIRLib.cohort.plan import checksums, made_with
 from RobustDIRLib.cohort.results import Condition, Found, Key, State, differences, look
 from RobustDIRLib.cohort.task import Task
 from RobustDIRLib.cohort.terms import Perturbations, Terms

@@ -18,9 +18,10 @@ from typing import Any
 
 from RobustDIRLib.baselines import rivals
 from RobustDIRLib.baselines.method import Method
+from RobustDIRLib.baselines.settings import settings_of
 from RobustDIRLib.baselines.timing import measured
 from RobustDIRLib.cohort import measuring, showing
-from RobustDIRLib.cohort.plan import checksums, made_with, settings_of
+from RobustDIRLib.cohort.plan import checksums, made_with
 from RobustDIRLib.cohort.results import (
     AS_THEY_ARE,
     Condition,

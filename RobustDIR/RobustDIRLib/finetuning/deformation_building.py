@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from RobustDIRLib import warping
 from RobustDIRLib.baselines.method import Method, Pair
+from RobustDIRLib.baselines.settings import settings_of
 from RobustDIRLib.datasets.cases import Case
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.deformation_model import (
@@ -28,6 +30,7 @@ from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.arrays import read_arrays
 from RobustDIRLib.io.displacements import sample_transform
 from RobustDIRLib.io.files import is_full, provisional_folder, write_json, written_atomically
+from RobustDIRLib.io.input_files import input_sha256
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.presets import find_preset
 from RobustDIRLib.registration.preprocessing import working_grid
@@ -62,7 +65,7 @@ class Building:
 def build(building: Building, folder: Path) -> Iterator[Record]:
     """Register every pair, keep its coefficients, and make the model with its card and picture.
 
-    Pairs that the folder holds already are not registered again.
+    Pairs that the folder holds already, of the same images by the same method, are not registered again.
 
     Args:
         building: What to build from.
@@ -79,12 +82,13 @@ def build(building: Building, folder: Path) -> Iterator[Record]:
 
 def _build(building: Building, folder: Path) -> Iterator[Record]:
     building.method.prepare()
+    by = {"name": building.method.name, **settings_of(building.method)}
     held: list[Tensor] = []
     grid: Grid | None = None
     for number, case in enumerate(building.cases, start=1):
         record: Record = {"kind": "pair", "pair": number, "pairs": len(building.cases), "case": case.name}
         try:
-            coefficients, grid = _of_case(case, building, folder / PAIRS)
+            coefficients, grid = _of_case(case, building, by, folder / PAIRS)
             held.append(coefficients)
         except InputError as error:  # one pair that cannot be registered does not end a night's work
             if is_full(error):  # no other pair could be kept either
@@ -101,23 +105,25 @@ def _build(building: Building, folder: Path) -> Iterator[Record]:
     yield {"kind": "end", **card}
 
 
-def _of_case(case: Case, building: Building, folder: Path) -> tuple[Tensor, Grid]:
+def _of_case(case: Case, building: Building, by: Record, folder: Path) -> tuple[Tensor, Grid]:
     """Coefficients of a case's deformation, from its file or by registering it, and the working grid."""
     grid = working_grid(case.fixed.grid(), find_preset(case.preset))
     file = folder / f"{case.name}.npz"
-    if (kept := _kept(file, building)) is not None:
+    images = {role: input_sha256(source.path) for role, source in (("fixed", case.fixed), ("moving", case.moving))}
+    made_with = json.dumps({"preset": case.preset, "images": images, "method": by}, sort_keys=True)
+    if (kept := _kept(file, building, made_with)) is not None:
         return kept, grid
     data = case.load()
     pair = Pair(data.fixed, data.moving, preset=case.preset)
     transform = building.method.register(pair, building.threads).transform
     coefficients = to_canonical(without_linear_part(transform, grid), grid, building.nodes)
     with written_atomically(file) as temporary:
-        np.savez_compressed(temporary, coefficients=coefficients.numpy(), method=np.array(building.method.name))
+        np.savez_compressed(temporary, coefficients=coefficients.numpy(), made_with=np.array(made_with))
     return coefficients, grid
 
 
-def _kept(file: Path, building: Building) -> Tensor | None:
-    """Coefficients of an earlier stretch; None if there are none of this method, or the file is damaged."""
+def _kept(file: Path, building: Building, made_with: str) -> Tensor | None:
+    """Coefficients of an earlier stretch; None if they are not of these images by this method, or damaged."""
     try:
         held = read_arrays(file, "kept pair", "it is made anew")
     except InputError:
@@ -125,7 +131,8 @@ def _kept(file: Path, building: Building) -> Tensor | None:
     coefficients = held.get("coefficients")
     if coefficients is None or coefficients.shape != (1, 3, *(building.nodes,) * 3) or coefficients.dtype != np.float32:
         return None
-    return torch.from_numpy(coefficients) if str(held.get("method")) == building.method.name else None
+    sound = np.isfinite(coefficients).all() and str(held.get("made_with")) == made_with
+    return torch.from_numpy(coefficients) if sound else None
 
 
 def without_linear_part(transform: sitk.Transform, grid: Grid) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from file_cases import VOXELS, assert_read, expected_grid, meta_bytes, nifti_bytes, nrrd_bytes, put, refusal
+from file_cases import VOXELS, assert_read, expected_grid, meta_bytes, nifti_bytes, nrrd_bytes, put, refusal, told
 from RobustDIRLib.io.displacements import read_displacement, read_transform
 from RobustDIRLib.io.images import header_grid, read_image
 from RobustDIRLib.io.labels import read_labels
@@ -101,7 +101,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path):
     assert "may not be read" in refusal(path)
 
 
-def write_minc(path, *, step=(2.0, -3.0, 4.0), length=1.0):
+def write_minc(path, *, step=(2.0, -3.0, 4.0), length=1.0, lacks=(), said=None, units=b"mm"):
     """MINC 1 as its library writes it: axes zspace, yspace, xspace, turned about z, voxels scaled plane by plane."""
     from scipy.io import netcdf_file
 
@@ -113,6 +113,11 @@ def write_minc(path, *, step=(2.0, -3.0, 4.0), length=1.0):
             axis = file.createVariable(name, "i", ())
             axis.step, axis.start, axis.direction_cosines = step[k], 5.0 + k, length * turned[:, k].astype(">f8")
             axis.spacing = b"regular__"
+            for key in lacks:
+                delattr(axis, key)
+                del axis._attributes[key]
+            for key, value in {"units": units, **(said or {})}.items():
+                setattr(axis, key, value)
         image = file.createVariable("image", "h", ("zspace", "yspace", "xspace"))
         image.signtype, image.valid_range = b"signed__", np.array([-1000.0, 2000.0])
         for name, edge in (("image-min", -1000.0), ("image-max", 2000.0)):
@@ -132,6 +137,17 @@ def test_minc_lies_where_its_header_says_with_each_plane_scaled(tmp_path):
     data = (tmp_path / "scan.mnc").read_bytes()
     refusal(put(tmp_path / "cut.mnc", data[: len(data) // 2]))
     refusal(put(tmp_path / "head.mnc", data[:40]))
+
+
+def test_minc_in_other_units_or_lengths_is_refused_and_axes_without_a_place_are_told(tmp_path, caplog):
+    write_minc(tmp_path / "cm.mnc", units=b"cm")
+    assert "'cm'; convert it to mm" in refusal(tmp_path / "cm.mnc")
+    write_minc(tmp_path / "long.mnc", said={"length": 11})
+    assert "9 voxels along its zspace and says 11" in refusal(tmp_path / "long.mnc")
+    write_minc(tmp_path / "unsaid.mnc", lacks=("step", "start"))
+    image, words = told(tmp_path / "unsaid.mnc", caplog)
+    assert image.grid.spacing == (1.0, 1.0, 1.0)
+    assert "zspace no step, zspace no start" in words[0]
 
 
 def test_mgh_lies_where_nibabel_says_and_damaged_ones_are_refused(tmp_path):

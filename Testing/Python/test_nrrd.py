@@ -55,6 +55,7 @@ def test_a_space_without_a_name_is_taken_as_lps_with_a_word(scan, caplog, fields
 @pytest.mark.parametrize("unit", ['"m" "m" "m"', '"cm" "cm" "cm"', '"um" "um" "um"', '"mm" "mm" "cm"', "cm cm cm"])
 def test_units_other_than_mm_are_refused(scan, unit):
     assert "convert it to mm" in refusal(put(scan, nrrd_bytes({"space units": unit})))
+    assert "convert it to mm" in refusal(put(scan, nrrd_bytes({"units": unit})))
 
 
 @pytest.mark.parametrize("unit", ['"mm" "mm" "mm"', '"" "" ""', '"Millimeter" "mm" "mm"'])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
 
-from file_cases import VOXELS, nifti_bytes, nrrd_bytes, put, refusal
+from file_cases import VOXELS, meta_bytes, nifti_bytes, nrrd_bytes, put, refusal, told
 from RobustDIRLib.io import payload
 from RobustDIRLib.io.images import read_image
 
@@ -84,3 +85,25 @@ def test_a_sound_stream_of_fewer_voxels_than_the_header_tells_of_is_cut_short(tm
     assert "cut short" in refusal(put(tmp_path / "scan.nii.gz", gzip.compress(fuller)))
     said = nrrd_bytes({"sizes": "10 11 10", "encoding": "gzip"}, gzip.compress(VOXELS.tobytes()))
     assert "cut short" in refusal(put(tmp_path / "scan.nrrd", said))
+
+
+@pytest.mark.parametrize("word", ["300000", "-300000", "9" * 20, "1_0", "1,2", "1e2"])
+@pytest.mark.parametrize("fields", [nrrd_bytes, meta_bytes])
+def test_numbers_written_out_that_are_none_of_their_type_are_refused(tmp_path, fields, word):
+    text = " ".join([*map(str, VOXELS.ravel()[:-1]), word]).encode()
+    kind = {"encoding": "ascii"} if fields is nrrd_bytes else {"BinaryData": "False"}
+    assert f"not all numbers of its type ({VOXELS.dtype.name})" in refusal(put(tmp_path / "a", fields(kind, text)))
+
+
+def test_voxels_beyond_those_the_header_tells_of_are_told_however_they_are_packed(tmp_path, caplog):
+    more, text = VOXELS.tobytes() + VOXELS[0].tobytes(), " ".join(map(str, [*VOXELS.ravel(), 5, 6])).encode()
+    for data in (
+        nrrd_bytes(body=more),
+        nrrd_bytes({"encoding": "gzip"}, gzip.compress(more)),
+        meta_bytes({"CompressedData": "True"}, zlib.compress(more)),
+        nrrd_bytes({"encoding": "ascii"}, text),
+        gzip.compress(nifti_bytes() + b"\0\0"),
+    ):
+        image, words = told(put(tmp_path / "a", data), caplog)
+        np.testing.assert_array_equal(image.array, VOXELS)
+        assert "after the last voxel" in " ".join(words)

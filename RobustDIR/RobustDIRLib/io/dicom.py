@@ -27,7 +27,7 @@ from RobustDIRLib.io.dicom_headers import (
     quiet_pydicom,
     read_header,
 )
-from RobustDIRLib.io.dicom_pixels import check_length, stored_pixels, values_of, without_padding
+from RobustDIRLib.io.dicom_pixels import SCALINGS, check_length, stored_pixels, values_of, without_padding
 from RobustDIRLib.io.dicom_stack import placed
 from RobustDIRLib.io.formats import named_format
 from RobustDIRLib.io.payload import check_room
@@ -156,6 +156,7 @@ def _without_copies(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Da
 def _volume(where: Path, headers: dict[Path, Dataset]) -> tuple[NDArray[Any], Grid]:
     for path, header in headers.items():
         check_length(path, header)
+    _refuse_unscaled(where, headers)
     frames = [frame for path, header in headers.items() for frame in frames_of(path, header)]
     frames, grid = placed(where, frames)
     if len({str(header.get(_PHILIPS_SCALE)) for header in headers.values()}) > 1:
@@ -163,6 +164,16 @@ def _volume(where: Path, headers: dict[Path, Dataset]) -> tuple[NDArray[Any], Gr
             "%s: the scanner scaled its slices differently (Philips scale slope); check their brightness.", where
         )
     return _filled(where, frames, grid.shape), grid
+
+
+def _refuse_unscaled(where: Path, headers: dict[Path, Dataset]) -> None:
+    """Refuse slices of which some say how stored numbers become values, and the rest do not."""
+    silent = [path for path, header in headers.items() if not any(keyword in header for keyword in SCALINGS)]
+    if 0 < len(silent) < len(headers):
+        raise InputError(
+            f"{where} holds {len(headers)} files of which {len(silent)} do not say what their stored numbers stand for "
+            f"({silent[0].name} has no RescaleSlope), and the rest do; export it again."
+        )
 
 
 def _filled(where: Path, frames: list[Frame], shape: tuple[int, int, int]) -> NDArray[Any]:

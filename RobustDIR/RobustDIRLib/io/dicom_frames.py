@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,43 +21,6 @@ from RobustDIRLib.io.dicom_headers import (
     numbers,
 )
 
-# What may tell volumes at one place apart: keyword, and the sequence of the functional groups that holds it, if any.
-_TELLING = (
-    ("StackID", "FrameContentSequence"),
-    ("TemporalPositionIndex", "FrameContentSequence"),
-    ("EffectiveEchoTime", "MREchoSequence"),
-    ("DiffusionBValue", "MRDiffusionSequence"),
-    ("DiffusionGradientOrientation", "DiffusionGradientDirectionSequence"),
-    ("NominalCardiacTriggerDelayTime", "CardiacSynchronizationSequence"),
-    ("NominalPercentageOfCardiacPhase", "CardiacSynchronizationSequence"),
-    ("FrameType", "MRImageFrameTypeSequence"),
-    ("FrameType", "CTImageFrameTypeSequence"),
-    ("FrameType", "PETFrameTypeSequence"),
-    ("FrameAcquisitionDateTime", "FrameContentSequence"),
-    ("DimensionIndexValues", "FrameContentSequence"),
-    ("TemporalPositionIdentifier", None),
-    ("EchoNumbers", None),
-    ("EchoTime", None),
-    ("InversionTime", None),
-    ("FlipAngle", None),
-    ("DiffusionBValue", None),
-    ("TriggerTime", None),
-    ("NominalPercentageOfCardiacPhase", None),
-    ("FrameReferenceTime", None),
-    ("AcquisitionNumber", None),
-    ("ImageType", None),
-    ("ConvolutionKernel", None),
-    ("KVP", None),
-    ("AcquisitionDateTime", None),
-    ("AcquisitionTime", None),
-    ("ContentTime", None),
-    ("SeriesDescription", None),
-    ("TimeSlotVector", None),
-    ("EnergyWindowVector", None),
-    ("PhaseVector", None),
-    ("DetectorVector", None),
-)
-_EVEN = 0.9  # the least gap of slices of one volume, as a share of the largest
 _TIMES = {0x00181063, 0x00181065}  # FrameTime and FrameTimeVector, which lead from one frame to the next
 _GATES = ("TimeSlotVector", "EnergyWindowVector", "PhaseVector", "DetectorVector")
 
@@ -90,6 +52,11 @@ class Frame:
     header: Dataset
     shared: Dataset
     own: Dataset
+
+    def measure(self, keyword: str) -> float:
+        """A distance that is not below 0, of the pixel measures or the file, mm; 0 if neither says it."""
+        holders = [*(item(groups, "PixelMeasuresSequence") for groups in (self.own, self.shared)), self.header]
+        return next((one for holder in holders if (one := abs(number(holder, keyword, 0.0))) > 0), 0.0)
 
     def telling(self, keyword: str, sequence: str | None) -> str:
         """What an element says of this frame, as text; empty if nothing."""
@@ -256,30 +223,3 @@ def _reconstructed_offsets(path: Path, header: Dataset, count: int) -> Array:
             "it as a volume (NIfTI, NRRD)."
         )
     return np.asarray(step * (np.arange(count) if slices.size == 0 else slices - slices.min()), dtype=np.float64)
-
-
-def what_differs(frames: list[Frame], places: Array) -> str:
-    """What tells volumes in one series apart, for a message: the element and its values; empty if none does.
-
-    Args:
-        frames: All frames.
-        places: Of each the place along the normal, mm.
-    """
-    for keyword, sequence in _TELLING:
-        values = [frame.telling(keyword, sequence) for frame in frames]
-        groups = [places[[v == value for v in values]] for value in dict.fromkeys(values)]
-        if len(groups) > 1 and all(map(_is_even, groups)):
-            return f"they differ in {keyword} ({_counted(values)})"
-    return ""
-
-
-def _is_even(places: Array) -> bool:
-    """Whether slices make a volume of their own: several, all at one distance from the next."""
-    gaps = np.diff(np.sort(places))
-    return len(gaps) > 0 and bool(gaps.min() > _EVEN * gaps.max())
-
-
-def _counted(values: list[Any]) -> str:
-    distinct = list(dict.fromkeys(values))
-    listed = "; ".join(f"{value or 'none'}: {values.count(value)} slices" for value in distinct[:6])
-    return listed + (f"; and {len(distinct) - 6} more" if len(distinct) > 6 else "")

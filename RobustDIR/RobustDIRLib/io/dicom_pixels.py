@@ -37,6 +37,11 @@ _KEPT = (
     "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "PixelData",
 )  # fmt: skip
+# Elements of a file that say what its stored numbers stand for.
+SCALINGS = (
+    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "DoseGridScaling", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 _PADDING = 16  # bits, by fewer of which pixels may be longer than their frames: they fill bytes, an even number of them
 _LEAST_FRAGMENT = 8  # bytes that each compressed frame takes at least

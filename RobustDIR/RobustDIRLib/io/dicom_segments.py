@@ -84,7 +84,7 @@ class _Planes:
 def _read(path: Path, header: Dataset) -> Segments:
     check_length(path, header)
     frames = frames_of(path, header)
-    step, thickness = (_extent(frames[0], keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
+    step, thickness = (frames[0].measure(keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
     planes = _Planes(frames, *sparse(path, frames, step, thickness))
     names = {
         int(number(one, "SegmentNumber", 0)): str(one.get("SegmentLabel") or "").strip()
@@ -121,12 +121,6 @@ def _refuse_doubled(path: Path, places: NDArray[Any]) -> None:
             f"{path} has {doubled} frames at the place of another one of the same segment (several time points?); "
             "export each as a segmentation of its own."
         )
-
-
-def _extent(frame: Frame, keyword: str) -> float:
-    """A distance that the pixel measures give, mm; 0 if they do not."""
-    found = (abs(number(item(g, "PixelMeasuresSequence"), keyword, 0.0)) for g in (frame.own, frame.shared))
-    return next((one for one in found if one > 0), 0.0)
 
 
 def _inside(path: Path, header: Dataset, stored: NDArray[Any]) -> NDArray[Any]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid, refuse_absurd
-from RobustDIRLib.io.dicom_frames import Frame, what_differs
+from RobustDIRLib.io.dicom_differences import check_one_volume, what_differs
+from RobustDIRLib.io.dicom_frames import Frame
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ _SKEW = 0.1
 _SAME_PLACE, _SAME_SHARE = 1e-3, 0.02
 # Slices of segmentations that are thinner than this share of the least distance between them may leave some out.
 _GAPPED = 0.7
+# Times by which slices lie further apart, or nearer, than the header says, before the user is told.
+_OTHER_STEP = 1.5
 # How far off right angles (rad) rounded axes may be: two decimals explain as much, fewer say too little.
 _ROUNDED = 0.02
 
@@ -42,11 +45,29 @@ def placed(where: Path, frames: list[Frame]) -> tuple[list[Frame], Grid]:
     _refuse_unlike(where, frames)
     places = frames_along(where, frames)
     _check_places(where, frames, places)
+    check_one_volume(where, frames, places)
     frames = [frames[k] for k in np.argsort(places, kind="stable")]
     positions = np.array([frame.position for frame in frames])
     grid = _grid(where, frames[0], positions[-1] - positions[0], len(frames))
     _check_line(where, positions, grid.spacing[2], frames[0].rounding[1])
+    _tell_other_step(where, frames[0], grid.spacing[2])
     return frames, grid
+
+
+def _tell_other_step(where: Path, first: Frame, step: float) -> None:
+    """Tell where the header has slices at another distance, as where every second one was lost.
+
+    Some scanners write the gap between slices there, which is less than they are thick.
+    """
+    said, thickness = first.measure("SpacingBetweenSlices"), first.measure("SliceThickness")
+    if said and said > _GAPPED * thickness and not 1 / _OTHER_STEP < step / said < _OTHER_STEP:
+        _log.warning(
+            "%s: slices lie %.3f mm apart, and SpacingBetweenSlices says %.3f mm; check that none are missing or of "
+            "another volume.",
+            where,
+            step,
+            said,
+        )
 
 
 def sparse(where: Path, frames: list[Frame], step: float, thickness: float) -> tuple[NDArray[np.int64], Grid]:

@@ -15,8 +15,7 @@ import numpy as np
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
-from RobustDIRLib.io.nrrd import numbered_files
-from RobustDIRLib.io.payload import Payload, surplus
+from RobustDIRLib.io.payload import Payload, numbered_files, surplus
 
 _LONGEST_HEADER = 1 << 22
 _DTYPES = {

@@ -86,6 +86,7 @@ def read_minc(path: Path) -> Header:
         image: Any = (nib.Minc2Image if second else nib.Minc1Image).from_filename(path)
         sides, spacing = tuple(int(n) for n in reversed(image.shape)), image.dataobj.minc_file.get_zooms()
         check_sides(path, sides)
+        axes = _axes_of_minc(image.dataobj.minc_file)
         if len(sides) > 3:
             raise InputError(f"{path} is {len(sides)}D; give a single 3D volume, one time point for instance.")
         check_room(path, 16 * math.prod(sides))
@@ -95,7 +96,38 @@ def read_minc(path: Path) -> Header:
         raise
     except _PROBLEMS as error:
         raise InputError(f"{path} is damaged, cut short or no MINC file; copy or export it as NIfTI.") from error
+    notes = _check_axes(path, axes, image.shape)
     _check_cosines(path, image.affine, spacing, image.shape)
     # In the file the first axis is the slowest; nibabel's matrix takes indices in the order of the file.
     matrix = swap_lps_ras(np.asarray(image.affine)[:3, [2, 1, 0, 3]].T).T
-    return Header(path, sides, (0, 1, 2), matrix, array)
+    return Header(path, sides, (0, 1, 2), matrix, array, notes=notes)
+
+
+def _axes_of_minc(file: Any) -> list[dict[str, Any]]:
+    """What the file says of its axes, in their order; nibabel passes over their units and lengths."""
+    return [
+        {key: getattr(axis, key, None) for key in ("step", "start", "units", "length")} | {"name": name}
+        for name, axis in zip(file._dim_names, file._dims, strict=True)
+    ]
+
+
+def _check_axes(path: Path, axes: list[dict[str, Any]], shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Refuses units other than mm and lengths that are not those of the voxels.
+
+    Returns:
+        A sentence if an axis does not say its step or its start, which nibabel takes as 1 and 0 mm.
+    """
+    for axis, count in zip(axes, shape, strict=True):
+        unit = axis["units"]
+        unit = (unit.decode("latin-1") if isinstance(unit, bytes) else str(unit or "")).strip("\0 ").lower()
+        if unit not in ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres"):
+            raise InputError(f"{path} gives its {axis['name']} in '{unit}'; convert it to mm.")
+        if axis["length"] is not None and int(np.ravel(axis["length"])[0]) != count:
+            raise InputError(
+                f"{path} has {count} voxels along its {axis['name']} and says {np.ravel(axis['length'])[0]}; export it "
+                "again."
+            )
+    lacking = [f"{axis['name']} no {key}" for axis in axes for key in ("step", "start") if axis[key] is None]
+    if not lacking:
+        return ()
+    return (f"{path} does not place its voxels ({', '.join(lacking)}): taken as 1 and 0 mm; check the alignment.",)

@@ -15,11 +15,10 @@ import numpy as np
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.header import Header, check_sides, refuse_two_sizes
-from RobustDIRLib.io.payload import Payload, surplus
+from RobustDIRLib.io.payload import Payload, numbered_files, surplus
 
 MAGIC = b"NRRD00"
 _LONGEST_HEADER = 1 << 24
-_MOST_FILES = 1 << 16
 
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -159,6 +158,7 @@ def _oriented(
     origin = _vector(path, fields.get("space origin", "(0,0,0)"), "space origin")
     matrix = np.array(signs)[:, None] * np.column_stack([*(column[:3] for column in chosen), origin[:3]])
     _refuse_units(path, "space units", _units(fields, "space units"))
+    _refuse_units_of_axes(path, fields, kinds, axes)
     return spatial, matrix, notes
 
 
@@ -210,8 +210,7 @@ def _unoriented(
     if not all(math.isfinite(s) and s > 0 for s in chosen):
         listed = ", ".join(f"{s:g}" for s in chosen)
         raise InputError(f"{path} has a voxel spacing that is not positive ({listed} mm); correct its header.")
-    units = _units(fields, "units")
-    _refuse_units(path, "units", [units[axis] for axis in axes] if len(units) == len(kinds) else units)
+    _refuse_units_of_axes(path, fields, kinds, axes)
     note = f"{path} does not say how the patient lies (it has spacings alone); check the alignment."
     return spatial, np.column_stack([np.diag(chosen), np.zeros(3)]), (note,)
 
@@ -229,6 +228,12 @@ def _units(fields: dict[str, str], name: str) -> list[str]:
     """The units of a field, in quotes as the format has them, or without."""
     text = fields.get(name, "")
     return re.findall(r'"([^"]*)"', text) if '"' in text else text.split()
+
+
+def _refuse_units_of_axes(path: Path, fields: dict[str, str], kinds: list[str], axes: list[int]) -> None:
+    """Refuses other units than mm of the axes in space; those of other axes may be any."""
+    units = _units(fields, "units")
+    _refuse_units(path, "units", [units[axis] for axis in axes] if len(units) == len(kinds) else units)
 
 
 def _refuse_units(path: Path, name: str, units: list[str]) -> None:
@@ -268,22 +273,6 @@ def _data_files(path: Path, fields: dict[str, str]) -> tuple[Path, ...]:
     if "%" in name and len(words) in (4, 5):
         return numbered_files(path, words[0], words[1:4])
     return (path.parent / name,)
-
-
-def numbered_files(path: Path, pattern: str, words: list[str]) -> tuple[Path, ...]:
-    """The files `pattern % k` for k from the first number to the second by steps of the third.
-
-    Raises:
-        InputError: If that is no such list.
-    """
-    try:
-        first, last, step = (int(word) for word in words)
-        numbers = range(first, last + (1 if step > 0 else -1), step)
-        if not 0 < len(numbers) <= _MOST_FILES:
-            raise ValueError("as many files as no volume has")
-        return tuple(path.parent / (pattern % k) for k in numbers)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{path} names its data files in a way that is not read here; save it as one file.") from error
 
 
 def _numbers(path: Path, text: str) -> tuple[float, ...]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import regular_file
 from RobustDIRLib.io.free_memory import available_memory
+from RobustDIRLib.io.remarks import tell
 
 # DEFLATE makes at most this many bytes of one: a header that asks for more than the file can hold is refused unread.
 DEFLATE = 1032
@@ -28,6 +29,7 @@ _LONGEST_NUMBER = 32  # letters of a number written out, with the space behind i
 _CHUNK = 1 << 20
 _FORGIVEN = 1 << 24  # bytes of padding after the last voxel
 _GIB = 2**30
+_MOST_FILES = 1 << 16
 # An InputError is a ValueError, too.
 _DAMAGED = (OSError, EOFError, zlib.error, ValueError)
 
@@ -57,6 +59,22 @@ class Payload:
     def nbytes(self) -> int:
         """Bytes of all numbers, unpacked."""
         return self.count * self.dtype.itemsize
+
+
+def numbered_files(path: Path, pattern: str, words: list[str]) -> tuple[Path, ...]:
+    """The files `pattern % k` for k from the first number to the second by steps of the third.
+
+    Raises:
+        InputError: If that is no such list.
+    """
+    try:
+        first, last, step = (int(word) for word in words)
+        numbers = range(first, last + (1 if step > 0 else -1), step)
+        if not 0 < len(numbers) <= _MOST_FILES:
+            raise ValueError("as many files as no volume has")
+        return tuple(path.parent / (pattern % k) for k in numbers)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path} names its data files in a way that is not read here; save it as one file.") from error
 
 
 def read_payload(path: Path, payload: Payload) -> NDArray[Any]:
@@ -120,7 +138,11 @@ def surplus(path: Path, payload: Payload) -> tuple[str, ...]:
     extra = max((file.stat().st_size - needed for file in payload.files if file.is_file()), default=0)
     if extra <= 0:
         return ()
-    return (f"{path} goes on for {extra} bytes after the last voxel that its header tells of; check its size.",)
+    return (_goes_on(path, f"for {extra} bytes "),)
+
+
+def _goes_on(path: Path, how_far: str = "") -> str:
+    return f"{path} goes on {how_far}after the last voxel that its header tells of; check its size."
 
 
 def cut_short(path: Path, there: int, needed: int | None) -> InputError:
@@ -189,6 +211,8 @@ def _drain(path: Path, stream: Any) -> None:
         extra += len(chunk)
         if extra > _FORGIVEN:
             raise InputError(f"{path} goes on after the last voxel that its header tells of; export it again.")
+    if extra:
+        tell([_goes_on(path, f"for {extra} bytes ")])
 
 
 @contextmanager
@@ -232,11 +256,18 @@ def _text(path: Path, file: Path, payload: Payload, each: int) -> NDArray[Any]:
     """Numbers written out."""
     with file.open("rb") as stream:
         stream.seek(payload.offset or 0)
-        words = stream.read(each * _LONGEST_NUMBER).split()
+        text = stream.read(each * _LONGEST_NUMBER)
+    words = text.split()
+    if len(words) < each:
+        raise cut_short(path, file.stat().st_size, None)
+    if len(words) > each:
+        tell([_goes_on(path)])
     try:
-        numbers = np.array(words[:each]).astype(payload.dtype.newbyteorder("="))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: its voxels are not all numbers; copy or export it again.") from error
-    if len(numbers) < each:
-        raise cut_short(path, len(numbers), None)
-    return numbers
+        if b"_" in text:  # which Python alone takes within numbers
+            raise ValueError("an underscore")
+        return np.array(words[:each]).astype(payload.dtype.newbyteorder("="))
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{path} is damaged: its voxels are not all numbers of its type ({payload.dtype.name}); copy or export it "
+            "again."
+        ) from error

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,6 +145,49 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_b
     assert [r["loss"] for r in _of(whole, "step")] == [r["loss"] for r in _of(rest, "step")]
     told = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
     assert [r["step"] for r in told if r["kind"] == "step"] == [1, 2, 3, 4]
+
+
+def _stopped(organs: Path, folder: Path) -> FinetuneConfig:
+    """A run of two epochs, killed after its first."""
+    config = a_config(organs, epochs=2, pairs_per_epoch=2)
+    for record in finetune(config, folder):
+        if record["kind"] == "checkpoint":
+            break
+    return config
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda run, other: (run / "weights.pt").unlink(), "does not exist"),
+        (lambda run, other: (run / "weights.pt").write_bytes(b"PK\3\4"), "is damaged"),
+        (lambda run, other: [shutil.copy(file, run) for file in other.glob("weights.pt*")], "the model of another run"),
+    ],
+)
+def test_a_run_does_not_go_on_without_the_model_of_its_best_epoch(
+    organs: Path, tmp_path: Path, damage: Callable[[Path, Path], object], words: str
+) -> None:
+    """Else no later epoch may be better, and hours of learning end without a model, or with another run's."""
+    config = _stopped(organs, tmp_path / "run")
+    list(finetune(a_config(organs, epochs=1, pairs_per_epoch=2, seed=5), tmp_path / "other"))
+    damage(tmp_path / "run", tmp_path / "other")
+    with pytest.raises(InputError, match=f"{words}.*kept nowhere else.*--model .*checkpoint.pt"):
+        next(finetune(config, tmp_path / "run", resume=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("step", "x"), ("history", None), ("weights", {}), ("optimizer", {}), ("average", {"a": 1}), ("alignments", 5)],
+)
+def test_a_checkpoint_that_holds_something_else_is_a_sentence(
+    organs: Path, tmp_path: Path, name: str, value: Any
+) -> None:
+    config = _stopped(organs, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint.pt"
+    state = load_checkpoint(path)
+    torch.save({**state, name: value}, path)
+    with pytest.raises(InputError, match="use the one that the run wrote"):
+        next(finetune(config, tmp_path / "run", resume=True))
 
 
 def test_validation_pairs_that_cannot_choose_an_epoch_end_the_run_before_it_teaches(tmp_path: Path) -> None:
@@ -406,6 +451,19 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_a_checkpoint(organs: Pat
     assert leader.returncode == 2, err
     assert err.count("\n") == 1 and "another process of the run" in err and "resume" in err
     assert load_checkpoint(folder / "checkpoint.pt")["step"] >= 1
+
+
+def test_what_a_run_learns_by_is_told_as_it_begins_and_terms_of_no_weight_are_refused(
+    organs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The data choose a term where none is named; where all that are named have no weight, that was not asked for."""
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"initial": None, "network": NETWORK, "alignment": "centre", "epochs": 1}))
+    words = ["finetune", str(organs), "-o", str(tmp_path / "run"), "--config", str(settings), "--threads", "1"]
+    assert main([*words, "--loss", "dice=0,gradient=1"]) == 2
+    assert "gives every term that teaches no weight" in capsys.readouterr().err
+    assert main([*words, "--loss", "gradient=0.5", "--pairs-per-epoch", "1"]) == 0
+    assert "1 pairs an epoch, learning by dice 1, gradient 0.5" in capsys.readouterr().out
 
 
 def test_steps_are_told_of_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

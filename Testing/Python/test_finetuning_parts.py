@@ -36,7 +36,7 @@ from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.similarity import local_ncc_loss, mind_loss, nmi_loss
 from RobustDIRLib.finetuning.split import split_dataset
 from RobustDIRLib.geometry import Grid
-from RobustDIRLib.io.images import write_image
+from RobustDIRLib.io.images import Image, read_image, write_image
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import find_preset
 from RobustDIRLib.registration.alignment import align
@@ -299,6 +299,24 @@ class TestStore:
         for scan in (*scans, *scans):
             store.get(scan, preset)
             assert sum(held.bytes for held in store._held.values()) <= 2.5 * one  # noqa: SLF001
+
+    @pytest.mark.parametrize(
+        ("shift", "told"), [(0.0, None), (55.0, "lies outside that image"), (None, "no structure")]
+    )
+    def test_a_label_map_that_lies_elsewhere_than_its_image_is_told_once(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, shift: float | None, told: str | None
+    ) -> None:
+        """Most of it outside: what is left would teach wrongly, and nothing else would say so."""
+        folder = decathlon(tmp_path / "set", people=3)
+        scans = split_dataset(open_dataset(folder), SplitConfig(shares=(1, 0, 0)))["train"].scans
+        path = scans[0].labels.path
+        labels = read_image(path)
+        moved = replace(labels.grid, origin=tuple(np.add(labels.grid.origin, (0.0, shift or 0.0, 0.0)).tolist()))
+        write_image(path, Image((labels.array * (shift is not None)).astype(np.uint8), moved))
+        store = ScanStore(1)
+        for scan in (*scans, *scans):
+            store.get(scan, find_preset("generic"))
+        assert [told in r.getMessage() and str(path) in r.getMessage() for r in caplog.records] == [True] * bool(told)
 
     def test_a_file_that_was_changed_is_refused_by_name(self, tmp_path: Path) -> None:
         folder = decathlon(tmp_path / "set", people=3)

@@ -52,7 +52,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--loss", metavar="TERM=W,...",
         help="terms and weights: dice, nmi, local_ncc, mind, landmarks, gradient (default: dice where there are "
-        "labels, else local_ncc; gradient 0.1)",
+        "labels, else local_ncc; gradient 0.1; what a run learns by is told as it begins)",
     )  # fmt: skip
     how.add_argument("--epochs", type=int, metavar="N", help="at most (default: 300); ends earlier once it converged")
     how.add_argument("--pairs-per-epoch", type=int, metavar="N", help="default: one a training scan, or all listed")
@@ -182,6 +182,9 @@ def _loss(text: str) -> dict[str, float]:
             weights[name.strip()] = float(value or 1)
         except ValueError as error:
             raise InputError(f"--loss {part}: give a term and its weight, such as dice=1.") from error
+    terms = {name: weight for name, weight in weights.items() if name != "gradient"}
+    if terms and not any(terms.values()):  # the data would choose a term then, which is not what was asked for
+        raise InputError(f"--loss {text}: gives every term that teaches no weight; give one of them more than 0.")
     return weights
 
 
@@ -215,9 +218,11 @@ class _Lines:
             going_on += "; no pair to test on, so that nothing will tell what was gained"
         begins = not r["step"] and r["validation_pairs"]
         first = f"\naligning and judging {r['validation_pairs']} validation pairs as they are …" if begins else ""
+        by = ", ".join(f"{name} {weight:g}" for name, weight in r["loss"].items() if weight and name != "labels")
         return (
             f"{r['train_subjects']} subjects to learn from, {r['validation_subjects']} for validation, "
-            f"{r['test_subjects']} for testing; {r['pairs_per_epoch']} pairs an epoch{going_on}{first}"
+            f"{r['test_subjects']} for testing; {r['pairs_per_epoch']} pairs an epoch, learning by {by}"
+            f"{going_on}{first}"
         )
 
     def _epoch(self, r: dict[str, Any]) -> str:

@@ -20,9 +20,11 @@ from RobustDIRLib.finetuning.tuner import Batch, Tuner
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.model_file import save_model
+from RobustDIRLib.model_store import load_model
 from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS, SPLIT
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
+from RobustDIRLib.training.config import flat
 from RobustDIRLib.training.diary import Diary
 from RobustDIRLib.training.processes import joined_processes
 from RobustDIRLib.training.stopping import StopRequest, waiting
@@ -82,19 +84,44 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
         return None
     state = load_checkpoint(path)
     _refuse_changes(folder, path, state.get("finetune"), config)
+    _check_best(folder, state, config)
     return state
 
 
 def _refuse_changes(folder: Path, source: Path, before: Any, config: FinetuneConfig) -> None:
     """Refuse to go on with other settings than those of the run, as a file of it has them."""
-    now = to_dict(config)
     if not isinstance(before, dict):
         raise InputError(f"{source} is of another kind of run: use another folder")
-    before = {**BEFORE_THERE_WAS_A_CHOICE, **before}
-    changed = sorted(k for k in now if k not in MAY_CHANGE and before.get(k) != now[k])
-    if changed:
-        shown = "; ".join(f"{k} was {json.dumps(before.get(k))} and is {json.dumps(now[k])}" for k in changed)
-        raise InputError(f"{folder}: a resumed run must keep its settings, and {shown}: use another folder")
+    if changed := _changes(before, config):
+        raise InputError(f"{folder}: a resumed run must keep its settings, and {changed}: use another folder")
+
+
+def _changes(before: Mapping[str, Any], config: FinetuneConfig) -> str:
+    """What is set otherwise now that must not be, in words; empty if nothing is."""
+    now = {name: value for name, value in to_dict(config).items() if name not in MAY_CHANGE}
+    earlier = {**BEFORE_THERE_WAS_A_CHOICE, **before}
+    old, new = flat({name: earlier[name] for name in now if name in earlier}), flat(now)
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return "; ".join(f"{k} was {json.dumps(old.get(k))} and is {json.dumps(new.get(k))}" for k in changed)
+
+
+def _check_best(folder: Path, state: Mapping[str, Any], config: FinetuneConfig) -> None:
+    """Refuse, before time is spent, to go on without the best epoch so far, which its model file alone holds."""
+    if not state.get("best"):
+        return
+    try:
+        card = load_model(folder / MODEL).card
+    except InputError as error:
+        wrong = str(error).rstrip(".")
+    else:
+        before, epoch = card.get("config"), card.get("epoch", -1)  # a kill may have come between model and checkpoint
+        if isinstance(before, dict) and not _changes(before, config) and epoch >= state["best"].get("epoch", 0):
+            return
+        wrong = f"{folder / MODEL} is the model of another run"
+    raise InputError(
+        f"{wrong}, and the run's best epoch so far is kept nowhere else; put the file back, or start another run from "
+        f"where this one stands (`--model {folder / NAME}`)."
+    )
 
 
 def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:

@@ -13,7 +13,9 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.input_files import files_of, input_sha256
 from RobustDIRLib.io.landmarks import Landmarks
+from RobustDIRLib.io.remarks import tell
 from RobustDIRLib.presets import Preset
+from RobustDIRLib.registration.checks import unlike_image
 from RobustDIRLib.registration.preprocessing import normalise
 
 Stamp = tuple[tuple[int, int], ...]
@@ -56,6 +58,7 @@ class ScanStore:
         self.most_bytes = most_bytes
         self.checksums = dict(checksums or {})
         self._stamps: dict[str, Stamp] = {}
+        self._told = set[Path]()
         self._held: OrderedDict[tuple[str, str], PreparedScan] = OrderedDict()
 
     def get(self, scan: Scan, preset: Preset) -> PreparedScan:
@@ -68,10 +71,19 @@ class ScanStore:
         if key not in self._held:
             self._check(scan)
             self._held[key] = _prepared(scan, preset)
+            self._tell(scan, self._held[key])
             while len(self._held) > 1 and sum(held.bytes for held in self._held.values()) > self.most_bytes:
                 self._held.popitem(last=False)
         self._held.move_to_end(key)
         return self._held[key]
+
+    def _tell(self, scan: Scan, held: PreparedScan) -> None:
+        """Warn once of a label map that belongs to another image, by where it lies."""
+        if scan.labels is None or held.labels is None or scan.labels.path in self._told:
+            return
+        self._told.add(scan.labels.path)
+        if note := unlike_image(held.labels, held.image, f"the label map {scan.labels.path} of {scan.image.path}"):
+            tell([note])
 
     def _check(self, scan: Scan) -> None:
         for source in (scan.image, scan.labels, scan.landmarks):

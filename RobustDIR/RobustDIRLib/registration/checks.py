@@ -106,7 +106,8 @@ def check_extras(extras: PairExtras, fixed: Image, moving: Image, warn: Warn) ->
     first, second = _checked_landmarks(extras, fixed, moving, warn) or (None, None)
     for side, image, maps in (("fixed", fixed, extras.fixed_labels), ("moving", moving, extras.moving_labels)):
         for labels in maps:
-            _tell_outside(labels, image, side, warn)
+            if note := unlike_image(labels, image, f"a label map of the {side} image"):
+                warn(note)
     counterparts = tuple(_counterparts(extras, fixed, warn))
     return replace(extras, fixed_landmarks=first, moving_landmarks=second, fixed_labels=counterparts)
 
@@ -123,20 +124,25 @@ def tell_idle_masks(options: RegistrationOptions, extras: PairExtras, *, refined
         warn("`blank_outside` does nothing, as no mask was given.")
 
 
-def _tell_outside(labels: Image, image: Image, name: str, warn: Warn) -> None:
-    """Say that a label map holds nothing, or that most of its structures lie outside the image it should belong to."""
+def unlike_image(labels: Image, image: Image, name: str) -> str:
+    """That a label map holds nothing, or that most of its structures lie outside the image that it should belong to.
+
+    Args:
+        labels: On any grid.
+        image: Where its structures should lie.
+        name: What to call the map.
+    Returns:
+        A sentence; empty if all is well.
+    """
     held = np.flatnonzero(labels.array)
     if not len(held):
-        warn(f"a label map of the {name} image holds no structure: all its voxels are 0.")
-        return
+        return f"{name} holds no structure: all its voxels are 0."
     some = held[:: max(1, len(held) // _SAMPLES)]
     points = labels.grid.points_from_voxels(np.column_stack(np.unravel_index(some, labels.array.shape)))
     outside = float(1 - image.grid.contains(points).mean())
     if outside > _MOST_OUTSIDE:
-        warn(
-            f"{100 * outside:.0f} % of what a label map of the {name} image holds lies outside that image; check that "
-            "both belong together."
-        )
+        return f"{100 * outside:.0f} % of what {name} holds lies outside that image; check that both belong together."
+    return ""
 
 
 def _checked_landmarks(

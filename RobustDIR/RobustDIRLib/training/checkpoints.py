@@ -17,6 +17,10 @@ from RobustDIRLib.run_files import CHECKPOINT
 
 FORMAT = "robustdir-checkpoint-1"
 NAME = CHECKPOINT
+# What a state holds by these names: of every run, and of some.
+_ALWAYS = {"network": dict, "weights": dict, "average": dict, "optimizer": dict, "scaler": dict, "step": int,
+           "skipped": int, "average_updates": int}  # fmt: skip
+_SOMETIMES = {"config": dict, "finetune": dict, "history": list, "best": dict, "checksums": dict, "alignments": list}
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -61,4 +65,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not a readable checkpoint (truncated or foreign): use another file") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of RobustDIR: use the checkpoint.pt of a run's folder")
+    kinds = {**_ALWAYS, **{name: kind for name, kind in _SOMETIMES.items() if name in state}}
+    if wrong := [name for name, kind in kinds.items() if not isinstance(state.get(name), kind)]:
+        raise InputError(f"{path} is not a whole checkpoint ({', '.join(wrong)}): use the one that the run wrote")
     return state

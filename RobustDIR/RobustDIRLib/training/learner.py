@@ -76,13 +76,17 @@ class Learner:
         """Go on from a checkpoint's state.
 
         Raises:
-            InputError: If the checkpoint is of another network.
+            InputError: If the checkpoint is of another network, or what it holds does not fit its network.
         """
         if state["network"] != network_config(self.network):
             raise InputError("the run's checkpoint holds another network than its configuration: use another folder")
-        self.network.load_state_dict(state["weights"])
+        try:
+            self.network.load_state_dict(state["average"])
+            self.network.load_state_dict(state["weights"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:  # torch checks little
+            raise InputError("the run's checkpoint does not fit its network: use the one that the run wrote") from error
         self.average.weights = {k: v.to(self.device) for k, v in state["average"].items()}
         self.average.updates = state["average_updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
         self.step, self.skipped = state["step"], state["skipped"]

@@ -30,7 +30,8 @@ from RobustDIRLib.finetuning import pairs
 from RobustDIRLib.finetuning import run as running
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune
-from RobustDIRLib.finetuning.run import start_network
+from RobustDIRLib.finetuning.run import open_material, start_network
+from RobustDIRLib.finetuning.scans import ScanStore
 from RobustDIRLib.finetuning.summary import summarise, table
 from RobustDIRLib.finetuning.tuner import Batch, Tuner
 from RobustDIRLib.io.images import Image, read_image, write_image
@@ -173,6 +174,58 @@ def test_a_run_does_not_go_on_without_the_model_of_its_best_epoch(
     damage(tmp_path / "run", tmp_path / "other")
     with pytest.raises(InputError, match=f"{words}.*kept nowhere else.*--model .*checkpoint.pt"):
         next(finetune(config, tmp_path / "run", resume=True))
+
+
+def _list(folder: Path, names: list[str]) -> None:
+    listed = [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in names]
+    (folder / "dataset.json").write_text(json.dumps({"name": "organs", "training": listed}))
+
+
+@pytest.mark.parametrize("checkpoints_of_old", [False, True])
+def test_nobody_is_tested_on_who_taught_though_others_joined_the_data_set(
+    tmp_path: Path, checkpoints_of_old: bool
+) -> None:
+    """A split that is drawn is drawn of all subjects: of one more, everybody would be dealt anew."""
+    names = [f"organ_{person:03d}" for person in range(8)]
+    organs, run = decathlon(tmp_path / "organs", 8), tmp_path / "run"
+    _list(organs, names[:6])
+    config = _stopped(organs, run)
+    split = json.loads((run / "split.json").read_text())
+    if checkpoints_of_old:
+        state = load_checkpoint(run / "checkpoint.pt")
+        del state["data"]
+        torch.save(state, run / "checkpoint.pt")
+    _list(organs, names)
+    list(finetune(config, run, resume=True))
+    assert json.loads((run / "split.json").read_text()) == split
+    material = open_material(config, load_model(run / "weights.pt").network)
+    assert set(split["train"]) & set(material.parts["test"].subjects)  # as it would have been
+    seen: list[str] = []
+    place = ScanStore.get
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            ScanStore, "get", lambda self, scan, preset: [seen.append(scan.subject), place(self, scan, preset)][1]
+        )
+        summarise(config, run, CPU)
+    assert set(seen) == set(split["test"])
+    _list(organs, [name for name in names if name != split["train"][0]])
+    with pytest.raises(InputError, match=f"no subject {split['train'][0]}"):
+        next(finetune(replace(config, epochs=3), run, resume=True))
+
+
+def test_what_a_run_began_with_must_not_change_and_its_boxes_do_not(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that is free says how large pairs are: a resumed run keeps to what was free when it began."""
+    monkeypatch.setattr(running, "_bearable_voxels", lambda _: 4000)
+    config = _stopped(organs, tmp_path / "run")
+    monkeypatch.setattr(running, "_bearable_voxels", lambda _: 3000)
+    state = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    assert Tuner(config, CPU, state).material.maker.most_voxels == 4000
+    for name, words in (("scans", "the scans to learn from"), ("judge", "what can choose the best epoch")):
+        torch.save({**state, "data": {**state["data"], name: "x"}}, tmp_path / "run" / "checkpoint.pt")
+        with pytest.raises(InputError, match=f"not what the run began with: {words} changed"):
+            next(finetune(config, tmp_path / "run", resume=True))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.ahead import Ahead
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.pairs import PairKey, TrainingPair
-from RobustDIRLib.finetuning.run import describe_split
+from RobustDIRLib.finetuning.run import describe_split, kept_split
 from RobustDIRLib.finetuning.tuner import Batch, Tuner
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.lock import Rank, locked
@@ -85,7 +85,7 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
     state = load_checkpoint(path)
     _refuse_changes(folder, path, state.get("finetune"), config)
     _check_best(folder, state, config)
-    return state
+    return {"data": kept_split(folder), **state}  # which checkpoints of old do not hold
 
 
 def _refuse_changes(folder: Path, source: Path, before: Any, config: FinetuneConfig) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from RobustDIRLib.configuration import from_dict, read_json, to_dict
 from RobustDIRLib.datasets.cases import Dataset
 from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.datasets.subjects import ring, two_people
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.finetuning.config import SPLITS, FinetuneConfig, LossWeights
+from RobustDIRLib.finetuning.config import SPLITS, FinetuneConfig, LossWeights, SplitConfig
 from RobustDIRLib.finetuning.grids import FittedGrid
 from RobustDIRLib.finetuning.losses import resolve_terms
 from RobustDIRLib.finetuning.pairs import PairKey, PairMaker, epoch_pairs, listed_pairs
@@ -23,12 +26,21 @@ from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network, network_config
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.registration.memory import available_memory
+from RobustDIRLib.run_files import SPLIT
 from RobustDIRLib.training.starting import saved_network
 
 _MIB = 2**20
 # Learning keeps what a pass computes for the way back: measured peak over that of a pass alone.
 _LEARNING_FACTOR = 5.0
 _SHARE_OF_MEMORY = 0.6
+# Of `began_with`, what must stay, and what it is called.
+_FIXED = {
+    "scans": "the scans to learn from",
+    "pairs": "the pairs to learn from",
+    "validation": "the pairs of validation",
+    "loss": "what the loss can look at",
+    "judge": "what can choose the best epoch",
+}
 
 
 def start_network(config: FinetuneConfig) -> LearningNetwork:
@@ -107,7 +119,10 @@ class Material:
 
 
 def open_material(
-    config: FinetuneConfig, network: LearningNetwork, checksums: dict[str, str] | None = None
+    config: FinetuneConfig,
+    network: LearningNetwork,
+    checksums: dict[str, str] | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> Material:
     """The data of a run.
 
@@ -115,23 +130,52 @@ def open_material(
         config: Of the run.
         network: That will learn: its size says how large pairs may be.
         checksums: Of files as an earlier stretch of the run read them.
+        before: What that stretch began with, as of `began_with`, or its `split` alone: nobody may be tested on who
+            taught, whoever else is in the data set by now.
     Raises:
-        InputError: If the data set cannot be opened or split, or lacks what the loss or the judge needs.
+        InputError: If the data set cannot be opened or split, is not what the run began with, or lacks what the loss or
+            the judge needs.
     """
+    kept = before or {}
     dataset = open_dataset(config.dataset, config.kind, config.part)
-    parts = split_dataset(dataset, config.split)
+    parts = split_dataset(dataset, _split_of(kept["split"]) if kept.get("split") else config.split)
     random = config.pairing == "random" or (config.pairing == "auto" and two_people(dataset.cases))
     labelled = all(scan.labels is not None for scan in parts["train"].scans)
     loss = resolve_terms(config.loss, labelled)
     store = ScanStore(config.cache_mib * _MIB, checksums)
-    voxels = config.most_voxels or _bearable_voxels(network)
+    voxels = kept.get("voxels", config.most_voxels or _bearable_voxels(network))
     reference = parts["train"].scans[0] if random else None
     taught = FittedGrid(network.multiple, config.grid == "native", config.spacing)
     fitted = None if config.grid == "registration" else taught
     maker = PairMaker(store, config.alignment, voxels, reference, fitted, config.spacing)
     material = Material(config, dataset, parts, loss, random, maker)
     _check(material)
+    now = began_with(material)
+    if changed := [title for name, title in _FIXED.items() if name in kept and kept[name] != now[name]]:
+        raise InputError(
+            f"{dataset.folder} is not what the run began with: {' and '.join(changed)} changed; put it back as it was, "
+            "or start a new run."
+        )
     return material
+
+
+def _split_of(lists: Any) -> SplitConfig:
+    """The very subjects of each part, as a run's `split.json` lists them."""
+    return from_dict(SplitConfig, lists, "the run's split")
+
+
+def began_with(material: Material) -> dict[str, Any]:
+    """What a run's data come to: to be kept, since it depends on the data set and the machine as they are now."""
+    train = material.parts["train"]
+    return {
+        "split": describe_split(material),
+        "voxels": material.maker.most_voxels,
+        "scans": sorted(scan.name for scan in train.scans),
+        "pairs": sorted(key.name for key in material.listed),
+        "validation": [key.name for key in material.fixed_pairs("validation", material.config.validation_pairs)],
+        "loss": to_dict(material.loss),
+        "judge": effective_judge(material),
+    }
 
 
 def _bearable_voxels(network: LearningNetwork) -> int:
@@ -180,3 +224,12 @@ def effective_judge(material: Material) -> str:
 def describe_split(material: Material) -> dict[str, Any]:
     """The subjects of every part, for the run's folder."""
     return {name: list(material.parts[name].subjects) for name in SPLITS}
+
+
+def kept_split(folder: Path) -> dict[str, Any]:
+    """What `open_material` takes of a run's folder: the split that the run has; nothing where it left none.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    return {"split": read_json(folder / SPLIT)} if (folder / SPLIT).is_file() else {}

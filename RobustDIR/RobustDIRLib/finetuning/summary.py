@@ -11,7 +11,7 @@ from torch import nn
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.forgetting import synthetic_error
 from RobustDIRLib.finetuning.refining import judge_refinement
-from RobustDIRLib.finetuning.run import Material, open_material, start_network
+from RobustDIRLib.finetuning.run import Material, kept_split, open_material, start_network
 from RobustDIRLib.finetuning.validation import mean_measures, validate
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.model_file import save_model
@@ -37,7 +37,7 @@ def summarise(config: FinetuneConfig, folder: Path, process: Process) -> dict[st
         many pairs there were.
     """
     after = load_model(folder / MODEL).network.to(process.device).eval()
-    return _summarised(config, folder, process, after, open_material(config, after))
+    return _summarised(config, folder, process, after, open_material(config, after, before=kept_split(folder)))
 
 
 def _summarised(
@@ -62,7 +62,7 @@ def conclude(config: FinetuneConfig, folder: Path, process: Process) -> dict[str
     """
     model = load_model(folder / MODEL)
     network = model.network.to(process.device).eval()
-    material = open_material(config, network)
+    material = open_material(config, network, before=kept_split(folder))
     summary = _summarised(config, folder, process, network, material)
     card = {**model.card, "test": summary}
     judged = judge_refinement(network.cpu(), material, config)

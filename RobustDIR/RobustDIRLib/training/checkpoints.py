@@ -20,7 +20,8 @@ NAME = CHECKPOINT
 # What a state holds by these names: of every run, and of some.
 _ALWAYS = {"network": dict, "weights": dict, "average": dict, "optimizer": dict, "scaler": dict, "step": int,
            "skipped": int, "average_updates": int}  # fmt: skip
-_SOMETIMES = {"config": dict, "finetune": dict, "history": list, "best": dict, "checksums": dict, "alignments": list}
+_SOMETIMES = {"config": dict, "finetune": dict, "history": list, "best": dict, "checksums": dict, "alignments": list,
+              "data": dict}  # fmt: skip
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

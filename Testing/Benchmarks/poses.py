@@ -31,7 +31,7 @@ from RobustDIRLib.model_store import load_model  # noqa: E402
 from RobustDIRLib.networks.deformation import Deformation  # noqa: E402
 from RobustDIRLib.presets import PRESETS
 from RobustDIRLib.registration.alignment import align  # noqa: E402
-from RobustDIRLib.registration.inference import run_network  # noqa: E402
+from RobustDIRLib.registration.deformable import run_network  # noqa: E402
 from RobustDIRLib.registration.judgement import Judgement, judge  # noqa: E402
 from RobustDIRLib.registration.linear import Linear, LinearAlignment  # noqa: E402
 from RobustDIRLib.registration.measures import regularity  # noqa: E402

@@ -27,7 +27,7 @@ import sys, time, torch
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.model_store import load_model
-from RobustDIRLib.registration.inference import run_network
+from RobustDIRLib.registration.deformable import run_network
 from RobustDIRLib.synthesis.random import generator, smooth_noise
 torch.set_num_threads(int(sys.argv[2]))
 network, side = load_model(sys.argv[1]).network, (192, 192, 192)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from registration_cases import Standin, grid_about, picture
-from RobustDIRLib import model_store
+from RobustDIRLib import model_file
 from RobustDIRLib.cli import main, progress
 from RobustDIRLib.cli import register as register_command
 from RobustDIRLib.io.images import write_image
@@ -22,7 +22,7 @@ def register(tmp_path, monkeypatch):
     """Runs `robustdir register` on a small pair without a network; gives its exit code."""
     for name in ("fixed", "moving"):
         write_image(tmp_path / f"{name}.mha", picture(GRID, lambda p: p - np.array([30.0, -20, 10])))
-    monkeypatch.setattr(model_store, "load_model", lambda *_: Standin())
+    monkeypatch.setattr(model_file, "read_model", lambda *_: Standin())
 
     def run(*words: str) -> int:
         pair = [str(tmp_path / f"{name}.mha") for name in ("fixed", "moving")]

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 from registration_cases import Standin, grid_about, picture
-from RobustDIRLib import model_store
+from RobustDIRLib import model_file
 from RobustDIRLib.cli import main
 from RobustDIRLib.cli import register as register_command
 from RobustDIRLib.cli.repeating import repeating_command
-from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import read_transform
 from RobustDIRLib.io.images import Image, read_image, write_image
@@ -83,12 +82,10 @@ def test_what_readers_remark_is_kept_and_said_once(pair, tmp_path, capfd):
 
 @pytest.fixture(autouse=True)
 def _a_model(monkeypatch):
-    def load(name, device="cpu"):
-        if name != "generic":
-            raise InputError(f"no model is named {name!r}")
+    def read(path, device="cpu"):
         return SimpleNamespace(network=Standin(), card={"name": "standin"}, path=Path("standin.pt"), checksum="ab" * 32)
 
-    monkeypatch.setattr(model_store, "load_model", load)
+    monkeypatch.setattr(model_file, "read_model", read)
 
 
 @pytest.fixture
@@ -235,7 +232,7 @@ def test_help_imports_nothing_heavy():
         "except SystemExit: pass\n"
         "sys.exit(any(name in sys.modules for name in ('torch', 'SimpleITK', 'numpy')))"
     )
-    library = str(Path(model_store.__file__).parents[1])
+    library = str(Path(model_file.__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": library}, capture_output=True)
     assert done.returncode == 0
 

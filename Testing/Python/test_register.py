@@ -14,6 +14,7 @@ from RobustDIRLib.model_file import LoadedModel
 from RobustDIRLib.networks.build import build_network
 from RobustDIRLib.networks.deformation import Deformation
 from RobustDIRLib.presets import PRESETS
+from RobustDIRLib.registration import deformable
 from RobustDIRLib.registration import register as register_file
 from RobustDIRLib.registration.alignment import align
 from RobustDIRLib.registration.checks import check_extras, tell_idle_masks
@@ -86,7 +87,7 @@ class TestResolution:
             told.extend(level.stiffness for level in levels)
             return Refinement(deformation, {"ended": None}, 0.0)
 
-        monkeypatch.setattr(register_file, "refine", refine)
+        monkeypatch.setattr(deformable, "refine", refine)
         images = {"fixed": fixed, "moving": moving}
         coarse = images[coarser].grid.resized((20, 18, 19))
         images[coarser] = resample(images[coarser], coarse)
@@ -261,7 +262,7 @@ class TestMasks:
             seen.append(pair)
             return Refinement(deformation, {"ended": None, "levels": []}, 0.0)
 
-        monkeypatch.setattr(register_file, "refine", looking)
+        monkeypatch.setattr(deformable, "refine", looking)
         part = Image(moving.array[6:22, 9:].copy(), moving.grid.padded((-6, -9, 0), (22 - moving.grid.shape[0], 0, 0)))
         mask = Image(np.ones(part.grid.shape, np.uint8), part.grid)
         mask.array[:, :, :11] = 0
@@ -568,8 +569,8 @@ def test_a_network_drafts_where_refinement_follows(
         found = Deformation(*(u + 0.5 for u in deformation)) if kept else deformation
         return Refinement(found, {"ended": None if kept else "no gain"}, 0.0)
 
-    monkeypatch.setattr(register_file, "refine", refine)
-    monkeypatch.setattr(register_file, "promising", lambda *_: promising)
+    monkeypatch.setattr(deformable, "refine", refine)
+    monkeypatch.setattr(deformable, "promising", lambda *_: promising)
     network = Drafting()
     options = replace(AS_THEY_LIE, preset=preset, quality=quality)
     result = register(fixed, moving, network, options=options)
@@ -591,6 +592,6 @@ def test_networks_that_know_no_drafts_run_once(fixed, moving, monkeypatch):
             return super().__call__(fixed, moving)
 
     network = Counting()
-    monkeypatch.setattr(register_file, "refine", lambda pair, u, levels, patience: Refinement(u, {"ended": None}, 0.0))
+    monkeypatch.setattr(deformable, "refine", lambda pair, u, levels, patience: Refinement(u, {"ended": None}, 0.0))
     register(fixed, moving, network, options=replace(AS_THEY_LIE, quality="balanced"))
     assert network.calls == 1

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from RobustDIRLib.cli import as_path
 from RobustDIRLib.cli.progress import KINDS, JsonLines, Terminal, ended_by_sigterm, keeping
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 
 _GIB = 2**30
-_LISTS = ("labels", "fixed_labels")  # of the moving image, and its counterparts
-_FILES = ("fixed", "moving", "fixed_mask", "moving_mask", "fixed_landmarks", "moving_landmarks", *_LISTS)
-_Content = TypeVar("_Content")
+# Arguments that name what is read: a file or folder each, and several label maps.
+_SINGLE = ("fixed", "moving", "fixed_mask", "moving_mask", "fixed_landmarks", "moving_landmarks")
+_FILES = (*_SINGLE, "labels", "fixed_labels")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -115,24 +114,24 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
     from RobustDIRLib.io.files import provisional_folder
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.io.remarks import heard
-    from RobustDIRLib.model_store import find_model, load_model
+    from RobustDIRLib.model_file import read_model
+    from RobustDIRLib.model_store import find_model
     from RobustDIRLib.panelparts.handover import write_handover
     from RobustDIRLib.registration.journal import Journal
     from RobustDIRLib.registration.register import register
     from RobustDIRLib.registration.saving import reserved, save
 
     begun, journal = time.perf_counter(), Journal(progress)
-    options = _options(args)
-    files = _files(args)
-    inputs = [*chain(*files.values()), str(find_model(args.model))]
-    holding = reserved(args.output, overwrite=args.overwrite, inputs=inputs)
+    options, weights = _options(args), find_model(args.model)
+    given = [path for name in _FILES for path in _paths(args, name)]
+    holding = reserved(args.output, overwrite=args.overwrite, inputs=[*given, weights])
     with holding as folder, provisional_folder(args.hand_over) if args.hand_over else nullcontext():
         with journal.stage("read"):
-            model = load_model(args.model)
+            model = read_model(weights)
             with heard() as remarks:
                 fixed, moving = (read_image(path, fill_nan=args.fill_nan) for path in (args.fixed, args.moving))
-                extras = _extras(files, fixed.grid, moving.grid)
-            provenance = _provenance(args, files, extras)
+                extras = _extras(args, fixed.grid, moving.grid)
+            provenance = _provenance(args, extras)
         with keeping(args.keep_file, progress) as enough:
             result = register(fixed, moving, model, options=options, extras=extras, progress=progress, enough=enough)
         told = tuple(dict.fromkeys((*remarks, *result.warnings)))
@@ -163,35 +162,31 @@ def _bytes(limit: float | None) -> int | None:
     return None if limit is None else int(min(limit, 2**20) * _GIB)
 
 
-def _files(args: argparse.Namespace) -> dict[str, list[str]]:
-    """The files and folders that the run reads beside the model, by the arguments' names."""
-    given = {name: value for name, value in vars(args).items() if name in _FILES and value}
-    return {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+def _paths(args: argparse.Namespace, name: str) -> list[str]:
+    """The files or folders that an argument names; none where it was not given."""
+    value = getattr(args, name) or []
+    return value if isinstance(value, list) else [value]
 
 
-def _extras(files: Mapping[str, list[str]], fixed: Grid, moving: Grid) -> PairExtras:
+def _extras(args: argparse.Namespace, fixed: Grid, moving: Grid) -> PairExtras:
+    """What was given with the images, read."""
     from RobustDIRLib.evaluation.label_pairs import read_pairs
     from RobustDIRLib.io.labels import read_mask
     from RobustDIRLib.io.landmarks import read_landmarks
     from RobustDIRLib.registration.result import PairExtras
 
-    moving_labels, fixed_labels = read_pairs(*(files.get(name, ()) for name in _LISTS))
-    return PairExtras(
-        fixed_mask=_one(files, "fixed_mask", read_mask),
-        moving_mask=_one(files, "moving_mask", read_mask),
-        fixed_landmarks=_one(files, "fixed_landmarks", partial(read_landmarks, grid=fixed)),
-        moving_landmarks=_one(files, "moving_landmarks", partial(read_landmarks, grid=moving)),
-        moving_labels=moving_labels,
-        fixed_labels=fixed_labels,
-    )
+    readers: dict[str, Callable[[str], Any]] = {
+        "fixed_mask": read_mask,
+        "moving_mask": read_mask,
+        "fixed_landmarks": partial(read_landmarks, grid=fixed),
+        "moving_landmarks": partial(read_landmarks, grid=moving),
+    }
+    moving_labels, fixed_labels = read_pairs(args.labels, args.fixed_labels)
+    extras = {name: read(path) for name, read in readers.items() for path in _paths(args, name)}
+    return PairExtras(**extras, moving_labels=moving_labels, fixed_labels=fixed_labels)
 
 
-def _one(files: Mapping[str, list[str]], name: str, read: Callable[[str], _Content]) -> _Content | None:
-    """What the file of a name holds, where one was given."""
-    return read(files[name][0]) if name in files else None
-
-
-def _provenance(args: argparse.Namespace, files: Mapping[str, list[str]], extras: PairExtras) -> dict[str, Any]:
+def _provenance(args: argparse.Namespace, extras: PairExtras) -> dict[str, Any]:
     """Inputs with checksums, and the command that repeats the run.
 
     A file of segments that overlap became several label maps, and is listed for each: pairs are counted by maps.
@@ -201,7 +196,7 @@ def _provenance(args: argparse.Namespace, files: Mapping[str, list[str]], extras
     def identity(path: str) -> dict[str, str]:
         return {"path": str(Path(path).absolute()), "sha256": input_sha256(path)}
 
-    inputs: dict[str, Any] = {name: identity(paths[0]) for name, paths in files.items() if name not in _LISTS}
+    inputs: dict[str, Any] = {name: identity(path) for name in _SINGLE for path in _paths(args, name)}
     for name, maps in (("labels", extras.moving_labels), ("fixed_labels", extras.fixed_labels)):
         inputs |= {name: [identity(getattr(one, "source", "")) for one in maps]} if maps else {}
     command = repeating_command(args, paths=("output", *_FILES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -70,6 +71,20 @@ class LinearAlignment:
     def transform(self) -> sitk.AffineTransform:
         """Fixed point to moving point."""
         return self.linear.transform
+
+    def summary(self) -> dict[str, Any]:
+        """The linear part and every attempted stage, ready for JSON."""
+        return {
+            "kind": self.kind,
+            "matrix": self.linear.matrix.tolist(),
+            "offset_mm": self.linear.offset.tolist(),
+            "overlap": self.overlap,
+            "mirrored": self.mirrored,
+            "stages": [
+                {"name": s.name, "metric": s.metric, "kept": s.kept, "reason": s.reason, "seconds": round(s.seconds, 3)}
+                for s in self.stages
+            ],
+        }
 
 
 IDENTITY = Linear(np.eye(3), np.zeros(3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,10 @@ from RobustDIRLib.evaluation.metrics import dice_per_label, tre, voxels_per_labe
 from RobustDIRLib.evaluation.regularity import OF_JACOBIAN
 from RobustDIRLib.evaluation.surfaces import SurfaceDistances, surface_distances_per_label
 from RobustDIRLib.io.displacements import apply_to_points
-from RobustDIRLib.io.images import Image
+from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.registration.linear import Linear
+from RobustDIRLib.registration.transforms import ComposedTransform
 
 Array = NDArray[np.float64]
 _DISTANCES = [name for name in OF_LABELS if name in SurfaceDistances.__annotations__]
@@ -135,6 +136,28 @@ class Measures:
 def _mean(dice: dict[int, float | None]) -> float | None:
     values = [value for value in dice.values() if value is not None]
     return float(np.mean(values)) if values else None
+
+
+def measured(
+    composed: ComposedTransform,
+    determinant: Image,
+    landmarks: tuple[Landmarks, Landmarks] | None,
+    labels: Iterable[tuple[Image, Image, Image]],
+) -> Measures:
+    """All figures of a registration.
+
+    Args:
+        composed: Its transform.
+        determinant: Of the transform's Jacobian, on the fixed grid.
+        landmarks: Of the fixed and of the moving image, if there are any.
+        labels: Label maps of the fixed image, each with its counterpart of the moving one, and that warped.
+    """
+    errors = None if landmarks is None else landmark_errors(*landmarks, composed.linear, composed.transform)
+    overlaps = tuple(
+        label_overlap(fixed, resample(moving, determinant.grid, nearest=True, outside=0), warped, moving)
+        for fixed, moving, warped in labels
+    )
+    return Measures(regularity(determinant), residual_summary(composed.inverse_residual()), errors, overlaps)
 
 
 def landmark_errors(fixed: Landmarks, moving: Landmarks, linear: Linear, transform: sitk.Transform) -> LandmarkErrors:

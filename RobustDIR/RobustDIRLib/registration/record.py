@@ -10,8 +10,6 @@ import SimpleITK as sitk
 import torch
 
 from RobustDIRLib import __version__
-from RobustDIRLib.geometry import Grid
-from RobustDIRLib.registration.linear import LinearAlignment
 
 
 def versions() -> dict[str, str]:
@@ -33,23 +31,3 @@ def model_record(model: Any) -> dict[str, Any]:
     folder = model.path.parent.name
     name = model.card.get("name") or (folder if model.path.stem == "weights" else model.path.stem)
     return {"name": str(name), "path": str(model.path), "sha256": model.checksum}
-
-
-def grid_record(grid: Grid) -> dict[str, Any]:
-    """A grid: size, spacing and origin along x, y, z, mm, LPS."""
-    return {"size": grid.size, "spacing": grid.spacing, "origin": grid.origin, "direction": grid.direction}
-
-
-def alignment_record(alignment: LinearAlignment) -> dict[str, Any]:
-    """The linear part and every attempted stage."""
-    return {
-        "kind": alignment.kind,
-        "matrix": alignment.linear.matrix.tolist(),
-        "offset_mm": alignment.linear.offset.tolist(),
-        "overlap": alignment.overlap,
-        "mirrored": alignment.mirrored,
-        "stages": [
-            {"name": s.name, "metric": s.metric, "kept": s.kept, "reason": s.reason, "seconds": round(s.seconds, 3)}
-            for s in alignment.stages
-        ],
-    }

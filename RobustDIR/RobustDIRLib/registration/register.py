@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
 
 import SimpleITK as sitk
 import torch
-from torch import Tensor
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.pairing import pairing_hints
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import apply_to_points
 from RobustDIRLib.io.free_memory import ran_out_of_memory
-from RobustDIRLib.io.images import Image, resample
+from RobustDIRLib.io.images import Image
 from RobustDIRLib.io.landmarks import Landmarks
 from RobustDIRLib.model_file import LoadedModel
-from RobustDIRLib.networks.deformation import Deformation
-from RobustDIRLib.networks.network import Network, drafts
-from RobustDIRLib.presets import Preset
-from RobustDIRLib.registration import devices, measures
+from RobustDIRLib.networks.network import Network
+from RobustDIRLib.registration import devices
 from RobustDIRLib.registration.alignment import SEED, align, warn_of_little_overlap
 from RobustDIRLib.registration.checks import check_extras, check_images, check_options, tell_idle_masks, tell_one_image
-from RobustDIRLib.registration.content import content_box
-from RobustDIRLib.registration.inference import run_network
+from RobustDIRLib.registration.deformable import Means, Prepared, deformable
 from RobustDIRLib.registration.journal import Journal, Progress
 from RobustDIRLib.registration.judgement import judge
-from RobustDIRLib.registration.linear import LinearAlignment
+from RobustDIRLib.registration.measures import measured
 from RobustDIRLib.registration.memory import Budget, Forecast, fitting_grid
-from RobustDIRLib.registration.preprocessing import (
-    Warn,
-    inside,
-    normalise,
-    prepare_mask,
-    to_working_grid,
-)
+from RobustDIRLib.registration.preprocessing import Warn, inside, normalise, prepare_mask, to_working_grid
 from RobustDIRLib.registration.record import model_record, versions
-from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, promising, refine, tensor
-from RobustDIRLib.registration.refinement.settings import Level, levels_for
+from RobustDIRLib.registration.refinement.refine import Patience
+from RobustDIRLib.registration.refinement.settings import levels_for
 from RobustDIRLib.registration.result import PairExtras, RegistrationOptions, RegistrationResult
 from RobustDIRLib.registration.transforms import ComposedTransform, covered, jacobian, warp_image, warp_labels
 
@@ -52,28 +41,8 @@ class _Setting:
 
     options: RegistrationOptions
     extras: PairExtras
-    preset: Preset
-    device: torch.device
     grid: Grid
-    levels: tuple[Level, ...]
-    patience: Patience
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """Both images on the working grid, the moving one after the linear alignment, and what brought them there.
-
-    Attributes:
-        images: Scaled to [-1, 1]; of masks they keep nothing unless the network shall see nothing outside.
-        masks: Of both, each on its image's own grid.
-        alignment: The linear part.
-        moving_grid: Of the moving image as it came.
-    """
-
-    images: tuple[Image, Image]
-    masks: Sequence[Image | None]
-    alignment: LinearAlignment
-    moving_grid: Grid
+    means: Means
 
 
 def register(
@@ -120,9 +89,9 @@ def register(
         levels = levels_for(options.quality, wanted, preset, grid, (fixed.grid, moving.grid))
         tell_idle_masks(options, extras, refined=bool(levels), warn=journal.warn)
         patience = Patience(options.refine_seconds, enough, journal.level)
-        setting = _Setting(options, extras, preset, device, grid, levels, patience)
+        setting = _Setting(options, extras, grid, Means(network, device, preset, levels, patience))
         with _spoken_of(outlook):
-            result = _run(fixed, moving, network, setting, journal)
+            result = _run(fixed, moving, setting, journal)
     record = {
         **asdict(options),
         "refinement_ruled_out": ruled_out,
@@ -172,11 +141,11 @@ def _spoken_of(outlook: Sequence[Forecast]) -> Iterator[None]:
         ) from error
 
 
-def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journal: Journal) -> RegistrationResult:
+def _run(fixed: Image, moving: Image, setting: _Setting, journal: Journal) -> RegistrationResult:
     """The stages in order; of the record what became of the refinement."""
     extras = setting.extras
     pair = _prepared(fixed, moving, setting, journal)
-    deformation, refinement = _deformation(pair, network, setting, journal)
+    deformation, refinement = deformable(pair, setting.means, journal)
     alignment = pair.alignment
     composed = ComposedTransform(alignment.linear, deformation, setting.grid)
     with journal.stage("resample"):
@@ -188,7 +157,8 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
         labels = tuple(warp_labels(labels, displacement) for labels in extras.moving_labels)
         determinant = jacobian(displacement)
     with journal.stage("measure"):
-        figures = _measure(fixed, composed, determinant, extras, labels)
+        compared = zip(extras.fixed_labels, extras.moving_labels, labels, strict=False)
+        figures = measured(composed, determinant, extras.landmarks, compared)
         _warn_of_pairing(extras.landmarks, composed.transform, (fixed.grid, moving.grid), journal.warn)
         judgement = judgement.with_strain(figures.sdlogj, figures.folding_percent)
         if judgement.likely_failed:
@@ -208,14 +178,14 @@ def _run(fixed: Image, moving: Image, network: Network, setting: _Setting, journ
     )
 
 
-def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) -> _Prepared:
+def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) -> Prepared:
     """Both images normalised, aligned and brought to the working grid."""
     images, sides = (fixed, moving), ("fixed", "moving")
     blank_outside = setting.options.blank_outside
     with journal.stage("normalise"):
         masks = [prepare_mask(*one, journal.warn) for one in zip(setting.extras.masks, images, sides, strict=True)]
         scaled = [
-            normalise(image, setting.preset, mask if blank_outside else None)
+            normalise(image, setting.means.preset, mask if blank_outside else None)
             for image, mask in zip(images, masks, strict=True)
         ]
     with journal.stage("align"):
@@ -225,72 +195,7 @@ def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) 
         shown = looked_at if blank_outside else scaled
         del scaled, looked_at  # so that no image is there twice while it is resampled
         pair = to_working_grid(shown[0], setting.grid), to_working_grid(shown[1], setting.grid, alignment.transform)
-    return _Prepared(pair, masks, alignment, moving.grid)
-
-
-def _deformation(
-    pair: _Prepared, network: Network, setting: _Setting, journal: Journal
-) -> tuple[Deformation, Mapping[str, Any] | None]:
-    """What the network gives, refined where that is asked for and helps; and the refinement's record.
-
-    Both look at the part of the working grid that holds something.
-    """
-    large_motion = setting.preset.large_motion
-    box = content_box(pair.images)
-    pair = replace(pair, images=(box.cut(pair.images[0]), box.cut(pair.images[1])))
-    with journal.stage("network"):
-        # Refinement finds fine detail anew, which is most of a network's work.
-        brief = bool(setting.levels) and drafts(network) and promising(*(tensor(one.array) for one in pair.images))
-        draft = setting.preset.left_to_refinement if brief else -1
-        found = run_network(network, *pair.images, setting.device, large_motion=large_motion, draft=draft)
-    if not setting.levels:
-        return box.whole(found), None
-    with journal.stage("refine"):
-        refinement = _refine(pair, found, setting)
-        _warn_of_refinement(refinement, journal.warn)
-        if not brief or refinement.deformation is not found:
-            return box.whole(refinement.deformation), refinement.record
-        # A draft that nothing made better: the network's whole work instead.
-        found = run_network(network, *pair.images, setting.device, large_motion=large_motion)
-        return box.whole(found), refinement.record
-
-
-def _working_masks(pair: _Prepared, grid: Grid) -> tuple[Tensor | None, Tensor | None]:
-    """Where both images count on the working grid, 0 to 1: inside their masks, and nowhere beyond the moving image.
-
-    What background stands for there is no anatomy: two parts of a head were bent by up to 20 mm to meet it.
-    """
-
-    def placed(mask: Image | None, transform: sitk.Transform | None) -> Tensor | None:
-        if mask is None:
-            return None
-        whole = replace(mask, array=(mask.array > 0).astype("float32"))
-        return tensor(resample(whole, grid, transform, outside=0).array)
-
-    in_fixed, in_moving = placed(pair.masks[0], None), placed(pair.masks[1], pair.alignment.transform)
-    if in_moving is None and (reached := covered(grid, pair.alignment.linear, pair.moving_grid)) is not None:
-        in_moving = tensor(reached)
-    return in_fixed, in_moving
-
-
-def _refine(pair: _Prepared, deformation: Deformation, setting: _Setting) -> Refinement:
-    fixed, moving = (tensor(image.array) for image in pair.images)
-    grid = pair.images[0].grid
-    working = WorkingPair(fixed, moving, grid.spacing[::-1], *_working_masks(pair, grid))
-    return refine(working, deformation, setting.levels, setting.patience)
-
-
-def _warn_of_refinement(refinement: Refinement, warn: Warn) -> None:
-    ended = refinement.record["ended"]
-    if ended == "unlike":
-        warn("the images' contrasts are too unlike to be refined; the network's result was kept.")
-    if ended == "apart":
-        warn(
-            "nothing was refined, as the masks have no place in common after the alignment; check them. The network's "
-            "result was kept."
-        )
-    if ended == "no gain":
-        warn("refinement found nothing to better on this pair; the network's result was kept.")
+    return Prepared(pair, masks, alignment, moving.grid)
 
 
 def _warn_of_pairing(
@@ -300,17 +205,3 @@ def _warn_of_pairing(
         first, second = (one.points for one in landmarks)
         for sentence in pairing_hints(first, second, partial(apply_to_points, transform), grids):
             warn(sentence)
-
-
-def _measure(
-    fixed: Image, composed: ComposedTransform, determinant: Image, extras: PairExtras, labels: tuple[Image, ...]
-) -> measures.Measures:
-    landmarks = None
-    if extras.landmarks is not None:
-        landmarks = measures.landmark_errors(*extras.landmarks, composed.linear, composed.transform)
-    overlaps = tuple(
-        measures.label_overlap(in_fixed, resample(in_moving, fixed.grid, nearest=True, outside=0), warped, in_moving)
-        for in_fixed, in_moving, warped in zip(extras.fixed_labels, extras.moving_labels, labels, strict=False)
-    )
-    residual = measures.residual_summary(composed.inverse_residual())
-    return measures.Measures(measures.regularity(determinant), residual, landmarks, overlaps)

@@ -17,7 +17,6 @@ from RobustDIRLib.io.displacements import write_displacement, write_transform
 from RobustDIRLib.io.files import PathLike, refuse_inputs, refuse_unknown_letters
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.io.lock import Rank, locked
-from RobustDIRLib.registration.record import alignment_record, grid_record
 from RobustDIRLib.registration.result import RegistrationResult
 from RobustDIRLib.run_files import (
     DISPLACEMENT,
@@ -172,11 +171,12 @@ def _umask() -> int:
 
 def run_record(result: RegistrationResult, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Everything `run.json` says: what was used, what came out, and whatever `provenance` adds."""
+    grid = result.working_grid
     return {
         **provenance,
         **result.record,
-        "working_grid": grid_record(result.working_grid),
-        "alignment": alignment_record(result.alignment),
+        "working_grid": {name: getattr(grid, name) for name in ("size", "spacing", "origin", "direction")},
+        "alignment": result.alignment.summary(),
         "measures": result.measures.summary(),
         "judgement": None if result.judgement is None else result.judgement.summary(),
         "timings_s": {name: round(seconds, 3) for name, seconds in result.timings.items()},

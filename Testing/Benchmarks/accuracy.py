@@ -214,7 +214,9 @@ def ct_and_mr(bench: Bench) -> Iterator[Row]:
         array = warping.warp(torch.from_numpy(ct.array.astype(np.float32))[None, None], u)[0, 0].numpy()
         fixed = Image(array, ct.grid)
         landmarks = known.true_landmarks(ct.grid, array > -300, u, number)
-        extras = dict(zip(("fixed_landmarks", "moving_landmarks"), landmarks, strict=True))
+        kept = mr.grid.contains(landmarks[1].points)
+        both = (one.where(kept) for one in landmarks)
+        extras = dict(zip(("fixed_landmarks", "moving_landmarks"), both, strict=True))
         yield bench.landmarks(f"CT and T1, {name}, known deformation", fixed, mr, **extras)
 
 

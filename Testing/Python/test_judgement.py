@@ -108,6 +108,14 @@ class TestAPartAgainstTheWhole:
 
 
 class TestFailures:
+    def test_a_corner_that_matches_does_not_speak_for_the_rest(self):
+        z, y, x = np.indices(SHAPE)
+        corner = (z < 14) & (x < 22)
+        found = verdict(FIXED, np.where(corner, FIXED, np.roll(FIXED, (12, 9), (1, 2))))
+        assert found.similarity > 2 * found.chance
+        assert found.similarity > 0.75 * found.start
+        assert f"{found.unmatched_percent:.0f} % of the object" in found.sentence()
+
     def test_a_mirrored_image_is_said(self):
         good = verdict(FIXED, FIXED)
         assert not good.with_mirror(False).likely_failed

@@ -2,9 +2,10 @@
 
 Fixed and warped image are compared by squared local correlation, which bears different contrasts, on coarse copies.
 What chance would give is seen from the warped image itself, shifted in six directions by about a third of the object.
-Three things speak for a failure: hardly more agreement than by chance; less than before the network; or a linear start
-that agreed by chance alone and a result that does not stand out, for a network brings outlines together even where pose
-or anatomy are wrong. Anatomy that is its own mirror image (a brain) hides a mirrored image from all of this.
+Four things speak for a failure: hardly more agreement than by chance; most of the object without a match; less
+agreement than before the network; or a linear start that agreed by chance alone and a result that does not stand out,
+for a network brings outlines together even where pose or anatomy are wrong. Anatomy that is its own mirror image (a
+brain) hides a mirrored image from all of this.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _SHIFT = 0.35  # of the object's radius of gyration
 _OVER_CHANCE, _CLEARLY_OVER_CHANCE = 1.6, 3.0  # factors, of the result
 _START_OVER_CHANCE = 1.45
 _OF_START = 0.75
+_UNMATCHED_PERCENT = 60.0  # right ones have 9 at most, 38 from CT to MRI
 _LEAST_REACHED = 0.05  # of the object
 _STRAIN, _FOLDING_PERCENT = 0.6, 1.0
 
@@ -124,13 +126,15 @@ def judge(fixed: Image, moving: Image, displacement: Tensor, reached: Mask | Non
     agreement, before = float(matched[body].mean()), float(_match(first, start, body)[body].mean())
     chance = float(np.mean([other[where].mean() if where.any() else 0.0 for other, where in others]))
     unmatched = 100 * float(lost[body].mean())
-    return Judgement(agreement, before, chance, unmatched, (x, y, z), _reasons(agreement, before, chance))
+    return Judgement(agreement, before, chance, unmatched, (x, y, z), _reasons(agreement, before, chance, unmatched))
 
 
-def _reasons(similarity: float, start: float, chance: float) -> tuple[str, ...]:
+def _reasons(similarity: float, start: float, chance: float, unmatched: float) -> tuple[str, ...]:
     if similarity <= _OVER_CHANCE * chance:
         return (f"the images agree hardly more ({similarity:.2f}) than by chance ({chance:.2f})",)
     found = []
+    if unmatched > _UNMATCHED_PERCENT:
+        found.append(f"{unmatched:.0f} % of the object match no better than what lies elsewhere")
     if similarity < _OF_START * start:
         found.append(f"the images agree less ({similarity:.2f}) than after the linear alignment ({start:.2f})")
     if start < _START_OVER_CHANCE * chance and similarity < _CLEARLY_OVER_CHANCE * chance:

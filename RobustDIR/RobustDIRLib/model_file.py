@@ -173,16 +173,13 @@ def _content_checksum(content: Mapping[str, Any]) -> str:
 
 
 def _filled_network(path: Path, content: dict[str, Any]) -> LearningNetwork:
-    """The network, made once a sketch of it without memory has the weights' shapes: so it takes as much as they do."""
+    """The network, made once its shapes are known to be the weights': so it takes as much memory as they do."""
     import torch
 
-    from RobustDIRLib.networks.build import build_network
-    from RobustDIRLib.networks.undrawn import Undrawn
+    from RobustDIRLib.networks.build import build_network, weight_shapes
 
     try:
-        with torch.device("meta"), Undrawn():
-            sketch = build_network(content["network"]).state_dict()
-        if {n: v.shape for n, v in sketch.items()} != {n: v.shape for n, v in content["weights"].items()}:
+        if weight_shapes(content["network"]) != {name: value.shape for name, value in content["weights"].items()}:
             raise InputError(f"{path} holds weights that do not fit its network; copy or train it again.")
         network = build_network(content["network"])
         network.load_state_dict(content["weights"])

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from network_cases import a_pair, move_by
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.networks.build import KINDS, build_network, network_config
+from RobustDIRLib.networks.build import KINDS, Undrawn, build_network, network_config, weight_shapes
 from RobustDIRLib.networks.cascade import CascadeConfig, CascadedUNet
 from RobustDIRLib.networks.unet import UNet, UNetConfig
 
@@ -123,3 +124,36 @@ def test_refused_by_name(config: dict[str, Any], message: str) -> None:
 def test_foreign_module_has_no_configuration() -> None:
     with pytest.raises(TypeError, match="Linear"):
         network_config(torch.nn.Linear(2, 3))
+
+
+LARGE = [
+    {"kind": "pyramid"},
+    {"kind": "unet", "channels": 8},
+    {"kind": "cascade", "channels": [8, 16]},
+]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [nn.init.normal_, nn.init.uniform_, nn.init.kaiming_normal_, nn.init.kaiming_uniform_, torch.Tensor.normal_],
+)
+def test_nothing_is_drawn(draw):
+    tensor = torch.full((3, 5), 7.0)
+    with Undrawn():
+        found = draw(tensor)
+    assert found is tensor and (tensor == 7.0).all()
+    assert not (draw(tensor) == 7.0).any()
+
+
+@pytest.mark.parametrize("network", LARGE, ids=lambda network: network["kind"])
+def test_a_network_without_memory_has_the_shapes_of_a_real_one(network, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("drawn")
+
+    real = build_network(network).state_dict()
+    monkeypatch.setattr(nn.init, "_no_grad_normal_", refuse)
+    with torch.device("meta"), Undrawn():
+        sketch = build_network(network).state_dict()
+    assert {name: value.shape for name, value in sketch.items()} == {n: v.shape for n, v in real.items()}
+    assert all(value.is_meta for value in sketch.values())
+    assert weight_shapes(network) == {name: value.shape for name, value in real.items()}

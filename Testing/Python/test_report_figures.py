@@ -11,13 +11,14 @@ from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
 from RobustDIRLib.report.pair import figures, landmark_figures
+from RobustDIRLib.report.pair import picture as picture_file
 from RobustDIRLib.report.pair.figures import Scene, agreement_picture, checkerboard, images_picture, transform_picture
 from RobustDIRLib.report.pair.landmark_figures import Worst, cumulative, curve_picture, worst_picture
 
 
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch):
-    monkeypatch.setattr(figures, "DPI", 40)
+    monkeypatch.setattr(picture_file, "DPI", 40)
 
 
 @pytest.fixture

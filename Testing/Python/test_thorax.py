@@ -7,6 +7,7 @@ import torch
 from scipy import ndimage
 
 from RobustDIRLib.synthesis import thorax as chest
+from RobustDIRLib.synthesis import trees
 from RobustDIRLib.synthesis.labels import BACKGROUND, SLIDING
 from RobustDIRLib.synthesis.random import generator
 
@@ -58,7 +59,7 @@ def test_vessels_are_trees_inside_the_lungs(labels: torch.Tensor) -> None:
 def test_every_node_of_a_tree_hangs_on_one_nearer_to_its_root() -> None:
     points = torch.rand((80, 3), generator=generator(1)) * torch.tensor([20.0, 40.0, 30.0])
     root = torch.tensor([3.0, 5.0, 30.0])
-    nodes, (parent, load) = chest._grow(points, root)
+    nodes, (parent, load) = trees._grow(points, root)
     distance = (nodes - root).norm(dim=1)
     assert (distance[parent[1:].long()] < distance[1:]).all()
     assert load[0] == len(nodes) and load[-1] == 1

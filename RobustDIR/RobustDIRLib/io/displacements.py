@@ -34,8 +34,7 @@ from RobustDIRLib.io.formats import META, NIFTI, NRRD, recognised
 from RobustDIRLib.io.header import Header
 from RobustDIRLib.io.images import set_geometry, sitk_grid
 from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
-from RobustDIRLib.io.transform_files import check_whole
-from RobustDIRLib.io.transform_parts import check_part, in_order, upright
+from RobustDIRLib.io.transform_files import check_part, check_whole, in_order, upright
 from RobustDIRLib.values import DisplacementField as DisplacementField
 
 FIELD_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")

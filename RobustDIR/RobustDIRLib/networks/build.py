@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
+
+import torch
+from torch.overrides import TorchFunctionMode
 
 from RobustDIRLib.configuration import from_dict, to_dict
 from RobustDIRLib.errors import InputError
@@ -25,6 +28,8 @@ KINDS = {
     "unet": NetworkKind(UNetConfig, UNet),
     "cascade": NetworkKind(CascadeConfig, CascadedUNet),
 }
+
+_DRAWS = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"})
 
 
 def build_network(config: Mapping[str, Any]) -> LearningNetwork:
@@ -58,3 +63,34 @@ def network_config(network: LearningNetwork) -> dict[str, Any]:
         if type(network) is kind.network:
             return {"kind": name, **to_dict(network.config)}
     raise TypeError(f"{type(network).__name__} is none of the kinds of network: {', '.join(KINDS)}")
+
+
+def weight_shapes(config: Mapping[str, Any]) -> dict[str, torch.Size]:
+    """Shapes of the weights of the network that `build_network` would make, by name, found without memory for them.
+
+    Raises:
+        InputError: As `build_network`.
+    """
+    with torch.device("meta"), Undrawn():
+        return {name: value.shape for name, value in build_network(config).state_dict().items()}
+
+
+class Undrawn(TorchFunctionMode):
+    """Within it random initialisation leaves tensors as they are.
+
+    On the device `meta`, where there is nothing to draw, torch imports its compiler for it: as long as a registration
+    of small images takes.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Torch's hook for whatever function is called."""
+        given = dict(kwargs or {})
+        if getattr(function, "__name__", "") in _DRAWS:
+            return given["tensor"] if "tensor" in given else args[0]
+        return function(*args, **given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.networks.build import network_config
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.networks.precision import uses_fp16
-from RobustDIRLib.training.average import WeightAverage
 from RobustDIRLib.training.config import OptimizerConfig
 
 
@@ -21,6 +21,35 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
     rise = min(1.0, (step + 1) / max(config.warmup, 1))
     left = min(1.0, (steps - step) / max(config.decay_steps, 1))
     return config.learning_rate * rise * (config.final_share + (1 - config.final_share) * left)
+
+
+class WeightAverage:
+    """Exponential moving average of a network's weights, smoother than the last step's, and usually better.
+
+    Shadow weights `w <- d w + (1 - d) weights`, with a shorter memory during the first steps.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.weights: dict[str, Tensor] = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take one step's weights into the average."""
+        self.updates += 1
+        decay = min(self.decay, self.updates / (self.updates + 10))
+        for key, value in network.state_dict().items():
+            self.weights[key].lerp_(value, 1 - decay)
+
+    @contextmanager
+    def used_by(self, network: nn.Module) -> Iterator[None]:
+        """Let the network have the averaged weights inside the `with` block."""
+        own = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        network.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            network.load_state_dict(own)
 
 
 class Learner:

@@ -1,13 +1,7 @@
-"""The pictures of a pair's report: PNG in memory, on white, legible in grey.
-
-What is to be told apart differs in the kind of line or mark, or in brightness, never in colour alone. matplotlib is
-imported inside functions: JSON and CSV are made without it.
-"""
+"""The pictures of a pair's images and transform, as planes side by side."""
 
 from __future__ import annotations
 
-import io
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.planes import (
     PLANES,
     Plane,
@@ -32,45 +25,16 @@ from RobustDIRLib.evaluation.planes import (
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.displacements import DisplacementField
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.report.html import inlined
+from RobustDIRLib.report.pair.picture import WIDTH_INCH, Picture, as_png, new_figure
 from RobustDIRLib.values import display_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH_INCH, TALLEST_INCH, DPI = 7.1, 8.6, 160  # what an A4 page has room for between its margins
 HALF_PAGE_INCH, NEARLY_HALF_INCH = 4.2, 5.6  # a picture up to the second is shrunk to the first: two share a page then
 _SQUARES = 9  # of the checkerboard along the longest side
 _MAP = "cividis"  # brightness rises with the value, so that it can be read in grey
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture and its words.
-
-    Attributes:
-        png: The file's bytes.
-        title: Heading.
-        alt: What it shows, for those who do not see it.
-        caption: What to look for.
-    """
-
-    png: bytes
-    title: str
-    alt: str
-    caption: str
-
-    @property
-    def src(self) -> str:
-        """The picture as the address of itself."""
-        return inlined(self.png)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height as drawn, in CSS pixels of 1/96 inch."""
-        width, height = struct.unpack(">II", self.png[16:24])
-        return round(width * 96 / DPI), round(height * 96 / DPI)
 
 
 @dataclass(frozen=True)
@@ -100,26 +64,6 @@ class Scene:
     def centre(self) -> Voxel:
         """Where the planes cross, counted to superior, posterior, left."""
         return centre_of(self.fixed or self.warped)
-
-
-def new_figure(height: float, width: float = WIDTH_INCH) -> Figure:
-    """An empty figure, as wide as the page if not said otherwise, inches.
-
-    Raises:
-        InputError: If matplotlib is missing.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise InputError("the report needs matplotlib; install it with: pip install 'robustdir[report]'") from error
-    return Figure(figsize=(width, float(np.clip(height, 2, TALLEST_INCH))), dpi=DPI, layout="constrained")
-
-
-def as_png(figure: Figure) -> bytes:
-    """The figure as a PNG file that says nothing of when and by what it was made."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", facecolor="white", metadata={"Software": None})
-    return file.getvalue()
 
 
 def images_picture(scene: Scene) -> Picture:

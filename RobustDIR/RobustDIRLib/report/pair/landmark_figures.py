@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from RobustDIRLib.evaluation.planes import PLANES, centre_at, place_in_plane, plane_slice, show_plane
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.images import Image
-from RobustDIRLib.report.pair.figures import Picture, as_png, new_figure
+from RobustDIRLib.report.pair.picture import Picture, as_png, new_figure
 from RobustDIRLib.values import display_window
 
 if TYPE_CHECKING:

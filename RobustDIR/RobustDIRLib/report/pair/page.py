@@ -14,9 +14,10 @@ from RobustDIRLib.evaluation.measures import STRUCTURES, before_name
 from RobustDIRLib.evaluation.run_figures import Figure
 from RobustDIRLib.evaluation.tolerances import JudgedFigure, Verdict
 from RobustDIRLib.report.html import TIME_FORMAT, number, render
-from RobustDIRLib.report.pair.figures import Picture, agreement_picture, images_picture, transform_picture
+from RobustDIRLib.report.pair.figures import agreement_picture, images_picture, transform_picture
 from RobustDIRLib.report.pair.gather import PictureMaterial
 from RobustDIRLib.report.pair.landmark_figures import curve_picture, worst_picture
+from RobustDIRLib.report.pair.picture import Picture
 from RobustDIRLib.report.pair.report import NOTICE, PairReport
 from RobustDIRLib.report.pair.review import Review, as_json
 from RobustDIRLib.report.pair.structures import Structure

@@ -146,6 +146,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_b
     assert [r["loss"] for r in _of(whole, "step")] == [r["loss"] for r in _of(rest, "step")]
     told = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
     assert [r["step"] for r in told if r["kind"] == "step"] == [1, 2, 3, 4]
+    assert [r["epoch"] for r in told if r["kind"] == "epoch"] == [0, 1, 2]
 
 
 def _stopped(organs: Path, folder: Path) -> FinetuneConfig:

@@ -135,6 +135,16 @@ def test_scratch_of_another_machine_is_not_touched(an_entry, tmp_path):
         assert there.exists()
 
 
+def test_nothing_is_removed_that_no_run_made(an_entry, tmp_path):
+    """An entry can name any folder, and the name of a machine can be another's, too, as `localhost`."""
+    there = tmp_path / "robustdir-data"
+    there.mkdir()
+    an_entry(started="long ago", scratch=str(there))
+    with locked(tmp_path, Rank.alone()):
+        assert len(entries(tmp_path)) == 1
+    assert there.exists()
+
+
 def test_signs_of_life_are_given(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_BEAT_S", 0.05)
     with locked(tmp_path, Rank.alone()):

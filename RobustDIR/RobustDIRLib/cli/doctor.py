@@ -31,7 +31,7 @@ def _text(health: Health) -> str:
     rows += [(f"memory {name}", _gib(size)) for name, size in health.memory.items()]
     rows += [(f"[{name}]", f"lacks {', '.join(gone)}" if gone else "there") for name, gone in health.extras.items()]
     rows += [(f"model {name}", state) for name, state in health.models.items()]
-    lines = [f"{name:20}{value}" for name, value in rows]
+    lines = [f"{name:23} {value}" for name, value in rows]
     lines += [f"note: {note}" for note in health.notes] + [f"PROBLEM: {problem}" for problem in health.problems]
     return "\n".join([*lines, "ready to register" if health.usable else "not usable yet"])
 

@@ -63,7 +63,7 @@ def finetune(config: FinetuneConfig, folder: Path, *, resume: bool = False) -> I
             if process.leads:
                 write_json(folder / CONFIG, to_dict(config))
                 write_json(folder / SPLIT, describe_split(tuner.material))
-            diary = Diary(folder / RECORDS, tuner.learner.step) if process.leads else None
+            diary = Diary(folder / RECORDS, tuner.learner.step if state else -1) if process.leads else None
             for record in _guarded(tuner, folder, stop):
                 if diary:
                     diary.add(record)

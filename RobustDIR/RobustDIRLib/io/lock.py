@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import tempfile
@@ -31,6 +32,8 @@ from RobustDIRLib.io.processes import process_exists, start_of
 HOME = ".running"
 _BEAT_S, _DEAD_AFTER_S = 15.0, 180.0
 _ATTEMPTS = 20
+_PREFIX = "robustdir-"
+_SCRATCH = re.compile(_PREFIX + "[a-z0-9_]{8}")  # as `mkdtemp` names them
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def locked(folder: Path, rank: Rank) -> Iterator[Path]:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file where a folder is needed; give another name.")
     home = folder / HOME
-    scratch = Path(tempfile.mkdtemp(prefix="robustdir-"))
+    scratch = Path(tempfile.mkdtemp(prefix=_PREFIX))
     entry = LockHolder(rank.run, rank.rank, socket.gethostname(), os.getpid(), start_of(os.getpid()), str(scratch))
     path = home / f"{uuid.uuid4().hex}.json"
     over, made = threading.Event(), missing_folders(home)
@@ -190,7 +193,8 @@ def _living(home: Path) -> list[LockHolder]:
             continue
         if _is_dead(entry, age):
             path.unlink(missing_ok=True)
-            if entry.host == socket.gethostname():
+            # An entry is a file like any other, which came with a copied folder perhaps: it has nothing else removed.
+            if entry.host == socket.gethostname() and _SCRATCH.fullmatch(Path(entry.scratch).name):
                 shutil.rmtree(entry.scratch, ignore_errors=True)
         else:
             living.append(entry)

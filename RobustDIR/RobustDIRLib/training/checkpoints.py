@@ -45,8 +45,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             raise
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        cure = "resume" if path.exists() else "start again"
-        raise InputError(f"{path} cannot be written ({reason}); free some space and {cure}.") from error
+        raise InputError(f"{path} cannot be written ({reason}); free some space and resume.") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class Diary:
     Args:
         path: The file; made if needed.
         step: Where the run stands. Lines of later steps, which a run left that was killed after its last checkpoint,
-            are taken away: they come once more.
+            are taken away: they come once more. -1 for a run that begins anew.
     Raises:
         InputError: If it cannot be written.
     """

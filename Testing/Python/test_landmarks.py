@@ -504,3 +504,35 @@ def test_a_table_of_millions_is_refused_at_once(tmp_path):
     path.write_text("x,y,z\n" + "1,2,3\n" * 500_001, encoding="utf-8")
     with pytest.raises(InputError, match="500002 lines, as no list of landmarks has"):
         read_landmarks(path)
+
+
+@pytest.mark.parametrize(
+    "column", ["frame,RAS", "axes,ras", "orientation,RAS", "coordinate space,RAS", "kind,voxel", "in,cm", "in,microns"]
+)
+def test_cells_that_name_another_frame_or_unit_are_refused_whatever_their_column_is_called(saved, column):
+    name, cell = column.split(",")
+    assert f'says "{cell}" in its column {name}' in refusal(saved("a.csv", f"x,y,z,{name}\n1,2,3,{cell}\n"))
+
+
+def test_names_and_remarks_that_are_no_frame_are_read(saved):
+    text = "# index and name of each\nx,y,z,name,sex,finger\n1,2,3,RAS,m,index\n4,5,6,cm,,\n"
+    assert read_landmarks(saved("a.csv", text)).names == ("RAS", "cm")
+    assert len(read_landmarks(saved("b.csv", "r,a,s,frame\n1,2,3,RAS\n"))) == 1
+
+
+@pytest.mark.parametrize("comment", ["RAS", "unit: micrometer", "unit: \u00b5m", "px", "microns", "metres", "in um"])
+@pytest.mark.parametrize("file", ["a.csv", "a.txt"])
+def test_comments_that_name_another_frame_or_unit_are_refused_in_all_text(saved, comment, file):
+    points = "point\n1\n1 2 3\n" if file == "a.txt" else "x,y,z\n1,2,3\n"
+    assert "read as mm, LPS" in refusal(saved(file, f"# {comment}\n{points}"))
+
+
+def test_voxels_said_to_be_counted_otherwise_are_refused(saved, oblique_grid):
+    assert "counted from 1" in refusal(saved("a.txt", "# zero-based voxels\n2 3 4\n"), grid=oblique_grid)
+    assert len(read_landmarks(saved("b.txt", "# 0-based\nindex\n1\n2 3 4\n"), oblique_grid)) == 1
+
+
+def test_fcsv_in_another_unit_is_refused(saved):
+    for word in ("coordinateUnits", "unit"):
+        text = f"# CoordinateSystem = LPS\n# {word} = cm\n# columns = label,x,y,z\na,1,2,3\n"
+        assert "save them in mm" in refusal(saved("a.fcsv", text))

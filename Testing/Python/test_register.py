@@ -406,6 +406,14 @@ class TestRefusals:
         with pytest.raises(InputError, match="`moving_landmarks`: 7 landmarks do not pair with 9"):
             register(fixed, moving, Standin(), options=AS_THEY_LIE, extras=extras)
 
+    def test_landmarks_given_twice_are_told(self, fixed, moving):
+        for second, told in ((some_landmarks(), True), (some_landmarks(seed=1), False)):
+            said: list[str] = []
+            check_extras(
+                PairExtras(fixed_landmarks=some_landmarks(), moving_landmarks=second), fixed, moving, said.append
+            )
+            assert any("are the same points" in one for one in said) == told
+
     def test_landmarks_of_one_image_alone(self, fixed, moving):
         with pytest.raises(InputError, match="`moving_landmarks`: is missing"):
             register(fixed, moving, Standin(), extras=PairExtras(fixed_landmarks=some_landmarks()))

@@ -14,24 +14,16 @@ from RobustDIRLib.io.text_points import (
     Points,
     cells,
     check_columns,
-    comments,
     is_number,
+    is_said_otherwise,
     numbered_lines,
     numbers,
+    refuse_other_words,
     said_frame,
 )
 
 _FRAME_OF = {"xyz": "LPS", "lps": "LPS", "ras": "RAS"}
 _WITH_COMMA = re.compile(r"[+-]?\d+(,\d+)?", re.ASCII)
-# What a column or a comment may say of the points, and what it must say: nothing else is converted here.
-_SAYING = {
-    "frame": ("LPS", "RAS"), "space": ("LPS", "RAS"), "coordinatesystem": ("LPS", "RAS"),
-    "unit": ("mm",), "units": ("mm",), "coordinateunits": ("mm",),
-}  # fmt: skip
-_OTHERWISE = re.compile(
-    r"\b(RAS|centimet(?:er|re)s?|inch(?:es)?|voxels?|pixels?|IJK|(?:in|units?\W+)\s*(?:cm|m|voxels?|pixels?))\b",
-    re.IGNORECASE,
-)
 
 
 def points_from_csv(path: PathLike, text: str) -> Points:
@@ -44,7 +36,7 @@ def points_from_csv(path: PathLike, text: str) -> Points:
     lines = numbered_lines(text)
     if not lines:
         return [], []
-    _refuse_other_words(path, text)
+    refuse_other_words(path, text)
     delimiter = _delimiter(lines[0][1])
     rows = [(number, cells(path, number, line, delimiter)) for number, line in lines]
     header = [cell.lower() for cell in rows[0][1]]
@@ -66,26 +58,16 @@ def points_from_csv(path: PathLike, text: str) -> Points:
     return _in_lps(points, _FRAME_OF[axes]), [] if named is None else [from_cell(row[named]) for _, row in rows]
 
 
-def _refuse_other_words(path: PathLike, text: str) -> None:
-    """Refuse comments that speak of another frame or unit than points in CSV have, in words that nothing reads."""
-    for comment in comments(text):
-        found = None if comment.lower().startswith("coordinatesystem") else _OTHERWISE.search(comment)
-        if found:
-            raise InputError(
-                f'{path} has the comment "{comment}", and its points are read as mm, LPS; convert them if they are '
-                f'not, name RAS by "# CoordinateSystem = RAS", and take the comment out.'
-            )
-
-
 def _refuse_other_values(path: PathLike, header: list[str], rows: list[tuple[int, list[str]]], frame: str) -> None:
-    """Refuse rows that name another frame or unit, in a column of its own, than they are read in."""
+    """Refuse rows that name another frame or unit than they are read in, in a column that is no name of the point."""
     for column, name in enumerate(header):
-        allowed = [one for one in _SAYING.get(re.sub(r"[ _]", "", name), ()) if one in (frame, "mm")]
-        for number, row in rows if allowed else ():
-            if row[column] and row[column].lower() not in map(str.lower, allowed):
+        if name in NAME_COLUMNS or name in frame.lower():
+            continue
+        for number, row in rows:
+            if (said := is_said_otherwise(name, row[column], frame)) is not None:
                 raise InputError(
                     f'{path}, line {number}: says "{row[column]}" in its column {name}, and points are read as '
-                    f"{allowed[0]}; convert them, or name the columns r, a, s for RAS."
+                    f"{said}; convert them, or name the columns r, a, s for RAS."
                 )
 
 

@@ -23,7 +23,22 @@ _READ_COLUMNS = {*"xyzlpsra", *NAME_COLUMNS, "defined", "positionstatus"}
 # Slicer's own words for its two frames in .fcsv; 0 and 1 until Slicer 4.10.
 _FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
 _FRAME = re.compile(r"coordinatesystem\s*=\s*(.*\S)", re.IGNORECASE)
-_OTHER_UNIT = re.compile(r"\bunits?\W+\s*(?!mm\b|millimet)\w", re.IGNORECASE)
+_OTHER_UNIT = re.compile(r"units?\W+\s*(?!mm\b|millimet)\w", re.IGNORECASE)
+_UNIT_WORDS = r"(?:centi|micro|nano)?met(?:er|re)s?|microns?|[\u00b5\u03bc]m|inch(?:es)?"
+_VOXEL_WORDS = r"voxels?|pixels?|px|IJK"
+# Words of comments by which points are not what they are read as, and words that a cell may consist of.
+_OTHERWISE = re.compile(
+    rf"\b(RAS|{_UNIT_WORDS}|{_VOXEL_WORDS}|index coordinates|(?:in|units?\W+)\s*(?:cm|m|um))(?!\w)|"
+    rf"{_OTHER_UNIT.pattern}",
+    re.IGNORECASE,
+)
+_FROM_ZERO = re.compile(r"\b(?:0|zero)[\s-]*based\b|\bfrom (?:0|zero)\b|\bRAS\b", re.IGNORECASE)
+_OTHER_CELL = re.compile(rf"{_UNIT_WORDS}|{_VOXEL_WORDS}|cm", re.IGNORECASE)
+# What a column says by its name of the points, and what it must say: nothing else is converted here.
+_SAYING = {
+    "frame": ("LPS", "RAS"), "space": ("LPS", "RAS"), "coordinatesystem": ("LPS", "RAS"),
+    "unit": ("mm",), "units": ("mm",), "coordinateunits": ("mm",),
+}  # fmt: skip
 _OUTPUT_POINT = re.compile(r"OutputPoint\s*=\s*\[([^\]]*)\]")
 
 
@@ -101,6 +116,30 @@ def cells(path: PathLike, number: int, line: str, delimiter: str = ",") -> list[
         raise InputError(f"{path}, line {number}: {error}; correct the quotes in that line.") from error
 
 
+def refuse_other_words(path: PathLike, text: str) -> None:
+    """Refuse comments that speak of another frame or unit than mm, LPS, in words that nothing reads.
+
+    Raises:
+        InputError: Names the comment.
+    """
+    for comment in comments(text):
+        if not comment.lower().startswith("coordinatesystem") and _OTHERWISE.search(comment):
+            raise InputError(
+                f'{path} has the comment "{comment}", and its points are read as mm, LPS; convert them if they are '
+                f'not, name RAS by "# CoordinateSystem = RAS" in CSV, and take the comment out.'
+            )
+
+
+def is_said_otherwise(column: str, cell: str, frame: str) -> str | None:
+    """What points are read as, the frame or mm, where a cell says another, by its column or by the word itself."""
+    allowed = [one for one in _SAYING.get(re.sub(r"[ _]", "", column), ()) if one in (frame, "mm")]
+    if cell and allowed:
+        return None if cell.lower() in map(str.lower, allowed) else allowed[0]
+    if cell.upper() in ("LPS", "RAS") and cell.upper() != frame:
+        return frame
+    return "mm" if _OTHER_CELL.fullmatch(cell) else None
+
+
 def refuse_other_unit(path: PathLike, text: str) -> None:
     """Refuse comments that name another unit than mm.
 
@@ -127,11 +166,24 @@ def points_from_text(path: PathLike, text: str, grid: Grid | None) -> Points:
     """DIR-Lab voxel list, elastix point file or transformix output, told apart by the first line."""
     lines = numbered_lines(text)
     first = lines[0][1].lower() if lines else ""
+    if first == "point" or "outputpoint" in first:
+        refuse_other_words(path, text)
+    elif found := next((comment for comment in comments(text) if _FROM_ZERO.search(comment)), None):
+        _refuse_other_count(path, found, first)
     if first in ("point", "index"):
         return _points_from_elastix(path, lines, grid), []
     if "outputpoint" in first:
         return _points_from_transformix(path, lines), []
     return _points_from_dirlab(path, lines, grid), []
+
+
+def _refuse_other_count(path: PathLike, comment: str, first: str) -> None:
+    """Refuse voxels that a comment counts otherwise than they are read: elastix from 0, DIR-Lab from 1."""
+    if first != "index" or "ras" in comment.lower():
+        raise InputError(
+            f'{path} has the comment "{comment}", and its voxels are read as counted from '
+            f"{0 if first == 'index' else 1} along the axes of the image; give points in mm as CSV instead."
+        )
 
 
 def _points_from_elastix(path: PathLike, lines: list[tuple[int, str]], grid: Grid | None) -> list[list[float]]:

@@ -160,6 +160,8 @@ def _checked_landmarks(
             f"`moving_landmarks`: {len(second)} landmarks do not pair with {len(first)} in `fixed_landmarks`; give as "
             f"many, row by row."
         )
+    if np.array_equal(first.points, second.points):
+        warn("the landmarks of both images are the same points; if one file was given twice, their error says nothing.")
     for hint in names_hint(first.names, second.names):
         warn(hint)
     for landmarks, image, name in ((first, fixed, "fixed"), (second, moving, "moving")):

@@ -182,6 +182,8 @@ def _filled_network(path: Path, content: dict[str, Any]) -> LearningNetwork:
         if weight_shapes(content["network"]) != {name: value.shape for name, value in content["weights"].items()}:
             raise InputError(f"{path} holds weights that do not fit its network; copy or train it again.")
         network = build_network(content["network"])
+        if any(value.dtype != content["weights"][name].dtype for name, value in network.state_dict().items()):
+            raise InputError(f"{path} holds weights of another type than its network's; copy or train it again.")
         network.load_state_dict(content["weights"])
     except InputError as error:
         if str(error).startswith(str(path)):

@@ -26,7 +26,8 @@ DEFAULT_MODEL = "generic"
 CARD = "card.md"  # beside the file of a model, which is called as a run calls it: `run_files.MODEL`
 SHIPPED = Path(__file__).parent / "models"
 TAKEN = "is there already"  # in the sentence that refuses a name
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
+# Of a folder, on every system: Windows drops a dot at the end, and tables are to hold it.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9_-])?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def free_name(name: str) -> str:
         InputError: If it is taken, or no folder can be called so.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} cannot name a model; use letters, digits, '.', '_' and '-'.")
+        raise InputError(f"{name!r} cannot name a model; use up to 64 letters, digits, '.', '_' and '-', no dot last.")
     taken = {entry.name.lower(): entry for entry in list_models()}.get(name.lower())
     if taken:
         advice = "choose another `name`" if taken.shipped else f"choose another `name` or delete {taken.path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -450,6 +451,16 @@ def test_grids_differ_between_people() -> None:
 def test_numbers_that_no_run_takes_are_refused(settings):
     with pytest.raises(InputError, match="seed|threads"):
         from_dict(FinetuneConfig, {"dataset": "here", **settings})
+
+
+@pytest.mark.parametrize(("in_file", "blamed"), [({}, "the command"), ({"seed": -1}, "settings.json")])
+def test_a_mistake_is_the_files_or_the_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], in_file: dict[str, Any], blamed: str
+) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps(in_file))
+    words = ["finetune", str(tmp_path), "-o", str(tmp_path / "run"), "--config", str(tmp_path / "settings.json")]
+    assert main([*words, "--learning-rate", "nan"]) == 2
+    assert blamed in capsys.readouterr().err
 
 
 def test_a_split_without_parts_is_refused(tmp_path, capsys):

@@ -236,7 +236,7 @@ def test_adding_runs_the_network(a_model_file, own_folder, monkeypatch):
         assert not own_folder.exists()
 
 
-@pytest.mark.parametrize("name", ["../escape", "a/b", ".hidden", "", "two words"])
+@pytest.mark.parametrize("name", ["../escape", "a/b", ".hidden", "", "two words", "ends.", "x" * 65])
 def test_names_that_could_leave_the_folder_are_refused(a_model_file, own_folder, name):
     if name:
         with pytest.raises(InputError, match="cannot name a model"):
@@ -369,6 +369,15 @@ def test_weights_that_repeat_a_few_numbers_are_refused(a_model_file):
 
     with pytest.raises(InputError, match="do not fit"):
         model_store.load_model(rewrite(a_model_file, stretch))
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.complex64, torch.float64])
+def test_weights_of_another_type_are_refused_and_not_rounded(a_model_file, kind):
+    def cast(content):
+        content["weights"] = {name: value.to(kind) for name, value in content["weights"].items()}
+
+    with pytest.raises(InputError, match="of another type"):
+        model_store.load_model(rewrite(a_model_file, cast))
 
 
 def test_a_packed_archive_is_refused_unread(a_model_file, tmp_path):

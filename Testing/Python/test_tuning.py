@@ -157,6 +157,17 @@ def test_a_search_that_is_stopped_goes_on_with_the_trial_it_was_in(
     assert len(steps) == 2 * max(steps) + 2  # none was done twice
 
 
+def test_all_runs_of_a_search_are_judged_on_the_same_people_whoever_joins_the_data_set(tmp_path: Path) -> None:
+    organs, search = decathlon(tmp_path / "organs", 8), tmp_path / "search"
+    listed = json.loads((organs / "dataset.json").read_text())
+    (organs / "dataset.json").write_text(json.dumps({**listed, "training": listed["training"][:6]}))
+    tune(a_config(organs, epochs=1), TuneConfig(trials=1, prune=False), search, lambda _: None)
+    (organs / "dataset.json").write_text(json.dumps(listed))
+    tune(a_config(organs, epochs=1), TuneConfig(trials=2, prune=False), search, lambda _: None)
+    splits = [json.loads((search / f"trial_00{k}" / "split.json").read_text()) for k in (0, 1)]
+    assert splits[0] == splits[1]
+
+
 def test_a_search_whose_journal_is_lost_begins_beside_the_runs_that_lie_there(organs: Path, tmp_path: Path) -> None:
     config, search, told = a_config(organs, epochs=1), TuneConfig(trials=1, prune=False), list[str]()
     tune(config, search, tmp_path, lambda _: None)

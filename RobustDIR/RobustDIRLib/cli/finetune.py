@@ -105,10 +105,15 @@ def settings_of(args: argparse.Namespace) -> FinetuneConfig:
     settings = read_json(file) if file else {}
     if not isinstance(settings, dict):
         raise InputError(f"{file} holds no settings by name; give a JSON file as a run's folder has it.")
-    settings = {**(BEFORE_THERE_WAS_A_CHOICE if resumed else {}), **settings, **_given(args)}
-    if not settings.get("dataset"):
+    merged = {**(BEFORE_THERE_WAS_A_CHOICE if resumed else {}), **settings, **_given(args)}
+    if not merged.get("dataset"):
         raise InputError("finetune needs a data set: name its folder.")
-    return from_dict(FinetuneConfig, settings, str(file or "the command"))
+    try:
+        return from_dict(FinetuneConfig, merged, "the command")
+    except InputError:
+        if file:  # whose mistake it is, if the file is wrong by itself
+            from_dict(FinetuneConfig, {"dataset": merged["dataset"], **settings}, str(file))
+        raise
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:

@@ -619,9 +619,12 @@ def test_several_series_are_listed(tmp_path):
 
 
 def test_slices_of_several_people_in_one_series_are_refused(tmp_path):
-    for keyword in ("PatientID", "FrameOfReferenceUID", "StudyInstanceUID"):
-        write_slices(tmp_path / keyword, stored(), each=lambda k, keyword=keyword: {keyword: f"1.{k // 5}"})
-        assert f"2 different {keyword}s" in refusal(tmp_path / keyword)
+    """By the name alone, too, which the message keeps to itself."""
+    for keyword in ("PatientID", "PatientName", "FrameOfReferenceUID", "StudyInstanceUID"):
+        write_slices(tmp_path / keyword, stored(), each=lambda k, keyword=keyword: {keyword: f"1.77{k // 5}"})
+        message = refusal(tmp_path / keyword)
+        assert f"2 different {keyword}s" in message
+        assert "1.77" not in message
 
 
 def test_stacks_beside_each_other_are_named(tmp_path):

@@ -15,7 +15,6 @@ UNLIKE = [
     ("ConvolutionKernel", "B30f", "B70f"),
     ("NominalPercentageOfCardiacPhase", 10, 60),
     ("Modality", "CT", "PT"),
-    ("PatientName", "A", "B"),
 ]
 
 

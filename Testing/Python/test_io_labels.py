@@ -154,6 +154,11 @@ def test_one_hot_channels_are_a_label_map(tmp_path, a_label_map, caplog):
     assert "the first is the background" in caplog.text
 
 
+def test_more_channels_than_labels_of_8_bits_are_refused_for_that(tmp_path):
+    message = refusal(save_channels(tmp_path / "a.nii.gz", np.zeros((255, 8, 9, 10), bool)))
+    assert "255 channels, and at most 254" in message
+
+
 def test_channels_that_overlap_are_refused(tmp_path, a_label_map):
     channels = np.stack([a_label_map.array > 0, a_label_map.array > 1])
     assert "overlap" in refusal(save_channels(tmp_path / "a.nii.gz", channels))

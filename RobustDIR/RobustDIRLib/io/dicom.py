@@ -39,6 +39,8 @@ _PHILIPS_SCALE = (
 
 _log = logging.getLogger(__name__)
 
+_OF_A_PERSON_OR_STUDY = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "FrameOfReferenceUID")
+
 _LISTED = 10  # series, or files, in a message
 
 
@@ -125,7 +127,7 @@ def _only_series(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Datas
 def _refuse_mixed(folder: Path, series: dict[str, dict[Path, Dataset]]) -> None:
     """Refuses slices of several people, studies or frames of reference that bear the identity of one series."""
     for uid, headers in series.items():
-        for keyword in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
+        for keyword in _OF_A_PERSON_OR_STUDY:  # without the values, which may be names
             values = {str(header.get(keyword) or "") for header in headers.values()}
             if len(values) > 1:
                 raise InputError(

@@ -40,8 +40,6 @@ _OF_A_VOLUME = (
     ("Modality", None),
     ("SOPClassUID", None),
     ("PatientPosition", None),
-    ("PatientName", None),
-    ("PatientBirthDate", None),
     ("SeriesDescription", None),
     ("TimeSlotVector", None),
     ("EnergyWindowVector", None),

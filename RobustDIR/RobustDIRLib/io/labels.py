@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 # A voxel this near to a whole number is one: programs that store label maps as floats come that near.
 _WHOLE = 1e-3
+_MOST_CHANNELS = 254  # of which a label map of 8 bits is made
 _COARSEST_STEP = 0.5  # of a file's scaling that still tells whole numbers apart
 
 
@@ -219,7 +220,11 @@ def _channels(file: VolumeFile) -> tuple[NDArray[Any], Grid] | None:
 def _from_channels(path: Path, channels: NDArray[Any]) -> NDArray[np.uint8]:
     """The label map of one-hot channels: the first is background where every voxel is in one of them."""
     together = channels.sum(axis=0)
-    if len(channels) > 254 or together.max() > 1:
+    if len(channels) > _MOST_CHANNELS:
+        raise InputError(
+            f"{path} has {len(channels)} channels, and at most {_MOST_CHANNELS} are read as labels; give a label map."
+        )
+    if together.max() > 1:
         raise InputError(
             f"{path} has {len(channels)} channels, of which some overlap; give each as a label map of its own."
         )

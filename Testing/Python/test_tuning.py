@@ -18,9 +18,11 @@ from RobustDIRLib import clusters
 from RobustDIRLib.cli import main
 from RobustDIRLib.clusters import Place
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.finetuning import tuning
 from RobustDIRLib.finetuning.config import TuneConfig
 from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.finetuning.tuning import tune
+from RobustDIRLib.finetuning.tuning_journal import load_optuna, open_study
 from RobustDIRLib.training.checkpoints import save_checkpoint
 
 pytest.importorskip("optuna")
@@ -155,6 +157,30 @@ def test_a_search_that_is_stopped_goes_on_with_the_trial_it_was_in(
     assert [row["state"] for row in rows] == ["complete"] * 2 and {row["epochs"] for row in rows} == {"2"}
     assert len({row["folder"] for row in rows}) == 2 and f"trial_{trial:03d}" in {row["folder"] for row in rows}
     assert len(steps) == 2 * max(steps) + 2  # none was done twice
+
+
+def test_commands_that_share_a_folder_draw_different_settings_and_a_run_the_same_ones_each_time(
+    organs: Path, tmp_path: Path
+) -> None:
+    """Each opened the journal while it was empty, as on machines that are started together."""
+    optuna, config = load_optuna(), TuneConfig(trials=4, seed=2**40)
+    drawn: list[list[tuple[float, float]]] = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        studies = [open_study(optuna, config, folder) for _ in range(2)]
+        for study in (*studies, *studies):
+            study.optimize(lambda trial, at=folder: _drawn(optuna, trial, organs, config, at), n_trials=1)
+        params = [trial.params for trial in studies[0].get_trials()]
+        drawn.append([(p["learning_rate"], p["gradient"]) for p in params])
+    assert drawn[0] == drawn[1] and len(set(drawn[0])) == 4
+
+
+def _drawn(optuna: Any, trial: Any, organs: Path, config: TuneConfig, folder: Path) -> float:
+    """A trial's draws, without its run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "_records", lambda run, place: iter(()))
+        tuning._run(optuna, trial, a_config(organs), config, folder, lambda record: None)
+    return 0.0
 
 
 def test_all_runs_of_a_search_are_judged_on_the_same_people_whoever_joins_the_data_set(tmp_path: Path) -> None:

@@ -22,12 +22,13 @@ from RobustDIRLib.finetuning.config import FinetuneConfig, SplitConfig, TuneConf
 from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.split import split_dataset
 from RobustDIRLib.finetuning.tuner import quality
-from RobustDIRLib.finetuning.tuning_journal import free_place, load_optuna, number_begun, open_study, take_up_again
+from RobustDIRLib.finetuning.tuning_journal import free_place, load_optuna, number_of, open_study, take_up_again
 from RobustDIRLib.finetuning.tuning_table import Record, sum_up
 from RobustDIRLib.io.files import is_full, make_folder, write_json
 from RobustDIRLib.run_files import CONFIG, SPLIT
 
 SETTINGS = "tune.json"
+_SEEDS = 2**32  # as many as Optuna's sampler takes
 _HERE = Place()
 Tell = Callable[[Record], None]
 
@@ -62,7 +63,7 @@ def tune(
     make_folder(folder)
     _check_same(base, config, folder)
     base = _with_split(base, folder)
-    study = open_study(optuna, config, folder, number_begun(folder))
+    study = open_study(optuna, config, folder)
     if not study.get_trials() and (lost := len(list(folder.glob(f"trial_*/{CONFIG}")))):
         say(f"the journal in {folder} knows nothing of the {lost} runs that lie there; others are made beside them.")
     take_up_again(optuna, study, folder)
@@ -101,11 +102,9 @@ def _spread(search: _Search, count: int, place: Place, tell: Tell, say: Say) -> 
         ConnectionError: If nobody is left to do them.
     """
     with opened(place, search.base.threads or 1, None, say) as client:
-        errands, begun = Errands(client), number_begun(search.folder)
-        pending = {}
-        for number in range(count):
-            name = f"trial-{uuid.uuid4().hex}"
-            pending[name] = errands.submit(name, _on_worker, search, begun + number, name, errands.topic)
+        errands = Errands(client)
+        names = [f"trial-{uuid.uuid4().hex}" for _ in range(count)]
+        pending = {name: errands.submit(name, _on_worker, search, name, errands.topic) for name in names}
         while pending:
             told = errands.hear()
             if isinstance(told, dict):
@@ -127,12 +126,11 @@ def _ended(error: BaseException) -> BaseException:
     )
 
 
-def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
+def _on_worker(search: _Search, name: str, topic: str) -> None:
     """One trial, on a worker; one that this task had begun on another worker is gone on with.
 
     Args:
         search: Which.
-        seed: Added to that of the draws, so that no two processes draw alike.
         name: Of the task, which the trial remembers.
         topic: Under which records are told.
     Raises:
@@ -152,7 +150,7 @@ def _on_worker(search: _Search, seed: int, name: str, topic: str) -> None:
         trial.set_user_attr("task", name)
         return _run(optuna, trial, search.base, search.config, search.folder, tell)
 
-    study = open_study(optuna, search.config, search.folder, seed)
+    study = open_study(optuna, search.config, search.folder)
     take_up_again(optuna, study, search.folder, name)
     with _told():
         study.optimize(run, n_trials=1)
@@ -195,7 +193,9 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
 def _with_split(base: FinetuneConfig, folder: Path) -> FinetuneConfig:
     """The settings with everybody named, so that all runs are judged on the same people, whoever joins the data set."""
     file = folder / SPLIT
-    if not file.exists() and number_begun(folder):  # a search of before this was kept, whose runs drew for themselves
+    if not file.exists() and any(
+        folder.glob("trial_*")
+    ):  # a search of before this was kept, whose runs drew for themselves
         return base
     if not file.exists():
         parts = split_dataset(open_dataset(base.dataset, base.kind, base.part), base.split)
@@ -205,9 +205,11 @@ def _with_split(base: FinetuneConfig, folder: Path) -> FinetuneConfig:
 
 def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> float:
     """One trial: the best validation quality of its run."""
+    place = free_place(trial, folder)
+    # Draws depend on the seed and the run's number alone: no two processes draw alike, whenever they begin.
+    trial.study.sampler = optuna.samplers.RandomSampler(seed=(config.seed + number_of(place)) % _SEEDS)
     rate = trial.suggest_float("learning_rate", *config.learning_rate, log=True)
     weight = trial.suggest_float("gradient", *config.gradient)
-    place = free_place(trial, folder)
     trial.set_user_attr("folder", place.name)
     run = replace(base, optimizer=replace(base.optimizer, learning_rate=rate), loss=replace(base.loss, gradient=weight))
     best, judge = -math.inf, "loss"

@@ -41,7 +41,7 @@ def _mend_journal(optuna: Any, path: Path) -> None:
         lock.release()
 
 
-def open_study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
+def open_study(optuna: Any, config: TuneConfig, folder: Path) -> Any:
     """The search as its journal tells it.
 
     Raises:
@@ -49,29 +49,23 @@ def open_study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
     """
     _mend_journal(optuna, folder / JOURNAL)
     try:
-        return _opened_study(optuna, config, folder, seed)
+        return _opened_study(optuna, config, folder)
     # Optuna's reader looks at no type: words of JSON that are none of its own make it raise any of these.
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise InputError(f"{folder / JOURNAL} is damaged; begin the search anew in another folder.") from error
 
 
-def _opened_study(optuna: Any, config: TuneConfig, folder: Path, seed: int) -> Any:
+def _opened_study(optuna: Any, config: TuneConfig, folder: Path) -> Any:
     backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
     pruner = optuna.pruners.MedianPruner(n_warmup_steps=config.warm_up) if config.prune else optuna.pruners.NopPruner()
-    sampler = optuna.samplers.RandomSampler(seed=config.seed + seed)
     return optuna.create_study(
         study_name="robustdir",
         storage=optuna.storages.JournalStorage(backend),
-        sampler=sampler,
+        sampler=optuna.samplers.RandomSampler(),
         pruner=pruner,
         direction="maximize",
         load_if_exists=True,
     )
-
-
-def number_begun(folder: Path) -> int:
-    """How many trials were begun: a search that goes on must not draw the same settings again."""
-    return len(list(folder.glob("trial_*")))
 
 
 def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None) -> None:
@@ -104,6 +98,11 @@ def free_place(trial: Any, folder: Path) -> Path:
     while "folder" not in trial.user_attrs and (folder / f"trial_{number:03d}" / CONFIG).exists():
         number += 1
     return folder / str(trial.user_attrs.get("folder", f"trial_{number:03d}"))
+
+
+def number_of(place: Path) -> int:
+    """The number of a run, by its folder's name."""
+    return int(place.name.rpartition("_")[2])
 
 
 def _at_work(place: Path) -> bool:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "RobustDIR" / "RobustDIRLib"
 PUBLIC = LIBRARY.with_name("robustdir")  # the public package: made of the library, which knows nothing of it
-LONGEST = 420  # lines of a file
+LONGEST = 320  # lines of a file
 SOURCES = sorted(LIBRARY.rglob("*.py"))
 
 # Lower layers first, as in ARCHITECTURE.md: a file imports from its own layer and from those named, and from no other.

@@ -191,16 +191,13 @@ def _silence() -> Iterator[None]:
             handler.setLevel(level)
 
 
-@contextmanager
-def _local_cluster(jobs: int, threads: int, scratch: Path | None) -> Iterator[Any]:
-    """Worker processes of this machine, which end with this one, however that ends."""
+def _rules(threads: int, scratch: Path | None) -> dict[str, Any]:
+    """Dask's settings for workers of this machine."""
     import dask
-    from distributed import Client, LocalCluster
 
     surroundings = {**dict.fromkeys(_THREADS, threads), "DASK_LOGGING__DISTRIBUTED": "critical"}
-    place = {"temporary-directory": str(scratch)} if scratch else {}
-    rules = {
-        **place,
+    return {
+        **({"temporary-directory": str(scratch)} if scratch else {}),
         "distributed.scheduler.allowed-failures": 1,  # what ends two workers would end a third
         "distributed.scheduler.worker-saturation": 1.0,  # one task a worker: with it dies no other
         "distributed.deploy.lost-worker-timeout": "1 hour",  # a worker that starts again, however slowly, is not lost
@@ -209,8 +206,16 @@ def _local_cluster(jobs: int, threads: int, scratch: Path | None) -> Iterator[An
             **surroundings,
         },
     }
+
+
+@contextmanager
+def _local_cluster(jobs: int, threads: int, scratch: Path | None) -> Iterator[Any]:
+    """Worker processes of this machine, which end with this one, however that ends."""
+    import dask
+    from distributed import Client, LocalCluster
+
     with (
-        dask.config.set(rules),
+        dask.config.set(_rules(threads, scratch)),
         LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,

@@ -170,6 +170,18 @@ def _refuse_without_use(args: argparse.Namespace) -> None:
             raise InputError(f"`{name}` goes with --show; leave it out, or say of which evaluation.")
 
 
+def _refuse_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers that cannot be meant."""
+    from RobustDIRLib.errors import InputError
+
+    for name, least in (("jobs", 1), ("threads", 1), ("limit", 1), ("worst", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name} {value}: give a whole number of at least {least}.")
+        if value is not None and name in ("jobs", "threads") and value > _MOST:
+            raise InputError(f"--{name} {value}: give a whole number of at most {_MOST}.")
+
+
 def _request(args: argparse.Namespace) -> Request:
     """The request, checked before anything is opened."""
     from RobustDIRLib.cohort.run import Request
@@ -180,12 +192,7 @@ def _request(args: argparse.Namespace) -> Request:
         raise InputError("DATASET is missing; give the folder of a data set, or --aggregate FOLDER.")
     if not args.output:
         raise InputError("--output is missing; give the folder for the results.")
-    for name, least in (("jobs", 1), ("threads", 1), ("limit", 1), ("worst", 0)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} {value}: give a whole number of at least {least}.")
-        if value is not None and name in ("jobs", "threads") and value > _MOST:
-            raise InputError(f"--{name} {value}: give a whole number of at most {_MOST}.")
+    _refuse_numbers(args)
     _refuse_without_use(args)
     if args.scheduler and args.jobs > 1:
         raise InputError(

@@ -12,6 +12,7 @@ from RobustDIRLib.cli.finetune import add_settings, settings_of
 
 if TYPE_CHECKING:
     from RobustDIRLib.clusters import Place
+    from RobustDIRLib.finetuning.config import TuneConfig
 
 _DESCRIPTION = """\
 Fine-tune with learning rates and weights of the gradient term drawn at random (17 runs in the paper's ranges), and keep
@@ -33,18 +34,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, printing a line for each epoch; returns 0, or 128 and the signal's number if one ended it early."""
-    from dataclasses import replace
-
-    from RobustDIRLib.configuration import from_dict, read_json
-    from RobustDIRLib.finetuning.config import TuneConfig
     from RobustDIRLib.finetuning.tuning import tune
 
-    search = from_dict(TuneConfig, read_json(args.search) if args.search else {}, str(args.search or "the search"))
-    if args.trials is not None:
-        search = from_dict(TuneConfig, {**vars(search), "trials": args.trials}, "--trials")
-    if args.no_prune:
-        search = replace(search, prune=False)
-
+    search = _search(args)
     last: dict[str, Any] = {}
 
     def tell(record: dict[str, Any]) -> None:
@@ -70,6 +62,19 @@ def run(args: argparse.Namespace) -> int:
     if stopped and args.progress == "text":
         print("stopped; the same command goes on from there")
     return 128 + last["signal"] if last.get("signal") else 0
+
+
+def _search(args: argparse.Namespace) -> TuneConfig:
+    """What is searched for: the file's settings, and options before them."""
+    from dataclasses import replace
+
+    from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.finetuning.config import TuneConfig
+
+    search = from_dict(TuneConfig, read_json(args.search) if args.search else {}, str(args.search or "the search"))
+    if args.trials is not None:
+        search = from_dict(TuneConfig, {**vars(search), "trials": args.trials}, "--trials")
+    return replace(search, prune=False) if args.no_prune else search
 
 
 def _place(args: argparse.Namespace, say: Callable[[str], None]) -> Place:

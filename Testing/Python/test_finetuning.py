@@ -158,6 +158,15 @@ def _stopped(organs: Path, folder: Path) -> FinetuneConfig:
     return config
 
 
+def test_a_run_whose_checkpoint_is_gone_is_not_begun_again_over_what_it_has_learnt(
+    organs: Path, tmp_path: Path
+) -> None:
+    config = _stopped(organs, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint.pt").unlink()
+    with pytest.raises(InputError, match="checkpoint.pt is gone"):
+        next(finetune(config, tmp_path / "run", resume=True))
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

@@ -97,6 +97,15 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_resumed_from_its_b
     assert [record["step"] for record in told if record["kind"] == "step"] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_run_whose_checkpoint_is_gone_is_not_begun_again_over_what_it_has_learnt(a_run, tmp_path: Path) -> None:
+    list(train(replace(a_run, steps=2), tmp_path))
+    (tmp_path / "checkpoint.pt").unlink()
+    model = (tmp_path / "weights.pt").read_bytes()
+    with pytest.raises(InputError, match="checkpoint.pt is gone"):
+        next(train(replace(a_run, steps=2), tmp_path, resume=True))
+    assert (tmp_path / "weights.pt").read_bytes() == model
+
+
 def test_training_on_one_pair_learns_it(a_run: TrainingConfig) -> None:
     swift = replace(a_run, steps=10_000, optimizer=replace(a_run.optimizer, learning_rate=0.003))
     trainer = Trainer(swift, Process(0, 1, torch.device("cpu")))

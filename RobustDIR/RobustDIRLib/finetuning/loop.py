@@ -25,7 +25,7 @@ from RobustDIRLib.run_files import CONFIG, MODEL, RECORDS, SPLIT
 from RobustDIRLib.synthesis.random import generator
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
 from RobustDIRLib.training.config import flat
-from RobustDIRLib.training.diary import Diary
+from RobustDIRLib.training.diary import Diary, refuse_lost_checkpoint
 from RobustDIRLib.training.processes import joined_processes
 from RobustDIRLib.training.stopping import StopRequest, waiting
 
@@ -80,6 +80,7 @@ def _earlier(config: FinetuneConfig, folder: Path, resume: bool) -> dict[str, An
             raise InputError(f"{folder} holds {', '.join(taken)}, which the run would write over: name another folder")
         return None
     if not path.exists() and (folder / CONFIG).is_file():  # it ended before its first checkpoint, and begins anew
+        refuse_lost_checkpoint(folder / RECORDS, path)
         _refuse_changes(folder, folder / CONFIG, read_json(folder / CONFIG), config)
         return None
     state = load_checkpoint(path)

@@ -45,6 +45,23 @@ class Diary:
             raise InputError(f"{self.path} cannot be written ({error.strerror}); free space and resume.") from error
 
 
+def refuse_lost_checkpoint(records: Path, checkpoint: Path) -> None:
+    """Refuse to begin a run again that had written a checkpoint, by its records: it would write over its model.
+
+    Raises:
+        InputError: Names the checkpoint.
+    """
+    try:
+        told = '"kind": "checkpoint"' in records.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    if told:
+        raise InputError(
+            f"{checkpoint} is gone, which the run had written; put it back, or start another run in another folder "
+            "from the model that this one has left."
+        )
+
+
 def _step_of(line: str) -> float:
     """The step of a record; beyond all for a line that a kill cut short."""
     try:

@@ -25,7 +25,7 @@ from RobustDIRLib.synthesis.pairs import SyntheticPair
 from RobustDIRLib.training.checkpoints import NAME, load_checkpoint, save_checkpoint
 from RobustDIRLib.training.config import LossConfig, TrainingConfig
 from RobustDIRLib.training.data import open_banks, to_device, training_batches, validation_pairs
-from RobustDIRLib.training.diary import Diary
+from RobustDIRLib.training.diary import Diary, refuse_lost_checkpoint
 from RobustDIRLib.training.learner import Learner
 from RobustDIRLib.training.losses import pretraining_loss
 from RobustDIRLib.training.processes import Process, joined_processes
@@ -221,6 +221,7 @@ def _earlier(config: TrainingConfig, folder: Path) -> dict[str, Any] | None:
             raise InputError(f"{path} is of another kind of run: use another folder")
         before = from_dict(TrainingConfig, state["config"], str(path))
     else:
+        refuse_lost_checkpoint(folder / RECORDS, path)
         before = from_dict(TrainingConfig, read_json(folder / CONFIG), str(folder / CONFIG))
     if changed := before.differences(config):
         raise InputError(

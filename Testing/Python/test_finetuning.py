@@ -182,7 +182,7 @@ def test_a_run_does_not_go_on_without_the_model_of_its_best_epoch(
     config = _stopped(organs, tmp_path / "run")
     list(finetune(a_config(organs, epochs=1, pairs_per_epoch=2, seed=5), tmp_path / "other"))
     damage(tmp_path / "run", tmp_path / "other")
-    with pytest.raises(InputError, match=f"{words}.*kept nowhere else.*--model .*checkpoint.pt"):
+    with pytest.raises(InputError, match=f"{words}.*kept nowhere else.*`model` .*checkpoint.pt"):
         next(finetune(config, tmp_path / "run", resume=True))
 
 

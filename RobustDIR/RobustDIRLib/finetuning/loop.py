@@ -121,7 +121,7 @@ def _check_best(folder: Path, state: Mapping[str, Any], config: FinetuneConfig) 
         wrong = f"{folder / MODEL} is the model of another run"
     raise InputError(
         f"{wrong}, and the run's best epoch so far is kept nowhere else; put the file back, or start another run from "
-        f"where this one stands (`--model {folder / NAME}`)."
+        f"where this one stands (`model` {folder / NAME})."
     )
 
 

@@ -33,7 +33,7 @@ _MIB = 2**20
 # Learning keeps what a pass computes for the way back: measured peak over that of a pass alone.
 _LEARNING_FACTOR = 5.0
 _SHARE_OF_MEMORY = 0.6
-# Of `began_with`, what must stay, and what it is called.
+# Of `Material.began_with`, what must stay, and what it is called.
 _FIXED = {
     "scans": "the scans to learn from",
     "pairs": "the pairs to learn from",
@@ -117,6 +117,19 @@ class Material:
         pairs = listed_pairs(ring(held.scans, self.preset) if self.random else held.cases, self.config.preset)
         return pairs[:most] if most else pairs
 
+    @cached_property
+    def began_with(self) -> dict[str, Any]:
+        """What a run's data come to: to be kept, since it depends on the data set and the machine as they are now."""
+        return {
+            "split": describe_split(self),
+            "voxels": self.maker.most_voxels,
+            "scans": sorted(scan.name for scan in self.parts["train"].scans),
+            "pairs": sorted(key.name for key in self.listed),
+            "validation": [key.name for key in self.fixed_pairs("validation", self.config.validation_pairs)],
+            "loss": to_dict(self.loss),
+            "judge": effective_judge(self),
+        }
+
 
 def open_material(
     config: FinetuneConfig,
@@ -130,8 +143,8 @@ def open_material(
         config: Of the run.
         network: That will learn: its size says how large pairs may be.
         checksums: Of files as an earlier stretch of the run read them.
-        before: What that stretch began with, as of `began_with`, or its `split` alone: nobody may be tested on who
-            taught, whoever else is in the data set by now.
+        before: What that stretch began with, as of `Material.began_with`, or its `split` alone: nobody may be tested on
+            who taught, whoever else is in the data set by now.
     Raises:
         InputError: If the data set cannot be opened or split, is not what the run began with, or lacks what the loss or
             the judge needs.
@@ -150,8 +163,7 @@ def open_material(
     maker = PairMaker(store, config.alignment, voxels, reference, fitted, config.spacing)
     material = Material(config, dataset, parts, loss, random, maker)
     _check(material)
-    now = began_with(material)
-    if changed := [title for name, title in _FIXED.items() if name in kept and kept[name] != now[name]]:
+    if changed := [title for name, title in _FIXED.items() if name in kept and kept[name] != material.began_with[name]]:
         raise InputError(
             f"{dataset.folder} is not what the run began with: {' and '.join(changed)} changed; put it back as it was, "
             "or start a new run."
@@ -162,20 +174,6 @@ def open_material(
 def _split_of(lists: Any) -> SplitConfig:
     """The very subjects of each part, as a run's `split.json` lists them."""
     return from_dict(SplitConfig, lists, "the run's split")
-
-
-def began_with(material: Material) -> dict[str, Any]:
-    """What a run's data come to: to be kept, since it depends on the data set and the machine as they are now."""
-    train = material.parts["train"]
-    return {
-        "split": describe_split(material),
-        "voxels": material.maker.most_voxels,
-        "scans": sorted(scan.name for scan in train.scans),
-        "pairs": sorted(key.name for key in material.listed),
-        "validation": [key.name for key in material.fixed_pairs("validation", material.config.validation_pairs)],
-        "loss": to_dict(material.loss),
-        "judge": effective_judge(material),
-    }
 
 
 def _bearable_voxels(network: LearningNetwork) -> int:

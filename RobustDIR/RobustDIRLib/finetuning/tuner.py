@@ -17,7 +17,7 @@ from RobustDIRLib.finetuning.convergence import converged_at
 from RobustDIRLib.finetuning.drawing import draw_pair, pair_generator
 from RobustDIRLib.finetuning.losses import pair_loss, teaches
 from RobustDIRLib.finetuning.pairs import TrainingPair
-from RobustDIRLib.finetuning.run import began_with, effective_judge, open_material, start_network
+from RobustDIRLib.finetuning.run import effective_judge, open_material, start_network
 from RobustDIRLib.finetuning.validation import Loss, mean_measures, validate
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.networks.deformation import Deformation
@@ -84,16 +84,15 @@ class Tuner:
         """Optimiser steps of an epoch, by all processes together."""
         return math.ceil(len(self.material.epoch(1)) / (self.config.batch * self.process.world))
 
-    @cached_property
-    def began_with(self) -> dict[str, Any]:
-        """See `run.began_with`."""
-        return began_with(self.material)
-
     def state(self) -> dict[str, Any]:
         """All that going on needs."""
         maker = self.material.maker  # which may be making a pair in another thread
         more = {"history": self.history, "best": self.best}
-        read = {"checksums": dict(maker.store.checksums), "alignments": maker.alignments, "data": self.began_with}
+        read = {
+            "checksums": dict(maker.store.checksums),
+            "alignments": maker.alignments,
+            "data": self.material.began_with,
+        }
         return {"finetune": to_dict(self.config), **self.learner.state(), **more, **read}
 
     def batch(self, step: int) -> Batch:

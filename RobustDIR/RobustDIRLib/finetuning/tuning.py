@@ -193,11 +193,9 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
 def _with_split(base: FinetuneConfig, folder: Path) -> FinetuneConfig:
     """The settings with everybody named, so that all runs are judged on the same people, whoever joins the data set."""
     file = folder / SPLIT
-    if not file.exists() and any(
-        folder.glob("trial_*")
-    ):  # a search of before this was kept, whose runs drew for themselves
-        return base
     if not file.exists():
+        if any(folder.glob("trial_*")):  # a search of before this was kept, whose runs drew for themselves
+            return base
         parts = split_dataset(open_dataset(base.dataset, base.kind, base.part), base.split)
         write_json(file, {name: list(part.subjects) for name, part in parts.items()})
     return replace(base, split=from_dict(SplitConfig, read_json(file), str(file)))

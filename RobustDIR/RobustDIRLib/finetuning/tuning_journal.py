@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,20 @@ def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None
 
 def place_of(trial: Any, folder: Path) -> Path:
     """Where the run of a trial lies: one that is gone on with keeps its folder."""
-    return folder / str(trial.user_attrs.get("folder", f"trial_{trial.number:03d}"))
+    return folder / str(trial.user_attrs.get("folder", _name(trial.number)))
 
 
 def free_place(trial: Any, folder: Path) -> Path:
     """As `place_of`; a new trial takes no folder of a run that the journal does not know of, as after its loss."""
-    number = trial.number
-    while "folder" not in trial.user_attrs and (folder / f"trial_{number:03d}" / CONFIG).exists():
-        number += 1
-    return folder / str(trial.user_attrs.get("folder", f"trial_{number:03d}"))
+    if "folder" in trial.user_attrs:
+        return place_of(trial, folder)
+    places = (folder / _name(number) for number in count(trial.number))
+    return next(place for place in places if not (place / CONFIG).exists())
+
+
+def _name(number: int) -> str:
+    """Of a run's folder."""
+    return f"trial_{number:03d}"
 
 
 def number_of(place: Path) -> int:

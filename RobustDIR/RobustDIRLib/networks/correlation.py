@@ -147,6 +147,7 @@ def correlation_slabs(both: Tensor, radius: int) -> Iterator[Slab]:
 def _correlated(a: Tensor, b: Tensor, padded: _Padded) -> Tensor:
     """Correlation `(K, N)` of rows of features, shape `(N, C)`, of two padded volumes; 0 on the padding."""
     voxels, channels = a.shape
+    # Room behind the end: the opposite of the last planes is looked for there.
     ab = a.new_empty(len(padded.shifts), voxels + padded.first)
     mean = a.new_full((channels,), 1 / channels)
     chunks = padded.chunks(a.device, _ROWS)

@@ -36,7 +36,7 @@ _SHIFT = 0.35  # of the object's radius of gyration
 _OVER_CHANCE, _CLEARLY_OVER_CHANCE = 1.6, 3.0  # factors, of the result
 _START_OVER_CHANCE = 1.45
 _OF_START = 0.75
-_UNMATCHED_PERCENT = 60.0  # right ones have 9 at most, 38 from CT to MRI
+_UNMATCHED_PERCENT = 60.0  # right ones have 17 at most, 38 from CT to MRI
 _LEAST_REACHED = 0.05  # of the object
 _STRAIN, _FOLDING_PERCENT = 0.6, 1.0
 

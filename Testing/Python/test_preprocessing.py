@@ -19,6 +19,8 @@ from RobustDIRLib.registration.preprocessing import (
     normalise,
     percentile_window,
     prepare_mask,
+    sharpened,
+    sharpening,
     smooth,
     smoothing_sigmas,
     to_working_grid,
@@ -176,6 +178,64 @@ class TestResampling:
     def test_beyond_the_moving_image_lies_background(self, an_image):
         far = Linear(np.eye(3), np.array([500.0, 0, 0]))
         assert (to_working_grid(an_image, an_image.grid, far.transform).array == BACKGROUND).all()
+
+
+def _bumps(points: np.ndarray) -> np.ndarray:
+    """A scene of waves some six voxels long, another along every axis of the world, in [-1, 1]."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    return 0.4 * np.sin(x / 2.0 + 0.3) + 0.35 * np.cos(y / 2.3 + x / 9) + 0.2 * np.sin(z / 2.6 - y / 8)
+
+
+class TestSharpening:
+    LINEAR = Linear(np.array([[0.99, 0.1, 0], [-0.1, 0.98, 0.05], [0, -0.05, 1.01]]), np.array([20.0, -3, 5]))
+    OWN = grid_about(np.array([5.0, 2, -3]), (31, 37, 29), (2.0, 1.9, 2.2), (10, -20, 5), (1, -1, 1))
+
+    def working(self, own: Grid) -> Grid:
+        return working_grid(own, LUNG)
+
+    @pytest.mark.parametrize("aligned", [False, True])
+    def test_splines_keep_what_linear_interpolation_blurs(self, aligned):
+        fixed, transform = self.working(self.OWN), self.LINEAR.transform if aligned else None
+        place = self.LINEAR if aligned else lambda p: p
+        own = (
+            grid_about(self.LINEAR(np.array([5.0, 2, -3])), (45, 47, 49), (1.9, 2.1, 2.0), (-5, 8, 12))
+            if aligned
+            else self.OWN
+        )
+        image = Image(_bumps(points_of(own)).astype(np.float32), own)
+        truth = _bumps(place(points_of(fixed)))
+        inner = (slice(6, -6),) * 3
+        blurred, kept = (
+            np.abs(image.array - truth)[inner].mean()
+            for image in (to_working_grid(image, fixed, transform), sharpened(image, fixed, 0.0, transform))
+        )
+        assert kept < 0.25 * blurred
+        assert kept < 0.01
+
+    @pytest.mark.parametrize("axis", range(3))
+    def test_fine_detail_is_raised_more_than_coarse_and_nothing_is_moved(self, axis):
+        fixed = self.working(self.OWN)
+        along = np.array(fixed.direction)[:, 2 - axis]
+
+        def wave(length: float, shift: float = 0.0) -> np.ndarray:
+            return np.sin(2 * np.pi * (points_of(fixed) @ along / length + 0.07 + shift)).astype(np.float32) / 3
+
+        inner, gains = (slice(5, -5),) * 3, []
+        for length in (6.0, 18.0):
+            found = sharpened(Image(wave(length), fixed), fixed, 1.0).array[inner].ravel()
+            parts = np.stack([wave(length)[inner].ravel(), wave(length, 0.25)[inner].ravel()], -1)
+            gain, off = np.linalg.lstsq(parts, found, rcond=None)[0]
+            assert abs(off) < 0.005 * gain
+            gains.append(gain)
+        assert gains[0] > 1.2 > gains[1] > 1
+
+    def test_is_for_the_kinds_that_it_helps_and_for_voxels_as_fine_as_they_are_meant_to_be(self):
+        fine, thick, coarse = (
+            Grid((90, 80, 70), spacing) for spacing in ((2.0,) * 3, (2.0, 2.0, 3.0), (5.0, 5.0, 6.0))
+        )
+        assert sharpening(LUNG, (fine, thick)) == sharpening(LUNG, (fine, fine)) == LUNG.sharpening > 0
+        assert sharpening(LUNG, (fine, coarse)) == sharpening(LUNG, (coarse, fine)) == 0
+        assert sharpening(GENERIC, (fine, fine)) == sharpening(BRAIN, (fine, fine)) == 0
 
 
 class TestMasks:

@@ -99,6 +99,36 @@ class TestResolution:
         np.testing.assert_allclose(result.working_grid.spacing, wanted, rtol=0.04)
 
 
+class TestSharpening:
+    @pytest.mark.parametrize(("coarser", "sharper"), [(1.0, True), (3.0, False)])
+    def test_refinement_sees_fine_lungs_sharper_and_the_network_as_they_are(
+        self, fixed, moving, monkeypatch, coarser, sharper
+    ):
+        compared, looked_at = [], []
+
+        def refine(pair, deformation, levels, patience):
+            compared.extend((pair.fixed.numpy()[0, 0], pair.moving.numpy()[0, 0]))
+            return Refinement(deformation, {"ended": None}, 0.0)
+
+        monkeypatch.setattr(deformable, "refine", refine)
+
+        class Looking(Standin):
+            def __call__(self, fixed, moving):
+                looked_at.extend((fixed.numpy()[0, 0], moving.numpy()[0, 0]))
+                return super().__call__(fixed, moving)
+
+        def lung(image: Image) -> Image:
+            grid = replace(image.grid, spacing=tuple(coarser * side for side in image.grid.spacing))
+            return Image(1100 * image.array - 950, grid)
+
+        options = RegistrationOptions(preset="lung-ct", alignment="none", quality="balanced")
+        register(lung(fixed), lung(moving), Looking(), options=options)
+        for ours, theirs in zip(compared, looked_at, strict=True):
+            bends = [np.abs(np.diff(array, 2, axis=0)).mean() for array in (ours, theirs)]
+            assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.9
+            assert (bends[0] > 1.1 * bends[1]) if sharper else np.array_equal(ours, theirs)
+
+
 class TestKnownTransform:
     def test_landmarks_meet(self, result):
         landmarks = result.measures.landmarks

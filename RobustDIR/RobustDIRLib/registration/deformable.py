@@ -33,12 +33,14 @@ class Prepared:
 
     Attributes:
         images: Scaled to [-1, 1]; of masks they keep nothing unless the network shall see nothing outside.
+        detailed: The same as refinement compares them, sharper if that helps their kind.
         masks: Of both, each on its image's own grid.
         alignment: The linear part.
         moving_grid: Of the moving image as it came.
     """
 
     images: tuple[Image, Image]
+    detailed: tuple[Image, Image]
     masks: Sequence[Image | None]
     alignment: LinearAlignment
     moving_grid: Grid
@@ -70,7 +72,8 @@ def deformable(pair: Prepared, means: Means, journal: Journal) -> tuple[Deformat
     """
     large_motion = means.preset.large_motion
     box = content_box(pair.images)
-    pair = replace(pair, images=(box.cut(pair.images[0]), box.cut(pair.images[1])))
+    images, detailed = ((box.cut(fixed), box.cut(moving)) for fixed, moving in (pair.images, pair.detailed))
+    pair = replace(pair, images=images, detailed=detailed)
     with journal.stage("network"):
         # Refinement finds fine detail anew, which is most of a network's work.
         brief = bool(means.levels) and drafts(means.network) and promising(*(tensor(one.array) for one in pair.images))
@@ -163,8 +166,8 @@ def _working_masks(pair: Prepared, grid: Grid) -> tuple[Tensor | None, Tensor | 
 
 
 def _refine(pair: Prepared, deformation: Deformation, means: Means) -> Refinement:
-    fixed, moving = (tensor(image.array) for image in pair.images)
-    grid = pair.images[0].grid
+    fixed, moving = (tensor(image.array) for image in pair.detailed)
+    grid = pair.detailed[0].grid
     working = WorkingPair(fixed, moving, grid.spacing[::-1], *_working_masks(pair, grid))
     return refine(working, deformation, means.levels, means.patience)
 

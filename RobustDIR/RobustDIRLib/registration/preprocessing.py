@@ -8,7 +8,7 @@ Network and refinement then work on the part of it that holds something (`conten
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,8 @@ BACKGROUND = -1.0
 VOXEL_BUDGET = 192**3
 OVERSAMPLING = 0.75  # of the finest voxel side
 _SAMPLES = 4_000_000
+_BLUR = 0.7  # working voxels
+_SHARP_UP_TO = 1.5  # times the side of the voxels that a preset is meant for
 
 
 def native_spacing(fixed: Grid, budget: int = VOXEL_BUDGET) -> float:
@@ -194,15 +196,52 @@ def smooth(image: Image, spacing: float) -> Image:
     return replace(image, array=ndimage.gaussian_filter(image.array, sigmas, mode="nearest", truncate=3.0))
 
 
-def to_working_grid(image: Image, grid: Grid, transform: sitk.Transform | None = None) -> Image:
+def to_working_grid(
+    image: Image, grid: Grid, transform: sitk.Transform | None = None, *, spline: bool = False
+) -> Image:
     """A normalised image on the working grid, smoothed first if that is coarser; background beyond its borders.
 
     Args:
         image: Scaled to [-1, 1].
         grid: Working grid.
         transform: Fixed point to the point of `image`; None for the fixed image itself.
+        spline: Interpolate by cubic B-splines instead of linearly.
     """
     if transform is None and image.grid.close_to(grid):
         return image
-    working = resample(smooth(image, grid.voxel_side), grid, transform, outside=BACKGROUND)
-    return replace(working, array=np.clip(working.array, -1, 1))  # interpolation rounds
+    working = resample(smooth(image, grid.voxel_side), grid, transform, outside=BACKGROUND, spline=spline)
+    return replace(working, array=np.clip(working.array, -1, 1))  # interpolation rounds, and splines overshoot
+
+
+def sharpening(preset: Preset, own: Sequence[Grid]) -> float:
+    """How much sharper than the network's images those of refinement are: as the preset has it, 0 for coarse images.
+
+    What coarse voxels say of fine detail is noise: POPI (5 x 5 x 6 mm) ends at 1.90 instead of 1.81 mm if sharpened,
+    DIR-Lab 09 (2 mm) at 1.17 instead of 1.23, with slices of 3 mm at 1.21 instead of 1.31.
+
+    Args:
+        preset: Of the pair.
+        own: Grids of the images as they came; the coarsest counts.
+    """
+    coarsest = max(grid.voxel_side for grid in own)
+    return preset.sharpening if coarsest <= _SHARP_UP_TO * meant_for(own[0], preset) else 0.0
+
+
+def sharpened(image: Image, grid: Grid, amount: float, transform: sitk.Transform | None = None) -> Image:
+    """A normalised image on the working grid as refinement sees it: by splines, and sharpened.
+
+    Linear interpolation blurs according to how far a point lies between voxels, here in a pattern that both images
+    have in common and that draws them to where they lie. Splines have no such pattern; sharpening outweighs some of
+    what the warps of refinement, which are linear, blur again.
+
+    Args:
+        image: Scaled to [-1, 1].
+        grid: Working grid.
+        amount: So many times what a Gaussian of `_BLUR` voxels takes away is added.
+        transform: As for `to_working_grid`.
+    Returns:
+        About in [-1, 1]; beyond it beside steep edges.
+    """
+    working = to_working_grid(image, grid, transform, spline=True)
+    blurred = ndimage.gaussian_filter(working.array, _BLUR, mode="nearest")
+    return replace(working, array=working.array + np.float32(amount) * (working.array - blurred))

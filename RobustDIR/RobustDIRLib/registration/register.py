@@ -27,7 +27,15 @@ from RobustDIRLib.registration.journal import Journal, Progress
 from RobustDIRLib.registration.judgement import judge
 from RobustDIRLib.registration.measures import measured
 from RobustDIRLib.registration.memory import Budget, Forecast, fitting_grid
-from RobustDIRLib.registration.preprocessing import Warn, inside, normalise, prepare_mask, to_working_grid
+from RobustDIRLib.registration.preprocessing import (
+    Warn,
+    inside,
+    normalise,
+    prepare_mask,
+    sharpened,
+    sharpening,
+    to_working_grid,
+)
 from RobustDIRLib.registration.record import model_record, versions
 from RobustDIRLib.registration.refinement.refine import Patience
 from RobustDIRLib.registration.refinement.settings import levels_for
@@ -194,8 +202,12 @@ def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) 
         warn_of_little_overlap(alignment, journal.warn)
         shown = looked_at if blank_outside else scaled
         del scaled, looked_at  # so that no image is there twice while it is resampled
-        pair = to_working_grid(shown[0], setting.grid), to_working_grid(shown[1], setting.grid, alignment.transform)
-    return Prepared(pair, masks, alignment, moving.grid)
+        grid, where = setting.grid, alignment.transform
+        pair = detailed = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, where)
+        amount = sharpening(setting.means.preset, (fixed.grid, moving.grid))
+        if amount and setting.means.levels:
+            detailed = sharpened(shown[0], grid, amount), sharpened(shown[1], grid, amount, where)
+    return Prepared(pair, detailed, masks, alignment, moving.grid)
 
 
 def _warn_of_pairing(

@@ -57,7 +57,7 @@ PRESETS = {
         Preset(DEFAULT, "any pair; spacing and intensities from the images", title="Generic (any body part)"),
         Preset(
             LUNG_CT, "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True,
-            stiffness=0.35, effort=(1.5, 1.5), sharpening=1.0, left_to_refinement=1, title="Lung CT (Hounsfield units)",
+            stiffness=0.35, effort=(1.5, 1.5), sharpening=0.5, left_to_refinement=1, title="Lung CT (Hounsfield units)",
             ssim_window=21, data_sets=("nlst", "lungct"),
         ),
         Preset(

@@ -245,10 +245,11 @@ class TestOtherSettings:
         with pytest.raises(InputError, match="holds the evaluation of bodies"):
             evaluating("still")
 
-    def test_the_data_sets_own_folder_is_only_read(self, dataset):
+    @pytest.mark.parametrize("place", [".", "case1"])
+    def test_the_data_sets_folders_are_only_read(self, dataset, place):
         before = sorted(path.relative_to(dataset) for path in dataset.rglob("*"))
-        with pytest.raises(InputError, match="data set's own folder"):
-            evaluate(Request(dataset, ("still",), worst=0), dataset, cases.Ear())
+        with pytest.raises(InputError, match="folder of the data set, which is only read"):
+            evaluate(Request(dataset, ("still",), worst=0), dataset / place, cases.Ear())
         assert sorted(path.relative_to(dataset) for path in dataset.rglob("*")) == before
 
     def test_a_data_set_may_grow(self, evaluating, dataset, table):

@@ -214,9 +214,12 @@ def _refuse_foreign(folder: Path, new: bool, dataset: Dataset, methods: Sequence
     """
     places = [folder / name for name in WRITTEN]
     models = [method.path for method in methods if isinstance(method, OwnModel)]
-    if folder.resolve() == dataset.folder.resolve():
-        raise InputError(f"`output` {folder} is the data set's own folder, which is only read; give another folder.")
-    refuse_inputs(places, [*models, *(path for case in dataset.cases for path in case.files().values())])
+    files = [path for case in dataset.cases for path in case.files().values()]
+    # A DICOM series is a folder itself.
+    read = {dataset.folder, *(path if path.is_dir() else path.parent for path in map(Path, files))}
+    if folder.resolve() in {one.resolve() for one in read}:
+        raise InputError(f"`output` {folder} is a folder of the data set, which is only read; give another folder.")
+    refuse_inputs(places, [*models, *files])
     if new and (found := [place.name for place in places if place.exists()]):
         raise InputError(f"`output` {folder} holds {', '.join(found)} of no evaluation; give another folder.")
 

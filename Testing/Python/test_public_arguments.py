@@ -51,7 +51,7 @@ FUNCTIONS = {
         "fixed_landmarks": LANDMARKS, "moving_landmarks": LANDMARKS, "moving_labels": LABELS, "fixed_labels": [LABELS],
         "fill_nan": 0.0,
     },
-    "resample": {"image": IMAGE, "grid": GRID, "transform": SHIFT, "nearest": False, "outside": 0.0},
+    "resample": {"image": IMAGE, "grid": GRID, "transform": SHIFT, "nearest": False, "outside": 0.0, "spline": False},
     "save": {"result": object.__new__(robustdir.Registration), "folder": "run", "overwrite": False},
     "synthesize": {"seed": 0, "index": 0, "side": 16, "config": "none.json"},
     "to_nibabel": {"image": IMAGE},

@@ -66,6 +66,11 @@ def meant_for(fixed: Grid, preset: Preset) -> float:
     return (preset.spacing or automatic_spacing(fixed)) / OVERSAMPLING
 
 
+def coarseness(own: Sequence[Grid], meant: float) -> float:
+    """Side of the voxels, by their volume, of the coarsest of some images, in parts of the side that is meant."""
+    return max(grid.voxel_side for grid in own) / meant
+
+
 def budget_spacing(grid: Grid, budget: int = VOXEL_BUDGET) -> float:
     """Side of a cubic voxel, mm, at which a grid holds the budget: no working grid needs a finer one."""
     return _side_of(grid, budget)
@@ -223,8 +228,7 @@ def sharpening(preset: Preset, own: Sequence[Grid]) -> float:
         preset: Of the pair.
         own: Grids of the images as they came; the coarsest counts.
     """
-    coarsest = max(grid.voxel_side for grid in own)
-    return preset.sharpening if coarsest <= _SHARP_UP_TO * meant_for(own[0], preset) else 0.0
+    return preset.sharpening if coarseness(own, meant_for(own[0], preset)) <= _SHARP_UP_TO else 0.0
 
 
 def sharpened(image: Image, grid: Grid, amount: float, transform: sitk.Transform | None = None) -> Image:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.presets import Preset
-from RobustDIRLib.registration.preprocessing import meant_for
+from RobustDIRLib.registration.preprocessing import coarseness, meant_for
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def fitted_levels(levels: tuple[Level, ...], side: float, grids: Sequence[Grid],
         grids: The images' own; the coarser one counts.
         meant_for: The side for which the levels are as stiff as they should be, mm.
     """
-    stiffer = max(1.0, max(grid.voxel_side for grid in grids) / meant_for) ** 2
+    stiffer = max(1.0, coarseness(grids, meant_for)) ** 2
     finest = _FINEST * max(min(grid.spacing) for grid in grids)
     seen = (level for level in levels if level.factor * side >= finest)
     return tuple(replace(level, stiffness=stiffer * level.stiffness) for level in seen)

@@ -59,6 +59,9 @@ class TestIdentity:
     def test_another_process_of_the_same_number_is_not_it(self, start):
         process = start(SLEEPER)
         identity = Identity.of(process.pid, tuple(SLEEPER))
+        ends = time.monotonic() + 5
+        while not trees.command_of(process.pid) and time.monotonic() < ends:
+            time.sleep(0.01)  # for a moment a new program does not say its command
         assert not replace(identity, started=str(int(identity.started) - 1)).alive
         assert not replace(identity, words=(sys.executable, "-c", "another")).alive
         assert not replace(identity, started="").alive

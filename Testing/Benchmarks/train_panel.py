@@ -178,7 +178,7 @@ def pairs_of_the_scene(panel: Any, home: Path) -> None:
 
 def write_evaluation(folder: Path) -> None:
     """The files of an evaluation that the panel reads, with some landmarks a result."""
-    from RobustDIRLib.cohort.files import LANDMARK_COLUMNS, LANDMARKS, PAIR_COLUMNS, PAIRS, SUMMARY_FORMAT
+    from RobustDIRLib.cohort.files import LANDMARK_COLUMNS, LANDMARKS, PAIR_COLUMNS, PAIRS, sealed
     from RobustDIRLib.run_files import SUMMARY
 
     folder.mkdir(parents=True)
@@ -194,12 +194,12 @@ def write_evaluation(folder: Path) -> None:
                 held = {"case": case, "method": method, **fixed, **figures}
                 rows.writerow({column: held.get(column, "") for column in columns})
     summary = {
-        "format": SUMMARY_FORMAT, "dataset": {"name": "many"}, "methods": [{"name": m, "title": m} for m in methods],
+        "dataset": {"name": "many"}, "methods": [{"name": m, "title": m} for m in methods],
         "measures": [measure, {"name": "dice"}], "primary": "tre_mean_mm", "start_tests": [], "tests": None,
         "notes": [],
     }  # fmt: skip
     (folder / "evaluation.json").write_text("{}")
-    (folder / SUMMARY).write_text(json.dumps(summary))
+    (folder / SUMMARY).write_text(json.dumps(sealed(summary)))
 
 
 def an_evaluation(panel: Any, home: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import itertools
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from report_cases import HOSTILE, parsed, words
 from RobustDIRLib.cli import main
 from RobustDIRLib.cohort import figures
 from RobustDIRLib.cohort.aggregate import aggregate
+from RobustDIRLib.cohort.files import is_whole, sealed
 from RobustDIRLib.cohort.plan import CaseEntry, DatasetEntry, Evaluation, MethodEntry, write_evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, LandmarkTable, Result, write_result
 from RobustDIRLib.errors import InputError
@@ -87,8 +89,12 @@ def summary_of(folder) -> dict:
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 
+def unsealed(folder) -> dict:
+    return {name: value for name, value in summary_of(folder).items() if name != "sha256"}
+
+
 def change(folder, **changes) -> None:
-    (folder / "summary.json").write_text(json.dumps(summary_of(folder) | changes))
+    (folder / "summary.json").write_text(json.dumps(sealed(unsealed(folder) | changes)))
 
 
 def table_of(tree, caption: str):
@@ -229,14 +235,16 @@ def test_pictures_come_from_the_folder_alone(a_cohort, name):
     assert f"The figure {name} is not there any more" in words(page)
 
 
-@pytest.mark.parametrize("content", ["", "case\n", "case,subject,method,perturbation\nx,y,a,none\n"])
-def test_a_damaged_list_of_pairs_is_named_and_the_rest_stands(a_cohort, content):
-    (a_cohort / "pairs.csv").write_text(content)
+@pytest.mark.parametrize("name", ["pairs.csv", "labels.csv"])
+def test_a_table_that_is_not_the_one_summed_up_is_named_and_the_rest_stands(a_cohort, name):
+    text = (a_cohort / name).read_text(encoding="utf-8")
+    (a_cohort / name).write_text(text.replace("5.25", "1.25") if "5.25" in text else "case\n")
     cohort = read_cohort(a_cohort)
     text = words(parsed(cohort_html(cohort)))
     assert "Accuracy and regularity" in text
-    assert cohort.cases == ()
-    assert cohort.warnings or content == "case\n"
+    assert bool(cohort.cases) == (name != "pairs.csv")
+    assert f"{a_cohort / name} is not the table that was summed up" in text
+    assert name not in cohort.files
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": "other"}', '{"format": "robustdir-cohort-1"}'])
@@ -244,6 +252,31 @@ def test_a_damaged_summary_is_refused(a_cohort, content):
     (a_cohort / "summary.json").write_text(content)
     with pytest.raises(InputError, match="summary.json"):
         read_cohort(a_cohort)
+
+
+def places(content, way=()):
+    """Where the values of nested lists and objects lie."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in entries:
+        yield (*way, key)
+        yield from places(value, (*way, key))
+
+
+def changed(content, way, value):
+    """A copy with another value at a place."""
+    copy = dict(content) if isinstance(content, dict) else list(content)
+    copy[way[0]] = changed(copy[way[0]], way[1:], value) if way[1:] else value
+    return copy
+
+
+def test_no_value_of_a_summary_is_changed_unnoticed(a_cohort, capsys):
+    content, values = summary_of(a_cohort), itertools.cycle([None, "x", [], -1, float("inf")])
+    for number, (way, value) in enumerate(zip(places(content), values, strict=False)):
+        if (other := changed(content, way, value)) != content and number % 3 == 0:
+            assert not is_whole(other), way
+    (a_cohort / "summary.json").write_text(json.dumps(summary_of(a_cohort) | {"measures": [None]}))
+    assert main(["report", str(a_cohort)]) == 2
+    assert "summary.json was changed after it was written; sum up again with" in capsys.readouterr().err
 
 
 class TestCommand:

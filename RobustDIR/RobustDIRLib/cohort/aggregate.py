@@ -11,12 +11,13 @@ from typing import Any
 
 from RobustDIRLib.cohort import figures
 from RobustDIRLib.cohort.collecting import Collection, Row, collect
-from RobustDIRLib.cohort.files import FIGURES, SUMMARY_FORMAT, WORST
+from RobustDIRLib.cohort.files import FIGURES, LABELS, LANDMARKS, PAIRS, WORST, sealed
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import Key, State, safe_name
 from RobustDIRLib.cohort.showing import badness, ranking_measure
 from RobustDIRLib.cohort.summary import TESTED, against_start, summarised, write_tables
 from RobustDIRLib.evaluation.measures import BY_NAME, COHORT
+from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.registration.record import versions
 from RobustDIRLib.run_files import SUMMARY
@@ -40,7 +41,6 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
     primary = primary_measure(collection.done())
     tables, tests = write_tables(folder, plan, collection)
     content = {
-        "format": SUMMARY_FORMAT,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": plan.command,
         "versions": versions(),
@@ -51,13 +51,14 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
         "summary": summarised(plan, collection),
         **tests,
         "start_tests": against_start(plan, collection, TESTED),
+        "files": {name: sha256(folder / name) for name in (PAIRS, LANDMARKS, LABELS)},
         "tables": tables,
         "figures": _figures(folder, plan, collection, say),
         "worst": _worst(folder, plan, collection.done(), primary),
         "notes": [*plan.notes, *_remarks(collection), *_counted(collection.notes)],
     }
     with written_atomically(folder / SUMMARY) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(sealed(content), indent=1) + "\n", encoding="utf-8")
     for sentence in content["notes"]:
         say(f"note: {sentence}")
     return collection.states()

@@ -24,7 +24,8 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
 
 `summary.json`:
 
-- `format`: `robustdir-cohort-1`; `created`, `command`, `versions`: when, how to repeat it, of what software.
+- `format`: `robustdir-cohort-2`; `sha256`: checksum over all else, by which a change by hand is known.
+- `created`, `command`, `versions`: when, how to repeat it, of what software.
 - `dataset`: `name`, `path`, `kind`, `split`, `cases`, `subjects` (the last two are numbers).
 - `methods`: list of `name`, `title`, `settings` (plain values; of our own with the model's name and SHA-256), in order.
 - `conditions`: list of `perturbation`, `strength`; the unperturbed first.
@@ -39,6 +40,7 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
 - `tests`: `evaluation.statistics.Comparison.plain()` of the unperturbed condition; null with a `tests_reason`.
 - `start_tests`: list of `measure` and `evaluation.significance.PairTest.plain()`, of every method (`first`) against the
   start (`second`: `before`) in the unperturbed condition; Bonferroni counts these.
+- `files`: the checksums of `pairs.csv`, `landmarks.csv` and `labels.csv`.
 - `tables`, `figures`: lists of `file`, `title`, `caption`; files relative to the folder.
 - `worst`: list of `rank` (within the method), `case`, `subject`, `method`, `measure`, `value`, `before`, `picture` (a
   file or null).
@@ -47,7 +49,19 @@ images as they lie. Units are in the names; Dice, SSIM, NCC, NMI, SDlogJ have no
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from RobustDIRLib.configuration import read_json
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import COHORT, MEASURES, Kind, named
+from RobustDIRLib.io.checksums import sha256, sha256_of_values
+from RobustDIRLib.io.csv_cells import from_cell
+from RobustDIRLib.io.files import read_text
 from RobustDIRLib.run_files import EVALUATION, SUMMARY
 
 RESULTS, CANDIDATES = "results", "candidates"
@@ -56,7 +70,7 @@ TABLES, FIGURES, WORST = "tables", "figures", "worst"
 WRITTEN = (EVALUATION, RESULTS, CANDIDATES, PAIRS, LANDMARKS, LABELS, SUMMARY, TABLES, FIGURES, WORST)
 UNPERTURBED = "none"
 BEFORE = "before"  # the start, where it stands among methods
-SUMMARY_FORMAT = "robustdir-cohort-1"
+SUMMARY_FORMAT = "robustdir-cohort-2"
 
 
 KEY_COLUMNS = ("case", "subject", "method", "perturbation", "strength")
@@ -89,3 +103,45 @@ LABEL_COLUMNS = (
 )
 
 RANKING = ("tre_mean_mm", "dice", "nmi")  # the first that a pair has ranks it
+
+
+def sealed(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary with the checksum by which `is_whole` knows it, in plain values."""
+    plain = json.loads(json.dumps({**summary, "format": SUMMARY_FORMAT}, allow_nan=False))
+    return {**plain, "sha256": sha256_of_values(plain)}
+
+
+def is_whole(summary: Mapping[str, Any]) -> bool:
+    """Whether a summary is of this form, and all of it is what was written."""
+    rest = {name: value for name, value in summary.items() if name != "sha256"}
+    return rest.get("format") == SUMMARY_FORMAT and summary.get("sha256") == sha256_of_values(rest)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What `summary.json` says.
+
+    Raises:
+        InputError: If the evaluation is not summed up yet, or the file was changed since, or by another version.
+    """
+    path = folder / SUMMARY
+    if not path.is_file():
+        raise InputError(f"{folder} is not summed up yet; sum it up with `aggregate`.")
+    summary = read_json(path)
+    if not isinstance(summary, dict) or summary.get("format") != SUMMARY_FORMAT:
+        raise InputError(f"{path} is no summary of the form {SUMMARY_FORMAT!r}; sum up again with `aggregate`.")
+    if not is_whole(summary):
+        raise InputError(f"{path} was changed after it was written; sum up again with `aggregate`.")
+    return summary
+
+
+def read_pairs(folder: Path, summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The rows of `pairs.csv`, by `PAIR_COLUMNS`.
+
+    Raises:
+        InputError: If it is not the table that was summed up.
+    """
+    path = folder / PAIRS
+    if not path.is_file() or sha256(path) != summary["files"][PAIRS]:
+        raise InputError(f"{path} is not the table that was summed up; sum up again with `aggregate`.")
+    table = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    return [{name: from_cell(text) for name, text in row.items()} for row in table]

@@ -19,6 +19,7 @@ from typing import Any
 from RobustDIRLib.cohort.files import CANDIDATES, RESULTS, UNPERTURBED
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sha256_of_values
 from RobustDIRLib.io.files import written_atomically
 
 FORMAT = "robustdir-result-1"
@@ -175,7 +176,7 @@ def write_result(folder: Path, result: Result) -> Path:
     path = result.key.path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = json.loads(json.dumps(asdict(result), allow_nan=False))
-    text = json.dumps({"format": FORMAT, "sha256": _checksum(content), "result": content}, separators=(",", ":"))
+    text = json.dumps({"format": FORMAT, "sha256": sha256_of_values(content), "result": content}, separators=(",", ":"))
     with written_atomically(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     return path
@@ -193,14 +194,9 @@ def read_result(path: Path) -> Result:
         raise InputError(f"{path} is half-written or no result ({type(error).__name__})") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path} is no result of this program")
-    if content.get("sha256") != _checksum(content.get("result")):
+    if content.get("sha256") != sha256_of_values(content.get("result")):
         raise InputError(f"{path} was changed after it was written")
     return from_dict(Result, content["result"], str(path))
-
-
-def _checksum(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def look(folder: Path, key: Key, made_with: Mapping[str, Any] | None = None) -> Found:

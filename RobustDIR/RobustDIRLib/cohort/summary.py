@@ -5,7 +5,6 @@ Tables are in the manner of the paper's Table D.2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from RobustDIRLib.cohort.collecting import Collection, Row, before, per_subject
-from RobustDIRLib.cohort.files import BEFORE, TABLES, UNPERTURBED
+from RobustDIRLib.cohort.files import BEFORE, TABLES, UNPERTURBED, read_summary
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition
 from RobustDIRLib.evaluation.measures import COHORT, Kind, Measure, Places, digits_of, named
 from RobustDIRLib.evaluation.significance import DEFAULTS, pair_test, summarise
 from RobustDIRLib.evaluation.table_text import EXTENSIONS, write_table
 from RobustDIRLib.evaluation.tables import Column, Table, TableStyle, make_table
-from RobustDIRLib.run_files import SUMMARY
 
 TESTED = tuple(one.name for one in COHORT if Places.TESTS in one.shown)
 COST = named(Kind.COST)
@@ -166,7 +164,7 @@ def overview(folder: Path) -> list[str]:
     Returns:
         No line if nothing is done.
     """
-    content = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    content = read_summary(folder)
     measures = {one["name"]: one for one in content["measures"]}
     shown = [measures[name] for name in (content["primary"], *_OVERVIEW) if name in measures]
     found = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import PathLike, files_in
@@ -40,6 +42,12 @@ def sha256_of_files(files: Iterable[Path]) -> str:
     for file in files:
         digest.update(f"{_of_file(file)}  {file.name}\n".encode())
     return digest.hexdigest()
+
+
+def sha256_of_values(content: Any) -> str:
+    """SHA-256 of plain values as JSON gives them, whatever the order of an object's names."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _of_file(path: Path) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from RobustDIRLib.cohort.files import read_pairs, read_summary
 from RobustDIRLib.cohort.results import Key
 from RobustDIRLib.cohort.run import Request, evaluate
 from RobustDIRLib.cohort.task import Ended
 from RobustDIRLib.configuration import to_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.run_files import SUMMARY
 from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import markdown, write_tables
 
@@ -124,16 +123,13 @@ def _work(settings: EvaluationSettings, held: EvaluatedSet, folder: Path) -> Ite
 
 def _measure(settings: EvaluationSettings, folder: Path) -> dict[str, Any]:
     """The evaluation's own summary, and the mean TRE of every case."""
-    content = json.loads((folder / "evaluation" / SUMMARY).read_text(encoding="utf-8"))
+    content = read_summary(folder / "evaluation")
     entries = [e for e in content["summary"] if e["perturbation"] == "none" or not e.get("strength")]
-    return {"summary": entries, "cases": _cases(folder / "evaluation")}
+    return {"summary": entries, "cases": _cases(folder / "evaluation", content)}
 
 
-def _cases(folder: Path) -> list[Row]:
-    import csv
-
-    with (folder / "pairs.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("tre_mean_mm")]
+def _cases(folder: Path, summary: Mapping[str, Any]) -> list[Row]:
+    rows = [row for row in read_pairs(folder, summary) if row["tre_mean_mm"]]
     return [{"case": r["case"], "method": r["method"], "tre_mean_mm": float(r["tre_mean_mm"])} for r in rows]
 
 

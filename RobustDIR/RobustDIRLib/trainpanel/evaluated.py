@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.files import BEFORE, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
+from RobustDIRLib.cohort.files import BEFORE, LANDMARKS, PAIRS, UNPERTURBED, is_whole
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import BY_NAME, Measure
 from RobustDIRLib.panelparts.words import _
@@ -116,18 +116,20 @@ def begin(folder: Path) -> tuple[Evaluated, Iterator[None]]:
     Returns:
         The evaluation, and steps after which its figures are there.
     Raises:
-        InputError: If it is not summed up yet, or was by another version. So do the steps where a table is damaged.
+        InputError: If it is not summed up yet, was changed since, or by another version. So do the steps where a table
+            is damaged.
     """
     content = read_object(folder / SUMMARY)
     if content is None:
         raise InputError(
             _("{folder} holds no sums of an evaluation yet; let it come to its end.").format(folder=folder)
         )
-    if content.get("format") != SUMMARY_FORMAT:
+    if not is_whole(content):
         raise InputError(
-            _("{folder} is of another version of RobustDIR; evaluate again in another folder.").format(
-                folder=folder / SUMMARY
-            )
+            _(
+                "{file} was changed after it was written, or is of another version; start the evaluation again, which "
+                "keeps its results."
+            ).format(file=folder / SUMMARY)
         )
     with _damage_told(folder):
         found = _summary(folder, content)
@@ -161,7 +163,7 @@ def _summary(folder: Path, content: dict[str, Any]) -> Evaluated:
 def _tests(content: dict[str, Any]) -> dict[str, list[Test]]:
     """Against the start first, then between methods."""
     tests: dict[str, list[Test]] = {}
-    for one in content.get("start_tests") or ():
+    for one in content["start_tests"]:
         tests.setdefault(one["measure"], []).append(_test(one))
     for measure, metric in ((content.get("tests") or {}).get("metrics") or {}).items():
         tests.setdefault(measure, []).extend(_test(one) for one in metric["pairs"])

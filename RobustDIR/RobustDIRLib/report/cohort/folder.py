@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.cohort.files import LABELS, LANDMARKS, PAIRS, SUMMARY_FORMAT, UNPERTURBED
-from RobustDIRLib.configuration import read_json
-from RobustDIRLib.errors import InputError
+from RobustDIRLib.cohort.files import PAIRS, UNPERTURBED, read_pairs, read_summary
 from RobustDIRLib.io.checksums import sha256
-from RobustDIRLib.io.csv_cells import from_cell
-from RobustDIRLib.io.files import PathLike, read_text
+from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.run_files import EVALUATION, SUMMARY
 
-_KEYS = {
-    "created": str,
-    "command": str,
-    "versions": dict,
-    "dataset": dict,
-    "methods": list,
-    "conditions": list,
-    "counts": dict,
-    "failures": list,
-    "measures": list,
-    "summary": list,
-    "tables": list,
-    "figures": list,
-    "worst": list,
-    "notes": list,
-}
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -91,37 +70,25 @@ def read_cohort(folder: PathLike) -> Cohort:
     """Read what an evaluation has summed up.
 
     Raises:
-        InputError: If it is not summed up yet, or its summary is damaged.
+        InputError: If it is not summed up yet, or its summary was changed since.
     """
     folder = Path(folder).absolute()
-    path = folder / SUMMARY
-    if not path.is_file():
-        raise InputError(f"{folder} is not summed up yet; sum it up with `aggregate`.")
-    summary = read_json(path)
-    if not isinstance(summary, dict) or summary.get("format") != SUMMARY_FORMAT:
-        raise InputError(f"{path} is no summary of the form {SUMMARY_FORMAT!r}; sum up again with `aggregate`.")
-    if wrong := [key for key, kind in _KEYS.items() if not isinstance(summary.get(key), kind)]:
-        raise InputError(f"{path} lacks {', '.join(wrong)}; sum up again with `aggregate`.")
-    warnings: list[str] = []
-    cases = _cases(folder, summary, warnings)
-    names = [name for name in (SUMMARY, PAIRS, LANDMARKS, LABELS) if (folder / name).is_file()]
-    return Cohort(folder, summary, cases, {name: sha256(folder / name) for name in names}, tuple(warnings))
+    summary = read_summary(folder)
+    files = {name: sha256(folder / name) for name in (SUMMARY, *summary["files"]) if (folder / name).is_file()}
+    changed = [name for name, checksum in summary["files"].items() if files.get(name) != checksum]
+    warnings = tuple(
+        f"{folder / name} is not the table that was summed up, and is left out; sum up again with `aggregate`."
+        for name in changed
+    )
+    cases = _cases(folder, summary) if PAIRS not in changed else ()
+    return Cohort(folder, summary, cases, {name: files[name] for name in files if name not in changed}, warnings)
 
 
-def _cases(folder: Path, summary: Mapping[str, Any], warnings: list[str]) -> tuple[CaseRow, ...]:
+def _cases(folder: Path, summary: Mapping[str, Any]) -> tuple[CaseRow, ...]:
     """Every case by the measure that ranks them."""
-    measure = summary.get("primary")
-    if not measure:
-        return ()
-    try:
-        table = csv.DictReader(io.StringIO(read_text(folder / PAIRS), newline=""))
-        rows = [{name: from_cell(text or "") for name, text in row.items()} for row in table]
-        return _by_case([row for row in rows if row["perturbation"] == UNPERTURBED], measure)
-    except InputError as error:
-        warnings.append(str(error))
-    except (KeyError, ValueError, TypeError, csv.Error):
-        warnings.append(f"{folder / PAIRS} is damaged; sum up again with `aggregate`.")
-    return ()
+    measure = summary["primary"]
+    rows = [row for row in read_pairs(folder, summary) if row["perturbation"] == UNPERTURBED]
+    return _by_case(rows, measure) if measure else ()
 
 
 def _by_case(rows: list[dict[str, str]], measure: str) -> tuple[CaseRow, ...]:

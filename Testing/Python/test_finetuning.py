@@ -238,6 +238,18 @@ def test_what_a_run_began_with_must_not_change_and_its_boxes_do_not(
             next(finetune(config, tmp_path / "run", resume=True))
 
 
+@pytest.mark.parametrize("part", ["labelsTr", "imagesTr"])
+def test_what_a_run_is_tested_on_must_not_change_before_its_end(tmp_path: Path, part: str) -> None:
+    organs, run = decathlon(tmp_path / "organs"), tmp_path / "run"
+    config = _stopped(organs, run)
+    file = organs / part / f"{json.loads((run / 'split.json').read_text())['test'][0]}.nii.gz"
+    held = read_image(file)
+    write_image(file, Image(np.flip(held.array, 1).copy(), held.grid))
+    for again in (lambda: next(finetune(config, run, resume=True)), lambda: summarise(config, run, CPU)):
+        with pytest.raises(InputError, match=f"{part}.*{file.name} was changed after the training had read it"):
+            again()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("step", "x"), ("history", None), ("weights", {}), ("optimizer", {}), ("average", {"a": 1}), ("alignments", 5)],

@@ -117,6 +117,16 @@ class Material:
         pairs = listed_pairs(ring(held.scans, self.preset) if self.random else held.cases, self.config.preset)
         return pairs[:most] if most else pairs
 
+    def check_test(self) -> None:
+        """Take note, from the beginning on, of the files that are read at the end alone, or see that they are the same.
+
+        Raises:
+            InputError: If one was changed since the run began.
+        """
+        for key in self.fixed_pairs("test", self.config.test_pairs):
+            for scan in (key.fixed, key.moving):
+                self.maker.store.check(scan)
+
     @cached_property
     def began_with(self) -> dict[str, Any]:
         """What a run's data come to: to be kept, since it depends on the data set and the machine as they are now."""

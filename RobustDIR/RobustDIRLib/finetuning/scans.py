@@ -69,7 +69,7 @@ class ScanStore:
         """
         key = scan.name, preset.name
         if key not in self._held:
-            self._check(scan)
+            self.check(scan)
             self._held[key] = _prepared(scan, preset)
             self._tell(scan, self._held[key])
             while len(self._held) > 1 and sum(held.bytes for held in self._held.values()) > self.most_bytes:
@@ -85,7 +85,12 @@ class ScanStore:
         if note := unlike_image(held.labels, held.image, f"the label map {scan.labels.path} of {scan.image.path}"):
             tell([note])
 
-    def _check(self, scan: Scan) -> None:
+    def check(self, scan: Scan) -> None:
+        """Take the checksums of a scan's files, or see that they are what they were.
+
+        Raises:
+            InputError: If a file is gone or was changed since the run first read it.
+        """
         for source in (scan.image, scan.labels, scan.landmarks):
             if source is not None:
                 self._check_file(source.path)

@@ -17,8 +17,9 @@ from RobustDIRLib.io.files import write_json
 from RobustDIRLib.model_file import save_model
 from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.network import LearningNetwork
-from RobustDIRLib.run_files import MODEL, SUMMARY
+from RobustDIRLib.run_files import CHECKPOINT, MODEL, SUMMARY
 from RobustDIRLib.synthesis.random import generator
+from RobustDIRLib.training.checkpoints import load_checkpoint
 from RobustDIRLib.training.processes import Process
 
 _TITLES = {
@@ -37,7 +38,14 @@ def summarise(config: FinetuneConfig, folder: Path, process: Process) -> dict[st
         many pairs there were.
     """
     after = load_model(folder / MODEL).network.to(process.device).eval()
-    return _summarised(config, folder, process, after, open_material(config, after, before=kept_split(folder)))
+    return _summarised(config, folder, process, after, _opened(config, folder, after))
+
+
+def _opened(config: FinetuneConfig, folder: Path, network: LearningNetwork) -> Material:
+    """The run's data, split as it was and of the files that the run has read."""
+    path = folder / CHECKPOINT
+    checksums = load_checkpoint(path).get("checksums") if path.is_file() else None
+    return open_material(config, network, checksums, kept_split(folder))
 
 
 def _summarised(
@@ -62,7 +70,7 @@ def conclude(config: FinetuneConfig, folder: Path, process: Process) -> dict[str
     """
     model = load_model(folder / MODEL)
     network = model.network.to(process.device).eval()
-    material = open_material(config, network, before=kept_split(folder))
+    material = _opened(config, folder, network)
     summary = _summarised(config, folder, process, network, material)
     card = {**model.card, "test": summary}
     judged = judge_refinement(network.cpu(), material, config)

@@ -73,6 +73,8 @@ class Tuner:
             self.learner.restore(state)
             self.history, self.best = state["history"], state["best"]
             self.material.maker.recall(state.get("alignments", ()))  # checkpoints of old have none
+        if process.leads:
+            self.material.check_test()
 
     @property
     def network(self) -> LearningNetwork:

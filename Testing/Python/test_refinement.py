@@ -423,7 +423,7 @@ def of_voxels(x, y, z):
 
 class TestSettings:
     def test_levels_follow_quality_unless_told(self):
-        preset = find_preset(DEFAULT)
+        preset = dataclasses.replace(find_preset(DEFAULT), effort=(1.0, 1.0))
         assert chosen_levels("fast", None, preset) == ()
         assert chosen_levels("fast", True, preset) == LEVELS
         assert chosen_levels("best", False, preset) == ()

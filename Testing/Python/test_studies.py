@@ -95,7 +95,7 @@ def test_efficiency_trains_every_arm_and_draws_the_figure(organs: Path, tmp_path
         "seeds": 1,
         "arms": ["scratch", "scratch + augmentation"],
     }
-    study = open_study("efficiency", _settings(tmp_path, content))
+    study = open_study("efficiency", _settings(tmp_path, content), tmp_path / "out")
     records = list(carry_out(study, tmp_path / "out"))
     assert len([r for r in records if r["kind"] == "result"]) == len(study.runs) == 2  # 50 subjects are not there
     rows = json.loads((tmp_path / "out" / "rows.json").read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ def test_a_study_goes_on_that_was_killed_before_the_first_checkpoint_of_a_run(
         "efficiency": {"finetune": finetune, "sizes": [2], "seeds": 1, "arms": ["scratch"]},
         "shapes": {"training": {**training, "validation_pairs": 0}, "maps": 1, "side": 16},
     }[name]
-    study = replace(full := open_study(name, _settings(tmp_path, content)), runs=full.runs[:1])
+    study = replace(full := open_study(name, _settings(tmp_path, content), tmp_path / "out"), runs=full.runs[:1])
     for record in carry_out(study, tmp_path / "out"):
         if record["kind"] in ("epoch", "step"):
             break
@@ -156,7 +156,7 @@ def test_settings_that_no_study_can_be_made_of_are_refused(
     tmp_path: Path, name: str, content: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
-        open_study(name, _settings(tmp_path, content))
+        open_study(name, _settings(tmp_path, content), tmp_path / "out")
 
 
 def test_a_damaged_result_is_a_sentence(tmp_path: Path) -> None:
@@ -169,11 +169,28 @@ def test_a_damaged_result_is_a_sentence(tmp_path: Path) -> None:
 def test_supervision_compares_losses_on_the_same_runs(organs: Path, tmp_path: Path) -> None:
     losses = {"Dice": {"dice": 1.0}, "NMI": {"nmi": 1.0}}
     content = {"finetune": {**FINETUNE, "dataset": str(organs)}, "losses": losses}
-    study = open_study("supervision", _settings(tmp_path, content))
+    study = open_study("supervision", _settings(tmp_path, content), tmp_path / "out")
     list(carry_out(study, tmp_path / "out"))
     runs = [read_json(tmp_path / "out" / "runs" / run.name / "run.json")["loss"] for run in study.runs]
     assert [(r["dice"], r["nmi"]) for r in runs] == [(1.0, 0.0), (0.0, 1.0)]
     assert "NLST 1.9 mm" in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+
+
+def test_runs_of_a_study_keep_to_the_people_of_its_first_one(tmp_path: Path) -> None:
+    organs, out = decathlon(tmp_path / "organs", 9), tmp_path / "out"
+    whole = json.loads((organs / "dataset.json").read_text())
+    (organs / "dataset.json").write_text(json.dumps({**whole, "training": whole["training"][:6]}))
+    finetune = {**FINETUNE, "dataset": str(organs), "split": {"shares": [0.34, 0.33, 0.33], "seed": 5}}
+    content = {"finetune": finetune, "sizes": [2, 3], "seeds": 2, "arms": ["scratch"]}
+    study = open_study("efficiency", _settings(tmp_path, content), out)
+    list(carry_out(replace(study, runs=study.runs[:1]), out))
+    (organs / "dataset.json").write_text(json.dumps(whole))
+    study = open_study("efficiency", _settings(tmp_path, content), out)
+    list(carry_out(study, out))
+    splits = [read_json(out / "runs" / run.name / "split.json") for run in study.runs]
+    assert [run.labels["pairs"] for run in study.runs] == [2, 2]  # as many as there were
+    assert splits[0] == splits[1]
+    assert [split["test"] for split in splits] == [read_json(out / "split.json")["test"]] * 2
 
 
 @pytest.mark.parametrize(
@@ -196,7 +213,7 @@ def test_pretraining_studies_differ_in_what_they_study_alone(
     }
     judged = [{"name": "breaths", "dataset": str(breaths), "pairs": 1, "alignment": "centre"}]
     content = {"training": training, "maps": 1, "side": 24, "judged_on": judged}
-    study = open_study(name, _settings(tmp_path, content))
+    study = open_study(name, _settings(tmp_path, content), tmp_path / "out")
     assert len(study.runs) == len(changes)
     list(carry_out(study, tmp_path / "out"))
     for run, (kind, _) in zip(study.runs, changes, strict=True):
@@ -225,7 +242,7 @@ def test_evaluations_are_told_beside_the_paper(
         "data_sets": [{"name": "dirlab-4dct", "dataset": str(breaths), "pairs": 2}],
         "threads": 1,
     }
-    study = open_study(name, _settings(tmp_path, content))
+    study = open_study(name, _settings(tmp_path, content), tmp_path / "out")
     list(carry_out(study, tmp_path / "out"))
     text = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
     if name == "robustness":

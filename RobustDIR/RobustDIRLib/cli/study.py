@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.settings is None or args.output is None:
         raise InputError("a study needs a file of settings and --output: `robustdir study NAME SETTINGS -o FOLDER`.")
     record: dict[str, Any] = {}
-    for record in carry_out(open_study(args.name, args.settings), args.output):
+    for record in carry_out(open_study(args.name, args.settings, args.output), args.output):
         if args.progress == "json":
             print(json.dumps(record), flush=True)
         elif text := _line(record):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.datasets.building import Scan
 from RobustDIRLib.datasets.cases import Case, Dataset
+from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.datasets.subjects import scans_of
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.finetuning.config import SPLITS, SplitConfig
+from RobustDIRLib.finetuning.config import SPLITS, FinetuneConfig, SplitConfig
+from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.input_files import files_of, input_sha256
+from RobustDIRLib.run_files import SPLIT
 from RobustDIRLib.synthesis.random import generator
 
 
@@ -49,6 +53,32 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> dict[str, Part]:
         raise InputError(f"{dataset.folder}: nobody is left to learn from; give the part train more subjects.")
     _refuse_shared_images(scans, chosen)
     return {name: _part(dataset.cases, scans, chosen[name]) for name in SPLITS}
+
+
+def keep_people(config: FinetuneConfig, folder: Path, runs: str) -> FinetuneConfig:
+    """Settings with everybody named, so that all runs of a folder are of the same people, whoever joins the data set.
+
+    Args:
+        config: Of one of them.
+        folder: Of all; remembers the people of the first run, whose settings are to be given before it begins.
+        runs: Pattern of their folders in it: where some of before this was kept drew for themselves, all do.
+    """
+    if (folder / SPLIT).exists():
+        return replace(config, split=kept_people(folder))
+    if any(folder.glob(runs)):
+        return config
+    parts = split_dataset(open_dataset(config.dataset, config.kind, config.part), config.split)
+    write_json(folder / SPLIT, {name: list(part.subjects) for name, part in parts.items()})
+    return replace(config, split=kept_people(folder))
+
+
+def kept_people(folder: Path) -> SplitConfig:
+    """The people of each part, as `keep_people` has named them.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    return from_dict(SplitConfig, read_json(folder / SPLIT), str(folder / SPLIT))
 
 
 def _listed(dataset: Dataset, subjects: Sequence[str], config: SplitConfig) -> dict[str, list[str]]:

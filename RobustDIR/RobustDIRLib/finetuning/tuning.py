@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.clusters import Errands, Place, Say, failure, opened, tell_client
-from RobustDIRLib.configuration import from_dict, read_json, to_dict
-from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.configuration import read_json, to_dict
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.finetuning.config import FinetuneConfig, SplitConfig, TuneConfig
+from RobustDIRLib.finetuning.config import FinetuneConfig, TuneConfig
 from RobustDIRLib.finetuning.loop import finetune
-from RobustDIRLib.finetuning.split import split_dataset
+from RobustDIRLib.finetuning.split import keep_people
 from RobustDIRLib.finetuning.tuner import quality
 from RobustDIRLib.finetuning.tuning_journal import free_place, load_optuna, number_of, open_study, take_up_again
 from RobustDIRLib.finetuning.tuning_table import Record, sum_up
 from RobustDIRLib.io.files import is_full, make_folder, write_json
-from RobustDIRLib.run_files import CONFIG, SPLIT
+from RobustDIRLib.run_files import CONFIG
 
 SETTINGS = "tune.json"
 _SEEDS = 2**32  # as many as Optuna's sampler takes
@@ -62,7 +61,7 @@ def tune(
     optuna = load_optuna()
     make_folder(folder)
     _check_same(base, config, folder)
-    base = _with_split(base, folder)
+    base = keep_people(base, folder, "trial_*")
     study = open_study(optuna, config, folder)
     if not study.get_trials() and (lost := len(list(folder.glob(f"trial_*/{CONFIG}")))):
         say(f"the journal in {folder} knows nothing of the {lost} runs that lie there; others are made beside them.")
@@ -188,17 +187,6 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
             )
         return
     write_json(file, now)
-
-
-def _with_split(base: FinetuneConfig, folder: Path) -> FinetuneConfig:
-    """The settings with everybody named, so that all runs are judged on the same people, whoever joins the data set."""
-    file = folder / SPLIT
-    if not file.exists():
-        if any(folder.glob("trial_*")):  # a search of before this was kept, whose runs drew for themselves
-            return base
-        parts = split_dataset(open_dataset(base.dataset, base.kind, base.part), base.split)
-        write_json(file, {name: list(part.subjects) for name, part in parts.items()})
-    return replace(base, split=from_dict(SplitConfig, read_json(file), str(file)))
 
 
 def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> float:

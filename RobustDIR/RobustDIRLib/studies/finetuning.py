@@ -17,11 +17,11 @@ from RobustDIRLib.datasets.opening import open_dataset
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import AugmentationConfig, FinetuneConfig, LossWeights
 from RobustDIRLib.finetuning.loop import finetune
-from RobustDIRLib.finetuning.split import split_dataset
+from RobustDIRLib.finetuning.split import keep_people, kept_people, split_dataset
 from RobustDIRLib.finetuning.summary import summarise
 from RobustDIRLib.io.files import written_atomically
-from RobustDIRLib.run_files import CONFIG, RECORDS
-from RobustDIRLib.studies.study import Record, Row, Study, StudyRun
+from RobustDIRLib.run_files import CONFIG, RECORDS, SPLIT
+from RobustDIRLib.studies.study import RUNS, Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
 from RobustDIRLib.training.processes import Process
 
@@ -72,20 +72,25 @@ class EfficiencySettings:
             raise ValueError(f"arms has {', '.join(sorted(unknown))}; known are {', '.join(ARMS)}")
 
 
-def efficiency(settings: EfficiencySettings) -> Study:
-    """The study: every arm with every N and seed; a seed after the other, so that a picture is there early."""
+def efficiency(settings: EfficiencySettings, folder: Path) -> Study:
+    """The study: every arm with every N and seed; a seed after the other, so that a picture is there early.
+
+    Args:
+        settings: Of the study.
+        folder: Of the study: all runs keep to the people of its first one.
+    """
     base = from_dict(FinetuneConfig, settings.finetune, "finetune")
-    sizes = _sizes(settings, base)
+    sizes = _sizes(settings, base, folder)
     runs = [
         _run(f"{arm.replace(' ', '').replace('+', '_')}_{size}_{seed}", {"arm": arm, "pairs": size, "seed": seed},
-             _with_arm(replace(base, seed=seed, split=replace(base.split, limit=size)), arm))
+             _with_arm(replace(base, seed=seed, split=replace(base.split, limit=size)), arm), folder)
         for seed in range(settings.seeds)
         for size in sizes
         for arm in settings.arms
     ]  # fmt: skip
     if settings.virtual:
         config = replace(base, virtual=replace(base.virtual, probability=0.5, model=settings.virtual))
-        runs.append(_run("finetuned_infinite_0", {"arm": ARMS[0], "pairs": math.inf, "seed": 0}, config))
+        runs.append(_run("finetuned_infinite_0", {"arm": ARMS[0], "pairs": math.inf, "seed": 0}, config, folder))
     return Study("efficiency", to_dict(settings), runs, _report_efficiency)
 
 
@@ -119,8 +124,8 @@ class SupervisionSettings:
             raise ValueError(f"losses.{wrong} must be weights by name, not {self.losses[wrong]!r}")
 
 
-def supervision(settings: SupervisionSettings) -> Study:
-    """The study: fine-tuning by each loss."""
+def supervision(settings: SupervisionSettings, folder: Path) -> Study:
+    """The study: fine-tuning by each loss; arguments as of `efficiency`."""
     base = from_dict(FinetuneConfig, settings.finetune, "finetune")
     gradient = base.loss.gradient
     runs = []
@@ -128,15 +133,18 @@ def supervision(settings: SupervisionSettings) -> Study:
         loss = from_dict(LossWeights, {"gradient": gradient, **weights}, f"losses.{name}")
         for seed in range(settings.seeds):
             label = f"{name.replace(' ', '_')}_{seed}"
-            runs.append(_run(label, {"arm": name, "seed": seed}, replace(base, seed=seed, loss=loss)))
+            runs.append(_run(label, {"arm": name, "seed": seed}, replace(base, seed=seed, loss=loss), folder))
     return Study("supervision", to_dict(settings), runs, _report_supervision)
 
 
-def _run(name: str, labels: Mapping[str, Any], config: FinetuneConfig) -> StudyRun:
-    return StudyRun(name, labels, partial(_work, config), partial(_measure, config))
+def _run(name: str, labels: Mapping[str, Any], config: FinetuneConfig, home: Path) -> StudyRun:
+    return StudyRun(name, labels, partial(_work, config, home), partial(_measure, config))
 
 
-def _work(config: FinetuneConfig, folder: Path) -> Iterator[Record]:
+def _work(config: FinetuneConfig, home: Path, folder: Path) -> Iterator[Record]:
+    limit, seed = config.split.limit, config.split.seed
+    kept = keep_people(replace(config, split=replace(config.split, limit=0)), home, f"{RUNS}/*")
+    config = replace(kept, split=replace(kept.split, limit=limit, seed=seed))
     yield from finetune(config, folder, resume=(folder / CONFIG).is_file())
 
 
@@ -242,14 +250,15 @@ def _add_legend(figure: Any) -> None:
     figure.legend(handles, order, loc="outside lower center", ncols=max(1, len(order)), fontsize=8)
 
 
-def _sizes(settings: EfficiencySettings, base: FinetuneConfig) -> list[int]:
-    """Those sizes that the data set has.
+def _sizes(settings: EfficiencySettings, base: FinetuneConfig, folder: Path) -> list[int]:
+    """Those sizes that the data set has, or had when the study began.
 
     Raises:
         InputError: If it has none of them.
     """
     dataset = open_dataset(base.dataset, base.kind, base.part)
-    there = len(split_dataset(dataset, replace(base.split, limit=0))["train"].subjects)
+    split = kept_people(folder) if (folder / SPLIT).is_file() else replace(base.split, limit=0)
+    there = len(split_dataset(dataset, split)["train"].subjects)
     sizes = [size for size in settings.sizes if size <= there]
     if not sizes:
         raise InputError(

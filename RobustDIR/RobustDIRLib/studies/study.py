@@ -15,7 +15,7 @@ from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import make_folder, write_json
 
-RESULT, STUDY = "result.json", "study.json"
+RESULT, STUDY, RUNS = "result.json", "study.json", "runs"
 Record = dict[str, Any]
 Row = dict[str, Any]
 
@@ -86,7 +86,7 @@ def carry_out(study: Study, folder: Path) -> Iterator[Record]:
     make_folder(folder)
     _check_same(study, folder)
     for run in study.runs:
-        place = folder / "runs" / run.name
+        place = folder / RUNS / run.name
         if not (place / RESULT).is_file():
             for record in run.work(place):
                 yield {"run": run.name, **record}
@@ -100,7 +100,7 @@ def carry_out(study: Study, folder: Path) -> Iterator[Record]:
 
 def rows_of(study: Study, folder: Path) -> list[Row]:
     """Rows of the runs that are finished, in the study's order."""
-    files = (folder / "runs" / run.name / RESULT for run in study.runs)
+    files = (folder / RUNS / run.name / RESULT for run in study.runs)
     return [_result(file) for file in files if file.is_file()]
 
 

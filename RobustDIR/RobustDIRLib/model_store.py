@@ -86,9 +86,9 @@ def find_model(name_or_path: PathLike) -> Path:
     if (name := str(name_or_path)) in known:
         return known[name]
     path = Path(name_or_path)
-    if path.is_dir() and (path / MODEL).is_file():
+    if os.path.isdir(path) and (path / MODEL).is_file():
         return path / MODEL
-    if path.exists() or path.suffix in (".pt", ".pth") or path.name != name:  # meant as a path: say what is wrong there
+    if os.path.exists(path) or path.suffix in (".pt", ".pth") or path.name != name:  # meant as a path: what is wrong?
         return existing_file(path)
     raise InputError(f"no model is named {name!r}; known: {', '.join(known) or 'none'}; or give the path of a file.")
 

@@ -13,9 +13,12 @@ import pytest
 import SimpleITK as sitk
 
 from file_cases import VOXELS, assert_read, expected_grid, meta_bytes, nifti_bytes, nrrd_bytes, put, refusal, told
+from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.displacements import read_displacement, read_transform
+from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.io.images import header_grid, read_image
 from RobustDIRLib.io.labels import read_labels
+from RobustDIRLib.io.landmarks import read_landmarks
 
 pytestmark = pytest.mark.filterwarnings("error")  # NumPy's own words are noise to a user
 
@@ -86,6 +89,27 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path, reader):
     assert "does not exist" in refusal(tmp_path / "link.nii", reader)
     assert "does not exist" in refusal(tmp_path / "loop.nii", reader)
     assert "0 bytes" in refusal(tmp_path / "empty.nii", reader)
+
+
+@pytest.mark.parametrize("reader", [read_image, read_labels, read_displacement, read_transform, read_landmarks])
+@pytest.mark.parametrize("name", ["l" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_one_that_is_not_there(tmp_path, reader, name):
+    assert "does not exist" in refusal(tmp_path / f"{name}.nii", reader)
+    path = put(tmp_path / "scan.nhdr", nrrd_bytes({"data file": name}, b""))
+    assert "does not exist" in refusal(path)
+    with pytest.raises(InputError, match="too long"), written_atomically(tmp_path / ("l" * 300)) as temporary:
+        temporary.write_text("all of it")
+    assert not any(file.name.startswith((".", "l")) for file in tmp_path.iterdir())
+
+
+def test_the_other_file_of_a_pair_is_looked_for_by_no_longer_name_than_there_can_be(tmp_path):
+    path = put(tmp_path / ("l" * 250 + ".hdr"), nifti_bytes((344, "3s", b"ni1")))
+    assert "needs" in refusal(path)
+
+
+def test_landmarks_behind_a_pipe_are_refused_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "points.csv")
+    assert "pipe" in refusal(tmp_path / "points.csv", read_landmarks)
 
 
 def test_voxels_behind_a_pipe_are_refused(tmp_path):

@@ -133,7 +133,7 @@ def _filling(case: Case, value: float | None) -> Case:
 
 def _settings(path: Path) -> tuple[Settings, Path]:
     """The settings of a data set and the folder where it lies."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path} does not exist; check the path.")
     if path.is_file() and path.name != DATA_SET and path in learn2reg.list_files(path.parent):
         return Settings(kind="learn2reg", listing=path.name), path.parent
@@ -142,7 +142,7 @@ def _settings(path: Path) -> tuple[Settings, Path]:
         return Settings(), path
     settings = read_settings(file)
     folder = file.parent / (settings.folder or ".")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{file}: the folder {folder} does not exist; correct the setting folder.")
     return settings, folder
 

@@ -100,7 +100,7 @@ class Root:
         if Path(name).is_absolute() or not plain.is_relative_to(self.folder):
             self.problems.add(f"{needed_by}: {name} leads out of {self.folder}; name files of that folder alone.")
             return None
-        if not plain.exists():
+        if not os.path.exists(plain):
             self.problems.add(f"{needed_by}: {plain} is missing; add the file or correct its name.")
             return None
         if not self._links and not plain.resolve().is_relative_to(self.folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def sha256(path: PathLike) -> str:
         InputError: If nothing is there or it cannot be read.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path} does not exist; check the path.")
     if not path.is_dir():
         return _of_file(path)

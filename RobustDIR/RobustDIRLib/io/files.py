@@ -59,15 +59,23 @@ def existing_file(path: PathLike) -> Path:
         InputError: If nothing is there, it is a folder, it is empty, or it may not be read.
     """
     path = Path(path)
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise _unreadable(path) from error
+    except (OSError, ValueError) as error:  # of a name that is too long, or none
+        raise InputError(f"{path} does not exist; check the path.") from error
     if path.is_dir():
         raise InputError(f"{path} is a folder where a file is needed; name a file in it.")
-    if not path.exists():
-        raise InputError(f"{path} does not exist; check the path.")
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path} may not be read; ask for permission to read it or copy it elsewhere.")
+        raise _unreadable(path)
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); export or copy it again.")
     return path
+
+
+def _unreadable(path: Path) -> InputError:
+    return InputError(f"{path} may not be read; ask for permission to read it or copy it elsewhere.")
 
 
 def regular_file(path: PathLike) -> Path:
@@ -78,7 +86,7 @@ def regular_file(path: PathLike) -> Path:
     """
     path = existing_file(path)
     if not stat.S_ISREG(path.stat().st_mode):
-        raise InputError(f"{path} is no file on a disk but a pipe or device; give an image file.")
+        raise InputError(f"{path} is no file on a disk but a pipe or device; give a file.")
     return path
 
 
@@ -192,9 +200,9 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_unknown_letters(path.absolute())
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise InputError(f"{path} cannot be written: the folder {path.parent} does not exist; create it first.")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{path} cannot be written: it is a folder; give a file name.")
     temporary = path.with_name(f".{uuid.uuid4().hex}{extension(path)}")
     try:

@@ -111,7 +111,7 @@ def recognised(path: PathLike) -> VolumeFile:
     if not os.fspath(path):  # which Python takes for the current folder
         raise InputError("an empty name is no file or folder; give its path.")
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return VolumeFile(path, SERIES)
     return VolumeFile(path, DICOM if is_dicom(regular_file(path)) else _format_of(path))
 
@@ -163,7 +163,7 @@ def _format(path: Path, head: bytes, end: str) -> str | None:
 def _format_of_pair(path: Path, head: bytes, end: str) -> str | None:
     """The format of the header beside voxels; NIfTI, whose reader names the file that lacks, where none is there."""
     stem = path.name[: -len(end)]
-    headers = [found for e in (".hdr", ".HDR", ".hdr.gz") if (found := path.with_name(stem + e)).exists()]
+    headers = [found for e in (".hdr", ".HDR", ".hdr.gz") if os.path.exists(found := path.with_name(stem + e))]
     if not headers and not any(head.startswith(begin) for begin, _name, _reason in _REFUSED):
         return NIFTI
     readable = [header for header in headers if header.is_file() and os.access(header, os.R_OK)]

@@ -6,6 +6,7 @@ image was changed, nor two images apart.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from RobustDIRLib.errors import InputError
@@ -25,9 +26,9 @@ def files_of(path: PathLike) -> tuple[Path, ...]:
     Nothing is refused here: what cannot be read stands for itself alone.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return tuple(files_in(path))
-    if packed_extension(path) not in _MAY_BE_APART or not path.is_file():
+    if packed_extension(path) not in _MAY_BE_APART or not os.path.isfile(path):
         return (path,)
     try:
         volume = recognised(path)
@@ -36,7 +37,7 @@ def files_of(path: PathLike) -> tuple[Path, ...]:
     except InputError:
         return (path,)
     voxels = payload.files if isinstance(payload, Payload) else ()
-    return tuple(dict.fromkeys((first, *(file for file in voxels if file.is_file()))))
+    return tuple(dict.fromkeys((first, *(file for file in voxels if os.path.isfile(file)))))
 
 
 def input_sha256(path: PathLike) -> str:
@@ -45,7 +46,7 @@ def input_sha256(path: PathLike) -> str:
     Raises:
         InputError: If nothing is there or it cannot be read.
     """
-    if Path(path).is_dir():  # listed there, and refused by a sentence where that is not allowed
+    if os.path.isdir(path):  # listed there, and refused by a sentence where that is not allowed
         return sha256(path)
     files = files_of(path)
     return sha256(path) if len(files) == 1 else sha256_of_files(files)

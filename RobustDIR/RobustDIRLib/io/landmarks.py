@@ -27,7 +27,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.csv_cells import CellWriter
 from RobustDIRLib.io.csv_points import points_from_csv
-from RobustDIRLib.io.files import PathLike, check_extension, extension, read_text, written_atomically
+from RobustDIRLib.io.files import PathLike, check_extension, extension, read_text, regular_file, written_atomically
 from RobustDIRLib.io.slicer_points import fcsv_from_points, json_from_points, points_from_fcsv, points_from_json
 from RobustDIRLib.io.text_points import points_from_text
 from RobustDIRLib.values import Landmarks as Landmarks
@@ -53,7 +53,7 @@ def read_landmarks(path: PathLike, grid: Grid | None = None) -> Landmarks:
             not placed, or voxels come without their grid or lie outside it.
     """
     kind = extension(path)
-    text = read_text(path)
+    text = read_text(regular_file(path))  # a pipe would be empty, or never end, when its checksum is taken
     if kind not in (".mrk.json", ".json") and (lines := text.count("\n")) > _MOST_LINES:
         raise InputError(f"{path} has {lines} lines, as no list of landmarks has; check that it is the file you mean.")
     if kind == ".csv":

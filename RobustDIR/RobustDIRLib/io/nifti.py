@@ -7,6 +7,7 @@ zeros, turns NaN into 0, and takes a spacing from one field and an axis from ano
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def pair_of(path: Path) -> tuple[Path, Path]:
         return path, path
     stem = name[: -len(end)]
     there = [path.with_name(stem + e) for e in (other, other.upper(), other.removesuffix(".gz"), other + ".gz")]
-    partner = next((candidate for candidate in there if candidate.exists()), None)
+    partner = next((candidate for candidate in there if os.path.exists(candidate)), None)
     if partner is None:
         raise InputError(f"{path} needs {stem + other} beside it, which is not there; copy both files of the pair.")
     regular_file(partner)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,7 +106,7 @@ def _there(path: Path, file: Path) -> Path:
     Raises:
         InputError: If it is not there, which names the header that needs it, or is no file that can be read.
     """
-    if file != path and not file.exists():
+    if file != path and not os.path.exists(file):
         raise InputError(f"{path} has its voxels in {file}, which does not exist; copy both, and keep their names.")
     return regular_file(file)
 
@@ -135,7 +136,7 @@ def surplus(path: Path, payload: Payload) -> tuple[str, ...]:
     if payload.packing != "raw" or payload.offset is None:
         return ()
     needed = payload.nbytes // len(payload.files) + payload.offset
-    extra = max((file.stat().st_size - needed for file in payload.files if file.is_file()), default=0)
+    extra = max((file.stat().st_size - needed for file in payload.files if os.path.isfile(file)), default=0)
     if extra <= 0:
         return ()
     return (_goes_on(path, f"for {extra} bytes "),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -117,7 +118,7 @@ def record_file(folder: PathLike) -> Path:
         InputError: If the folder holds none.
     """
     folder = Path(folder).absolute()
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder} is no folder; give the folder that `robustdir register` wrote.")
     if not (folder / RECORD).is_file():
         raise InputError(f"{folder} holds no {RECORD}; give the folder that `robustdir register` wrote.")

@@ -330,6 +330,30 @@ def test_nifti_vectors_of_unknown_frame_are_refused(tmp_path, a_field):
     assert "RAS or LPS" in refusal(tmp_path / "v.nii")
 
 
+@pytest.mark.parametrize(("name", "words"), [("Mapping", "SPM"), ("NREG_TRANS", "NiftyReg")])
+def test_vectors_that_programs_mean_otherwise_are_refused(tmp_path, a_field, name, words):
+    """Both have intent 1007, as displacements of ITK have: SPM's are places, and NiftyReg's are in RAS."""
+    write_displacement(tmp_path / "u.nii", a_field)
+    image = nib.load(tmp_path / "u.nii")
+    image.header.set_intent(1007, name=name)
+    nib.save(image, tmp_path / "v.nii.gz")
+    assert words in refusal(tmp_path / "v.nii.gz")
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nrrd"])
+@pytest.mark.parametrize("frame", [(1, 1, 1), (-1, -1, 1)])
+def test_vectors_that_are_the_places_of_voxels_are_told(tmp_path, a_field, caplog, extension, frame):
+    places = a_field.grid.points_from_voxels(np.moveaxis(np.indices(a_field.grid.shape), 0, -1))
+    write_displacement(tmp_path / f"u{extension}", DisplacementField(places * frame + a_field.array, a_field.grid))
+    read_displacement(tmp_path / f"u{extension}")
+    assert "look like positions of voxels" in caplog.text
+    caplog.clear()
+    large = 0.5 * places - places.mean(axis=(0, 1, 2))  # half as large again, and far away
+    write_displacement(tmp_path / f"v{extension}", DisplacementField(large + a_field.array, a_field.grid))
+    read_displacement(tmp_path / f"v{extension}")
+    assert not caplog.text
+
+
 @pytest.mark.parametrize("extension", FIELD_EXTENSIONS)
 def test_fields_that_are_not_finite_are_refused(tmp_path, a_field, extension):
     broken = a_field.array.copy()

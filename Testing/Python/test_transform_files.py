@@ -80,6 +80,13 @@ def test_parameters_that_itk_would_pass_over_are_refused(tmp_path):
     np.testing.assert_allclose(apply_to_points(read_transform(tmp_path / "sound.tfm"), POINTS), WHERE, atol=1e-12)
 
 
+def test_mni_transforms_are_refused_as_itk_takes_their_ras_for_lps(tmp_path):
+    matrix = "1 0 0 10\n0 1 0 20\n0 0 1 30;\n"
+    (tmp_path / "a.xfm").write_text(f"MNI Transform File\n\nTransform_Type = Linear;\nLinear_Transform =\n{matrix}")
+    assert sitk.ReadTransform(str(tmp_path / "a.xfm")).TransformPoint((0.0, 0.0, 0.0)) == (10, 20, 30)
+    refused(tmp_path / "a.xfm", "MNI transform")
+
+
 def test_several_transforms_in_a_file_of_matlab_are_refused(tmp_path):
     for name, transform in (("a", sitk.AffineTransform(TURN, SHIFT)), ("b", sitk.TranslationTransform(3, SHIFT))):
         sitk.WriteTransform(transform, str(tmp_path / f"{name}.mat"))

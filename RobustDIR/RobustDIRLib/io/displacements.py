@@ -34,6 +34,7 @@ from RobustDIRLib.io.formats import META, NIFTI, NRRD, recognised
 from RobustDIRLib.io.header import Header
 from RobustDIRLib.io.images import set_geometry, sitk_grid
 from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
+from RobustDIRLib.io.remarks import tell
 from RobustDIRLib.io.transform_files import check_part, check_whole, in_order, upright
 from RobustDIRLib.values import DisplacementField as DisplacementField
 
@@ -45,6 +46,9 @@ _FRAME = np.vstack([np.zeros(3), 1000 * np.eye(3)])  # mm: what a linear transfo
 _FIELD_IMAGES = (*FIELD_EXTENSIONS, ".nhdr", ".mhd")
 
 _DISPLACEMENT_VECTOR, _VECTOR = 1006, 1007  # NIfTI intent codes
+# What else programs keep as NIfTI vectors, all of it in RAS, by the name that they give to the intent.
+_OTHER_VECTORS = {"mapping": "where each voxel goes (a deformation of SPM)", "nreg_trans": "a transform of NiftyReg"}
+_SAME = 0.1  # share of the positions' spread, below which displacements differ from them
 
 
 def read_displacement(path: PathLike) -> DisplacementField:
@@ -66,7 +70,17 @@ def read_displacement(path: PathLike) -> DisplacementField:
     bad = int(np.count_nonzero(~np.isfinite(field.array).all(axis=-1)))
     if bad:
         raise InputError(f"{path} has {bad} displacements that are NaN or infinite; compute or export it again.")
+    if _are_positions(field):
+        tell([f"{path} has vectors that look like positions of voxels and are read as displacements; check the file."])
     return field
+
+
+def _are_positions(field: DisplacementField) -> bool:
+    """Whether vectors are where the voxels lie, LPS or RAS, rather than how far they move: such maps are usual, too."""
+    corners = np.array(np.meshgrid(*[(0, n // 2, n - 1) for n in field.grid.shape], indexing="ij")).reshape(3, -1)
+    vectors, points = field.array[tuple(corners)], field.grid.points_from_voxels(corners.T)
+    ways = (points, swap_lps_ras(points))
+    return any(np.var(vectors - way, axis=0).sum() < _SAME * np.var(points, axis=0).sum() for way in ways)
 
 
 def write_displacement(path: PathLike, field: DisplacementField) -> None:
@@ -151,6 +165,10 @@ def read_transform(path: PathLike) -> sitk.Transform:
     """
     path = regular_file(path)
     refuse_unknown_letters(path)
+    if extension(path) == ".xfm":
+        raise InputError(
+            f"{path} is an MNI transform, which holds in RAS what ITK reads as LPS; save it as an ITK transform (.h5)."
+        )
     if extension(path) in _FIELD_IMAGES:
         return to_sitk_transform(read_displacement(path))
     with quiet_itk(), silent_libraries():
@@ -245,6 +263,8 @@ def _header_of_vectors(path: Path) -> Header:
 def _read_vectors(path: Path) -> DisplacementField:
     """A field in an image file: NIfTI's `x y z 1 3` and `x y z 3`, and vectors of NRRD and MetaImage."""
     header = _header_of_vectors(path)
+    if other := _OTHER_VECTORS.get(header.keys.get("intent_name", "").lower()):
+        raise InputError(f"{path} holds {other}, and no displacements in LPS; export it as a displacement field.")
     (array, grid), intent = header.read(), header.intent
     sides = array.shape[3:]
     if math.prod(sides) != 3 or max(sides, default=1) != 3:

@@ -37,7 +37,7 @@ class Header:
         intercept: What is added to it then.
         notes: Sentences the user should read.
         intent: NIfTI's code of what the numbers are; None in other formats.
-        keys: What programs add of their own, by keys in lower case (NRRD alone).
+        keys: What programs add of their own, by keys in lower case (NRRD; of NIfTI the name of the intent).
     """
 
     path: Path

@@ -85,8 +85,9 @@ def read_header(path: Path) -> Header:
     slope, intercept, notes = _scaling(path, raw)
     matrix, more = _placement(path, raw, sides)
     intent = int(raw["intent_code"])
+    keys = {"intent_name": raw["intent_name"].item().partition(b"\0")[0].decode("latin-1").strip()}
     notes = (*notes, *more, *surplus(path, payload))
-    return Header(path, sides, (0, 1, 2), matrix, payload, slope, intercept, notes, intent)
+    return Header(path, sides, (0, 1, 2), matrix, payload, slope, intercept, notes, intent, keys)
 
 
 def pair_of(path: Path) -> tuple[Path, Path]:

@@ -291,6 +291,13 @@ class TestDeleting:
         assert delete_run(folder) == []
         assert not folder.exists()
 
+    def test_a_folder_that_is_called_as_a_file_of_the_run_is_left(self, tmp_path):
+        folder = cases.a_finished_run(tmp_path / "a")
+        (folder / "stop").mkdir()
+        (folder / "stop" / "notes.txt").touch()
+        assert delete_run(folder) == ["stop"]
+        assert (folder / "stop" / "notes.txt").exists()
+
     def test_a_link_is_deleted_and_not_what_it_leads_to(self, tmp_path):
         folder = cases.a_finished_run(tmp_path / "a")
         (tmp_path / "kept").mkdir()

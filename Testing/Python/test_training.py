@@ -152,6 +152,20 @@ def test_a_stop_file_ends_the_run_with_a_checkpoint(a_run: TrainingConfig, tmp_p
     assert not (tmp_path / "stop").exists()
 
 
+@pytest.mark.parametrize("name", ["stop", "pause"])
+def test_a_folder_where_a_file_would_ask_is_refused(a_run: TrainingConfig, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name} is a folder"):
+        next(train(a_run, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    (tmp_path / name).rmdir()
+    kinds = []
+    for record in train(a_run, tmp_path):
+        (tmp_path / name).mkdir(exist_ok=True)  # while it is at work, it asks for nothing
+        kinds.append(record["kind"])
+    assert kinds[-1] == "end"
+
+
 def test_a_pause_waits_and_changes_nothing(a_run: TrainingConfig, tmp_path: Path) -> None:
     unbroken = [r["loss"] for r in train(a_run, tmp_path / "unbroken") if r["kind"] == "step"]
     folder = tmp_path / "paused"

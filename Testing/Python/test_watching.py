@@ -343,6 +343,12 @@ class TestGoingOnAgain:
             (folder / name).touch()
         running(begin())
 
+    @pytest.mark.parametrize("name", ["stop", "pause"])
+    def test_a_folder_of_such_a_name_is_told(self, begin, folder, name):
+        (folder / name).mkdir(parents=True)
+        with pytest.raises(InputError, match=f"{name} cannot be taken away"):
+            begin()
+
     def test_records_that_were_damaged_are_passed_over(self, begin, folder):
         run = running(begin())
         with (folder / "records.jsonl").open("ab") as file:

@@ -72,7 +72,10 @@ def delete_run(folder: Path) -> list[str]:
     if kind not in (*RECORDED, *_OWN_OF_KIND):
         raise InputError(f"{folder} is of a kind of run that is not deleted from here; delete it by hand.")
     with locked(folder, Rank.alone()):  # nobody may begin meanwhile
-        for name in (*_OWN, *_OWN_OF_KIND.get(kind, ())):
+        for path in (folder / name for name in _OWN):
+            if path.is_symlink() or not path.is_dir():  # they are files: a folder of such a name is the user's
+                _remove(path)
+        for name in _OWN_OF_KIND.get(kind, ()):
             _remove(folder / name)
     left = sorted(entry.name for entry in os.scandir(folder))
     if not left:

@@ -64,7 +64,7 @@ def start(
     make_folder(folder)
     refuse_busy(folder)
     for name in (STOP, PAUSE):  # left over, they would end it before it began
-        (folder / name).unlink(missing_ok=True)
+        _take_away(folder / name)
     command = library_command(*words) if program is None else [*program, *words]
     output = LineReader(folder / OUTPUT, signature(folder / OUTPUT)[0])
     before = signature(folder / telltale(words[0]))
@@ -269,6 +269,13 @@ class WatchedRun:
             with suppress(OSError):
                 (self.folder / name).unlink(missing_ok=True)
         self.note = amend_note(self.folder, self.note, exit_code=exit_code, asked=asked)
+
+
+def _take_away(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # a folder of that name, or one that may not be written to
+        raise InputError(f"{path} cannot be taken away ({error.strerror}); move it elsewhere.") from error
 
 
 def is_complete(folder: Path, kind: str, note: Note | None) -> bool:

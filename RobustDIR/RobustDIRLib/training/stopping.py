@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from RobustDIRLib.errors import InputError
+
 _PAUSE = "pause"
 _LOOK_SECONDS = 0.2
 
@@ -25,9 +27,9 @@ def waiting(folder: Path, stop: StopRequest, step: int) -> Iterator[dict[str, An
         One record of kind `pause`, if there is anything to wait for.
     """
     pause = folder / _PAUSE
-    if pause.exists() and not stop:
+    if pause.is_file() and not stop:
         yield {"kind": "pause", "step": step}
-        while pause.exists() and not stop:
+        while pause.is_file() and not stop:
             time.sleep(_LOOK_SECONDS)
 
 
@@ -37,6 +39,9 @@ class StopRequest:
     Its `signal` is the signal's number, 0 without. A second SIGINT interrupts at once, as usual. Signals can be caught
     in the main thread only; elsewhere the file alone counts. The file is removed at the end, so that the run can be
     resumed.
+
+    Raises:
+        InputError: Upon entering, if a folder lies where this file or `pause` would ask.
     """
 
     def __init__(self, file: Path) -> None:
@@ -49,6 +54,9 @@ class StopRequest:
         self.signal = number
 
     def __enter__(self) -> StopRequest:
+        for path in (self.file, self.file.with_name(_PAUSE)):
+            if path.is_dir():
+                raise InputError(f"{path} is a folder, where a file would ask the run to {path.name}; move it away.")
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._handle)
@@ -57,7 +65,8 @@ class StopRequest:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        self.file.unlink(missing_ok=True)
+        if self.file.is_file():  # a folder is nobody's request
+            self.file.unlink(missing_ok=True)
 
     def __bool__(self) -> bool:
-        return bool(self.signal) or self.file.exists()
+        return bool(self.signal) or self.file.is_file()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from file_cases import VOXELS, assert_read, expected_grid, meta_bytes, place, put, refusal, told
+from file_cases import SPACING, VOXELS, assert_read, expected_grid, meta_bytes, place, put, refusal, told
 from RobustDIRLib.io.images import header_grid, read_image
 
 BODY = VOXELS.tobytes()
@@ -55,6 +56,31 @@ def test_other_names_of_the_origin_are_read(scan, name):
 def test_a_place_that_is_missing_is_told(scan, caplog, name):
     _, words = told(put(scan, meta_bytes({name: None})), caplog)
     assert f"no {name}" in words[0]
+
+
+def test_letters_of_the_axes_that_itk_writes_are_no_reason_for_a_word(scan, caplog):
+    """All ways to lie along the axes of the patient, turned a bit."""
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            image = sitk.GetImageFromArray(VOXELS)
+            axes = (place()[:, :3] / SPACING)[:, order] * signs
+            image.SetDirection(axes.ravel())
+            sitk.WriteImage(image, str(scan))
+            assert told(scan, caplog)[1] == []
+
+
+@pytest.mark.parametrize("letters", ["RAS", "LAI", "ARI"])
+def test_letters_that_are_not_those_of_the_axes_are_told(scan, caplog, letters):
+    image, words = told(put(scan, meta_bytes({"AnatomicalOrientation": letters})), caplog)
+    assert_read(image)
+    assert f"AnatomicalOrientation = {letters}" in words[0]
+    assert told(put(scan, meta_bytes({"AnatomicalOrientation": "RAI"})), caplog)[1] == []
+    assert told(put(scan, meta_bytes({"AnatomicalOrientation": "???"})), caplog)[1] == []
+
+
+@pytest.mark.parametrize("name", ["BinaryDataByteOrderMSB", "CompressedData", "BinaryData"])
+def test_what_is_neither_true_nor_false_is_refused(scan, name):
+    assert "True or False" in refusal(put(scan, meta_bytes({name: "YES"})))
 
 
 def test_a_matrix_whose_axes_are_not_of_unit_length_is_refused(scan):
@@ -190,6 +216,16 @@ def test_detached_voxels_are_read(slices, data, fields):
 def test_detached_voxels_that_are_not_there_are_refused(slices, data):
     put(slices, meta_bytes({"ElementDataFile": data}, b""))
     refusal(slices, names=slices.parent)
+
+
+@pytest.mark.parametrize("fields", [{}, {"CompressedData": "True"}, {"BinaryData": "False"}])
+def test_files_that_hold_more_than_their_share_are_refused(slices, fields):
+    """Each of two files for all voxels, and each holds all of them: together they would be other voxels."""
+    data = {"CompressedData": zlib.compress(BODY), "BinaryData": " ".join(map(str, VOXELS.ravel())).encode()}
+    for name in ("one.raw", "two.raw"):
+        put(slices.with_name(name), data.get(next(iter(fields), ""), BODY))
+    put(slices, meta_bytes({**fields, "ElementDataFile": "LIST\none.raw\ntwo.raw"}, b""))
+    assert "more than its share" in refusal(slices)
 
 
 def test_four_dimensions_with_one_time_point_are_squeezed(scan):

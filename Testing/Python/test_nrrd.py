@@ -70,6 +70,14 @@ def test_spacings_beside_directions_agree_or_are_refused(scan):
     assert "of 3 x 5 x 7 mm by its spacings" in refusal(put(scan, nrrd_bytes({"spacings": "3 5 7"})))
 
 
+@pytest.mark.parametrize("name", ["old min", "oldmax"])
+def test_voxels_that_were_quantized_from_another_range_are_told(scan, caplog, name):
+    image, words = told(put(scan, nrrd_bytes({name: "-3.5"})), caplog)
+    assert_read(image)
+    assert f"quantized ({name})" in words[0]
+    assert told(put(scan, nrrd_bytes({name: "nan"})), caplog)[1] == []
+
+
 PLAIN: dict[str, str | None] = {"space": None, "space directions": None, "space origin": None}
 
 

@@ -26,6 +26,9 @@ _DTYPES = {
 _ORIGINS = ("Offset", "Position", "Origin")
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 _ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+# The letter of AnatomicalOrientation says where an axis comes from: which component of LPS grows or falls along it.
+_FROM = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "I": (2, 1), "S": (2, -1)}
+_ALIKE = 0.1  # cosine of an axis and the direction of its letter, from which on the letter can be meant
 
 
 def is_header(data: bytes) -> bool:
@@ -104,8 +107,24 @@ def _placement(path: Path, fields: dict[str, str], sides: tuple[int, ...]) -> tu
     lengths = np.linalg.norm(axes, axis=0)
     refuse_two_sizes(path, lengths * spacing, spacing, sides, (turned, name))
     lacking = [one for one, names in ((turned, _DIRECTIONS), ("Offset", _ORIGINS)) if not set(names) & set(fields)]
-    note = f"{path} does not say how the patient lies (it has no {', no '.join(lacking)}); check the alignment."
-    return np.column_stack([axes / lengths * spacing, origin[:3]]), (note,) if lacking else ()
+    notes = _of_letters(path, fields, axes / lengths)
+    if lacking:
+        lacks = ", no ".join(lacking)
+        notes += (f"{path} does not say how the patient lies (it has no {lacks}); check the alignment.",)
+    return np.column_stack([axes / lengths * spacing, origin[:3]]), notes
+
+
+def _of_letters(path: Path, fields: dict[str, str], axes: Array) -> tuple[str, ...]:
+    """A sentence if the letters of the axes are not those of the matrix, which ITK goes by; `axes` in columns, LPS."""
+    letters = fields.get("AnatomicalOrientation", "").upper()
+    if len(letters) != 3 or not set(letters) <= set(_FROM):
+        return ()
+    if all(sign * axes[part, k] > _ALIKE for k, (part, sign) in enumerate(_FROM[letter] for letter in letters)):
+        return ()
+    return (
+        f"{path} says AnatomicalOrientation = {letters}, which its axes are not; read by its axes, as ITK does; check "
+        "the alignment.",
+    )
 
 
 def _only(path: Path, fields: dict[str, str], names: tuple[str, ...]) -> str:
@@ -120,7 +139,7 @@ def _payload(path: Path, fields: dict[str, str], count: int, offset: int) -> Pay
     kind = fields.get("ElementType", "").removesuffix("_ARRAY")
     if kind not in _DTYPES:
         raise InputError(f"{path} has voxels of the type '{kind}'; save it as integers or float.")
-    big = _yes(fields, _only(path, fields, _ORDERS))
+    big = _yes(path, fields, _only(path, fields, _ORDERS))
     files = _data_files(path, fields)
     start: int | None = 0 if files else offset
     skip = int(_numbers(path, fields, "HeaderSize", 1, "0", whole=True)[0])
@@ -128,8 +147,8 @@ def _payload(path: Path, fields: dict[str, str], count: int, offset: int) -> Pay
         raise InputError(f"{path} has a HeaderSize of {skip}, which no such file has; correct its header.")
     if skip:
         start = None if skip == -1 else skip
-    text = "BinaryData" in fields and not _yes(fields, "BinaryData")
-    packing = "text" if text else "zlib" if _yes(fields, "CompressedData") else "raw"
+    text = "BinaryData" in fields and not _yes(path, fields, "BinaryData")
+    packing = "text" if text else "zlib" if _yes(path, fields, "CompressedData") else "raw"
     if packing != "raw" and skip:
         raise InputError(f"{path} is packed and has a HeaderSize, which is not read here; save it again.")
     return Payload(files or (path,), np.dtype((">" if big else "<") + _DTYPES[kind]), count, start, packing)
@@ -148,8 +167,11 @@ def _data_files(path: Path, fields: dict[str, str]) -> tuple[Path, ...]:
     return (path.parent / name,)
 
 
-def _yes(fields: dict[str, str], name: str) -> bool:
-    return fields.get(name, "").lower()[:1] in ("t", "1")
+def _yes(path: Path, fields: dict[str, str], name: str) -> bool:
+    word = fields.get(name, "False")
+    if word.lower() not in ("true", "t", "1", "false", "f", "0"):
+        raise InputError(f"{path} has '{word}' as its {name} where True or False is needed; correct its header.")
+    return word.lower()[0] in "t1"
 
 
 def _numbers(

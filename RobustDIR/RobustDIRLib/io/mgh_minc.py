@@ -106,22 +106,31 @@ def read_minc(path: Path) -> Header:
 def _axes_of_minc(file: Any) -> list[dict[str, Any]]:
     """What the file says of its axes, in their order; nibabel passes over their units and lengths."""
     return [
-        {key: getattr(axis, key, None) for key in ("step", "start", "units", "length")} | {"name": name}
+        {key: getattr(axis, key, None) for key in ("step", "start", "units", "length", "alignment")} | {"name": name}
         for name, axis in zip(file._dim_names, file._dims, strict=True)
     ]
 
 
+def _word(value: Any) -> str:
+    """An attribute as text, in lower case; empty if it is absent."""
+    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip("\0 ").lower()
+
+
 def _check_axes(path: Path, axes: list[dict[str, Any]], shape: tuple[int, ...]) -> tuple[str, ...]:
-    """Refuses units other than mm and lengths that are not those of the voxels.
+    """Refuses units other than mm, places other than of centres, and lengths that are not those of the voxels.
 
     Returns:
         A sentence if an axis does not say its step or its start, which nibabel takes as 1 and 0 mm.
     """
     for axis, count in zip(axes, shape, strict=True):
-        unit = axis["units"]
-        unit = (unit.decode("latin-1") if isinstance(unit, bytes) else str(unit or "")).strip("\0 ").lower()
+        unit, alignment = (_word(axis[key]) for key in ("units", "alignment"))
         if unit not in ("", "mm", "millimeter", "millimeters", "millimetre", "millimetres"):
             raise InputError(f"{path} gives its {axis['name']} in '{unit}'; convert it to mm.")
+        if alignment.strip("_") not in ("", "centre", "center"):  # half a voxel away, which nibabel passes over
+            raise InputError(
+                f"{path} gives the {alignment.strip('_')} of its voxels along its {axis['name']} (alignment) where "
+                "programs take their centres; save it with those."
+            )
         if axis["length"] is not None and int(np.ravel(axis["length"])[0]) != count:
             raise InputError(
                 f"{path} has {count} voxels along its {axis['name']} and says {np.ravel(axis['length'])[0]}; export it "

@@ -63,7 +63,8 @@ def read_header(path: Path) -> Header:
     _refuse_modelling(path, keys)
     spatial, matrix, notes = _placement(path, fields, sides)
     payload = _payload(path, fields, sides, offset)
-    header = Header(path, sides, spatial, matrix, payload, notes=(*notes, *surplus(path, payload)), keys=keys)
+    notes = (*notes, *_of_quantized(path, fields), *surplus(path, payload))
+    header = Header(path, sides, spatial, matrix, payload, notes=notes, keys=keys)
     if header.values == 3:
         _refuse_other_vectors(path, fields)
     return header
@@ -108,6 +109,14 @@ def _fields(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
     if end is None and "data file" not in fields:
         raise InputError(f"{path} is cut short or damaged: its NRRD header has no end; copy or export it again.")
     return fields, keys, end.end() if end else len(data)
+
+
+def _of_quantized(path: Path, fields: dict[str, str]) -> tuple[str, ...]:
+    """A sentence if the voxels were values of another range once, which Teem alone makes of them again."""
+    names = [name for name in ("old min", "old max", "oldmin", "oldmax") if name in fields]
+    if not any(math.isfinite(number) for name in names for number in _numbers(path, fields[name])):
+        return ()
+    return (f"{path} says that its voxels were quantized ({' and '.join(names)}); they were taken as they are stored.",)
 
 
 def _refuse_modelling(path: Path, keys: dict[str, str]) -> None:

@@ -132,17 +132,24 @@ def check_length(path: Path, file: Path, payload: Payload, each: int) -> None:
 
 
 def surplus(path: Path, payload: Payload) -> tuple[str, ...]:
-    """A sentence if a file that is not packed goes on after its last voxel: its header may tell of too few."""
+    """A sentence if a file that is not packed goes on after its last voxel: its header may tell of too few.
+
+    Raises:
+        InputError: If it is one of several: which voxels each of them holds is not known then.
+    """
     if payload.packing != "raw" or payload.offset is None:
         return ()
     needed = payload.nbytes // len(payload.files) + payload.offset
     extra = max((file.stat().st_size - needed for file in payload.files if os.path.isfile(file)), default=0)
-    if extra <= 0:
-        return ()
-    return (_goes_on(path, f"for {extra} bytes "),)
+    return (_goes_on(path, payload, f"for {extra} bytes "),) if extra > 0 else ()
 
 
-def _goes_on(path: Path, how_far: str = "") -> str:
+def _goes_on(path: Path, payload: Payload, how_far: str = "") -> str:
+    if len(payload.files) > 1:
+        raise InputError(
+            f"{path} has its voxels in {len(payload.files)} files, of which one holds more than its share of those "
+            "that the header tells of; correct the header."
+        )
     return f"{path} goes on {how_far}after the last voxel that its header tells of; check its size."
 
 
@@ -199,21 +206,21 @@ def _fill(path: Path, file: Path, payload: Payload, part: memoryview) -> None:
             if got < len(part):
                 raise cut_short(path, got, len(part))
             if payload.packing != "raw":
-                _drain(path, stream)
+                _drain(path, payload, stream)
     except InputError:
         raise
     except _DAMAGED as error:
         raise InputError(f"{path} is damaged or cut short; copy or export it again.") from error
 
 
-def _drain(path: Path, stream: Any) -> None:
+def _drain(path: Path, payload: Payload, stream: Any) -> None:
     extra = 0
     while chunk := stream.read(_CHUNK):
         extra += len(chunk)
         if extra > _FORGIVEN:
             raise InputError(f"{path} goes on after the last voxel that its header tells of; export it again.")
     if extra:
-        tell([_goes_on(path, f"for {extra} bytes ")])
+        tell([_goes_on(path, payload, f"for {extra} bytes ")])
 
 
 @contextmanager
@@ -262,7 +269,7 @@ def _text(path: Path, file: Path, payload: Payload, each: int) -> NDArray[Any]:
     if len(words) < each:
         raise cut_short(path, file.stat().st_size, None)
     if len(words) > each:
-        tell([_goes_on(path)])
+        tell([_goes_on(path, payload)])
     try:
         if b"_" in text:  # which Python alone takes within numbers
             raise ValueError("an underscore")

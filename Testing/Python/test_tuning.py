@@ -183,6 +183,20 @@ def _drawn(optuna: Any, trial: Any, organs: Path, config: TuneConfig, folder: Pa
     return 0.0
 
 
+def test_commands_that_share_a_folder_do_as_many_runs_as_asked_for(organs: Path, tmp_path: Path) -> None:
+    config, search, told = a_config(organs, epochs=1), TuneConfig(trials=2, prune=False), list[int]()
+
+    def another_comes(record: dict[str, Any]) -> None:
+        if record["kind"] == "checkpoint" and not told:  # the first trial is at work
+            told.append(record["trial"])
+            tune(config, search, tmp_path, lambda record: told.append(record["trial"]))
+
+    assert tune(config, search, tmp_path, another_comes)["trial"] in (0, 1)
+    assert set(told) == {0, 1}
+    assert [row["trial"] for row in _trials(tmp_path)] == ["0", "1"]
+    assert sorted(path.name for path in tmp_path.glob("trial_*")) == ["trial_000", "trial_001"]
+
+
 def test_all_runs_of_a_search_are_judged_on_the_same_people_whoever_joins_the_data_set(tmp_path: Path) -> None:
     organs, search = decathlon(tmp_path / "organs", 8), tmp_path / "search"
     listed = json.loads((organs / "dataset.json").read_text())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,15 @@ from RobustDIRLib.finetuning.config import FinetuneConfig, TuneConfig
 from RobustDIRLib.finetuning.loop import finetune
 from RobustDIRLib.finetuning.split import keep_people
 from RobustDIRLib.finetuning.tuner import quality
-from RobustDIRLib.finetuning.tuning_journal import free_place, load_optuna, number_of, open_study, take_up_again
+from RobustDIRLib.finetuning.tuning_journal import (
+    at_work,
+    free_place,
+    load_optuna,
+    number_of,
+    open_study,
+    place_of,
+    take_up_again,
+)
 from RobustDIRLib.finetuning.tuning_table import Record, sum_up
 from RobustDIRLib.io.files import is_full, make_folder, write_json
 from RobustDIRLib.run_files import CONFIG
@@ -75,7 +83,7 @@ def tune(
             enough = optuna.study.MaxTrialsCallback(config.trials, states=_over(optuna))
             with _told():
                 study.optimize(lambda trial: _run(optuna, trial, base, config, folder, tell), callbacks=[enough])
-    except _Stopped:
+    except (_Stopped, _Enough):
         return sum_up(optuna, study, folder) if study.get_trials(states=_over(optuna)) else {}
     return sum_up(optuna, study, folder)
 
@@ -151,7 +159,7 @@ def _on_worker(search: _Search, name: str, topic: str) -> None:
 
     study = open_study(optuna, search.config, search.folder)
     take_up_again(optuna, study, search.folder, name)
-    with _told():
+    with _told(), suppress(_Enough):
         study.optimize(run, n_trials=1)
 
 
@@ -170,6 +178,10 @@ def _told() -> Iterator[None]:
         yield
     except _Full as full:
         raise InputError(str(full)) from full
+
+
+class _Enough(BaseException):
+    """As many trials as asked for are over or at work, some of them in other processes that share the folder."""
 
 
 class _TrialDropped(BaseException):
@@ -191,6 +203,7 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
 
 def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> float:
     """One trial: the best validation quality of its run."""
+    _drop_surplus(optuna, trial, config, folder)
     place = free_place(trial, folder)
     # Draws depend on the seed and the run's number alone: no two processes draw alike, whenever they begin.
     trial.study.sampler = optuna.samplers.RandomSampler(seed=(config.seed + number_of(place)) % _SEEDS)
@@ -213,6 +226,16 @@ def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, fold
         if trial.should_prune():
             raise optuna.TrialPruned
     return best
+
+
+def _drop_surplus(optuna: Any, trial: Any, config: TuneConfig, folder: Path) -> None:
+    """Begin no trial beyond those asked for, whoever does the others."""
+    others = [one for one in trial.study.get_trials(deepcopy=False) if one.number != trial.number]
+    over = sum(one.state in _over(optuna) for one in others)
+    running = [one for one in others if one.state is optuna.trial.TrialState.RUNNING]
+    if over + sum(at_work(place_of(one, folder)) for one in running) >= config.trials:
+        trial.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        raise _Enough
 
 
 def _records(run: FinetuneConfig, place: Path) -> Iterator[Record]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import TuneConfig
-from RobustDIRLib.io.lock import Rank, locked
+from RobustDIRLib.io.lock import holders
 from RobustDIRLib.run_files import CONFIG
 
 JOURNAL = "journal.log"
@@ -80,7 +80,7 @@ def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None
     """
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         place = place_of(trial, folder)
-        if (task is not None and trial.user_attrs.get("task") != task) or _at_work(place):
+        if (task is not None and trial.user_attrs.get("task") != task) or at_work(place):
             continue
         with suppress(ValueError):  # another process was quicker
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
@@ -111,12 +111,6 @@ def number_of(place: Path) -> int:
     return int(place.name.rpartition("_")[2])
 
 
-def _at_work(place: Path) -> bool:
+def at_work(place: Path) -> bool:
     """Whether a process holds the folder of a trial."""
-    if not place.exists():
-        return False
-    try:
-        with locked(place, Rank.alone()):
-            return False
-    except InputError:
-        return True
+    return bool(holders(place))

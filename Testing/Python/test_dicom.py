@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom import uid
+from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate, generate_frames
 
 from dicom_cases import (
     CAPTURE,
@@ -188,6 +189,52 @@ def save_compressed(data, plane, syntax):
     data.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     data.compress(syntax, plane, generate_instance_uid=False)
     return data
+
+
+def test_packed_bytes_hold_the_bits_that_the_header_says(tmp_path):
+    """The upper twelve of sixteen, noise below them, as old scanners have it."""
+    array = stored(low=-1000, high=2000)
+    bits = (array.astype(np.int32) << 4 | np.random.default_rng(2).integers(0, 16, SHAPE)).astype(np.int16)
+    for k, plane in enumerate(bits):
+        data = a_slice(plane, place(k, AXES), AXES)
+        save_compressed(data, plane, uid.RLELossless)
+        data.BitsStored, data.HighBit = 12, 15
+        data.save_as(tmp_path / f"{k}", enforce_file_format=True)
+    np.testing.assert_array_equal(read_image(tmp_path).array, array)
+
+
+def packed_by_gdcm(path, compressor):
+    """A slice of 16 bits."""
+    writer = sitk.ImageFileWriter()
+    writer.SetFileName(str(path))
+    writer.UseCompressionOn()
+    writer.SetCompressor(compressor)
+    writer.Execute(sitk.GetImageFromArray(stored(low=0)[:1].astype(np.uint16)))
+    return dcmread(path)
+
+
+@pytest.mark.parametrize("name", ["JPEG2000", "MR_small_jpeg_ls_lossless", "JPEG"])
+@pytest.mark.parametrize("tags", [{"Columns": 32}, {"Rows": 65}, {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}])
+def test_compressed_pixels_of_another_size_than_the_header_says_are_refused(tmp_path, name, tags, capfd):
+    """Some decoders crop them, or scale them down, without a word."""
+    from RobustDIRLib.io.dicom_pixels import stored_pixels
+
+    of_pydicom = name.startswith("MR")
+    data = dcmread(get_testdata_file(f"{name}.dcm")) if of_pydicom else packed_by_gdcm(tmp_path / "a.dcm", name)
+    for keyword, value in tags.items():
+        setattr(data, keyword, value)
+    data.save_as(tmp_path / "a.dcm")
+    assert "contradicts itself: its compressed pixels are " in refusal(tmp_path / "a.dcm", stored_pixels)
+    assert not capfd.readouterr().err
+
+
+def test_more_compressed_frames_than_are_told_of_are_refused(tmp_path):
+    from RobustDIRLib.io.dicom_pixels import stored_pixels
+
+    data = packed_by_gdcm(tmp_path / "a.dcm", "JPEG")
+    data.PixelData = encapsulate(2 * list(generate_frames(data.PixelData, number_of_frames=1)))
+    data.save_as(tmp_path / "a.dcm")
+    assert "2 frames and tells of 1" in refusal(tmp_path / "a.dcm", stored_pixels)
 
 
 @pytest.mark.parametrize("compressor", ["JPEG2000", "JPEG"])
@@ -442,6 +489,24 @@ def test_shared_groups_serve_where_frames_say_nothing(tmp_path):
     shared = data.SharedFunctionalGroupsSequence[0]
     shared.PixelValueTransformationSequence = items(RescaleSlope="2", RescaleIntercept="-1024", RescaleType="HU")
     np.testing.assert_array_equal(read_image(save(data, tmp_path / "a.dcm")).array, array * 2.0 - 1024)
+
+
+def a_scaled_frame(**tags):
+    return {"PixelValueTransformationSequence": items(**tags)}
+
+
+def test_frames_of_which_some_are_not_scaled_are_refused(tmp_path):
+    positions = [place(k, AXES) for k in range(10)]
+    own = [a_scaled_frame(RescaleSlope="2", RescaleIntercept="-5") if k else {} for k in range(10)]
+    save(enhanced(stored(), positions, AXES, own=own.__getitem__), tmp_path / "a.dcm")
+    assert "10 slices of which 1 do not say" in refusal(tmp_path / "a.dcm")
+
+
+def test_a_frame_may_have_an_intercept_alone(tmp_path):
+    positions = [place(k, AXES) for k in range(10)]
+    own = [a_scaled_frame(RescaleIntercept=f"{-k}") for k in range(10)]
+    image = read_image(save(enhanced(stored(), positions, AXES, own=own.__getitem__), tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(image.array, stored() - np.arange(10.0)[:, None, None])
 
 
 def test_what_a_frame_says_itself_goes_before_what_is_said_of_all(tmp_path):

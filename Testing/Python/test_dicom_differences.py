@@ -69,9 +69,19 @@ def test_slices_at_another_distance_than_the_header_says_are_told(tmp_path, capl
     assert (f"SpacingBetweenSlices says {float(said):.3f} mm" in caplog.text) == told
 
 
+def test_frames_in_other_units_are_told(tmp_path, caplog):
+    positions = [place(k, AXES) for k in range(10)]
+    own = [
+        {"PixelValueTransformationSequence": items(RescaleSlope="1", RescaleType="HU" if k < 5 else "US")}
+        for k in range(10)
+    ]
+    read_image(save(enhanced(stored(), positions, AXES, own=own.__getitem__), tmp_path / "a.dcm"))
+    assert "RescaleType (HU: 5 slices; US: 5 slices)" in caplog.text
+
+
 def test_slices_of_which_some_are_not_scaled_are_refused(tmp_path):
     array = stored()
     write_slices(tmp_path, array[:9], RescaleSlope="1", RescaleIntercept="-1024")
     save(a_slice(array[9], place(9, AXES), AXES), tmp_path / "last.dcm")
-    with pytest.raises(InputError, match=r"10 files of which 1 do not say .* \(last.dcm has no RescaleSlope\)"):
+    with pytest.raises(InputError, match=r"10 slices of which 1 do not say .* \(last.dcm has no RescaleSlope\)"):
         read_image(tmp_path)

@@ -144,6 +144,31 @@ def test_a_segmentation_is_no_image_and_contours_are_no_labels(tmp_path, organs)
                 reader(given)
 
 
+def test_segments_of_one_number_are_refused(tmp_path, organs):
+    path = write_segmentation(tmp_path / "ct", organs[:2])
+    file = pydicom.dcmread(path)
+    file.SegmentSequence[1].SegmentNumber = 1
+    file.save_as(path)
+    with pytest.raises(InputError, match="2 segments by 1 numbers"):
+        read_labels(path)
+
+
+@pytest.mark.parametrize(("step", "told"), [("1.25", True), ("2.5", False)])
+def test_gaps_between_all_slices_are_told(tmp_path, organs, caplog, step, told):
+    path = write_segmentation(tmp_path / "ct", organs[:2])
+    file = pydicom.dcmread(path)
+    file.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = step
+    file.save_as(path)
+    assert_lies_where_the_series_does(read_labels(path), organs[:2])
+    assert ("check for gaps" in caplog.text) == told
+
+
+def test_slices_with_too_many_between_them_are_refused(tmp_path, organs, monkeypatch):
+    monkeypatch.setattr("RobustDIRLib.io.payload.available_memory", lambda: 1000)
+    with pytest.raises(InputError, match="memory"):
+        read_labels(write_segmentation(tmp_path / "ct", organs[:2]))
+
+
 def test_a_single_slice_of_segments(tmp_path, organs):
     flat = np.zeros_like(organs[:1])
     flat[0, 4] = organs[0, 4]

@@ -27,7 +27,7 @@ from RobustDIRLib.io.dicom_headers import (
     quiet_pydicom,
     read_header,
 )
-from RobustDIRLib.io.dicom_pixels import SCALINGS, check_length, stored_pixels, values_of, without_padding
+from RobustDIRLib.io.dicom_pixels import UNSAID, Values, check_length, stored_pixels, values_of, without_padding
 from RobustDIRLib.io.dicom_stack import placed
 from RobustDIRLib.io.formats import named_format
 from RobustDIRLib.io.payload import check_room
@@ -158,7 +158,6 @@ def _without_copies(folder: Path, headers: dict[Path, Dataset]) -> dict[Path, Da
 def _volume(where: Path, headers: dict[Path, Dataset]) -> tuple[NDArray[Any], Grid]:
     for path, header in headers.items():
         check_length(path, header)
-    _refuse_unscaled(where, headers)
     frames = [frame for path, header in headers.items() for frame in frames_of(path, header)]
     frames, grid = placed(where, frames)
     if len({str(header.get(_PHILIPS_SCALE)) for header in headers.values()}) > 1:
@@ -168,20 +167,26 @@ def _volume(where: Path, headers: dict[Path, Dataset]) -> tuple[NDArray[Any], Gr
     return _filled(where, frames, grid.shape), grid
 
 
-def _refuse_unscaled(where: Path, headers: dict[Path, Dataset]) -> None:
-    """Refuse slices of which some say how stored numbers become values, and the rest do not."""
-    silent = [path for path, header in headers.items() if not any(keyword in header for keyword in SCALINGS)]
-    if 0 < len(silent) < len(headers):
+def _scalings(where: Path, frames: list[Frame]) -> list[Values]:
+    """How the stored numbers of each frame become values.
+
+    Raises:
+        InputError: If some of them say it, and the rest do not.
+    """
+    values = [values_of(frame.path, frame.header, frame.shared, frame.own) for frame in frames]
+    silent = [frame.path for frame, one in zip(frames, values, strict=True) if one is UNSAID]
+    if 0 < len(silent) < len(frames):
         raise InputError(
-            f"{where} holds {len(headers)} files of which {len(silent)} do not say what their stored numbers stand for "
+            f"{where} holds {len(frames)} slices of which {len(silent)} do not say what their stored numbers stand for "
             f"({silent[0].name} has no RescaleSlope), and the rest do; export it again."
         )
+    return values
 
 
 def _filled(where: Path, frames: list[Frame], shape: tuple[int, int, int]) -> NDArray[Any]:
     """The values of all frames; of padding that would stand out against them, the lowest."""
     wide = any(int(frame.header.get("BitsAllocated") or 16) > 16 for frame in frames)
-    kind = np.dtype(np.float64 if wide else np.float32)
+    kind, scalings = np.dtype(np.float64 if wide else np.float32), _scalings(where, frames)
     check_room(where, (kind.itemsize + 1) * math.prod(shape))
     array = np.empty(shape, kind)
     padded = np.zeros(shape, bool)
@@ -191,12 +196,11 @@ def _filled(where: Path, frames: list[Frame], shape: tuple[int, int, int]) -> ND
     for path, places in files.items():
         stored = stored_pixels(path)
         for k in places:
-            frame, plane = frames[k], stored[frames[k].index]
-            values = values_of(path, frame.header, frame.shared, frame.own)
+            values, plane = scalings[k], stored[frames[k].index]
             if values.slope == 0 and plane.any():
                 raise InputError(f"{path} has a RescaleSlope of 0, so that its values are not known; export it again.")
             array[k] = values(plane)
-            padded[k] = ~without_padding(path, frame.header, plane)
+            padded[k] = ~without_padding(path, frames[k].header, plane)
     return _padding_lowered(where, array, padded)
 
 

@@ -37,6 +37,7 @@ _OF_A_VOLUME = (
     ("SequenceName", None),
     ("ContrastBolusAgent", None),
     ("RescaleType", None),
+    ("RescaleType", "PixelValueTransformationSequence"),
     ("Modality", None),
     ("SOPClassUID", None),
     ("PatientPosition", None),

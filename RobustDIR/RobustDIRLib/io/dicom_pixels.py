@@ -25,9 +25,10 @@ from RobustDIRLib.io.dicom_headers import (
     numbers,
     read_whole,
 )
+from RobustDIRLib.io.dicom_streams import check_streams
 from RobustDIRLib.io.files import last_line
 from RobustDIRLib.io.payload import DEFLATE, cut_short
-from RobustDIRLib.io.quiet import quiet_itk
+from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
 
 _SECONDARY_CAPTURE = pydicom.uid.UID(
     "1.2.840.10008.5.1.4.1.1.7.3"
@@ -36,11 +37,6 @@ _FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 _KEPT = (
     "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "PixelData",
-)  # fmt: skip
-# Elements of a file that say what its stored numbers stand for.
-SCALINGS = (
-    "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "DoseGridScaling", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 _PADDING = 16  # bits, by fewer of which pixels may be longer than their frames: they fill bytes, an even number of them
@@ -70,6 +66,9 @@ class Values:
         return np.asarray(stored.astype(np.float64) * self.slope + self.intercept)
 
 
+UNSAID = Values()  # of frames that do not say what their stored numbers stand for
+
+
 def values_of(path: Path, header: Dataset, shared: Dataset, own: Dataset) -> Values:
     """What the modality's transformation says of one frame: of its functional groups, or of the whole file.
 
@@ -87,15 +86,22 @@ def values_of(path: Path, header: Dataset, shared: Dataset, own: Dataset) -> Val
         return _line(path, max(number(header, "DoseGridScaling", 0.0), 0.0), 0.0, "DoseGridScaling")
     for groups in (own, shared):
         found = item(groups, "PixelValueTransformationSequence")
-        if "RescaleSlope" in found:
-            return _line(path, number(found, "RescaleSlope", np.nan), number(found, "RescaleIntercept", 0.0))
+        if (line := _rescaled(path, found)) is not None:
+            return line
         found = item(groups, "RealWorldValueMappingSequence")
         if "RealWorldValueSlope" in found and kind_of(header) == _PARAMETRIC_MAP:
             slope, intercept = (number(found, f"RealWorldValue{k}", 0.0) for k in ("Slope", "Intercept"))
             return _line(path, slope, intercept, "RealWorldValueSlope")
-    if "RescaleSlope" in header or "RescaleIntercept" in header:
-        return _line(path, _or_default(header, "RescaleSlope", 1.0), _or_default(header, "RescaleIntercept", 0.0))
-    return _table(path, header) if header.get("ModalityLUTSequence") else Values()
+    if (line := _rescaled(path, header)) is not None:
+        return line
+    return _table(path, header) if header.get("ModalityLUTSequence") else UNSAID
+
+
+def _rescaled(path: Path, holder: Dataset) -> Values | None:
+    """The line that slope and intercept give; None where neither is there."""
+    if "RescaleSlope" not in holder and "RescaleIntercept" not in holder:
+        return None
+    return _line(path, _or_default(holder, "RescaleSlope", 1.0), _or_default(holder, "RescaleIntercept", 0.0))
 
 
 def _or_default(header: Dataset, keyword: str, default: float) -> float:
@@ -154,6 +160,8 @@ def stored_pixels(path: Path) -> NDArray[Any]:
         raise InputError(f"{path} is cut short: its pixels are missing; copy or export it again.")
     shape = frame_count(data), int(data.Rows), int(data.Columns)
     _refuse_contradictions(path, data, shape)
+    if _is_compressed(data):
+        check_streams(path, data)
     if kind_of(data) not in SEGMENTATIONS:  # whose palette colours their segments and says nothing of values
         _refuse_colours(path, data)
     try:
@@ -248,20 +256,24 @@ def _decompressed(data: Dataset) -> NDArray[Any]:
     bare = Dataset()
     for name in _KEPT:
         if name in data:
-            bare[name] = data[name]
+            setattr(bare, name, data[name].value)  # not the element, which would be changed in `data` as well
     uid = pydicom.uid.generate_uid()
     bare.SOPClassUID, bare.SOPInstanceUID, bare.Modality = _SECONDARY_CAPTURE, uid, "OT"
     bare.SamplesPerPixel, bare.PhotometricInterpretation = 1, "MONOCHROME2"
+    in_bytes = _syntax(data) == pydicom.uid.RLELossless  # whole ones, of which GDCM knows the low bits alone
+    if in_bytes:
+        bare.BitsStored, bare.HighBit = data.BitsAllocated, data.BitsAllocated - 1
     bare.PixelData = data.PixelData
     bare["PixelData"].is_undefined_length = True
     bare.file_meta = pydicom.dataset.FileMetaDataset()
     bare.file_meta.MediaStorageSOPClassUID, bare.file_meta.MediaStorageSOPInstanceUID = _SECONDARY_CAPTURE, uid
     bare.file_meta.TransferSyntaxUID = _syntax(data)
     bare.is_little_endian, bare.is_implicit_VR = True, False
-    with tempfile.TemporaryDirectory(prefix="robustdir-") as folder, quiet_itk():
+    with tempfile.TemporaryDirectory(prefix="robustdir-") as folder, quiet_itk(), silent_libraries():
         file = Path(folder) / "pixels.dcm"
         bare.save_as(file, **_WHOLE_FILE)
-        return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(file), imageIO="GDCMImageIO")))
+        array = np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(file), imageIO="GDCMImageIO")))
+    return _bits_that_count(array, data) if in_bytes else array
 
 
 # pydicom 2 calls by the second name what pydicom 3 calls by the first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from RobustDIRLib.io.dicom_headers import (
 from RobustDIRLib.io.dicom_pixels import check_length, stored_pixels
 from RobustDIRLib.io.dicom_stack import sparse
 from RobustDIRLib.io.formats import SERIES, VolumeFile
+from RobustDIRLib.io.payload import check_room
 from RobustDIRLib.io.segments import Segments, layered
 
 _log = logging.getLogger(__name__)
@@ -86,10 +88,8 @@ def _read(path: Path, header: Dataset) -> Segments:
     frames = frames_of(path, header)
     step, thickness = (frames[0].measure(keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))
     planes = _Planes(frames, *sparse(path, frames, step, thickness))
-    names = {
-        int(number(one, "SegmentNumber", 0)): str(one.get("SegmentLabel") or "").strip()
-        for one in header.get("SegmentSequence") or ()
-    }
+    check_room(path, 5 * math.prod(planes.grid.shape))  # slices far from each other have many between them
+    names = _described(path, header)
     names = {n: name or f"Segment {n}" for n, name in names.items() if n > 0 or kind_of(header) == SEGMENTATIONS[0]}
     stored = stored_pixels(path)
     if kind_of(header) == SEGMENTATIONS[1] or header.get("SegmentationType") == "LABELMAP":
@@ -105,6 +105,22 @@ def _read(path: Path, header: Dataset) -> Segments:
     _refuse_doubled(path, np.column_stack([numbers, planes.at]))
     inside = layered(_structures(planes, numbers, stored), planes.grid)
     return Segments(inside, planes.grid, _all_named(names, numbers, {0}))
+
+
+def _described(path: Path, header: Dataset) -> dict[int, str]:
+    """Names of the segments that the file describes, empty where it gives none, by their numbers.
+
+    Raises:
+        InputError: If two have one number, so that a voxel's could be either.
+    """
+    described = header.get("SegmentSequence") or ()
+    names = {int(number(one, "SegmentNumber", 0)): str(one.get("SegmentLabel") or "").strip() for one in described}
+    if len(names) < len(described):
+        raise InputError(
+            f"{path} describes {len(described)} segments by {len(names)} numbers, so that it is not known which voxels "
+            "are whose; export it again."
+        )
+    return names
 
 
 def _all_named(names: dict[int, str], held: NDArray[Any], background: set[int]) -> dict[int, str]:

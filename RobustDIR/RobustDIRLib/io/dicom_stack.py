@@ -109,6 +109,13 @@ def _even_step(where: Path, gaps: Array, step: float, thickness: float) -> float
             f"{where} has irregularly spaced slices, {gaps.min():.3f} to {gaps.max():.3f} mm apart; export it again on "
             "regular slices."
         )
+    if len(gaps) and gaps.min() > _OTHER_STEP * even[0]:
+        _log.warning(
+            "%s: no slices lie nearer than %.3f mm, and SpacingBetweenSlices says %.3g mm; check for gaps in it.",
+            where,
+            gaps.min(),
+            even[0],
+        )
     if not step and len(gaps) and 0 < thickness < _GAPPED * even[0]:
         _log.warning(
             "%s does not say how far its slices lie apart; taken as %.3f mm, though they are %.3f mm thick: check it.",

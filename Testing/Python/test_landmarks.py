@@ -532,6 +532,22 @@ def test_voxels_said_to_be_counted_otherwise_are_refused(saved, oblique_grid):
     assert len(read_landmarks(saved("b.txt", "# 0-based\nindex\n1\n2 3 4\n"), oblique_grid)) == 1
 
 
+@pytest.mark.parametrize("comment", ["LPS", "mm", "unit: mm", "x y z (mm)", "physical points", "in Millimetres"])
+@pytest.mark.parametrize("head", ["", "index\n1\n"])
+def test_voxels_that_are_said_to_be_points_in_mm_are_refused(saved, oblique_grid, comment, head):
+    assert "along the axes" in refusal(saved("a.txt", f"# {comment}\n{head}2 3 4\n"), grid=oblique_grid)
+    assert len(read_landmarks(saved("b.txt", f"# voxels of 1.5 x 1.5 x 3 mm\n{head}2 3 4\n"), oblique_grid)) == 1
+
+
+def test_elastix_indices_of_another_image_are_refused(saved, oblique_grid):
+    """Of 25 x 21 x 17 voxels from 0; a few outside are points that a registration leaves out."""
+    lines = ["24 20 16", "25 3 4", "-1 2.5 3"]
+    assert len(read_landmarks(saved("a.pts", "index\n3\n24.4 20.4 16.4\n-0.4 0 0\n25 3 4\n"), oblique_grid)) == 3
+    assert 'voxel "25 3 4", counted from 0' in refusal(
+        saved("b.pts", "index\n3\n" + "\n".join(lines)), grid=oblique_grid
+    )
+
+
 def test_fcsv_in_another_unit_is_refused(saved):
     for word in ("coordinateUnits", "unit"):
         text = f"# CoordinateSystem = LPS\n# {word} = cm\n# columns = label,x,y,z\na,1,2,3\n"

@@ -32,7 +32,9 @@ _OTHERWISE = re.compile(
     rf"{_OTHER_UNIT.pattern}",
     re.IGNORECASE,
 )
-_FROM_ZERO = re.compile(r"\b(?:0|zero)[\s-]*based\b|\bfrom (?:0|zero)\b|\bRAS\b", re.IGNORECASE)
+# Words of comments by which voxels are none, but for sizes in mm, and by which they are counted from 0.
+_IN_MM = re.compile(r"\b(?:RAS|LPS|physical|world|millimet\w*)\b|(?<![\d.])(?<![\d.]\s)\bmm\b", re.IGNORECASE)
+_FROM_ZERO = re.compile(r"\b(?:0|zero)[\s-]*based\b|\bfrom (?:0|zero)\b", re.IGNORECASE)
 _OTHER_CELL = re.compile(rf"{_UNIT_WORDS}|{_VOXEL_WORDS}|cm", re.IGNORECASE)
 # What a column says by its name of the points, and what it must say: nothing else is converted here.
 _SAYING = {
@@ -168,8 +170,8 @@ def points_from_text(path: PathLike, text: str, grid: Grid | None) -> Points:
     first = lines[0][1].lower() if lines else ""
     if first == "point" or "outputpoint" in first:
         refuse_other_words(path, text)
-    elif found := next((comment for comment in comments(text) if _FROM_ZERO.search(comment)), None):
-        _refuse_other_count(path, found, first)
+    elif lines:
+        _refuse_other_count(path, text, first)
     if first in ("point", "index"):
         return _points_from_elastix(path, lines, grid), []
     if "outputpoint" in first:
@@ -177,13 +179,14 @@ def points_from_text(path: PathLike, text: str, grid: Grid | None) -> Points:
     return _points_from_dirlab(path, lines, grid), []
 
 
-def _refuse_other_count(path: PathLike, comment: str, first: str) -> None:
-    """Refuse voxels that a comment counts otherwise than they are read: elastix from 0, DIR-Lab from 1."""
-    if first != "index" or "ras" in comment.lower():
-        raise InputError(
-            f'{path} has the comment "{comment}", and its voxels are read as counted from '
-            f"{0 if first == 'index' else 1} along the axes of the image; give points in mm as CSV instead."
-        )
+def _refuse_other_count(path: PathLike, text: str, first: str) -> None:
+    """Refuse voxels that a comment says are points, or counts otherwise than they are read: elastix 0, DIR-Lab 1."""
+    for comment in comments(text):
+        if _IN_MM.search(comment) or (first != "index" and _FROM_ZERO.search(comment)):
+            raise InputError(
+                f'{path} has the comment "{comment}", and its voxels are read as counted from '
+                f"{0 if first == 'index' else 1} along the axes of the image; give points in mm as CSV instead."
+            )
 
 
 def _points_from_elastix(path: PathLike, lines: list[tuple[int, str]], grid: Grid | None) -> list[list[float]]:
@@ -198,8 +201,9 @@ def _points_from_elastix(path: PathLike, lines: list[tuple[int, str]], grid: Gri
         )
     if not (in_voxels and values):
         return list(values)
-    voxels = np.array(values)[:, ::-1]
-    return list(_image_grid(path, grid, "elastix indices").points_from_voxels(voxels).tolist())
+    image_grid = _image_grid(path, grid, "elastix indices")
+    _refuse_outside(path, lines[2:], np.array(values), image_grid, first=0)
+    return list(image_grid.points_from_voxels(np.array(values)[:, ::-1]).tolist())
 
 
 def _points_from_transformix(path: PathLike, lines: list[tuple[int, str]]) -> list[list[float]]:
@@ -223,22 +227,22 @@ def _points_from_dirlab(path: PathLike, lines: list[tuple[int, str]], grid: Grid
     if not len(voxels):
         return []
     image_grid = _image_grid(path, grid, "DIR-Lab voxels")
-    _refuse_outside(path, lines, voxels, image_grid)
+    _refuse_outside(path, lines, voxels, image_grid, first=1)
     return list(image_grid.points_from_voxels(voxels[:, ::-1] - 1).tolist())
 
 
-def _refuse_outside(path: PathLike, lines: list[tuple[int, str]], voxels: Array, grid: Grid) -> None:
-    """Refuse voxels of another image, or in another count: one below 1, or half of them beyond the image's sides.
+def _refuse_outside(path: PathLike, lines: list[tuple[int, str]], voxels: Array, grid: Grid, *, first: int) -> None:
+    """Refuse voxels of another image, or in another count: half of them outside, or one below where 1 is the first.
 
-    A few beyond them are points that a registration leaves out.
+    A few outside are points that a registration leaves out.
     """
-    below, beyond = (voxels < 1).any(axis=1), (voxels > np.array(grid.size)).any(axis=1)
+    below, beyond = (voxels < first - 0.5).any(axis=1), (voxels > np.array(grid.size) + first - 0.5).any(axis=1)
     outside = below | beyond
-    if below.any() or 2 * outside.sum() >= len(voxels):
+    if (first == 1 and below.any()) or 2 * outside.sum() >= len(voxels):
         number, line = lines[int(outside.argmax())]
         sides = " x ".join(map(str, grid.size))
         raise InputError(
-            f'{path}, line {number}: voxel "{line}", counted from 1, is not in its image of {sides} voxels '
+            f'{path}, line {number}: voxel "{line}", counted from {first}, is not in its image of {sides} voxels '
             f"({outside.sum()} such lines); give the image that the landmarks belong to."
         )
 

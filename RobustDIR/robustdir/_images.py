@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
-from nibabel.spatialimages import SpatialImage
+from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import ArrayLike, NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array, swap_lps_ras
 from RobustDIRLib.io import images, nifti
 from RobustDIRLib.io.displacements import DisplacementField, as_nifti, as_vector_image
-from RobustDIRLib.io.files import PathLike
+from RobustDIRLib.io.files import PathLike, last_line
 from RobustDIRLib.io.header import placed_grid
 from RobustDIRLib.io.images import Image, checked_image, read_image, sitk_matrix
 from RobustDIRLib.io.labels import LabelMap, above_zero, read_label_maps, read_labels, read_mask, whole_numbers
@@ -76,14 +77,39 @@ def from_nibabel(image: SpatialImage) -> Image:
             "the nibabel image is Analyze 7.5, which does not say which side is left; give a NIfTI image, or use "
             "`from_array` with an affine that says it."
         )
-    voxels = np.asanyarray(image.dataobj)
+    try:  # what a file holds is read here alone, if the image is of one
+        voxels = np.asanyarray(image.dataobj)
+        unit = getattr(image.header, "get_xyzt_units", lambda: ("mm", ""))()[0]
+    except KeyError as error:
+        raise InputError("the nibabel image gives its lengths in an unknown unit (xyzt_units); correct it.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"the nibabel image cannot be read ({last_line(error)}); copy its file again.") from error
     while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
-    units = getattr(image.header, "get_xyzt_units", lambda: ("mm", ""))
     if image.affine is None:
         raise InputError("the nibabel image has no affine; give it one, or use `from_array`.")
-    matrix = swap_lps_ras(_matrix(image.affine).T).T * _MM_PER_UNIT.get(units()[0], 1.0)
-    return _placed(voxels.T, matrix, "the nibabel image")
+    matrix = swap_lps_ras(_matrix(image.affine).T).T * _MM_PER_UNIT.get(unit, 1.0)
+    placed = _placed(voxels.T, matrix, "the nibabel image")
+    tell(_of_placements(image, placed.grid.size))
+    return placed
+
+
+def _of_placements(image: SpatialImage, sides: tuple[int, int, int]) -> list[str]:
+    """A sentence if a NIfTI image of nibabel lies elsewhere by its qform than by its affine, or has neither form."""
+    if not isinstance(image, nib.Nifti1Pair):
+        return []
+    codes = [int(image.header[f"{form}_code"]) for form in ("sform", "qform")]
+    if max(codes) <= 0:
+        return ["the nibabel image does not say how the patient lies (no sform, no qform); check the alignment."]
+    if codes[1] <= 0:
+        return []
+    try:
+        off = nifti.apart(_matrix(image.affine), _matrix(image.header.get_qform()), sides)
+    except HeaderDataError:
+        return ["the nibabel image has a quaternion (qform) that is no rotation; placed by its affine."]
+    if off <= nifti.APART * min(image.header.get_zooms()[:3]):
+        return []
+    return [f"the nibabel image lies up to {off:.1f} mm elsewhere by its qform than by its affine, which was taken."]
 
 
 def from_sitk(image: sitk.Image) -> Image:

@@ -48,6 +48,12 @@ def test_landmarks_written_and_read_back_exactly(tmp_path, some_landmarks, exten
     assert [entry.name for entry in tmp_path.iterdir()] == [f"a{extension}"]
 
 
+@pytest.mark.parametrize("extension", [".csv", ".fcsv", ".mrk.json"])
+def test_names_of_several_lines_are_written_in_one(tmp_path, extension):
+    write_landmarks(tmp_path / f"a{extension}", Landmarks(POINTS, ("apex\r\nof the heart", "a\u2028b")))
+    assert read_landmarks(tmp_path / f"a{extension}").names == ("apex of the heart", "a b")
+
+
 def test_names_not_given_are_numbers():
     assert Landmarks(POINTS).names == ("1", "2")
     assert Landmarks(POINTS, ("apex", "")).names == ("apex", "2")

@@ -191,6 +191,32 @@ class TestArrays:
         small.header.set_xyzt_units("meter")
         assert robustdir.from_nibabel(small).grid.close_to(an_image.grid, 1e-4)
 
+    @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+    def test_files_of_nibabel_that_are_damaged_are_refused(self, an_image, tmp_path, name):
+        nib.save(robustdir.to_nibabel(an_image), tmp_path / name)
+        data = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 2])
+        with pytest.raises(robustdir.InputError, match="cannot be read"):
+            robustdir.from_nibabel(nib.load(tmp_path / name))
+        unknown = robustdir.to_nibabel(an_image)
+        unknown.header["xyzt_units"] = 7
+        with pytest.raises(robustdir.InputError, match="unknown unit"):
+            robustdir.from_nibabel(unknown)
+
+    def test_nibabel_that_is_placed_twice_or_not_at_all_is_told(self, an_image, tmp_path, caplog):
+        image = robustdir.to_nibabel(an_image)
+        robustdir.from_nibabel(image)
+        robustdir.from_nibabel(nib.Nifti1Image(np.asarray(image.dataobj), image.affine))
+        assert not caplog.text
+        image.set_qform(np.diag([1.3, 0.9, 2.1, 1]), code=1)
+        assert robustdir.from_nibabel(image).grid.close_to(an_image.grid, 1e-4)
+        assert "mm elsewhere by its qform" in caplog.text
+        image.set_sform(None, code=0)
+        image.set_qform(None, code=0)
+        nib.save(image, tmp_path / "a.nii")
+        robustdir.from_nibabel(nib.load(tmp_path / "a.nii"))
+        assert "does not say how the patient lies" in caplog.text
+
     @pytest.mark.parametrize("dtype", [bool, np.float16, np.int64, np.uint8, np.int16, np.float32, np.float64])
     def test_types_survive_nibabel(self, an_image, dtype):
         array = np.round(an_image.array * 3).astype(dtype)

@@ -79,7 +79,8 @@ def write_landmarks(path: PathLike, landmarks: Landmarks) -> None:
     """
     kind = check_extension(path, WRITE_EXTENSIONS, "a list of landmarks")
     writers = {".csv": _csv, ".mrk.json": json_from_points, ".fcsv": fcsv_from_points}
-    text = writers.get(kind, _elastix)(landmarks.points, landmarks.names)
+    names = tuple(" ".join(name.splitlines()) for name in landmarks.names)  # as tables are read line by line
+    text = writers.get(kind, _elastix)(landmarks.points, names)
     with written_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -29,7 +29,7 @@ _SINGLE, _PAIR = (b"n+1", b"n+2"), (b"ni1", b"ni2")
 _LONGEST_HEADER = 540
 _SCANNER = 1  # code of a form that is the scanner's own
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
-_APART = 0.1  # voxels by which two placements of a corner may differ without a word
+APART = 0.1  # voxels by which two placements of a corner may differ without a word
 _ROUNDING = 1e-3  # by which the quaternion's parts may be longer than 1 together
 
 
@@ -200,12 +200,12 @@ def _chosen(path: Path, raw: Any, spacing: Array, sides: tuple[int, ...]) -> tup
         chosen = qform
     if sform is None or qform is None:
         return chosen, ()
-    apart = _apart(sform, qform, sides)
-    if apart <= _APART * spacing.min():
+    off = apart(sform, qform, sides)
+    if off <= APART * spacing.min():
         return chosen, ()
-    if not math.isfinite(apart):
+    if not math.isfinite(off):
         return chosen, (f"{path} has an sform that is not finite; placed by its qform; check the alignment.",)
-    note = f"{path} places the volume twice, sform and qform lie up to {apart:.1f} mm apart; read as ITK and Slicer do."
+    note = f"{path} places the volume twice, sform and qform lie up to {off:.1f} mm apart; read as ITK and Slicer do."
     return chosen, (note,)
 
 
@@ -252,7 +252,7 @@ def _check_scales(path: Path, sform: Array, spacing: Array, sides: tuple[int, ..
         refuse_two_sizes(path, lengths, spacing, sides, ("sform", "pixdim"))
 
 
-def _apart(one: Array, other: Array, sides: tuple[int, ...]) -> float:
+def apart(one: Array, other: Array, sides: tuple[int, ...]) -> float:
     """How far apart two matrices place a corner of the volume at most, in their unit."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in sides[:3]], indexing="ij"), dtype=np.float64).reshape(3, -1)
     return float(np.linalg.norm((one - other) @ np.vstack([corners, np.ones(8)]), axis=0).max())

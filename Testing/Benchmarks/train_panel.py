@@ -178,7 +178,8 @@ def pairs_of_the_scene(panel: Any, home: Path) -> None:
 
 def write_evaluation(folder: Path) -> None:
     """The files of an evaluation that the panel reads, with some landmarks a result."""
-    from RobustDIRLib.cohort.files import LANDMARK_COLUMNS, LANDMARKS, PAIR_COLUMNS, PAIRS, sealed
+    from RobustDIRLib.cohort.files import LANDMARK_COLUMNS, LANDMARKS, PAIR_COLUMNS, PAIRS, SUMMARY_FORMAT
+    from RobustDIRLib.io.checksums import sealed
     from RobustDIRLib.run_files import SUMMARY
 
     folder.mkdir(parents=True)
@@ -194,7 +195,7 @@ def write_evaluation(folder: Path) -> None:
                 held = {"case": case, "method": method, **fixed, **figures}
                 rows.writerow({column: held.get(column, "") for column in columns})
     summary = {
-        "dataset": {"name": "many"}, "methods": [{"name": m, "title": m} for m in methods],
+        "format": SUMMARY_FORMAT, "dataset": {"name": "many"}, "methods": [{"name": m, "title": m} for m in methods],
         "measures": [measure, {"name": "dice"}], "primary": "tre_mean_mm", "start_tests": [], "tests": None,
         "notes": [],
     }  # fmt: skip

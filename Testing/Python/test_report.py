@@ -53,7 +53,9 @@ def tree(page):
 
 
 def record_of(folder):
-    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    """Without its checksum: as runs of old wrote it."""
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return {name: value for name, value in record.items() if name != "sha256"}
 
 
 def rewrite(folder, **changes):
@@ -327,6 +329,15 @@ class TestLoss:
         rewrite(a_run, model=record_of(a_run)["model"] | {"path": str(tmp_path / "weights.pt")})
         assert gather(a_run, DEFAULTS)[0].card is None
 
+    def test_a_record_that_was_changed_after_the_run_is_refused(self, a_run):
+        text = (a_run / "run.json").read_text(encoding="utf-8")
+        value = json.dumps(record_of(a_run)["measures"]["sdlogj"])
+        (a_run / "run.json").write_text(text.replace(value, "0.001", 1))
+        with pytest.raises(InputError, match=r"run.json was changed after the run had written it"):
+            gather(a_run, DEFAULTS)
+        (a_run / "run.json").write_text(json.dumps(json.loads(text)))  # the same values, laid out otherwise
+        gather(a_run, DEFAULTS)
+
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"measures": {}}', '{"measures": {"sdlogj": 1}}'])
     def test_a_record_that_is_none_is_refused(self, a_run, content):
         (a_run / "run.json").write_text(content)
@@ -336,7 +347,10 @@ class TestLoss:
     @pytest.mark.parametrize(
         ("name", "value"),
         [("warnings", 5), ("alignment", "x"), ("timings_s", [1]), ("model", "x"), ("inputs", {"fixed": {"path": 1}})]
-        + [("measures.tre", []), ("measures.tre.landmarks", ["x"]), ("measures.dice", [{"labels": [{"label": "x"}]}])],
+        + [("measures.tre", []), ("measures.tre.landmarks", ["x"]), ("measures.dice", [{"labels": [{"label": "x"}]}])]
+        + [("alignment.stages", [[]]), ("alignment.overlap", "x"), ("working_grid.spacing", [1, None, 2])]
+        + [("measures.tre.landmarks", [{"after_mm": 1.0}]), ("timings_s.align", True), ("model", {"name": "x"})]
+        + [("measures.inverse_residual_mm.p95", [1]), ("measures.dice", [[]])],
     )
     def test_a_record_of_other_kinds_of_values_is_refused(self, a_run, name, value):
         record = record_of(a_run)
@@ -494,7 +508,7 @@ class TestTables:
     def test_json_holds_the_run_and_what_was_judged(self, made, tmp_path):
         write_pair_report(made / "run", tmp_path / "r.json", Tolerances({"tre_mean_mm": 0.001}))
         content = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-        assert content["run"] == record_of(made / "run")
+        assert content["run"] == json.loads((made / "run" / "run.json").read_text(encoding="utf-8"))
         verdicts = {one["name"]: one["verdict"] for one in content["judgements"]}
         assert verdicts["tre_mean_mm"] == "outside tolerance"
         assert content["tolerances"]["tre_mean_mm"] == 0.001

@@ -16,10 +16,11 @@ from report_cases import HOSTILE, parsed, words
 from RobustDIRLib.cli import main
 from RobustDIRLib.cohort import figures
 from RobustDIRLib.cohort.aggregate import aggregate
-from RobustDIRLib.cohort.files import is_whole, sealed
+from RobustDIRLib.cohort.files import is_whole
 from RobustDIRLib.cohort.plan import CaseEntry, DatasetEntry, Evaluation, MethodEntry, write_evaluation
 from RobustDIRLib.cohort.results import AS_THEY_ARE, Condition, Key, LandmarkTable, Result, write_result
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sealed
 from RobustDIRLib.report.cohort.folder import read_cohort
 from RobustDIRLib.report.cohort.page import cohort_html
 from RobustDIRLib.report.write import write_cohort_report

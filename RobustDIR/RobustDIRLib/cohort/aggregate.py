@@ -11,13 +11,13 @@ from typing import Any
 
 from RobustDIRLib.cohort import figures
 from RobustDIRLib.cohort.collecting import Collection, Row, collect
-from RobustDIRLib.cohort.files import FIGURES, LABELS, LANDMARKS, PAIRS, WORST, sealed
+from RobustDIRLib.cohort.files import FIGURES, LABELS, LANDMARKS, PAIRS, SUMMARY_FORMAT, WORST
 from RobustDIRLib.cohort.plan import Evaluation
 from RobustDIRLib.cohort.results import Key, State, safe_name
 from RobustDIRLib.cohort.showing import badness, ranking_measure
 from RobustDIRLib.cohort.summary import TESTED, against_start, summarised, write_tables
 from RobustDIRLib.evaluation.measures import BY_NAME, COHORT
-from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.checksums import sealed, sha256
 from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.registration.record import versions
 from RobustDIRLib.run_files import SUMMARY
@@ -41,6 +41,7 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
     primary = primary_measure(collection.done())
     tables, tests = write_tables(folder, plan, collection)
     content = {
+        "format": SUMMARY_FORMAT,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": plan.command,
         "versions": versions(),

@@ -51,7 +51,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ from typing import Any
 from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.measures import COHORT, MEASURES, Kind, named
-from RobustDIRLib.io.checksums import sha256, sha256_of_values
+from RobustDIRLib.io.checksums import is_sealed, sha256
 from RobustDIRLib.io.csv_cells import from_cell
 from RobustDIRLib.io.files import read_text
 from RobustDIRLib.run_files import EVALUATION, SUMMARY
@@ -105,16 +104,9 @@ LABEL_COLUMNS = (
 RANKING = ("tre_mean_mm", "dice", "nmi")  # the first that a pair has ranks it
 
 
-def sealed(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A summary with the checksum by which `is_whole` knows it, in plain values."""
-    plain = json.loads(json.dumps({**summary, "format": SUMMARY_FORMAT}, allow_nan=False))
-    return {**plain, "sha256": sha256_of_values(plain)}
-
-
 def is_whole(summary: Mapping[str, Any]) -> bool:
     """Whether a summary is of this form, and all of it is what was written."""
-    rest = {name: value for name, value in summary.items() if name != "sha256"}
-    return rest.get("format") == SUMMARY_FORMAT and summary.get("sha256") == sha256_of_values(rest)
+    return summary.get("format") == SUMMARY_FORMAT and is_sealed(summary)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.files import PathLike, files_in
 
 _CHUNK = 1 << 20
+_SEAL = "sha256"
 
 
 def sha256(path: PathLike) -> str:
@@ -49,6 +50,18 @@ def sha256_of_values(content: Any) -> str:
     """SHA-256 of plain values as JSON gives them, whatever the order of an object's names."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values with their checksum as `sha256`, by which `is_sealed` knows whether they were changed since."""
+    plain = json.loads(json.dumps(content, allow_nan=False))
+    return {**plain, _SEAL: sha256_of_values(plain)}
+
+
+def is_sealed(content: Mapping[str, Any]) -> bool:
+    """Whether values are those that `sealed` gave."""
+    rest = {name: value for name, value in content.items() if name != _SEAL}
+    return content.get(_SEAL) == sha256_of_values(rest)
 
 
 def _of_file(path: Path) -> str:

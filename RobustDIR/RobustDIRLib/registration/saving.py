@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.checksums import sealed, sha256
 from RobustDIRLib.io.displacements import write_displacement, write_transform
 from RobustDIRLib.io.files import PathLike, refuse_inputs, refuse_unknown_letters
 from RobustDIRLib.io.images import write_image
@@ -143,7 +143,7 @@ def _write(result: RegistrationResult, folder: Path, provenance: Mapping[str, An
     for index, labels in enumerate(result.warped_labels):
         write_image(folder / labels_name(index), labels)
     sums = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-    text = json.dumps({**run_record(result, provenance), "outputs": sums}, indent=2, allow_nan=False)
+    text = json.dumps(sealed({**run_record(result, provenance), "outputs": sums}), indent=2)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
 

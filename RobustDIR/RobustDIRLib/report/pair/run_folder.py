@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.checksums import sha256
+from RobustDIRLib.io.checksums import is_sealed, sha256
 from RobustDIRLib.io.files import PathLike
 from RobustDIRLib.io.input_files import input_sha256
 from RobustDIRLib.run_files import LABELS, RECORD
@@ -23,13 +23,26 @@ UNCHANGED, CHANGED, MISSING = "unchanged", "changed since", "not found"
 FOREIGN, UNKNOWN = "not of this run", "not recorded"
 _OUTPUTS = ("*.h5", "*.nii.gz")
 _MEASURES = ("folding_percent", "sdlogj", "inverse_residual_mm")
-# What a record's parts are where they are there, by their names with dots between; a list's by those of each entry.
+_NUMBER, _UNDEFINED = (int, float), (int, float, type(None))
+# What a record's parts are where they are there, by their names with dots between; a list's by those of each entry, and
+# `*` stands for all of them. A run of now is known by its checksum; these tell of one of before it was kept.
 _KINDS: dict[str, type | tuple[type, ...]] = {
-    "inputs": dict, "outputs": dict, "warnings": list, "alignment": dict, "alignment.stages": list, "versions": dict,
-    "seeds": dict, "timings_s": dict, "model": dict, "working_grid": dict, "measures.folding_percent": (int, float),
-    "measures.sdlogj": (int, float), "measures.inverse_residual_mm": dict, "measures.tre": dict,
-    "measures.tre.landmarks": list, "measures.tre.landmarks.after_mm": (int, float), "measures.dice": list,
-    "measures.dice.labels": list, "measures.dice.labels.label": int,
+    "inputs": dict, "outputs": dict, "warnings": list, "alignment": dict, "alignment.overlap": _NUMBER,
+    "alignment.stages": list, "versions": dict, "seeds": dict, "timings_s": dict, "model": dict, "model.path": str,
+    "working_grid": dict, "measures.folding_percent": _NUMBER, "measures.sdlogj": _NUMBER,
+    "measures.inverse_residual_mm": dict, "measures.inverse_residual_mm.*": _NUMBER, "measures.tre": dict,
+    "measures.dice": list, "measures.dice.labels.name": str, "measures.dice.labels.only_in": str,
+    "measures.dice.labels.reason": str,
+    **{f"measures.dice.labels.{name}": _NUMBER for name in ("before", "after", "hd95_mm", "assd_mm", "mda_mm")},
+}  # fmt: skip
+# And what must be there, if what holds it is.
+_NEEDED: dict[str, type | tuple[type, ...]] = {
+    "alignment.stages.name": str, "alignment.stages.metric": _UNDEFINED, "alignment.stages.kept": bool,
+    "alignment.stages.reason": str, "timings_s.*": _NUMBER, "model.name": object, "model.sha256": object,
+    "working_grid.size": list, "working_grid.size.*": int, "working_grid.spacing": list,
+    "working_grid.spacing.*": _NUMBER, "measures.tre.landmarks": list, "measures.tre.landmarks.name": str,
+    "measures.tre.landmarks.before_mm": _UNDEFINED, "measures.tre.landmarks.linear_mm": _UNDEFINED,
+    "measures.tre.landmarks.after_mm": _NUMBER, "measures.dice.labels": list, "measures.dice.labels.label": int,
 }  # fmt: skip
 _TITLES = {
     "fixed": "Fixed image",
@@ -136,8 +149,9 @@ def read_run(folder: PathLike) -> RunFolder:
     measures = record.get("measures") if isinstance(record, dict) else None
     if not isinstance(measures, dict) or not all(key in measures for key in _MEASURES):
         raise InputError(f"{path} is not the record of a registration; register again.")
-    wrong = next((name for name, kind in _KINDS.items() if not all(_fit(record, name.split("."), kind))), None)
-    if wrong:
+    if "sha256" in record and not is_sealed(record):
+        raise InputError(f"{path} was changed after the run had written it; put it back as it was, or register again.")
+    if wrong := next(_misfits(record), None):
         raise InputError(f"{path} is damaged: what it says under {wrong} is not what a run writes; register again.")
     inputs = tuple(_inputs(path, record.get("inputs") or {}))
     written = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
@@ -147,17 +161,28 @@ def read_run(folder: PathLike) -> RunFolder:
     return replace(run, warnings=(*run.warnings, *_output_warnings(run)))
 
 
-def _fit(held: Any, names: list[str], kind: type | tuple[type, ...]) -> Iterator[bool]:
-    """Whether everything of a name is of a kind; what is not there, or null, is."""
-    if held is None:
-        yield True
-    elif not names:
-        yield isinstance(held, kind)
+def _misfits(record: Any) -> Iterator[str]:
+    """Names of what is of another kind than a run writes."""
+    for kinds in (_KINDS, _NEEDED):
+        for name, kind in kinds.items():
+            if not all(_fit(record, name.split("."), kind, kinds is _NEEDED)):
+                yield name
+
+
+def _fit(held: Any, names: list[str], kind: type | tuple[type, ...], needed: bool) -> Iterator[bool]:
+    """Whether everything of a name is of a kind; what is not there, or null, is, unless it is needed."""
+    if not names:
+        yield isinstance(held, kind) and (kind in (bool, object) or not isinstance(held, bool))
     elif isinstance(held, list):
         for one in held:
-            yield from _fit(one, names, kind)
+            yield names[0] == "*" or isinstance(one, dict)
+            yield from _fit(one, names[names[0] == "*" :], kind, needed)
     elif isinstance(held, dict):
-        yield from _fit(held.get(names[0]), names[1:], kind)
+        name, *rest = names
+        yield name in held or name == "*" or bool(rest) or not needed
+        for one in held.values() if name == "*" else [held[name]] if name in held else []:
+            if one is not None or (needed and not rest):
+                yield from _fit(one, rest, kind, needed)
     else:
         yield False
 

@@ -23,22 +23,47 @@ def _convert(value: Any, wanted: Any, name: str) -> Any:
     if kind in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(value, next(a for a in arguments if a is not type(None)), name)
-    if kind is tuple:
+        return _convert_to_one(value, [a for a in arguments if a is not type(None)], name)
+    if kind in (tuple, list):
         if not isinstance(value, (list, tuple)):
             raise InputError(f"{name} must be a list, not {value!r}")
-        inner = arguments if arguments[-1] is not Ellipsis else (arguments[0],) * len(value)
+        one_kind = kind is list or arguments[-1] is Ellipsis
+        inner = (arguments[0],) * len(value) if one_kind else arguments
         if len(inner) != len(value):
             raise InputError(f"{name} must have {len(inner)} entries, not {len(value)}")
-        return tuple(_convert(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(zip(value, inner, strict=True)))
-    if kind is dict or wanted is Any:
-        return value
+        return kind(_convert(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(zip(value, inner, strict=True)))
+    if kind is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{name} must be an object with named values, not {value!r}")
+        return {key: _convert(inner, arguments[1], f"{name}.{key}") for key, inner in value.items()}
+    if wanted is Any:
+        return _finite(value, name)
     if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         if not -_LARGEST < value < _LARGEST:  # NaN is JSON to Python, and so are integers of any length
             raise InputError(f"{name} must be a finite number, not {str(value)[:_SHOWN]}")
         return float(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise InputError(f"{name} must be of type {wanted.__name__}, not {value!r}")
+    return value
+
+
+def _convert_to_one(value: Any, kinds: list[Any], name: str) -> Any:
+    """As the first of several kinds that a value can be."""
+    for wanted in kinds[:-1]:
+        try:
+            return _convert(value, wanted, name)
+        except InputError:
+            continue
+    return _convert(value, kinds[-1], name)
+
+
+def _finite(value: Any, name: str) -> Any:
+    """Plain values of any kind, which may hold none but finite numbers."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+    for key, inner in entries:
+        _finite(inner, f"{name}.{key}")
+    if isinstance(value, float):
+        _convert(value, float, name)
     return value
 
 

@@ -112,6 +112,19 @@ def test_a_damaged_plan_is_refused(tmp_path, text):
         require_evaluation(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("methods", {"settings": kind}) for kind in (None, "x", [], {"steps": float("inf")}, {"a": [float("nan")]})]
+    + [("conditions", {"perturbation": "none", "strength": 1.0}), ("conditions", {"perturbation": "low-dose"})],
+)
+def test_a_plan_of_other_kinds_of_values_is_refused(folder, tmp_path, name, change):
+    content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    content[name] = [*content[name][:-1], {**content[name][0], **change}]
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="evaluation.json"):
+        require_evaluation(tmp_path)
+
+
 class TestSummary:
     def test_numbers_are_over_subjects(self, summed):
         one = entry(summed(), "a")

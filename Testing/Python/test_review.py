@@ -83,8 +83,8 @@ class TestFile:
             ({"date": "2026-13-01"}, "YYYY-MM-DD"),
             ({"date": "20260101"}, "YYYY-MM-DD"),
             ({"comment": 3}, "must be of type str"),
-            ({"limits": {"dice": 2}}, "the limit 2 of dice cannot be"),
-            ({"limits": [1]}, "must be a JSON object"),
+            ({"limits": {"dice": 2}}, "the limit 2.0 of dice cannot be"),
+            ({"limits": [1]}, "must be an object with named values"),
         ],
     )
     def test_a_review_that_cannot_be_is_refused_by_its_number(self, tmp_path, change, message):

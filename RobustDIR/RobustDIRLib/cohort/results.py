@@ -33,6 +33,10 @@ class Condition:
     perturbation: str = UNPERTURBED
     strength: float | None = None
 
+    def __post_init__(self) -> None:
+        if (self.perturbation == UNPERTURBED) != (self.strength is None):
+            raise ValueError("a perturbation has a strength, and unperturbed images have none")
+
     @property
     def name(self) -> str:
         """For folders and people: `none`, `noise_0.5`."""

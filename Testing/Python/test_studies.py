@@ -20,6 +20,7 @@ from RobustDIRLib.studies.catalogue import STUDIES, open_study
 from RobustDIRLib.studies.evaluations import _published
 from RobustDIRLib.studies.study import Study, StudyRun, carry_out, rows_of
 from RobustDIRLib.studies.tables import grouped, markdown
+from RobustDIRLib.training.diary import read_records
 
 pytestmark = pytest.mark.usefixtures("few_synthetic_pairs")
 RECIPES = Path(__file__).parents[2] / "Recipes" / "studies"
@@ -161,9 +162,20 @@ def test_settings_that_no_study_can_be_made_of_are_refused(
 
 def test_a_damaged_result_is_a_sentence(tmp_path: Path) -> None:
     list(carry_out(_study([]), tmp_path))
-    (tmp_path / "runs" / "a3" / "result.json").write_text("[1]")
-    with pytest.raises(InputError, match="a3/result.json holds no figures by name"):
-        list(carry_out(_study([]), tmp_path))
+    file = tmp_path / "runs" / "a3" / "result.json"
+    written = file.read_text(encoding="utf-8")
+    assert rows_of(_study([]), tmp_path)[1] == {"arm": "a", "x": 3.0}
+    for text in ("[1]", "{", written.replace("3.0", "2.0"), written.replace("3.0", "Infinity")):
+        file.write_text(text)
+        with pytest.raises(InputError, match="a3/result.json"):
+            list(carry_out(_study([]), tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", '{"kind": "end"', "[1]", '{"kind": 5}', '{"step": 1}'])
+def test_records_that_are_damaged_are_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "records.jsonl").write_text('{"kind": "start"}\n' * bool(text) + text)
+    with pytest.raises(InputError, match="records.jsonl"):
+        read_records(tmp_path / "records.jsonl")
 
 
 def test_supervision_compares_losses_on_the_same_runs(organs: Path, tmp_path: Path) -> None:

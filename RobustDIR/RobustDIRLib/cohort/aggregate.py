@@ -59,7 +59,7 @@ def aggregate(folder: Path, plan: Evaluation, say: Say) -> dict[Key, State]:
         "notes": [*plan.notes, *_remarks(collection), *_counted(collection.notes)],
     }
     with written_atomically(folder / SUMMARY) as temporary:
-        temporary.write_text(json.dumps(sealed(content), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(sealed(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     for sentence in content["notes"]:
         say(f"note: {sentence}")
     return collection.states()

@@ -54,7 +54,7 @@ def sha256_of_values(content: Any) -> str:
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Plain values with their checksum as `sha256`, by which `is_sealed` knows whether they were changed since."""
-    plain = json.loads(json.dumps(content, allow_nan=False))
+    plain = json.loads(json.dumps(content))
     return {**plain, _SEAL: sha256_of_values(plain)}
 
 

@@ -143,7 +143,7 @@ def _write(result: RegistrationResult, folder: Path, provenance: Mapping[str, An
     for index, labels in enumerate(result.warped_labels):
         write_image(folder / labels_name(index), labels)
     sums = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-    text = json.dumps(sealed({**run_record(result, provenance), "outputs": sums}), indent=2)
+    text = json.dumps(sealed({**run_record(result, provenance), "outputs": sums}), indent=2, allow_nan=False)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
 

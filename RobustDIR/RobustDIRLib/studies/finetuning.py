@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from RobustDIRLib.io.files import written_atomically
 from RobustDIRLib.run_files import CONFIG, RECORDS, SPLIT
 from RobustDIRLib.studies.study import RUNS, Record, Row, Study, StudyRun
 from RobustDIRLib.studies.tables import grouped, markdown, write_tables
+from RobustDIRLib.training.diary import read_records
 from RobustDIRLib.training.processes import Process
 
 ARMS = ("fine-tuned", "scratch", "scratch + augmentation")
@@ -152,9 +152,9 @@ def _measure(config: FinetuneConfig, folder: Path) -> dict[str, Any]:
     """Test figures of the best epoch, of its start, and when the run had converged."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     summary = summarise(config, folder, Process(0, 1, device))
-    records = [json.loads(line) for line in (folder / RECORDS).read_text(encoding="utf-8").splitlines()]
+    records = read_records(folder / RECORDS)
     epochs = [record for record in records if record["kind"] == "epoch"]
-    best = [record["epoch"] for record in epochs if record["best"]]
+    best = [record.get("epoch") for record in epochs if record.get("best")]
     end = records[-1]
     return {
         **summary["after"],

@@ -13,6 +13,7 @@ from typing import Any
 
 from RobustDIRLib.configuration import read_json
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import is_sealed, sealed
 from RobustDIRLib.io.files import make_folder, write_json
 
 RESULT, STUDY, RUNS = "result.json", "study.json", "runs"
@@ -93,7 +94,7 @@ def carry_out(study: Study, folder: Path) -> Iterator[Record]:
                 if record["kind"] == "stop":
                     return
             row = {**run.labels, **run.measure(place)}
-            _write(place / RESULT, row)
+            _write(place / RESULT, sealed(row))
         yield {"run": run.name, **_result(place / RESULT), "kind": "result"}
         study.report(rows_of(study, folder), folder)
 
@@ -106,9 +107,9 @@ def rows_of(study: Study, folder: Path) -> list[Row]:
 
 def _result(file: Path) -> Row:
     row = read_json(file)
-    if not isinstance(row, dict):
-        raise InputError(f"{file} holds no figures by name; delete it, and they are measured again.")
-    return row
+    if not isinstance(row, dict) or ("sha256" in row and not is_sealed(row)):
+        raise InputError(f"{file} is not what was measured; delete it, and it is measured again.")
+    return {name: value for name, value in row.items() if name != "sha256"}
 
 
 def _check_same(study: Study, folder: Path) -> None:

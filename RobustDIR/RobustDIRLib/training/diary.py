@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.files import written_atomically
+from RobustDIRLib.io.files import read_text, written_atomically
 
 
 class Diary:
@@ -43,6 +43,22 @@ class Diary:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise InputError(f"{self.path} cannot be written ({error.strerror}); free space and resume.") from error
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """All records of a run.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    text = read_text(path)
+    try:
+        records = [json.loads(line) for line in text.splitlines()]
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); put it back as the run wrote it.") from error
+    if not records or not all(isinstance(record, dict) and isinstance(record.get("kind"), str) for record in records):
+        raise InputError(f"{path} holds something else than a run's records; put it back as the run wrote it.")
+    return records
 
 
 def refuse_lost_checkpoint(records: Path, checkpoint: Path) -> None:

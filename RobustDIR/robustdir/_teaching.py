@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from RobustDIRLib.configuration import from_dict, read_json
+from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.loop import finetune as records_of
+from RobustDIRLib.finetuning.run import kept_settings
 from RobustDIRLib.finetuning.summary import conclude
 from RobustDIRLib.io.files import PathLike, refuse_inputs
 from RobustDIRLib.model_file import LoadedModel
@@ -84,7 +85,7 @@ def finetune(
     folder = Path(folder).absolute()
     given = {**settings, **({} if dataset is None else {"dataset": str(Path(dataset).absolute())})}
     if resume:
-        given = {**read_json(folder / CONFIG), **given}
+        given = {**kept_settings(folder), **given}
     if "dataset" not in given:
         raise InputError("`dataset` is missing; name the folder of a data set.")
     config = from_dict(FinetuneConfig, given, "finetune()")

@@ -411,6 +411,14 @@ class TestTeaching:
         scan = tmp_path / "data" / "imagesTr" / "organ_000.nii.gz"
         result = robustdir.register(scan, scan, tuned.model, **QUICK)
         assert result.record["model"]["sha256"] == tuned.model.checksum
+        file = tmp_path / "run" / "run.json"
+        settings = json.loads(text := file.read_text(encoding="utf-8"))
+        old = {name: value for name, value in settings.items() if name != "grid"}  # of before there was a choice
+        for content, words in ([], "run.json holds no settings"), (old, 'grid was .* and is "registration"'):
+            file.write_text(json.dumps(content))
+            with pytest.raises(robustdir.InputError, match=words):
+                robustdir.finetune(None, tmp_path / "run", resume=True)
+        file.write_text(text)
         longer = robustdir.finetune(None, tmp_path / "run", resume=True, epochs=2)
         assert [r["epoch"] for r in longer.records if r["kind"] == "epoch"][-1] == 2
 

@@ -94,18 +94,16 @@ def run(args: argparse.Namespace) -> int:
 
 def settings_of(args: argparse.Namespace) -> FinetuneConfig:
     """Settings of the file or, on resuming, of the run, and the options given on top."""
-    from RobustDIRLib.configuration import from_dict, read_json
+    from RobustDIRLib.configuration import from_dict
     from RobustDIRLib.errors import InputError
     from RobustDIRLib.finetuning.config import FinetuneConfig
-    from RobustDIRLib.finetuning.loop import BEFORE_THERE_WAS_A_CHOICE
+    from RobustDIRLib.finetuning.run import kept_settings
     from RobustDIRLib.run_files import CONFIG
 
     resumed = getattr(args, "resume", False) and not args.config
     file = args.output / CONFIG if resumed else args.config
-    settings = read_json(file) if file else {}
-    if not isinstance(settings, dict):
-        raise InputError(f"{file} holds no settings by name; give a JSON file as a run's folder has it.")
-    merged = {**(BEFORE_THERE_WAS_A_CHOICE if resumed else {}), **settings, **_given(args)}
+    settings = kept_settings(args.output) if resumed else _settings_in(args.config) if args.config else {}
+    merged = {**settings, **_given(args)}
     if not merged.get("dataset"):
         raise InputError("finetune needs a data set: name its folder.")
     try:
@@ -116,9 +114,19 @@ def settings_of(args: argparse.Namespace) -> FinetuneConfig:
         raise
 
 
+def _settings_in(file: Path) -> dict[str, Any]:
+    """The settings of `--config`."""
+    from RobustDIRLib.configuration import read_json
+    from RobustDIRLib.errors import InputError
+
+    settings = read_json(file)
+    if not isinstance(settings, dict):
+        raise InputError(f"{file} holds no settings by name; give a JSON file as a run's folder has it.")
+    return settings
+
+
 def _given(args: argparse.Namespace) -> dict[str, Any]:
     """Settings by the options that were given."""
-    from RobustDIRLib.configuration import read_json
     from RobustDIRLib.errors import InputError
 
     if args.from_scratch and args.model:
@@ -126,15 +134,15 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     plain = {
         "dataset": str(Path(args.dataset).absolute()) if args.dataset else None,
         "initial": _model(args.model) if args.model else None,
-        "preset": args.preset,
-        "epochs": args.epochs,
-        "pairs_per_epoch": args.pairs_per_epoch,
-        "threads": args.threads,
-        "seed": args.seed,
+        **{name: getattr(args, name) for name in ("preset", "epochs", "pairs_per_epoch", "threads", "seed")},
     }
-    given: dict[str, Any] = {name: value for name, value in plain.items() if value is not None}
-    if args.from_scratch:
-        given["initial"] = None
+    given = {name: value for name, value in plain.items() if value is not None}
+    return {**given, **({"initial": None} if args.from_scratch else {}), **_given_in_groups(args)}
+
+
+def _given_in_groups(args: argparse.Namespace) -> dict[str, Any]:
+    """Settings that an option makes of several values, or several of one option."""
+    given: dict[str, Any] = {}
     if args.freeze:
         given["freeze"] = args.freeze.split(",")
     if args.loss:
@@ -144,13 +152,19 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     if args.augment:
         given["augmentation"] = {"contrast": 0.5, "noise": 0.5, "flip": 0.5, "affine": 0.5}
     if args.split or args.limit is not None:
-        parts = read_json(args.split) if args.split else {}
-        if not isinstance(parts, dict):
-            raise InputError(
-                f"{args.split} names no parts; give a JSON object with lists under train, validation, test."
-            )
-        given["split"] = {**parts, **({} if args.limit is None else {"limit": args.limit})}
+        given["split"] = {**_parts(args.split), **({} if args.limit is None else {"limit": args.limit})}
     return given
+
+
+def _parts(file: Path | None) -> dict[str, Any]:
+    """What `--split` says; nothing without it."""
+    from RobustDIRLib.configuration import read_json
+    from RobustDIRLib.errors import InputError
+
+    parts = read_json(file) if file else {}
+    if not isinstance(parts, dict):
+        raise InputError(f"{file} names no parts; give a JSON object with lists under train, validation, test.")
+    return parts
 
 
 def _hand_over(config: FinetuneConfig, number: int, folder: Path) -> None:

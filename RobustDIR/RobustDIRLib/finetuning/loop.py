@@ -15,7 +15,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning.ahead import Ahead
 from RobustDIRLib.finetuning.config import FinetuneConfig
 from RobustDIRLib.finetuning.pairs import PairKey, TrainingPair
-from RobustDIRLib.finetuning.run import describe_split, kept_split
+from RobustDIRLib.finetuning.run import BEFORE_THERE_WAS_A_CHOICE, describe_split, kept_split
 from RobustDIRLib.finetuning.tuner import Batch, Tuner
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.lock import Rank, locked
@@ -31,7 +31,6 @@ from RobustDIRLib.training.stopping import StopRequest, waiting
 
 Record = dict[str, Any]
 # Settings that may differ when a run goes on: they change how long and how fast, not what is learnt at a step.
-BEFORE_THERE_WAS_A_CHOICE: Mapping[str, Any] = {"grid": "registration"}  # what runs had whose settings lack it
 MAY_CHANGE = frozenset(
     {"epochs", "threads", "device", "log_every", "checkpoint_every", "cache_mib", "convergence", "test_pairs"}
 )

@@ -26,10 +26,11 @@ from RobustDIRLib.model_store import load_model
 from RobustDIRLib.networks.build import build_network, network_config
 from RobustDIRLib.networks.network import LearningNetwork
 from RobustDIRLib.registration.memory import available_memory
-from RobustDIRLib.run_files import SPLIT
+from RobustDIRLib.run_files import CONFIG, SPLIT
 from RobustDIRLib.training.starting import saved_network
 
 _MIB = 2**20
+BEFORE_THERE_WAS_A_CHOICE: Mapping[str, Any] = {"grid": "registration"}  # what runs had whose settings lack it
 # Learning keeps what a pass computes for the way back: measured peak over that of a pass alone.
 _LEARNING_FACTOR = 5.0
 _SHARE_OF_MEMORY = 0.6
@@ -232,6 +233,18 @@ def effective_judge(material: Material) -> str:
 def describe_split(material: Material) -> dict[str, Any]:
     """The subjects of every part, for the run's folder."""
     return {name: list(material.parts[name].subjects) for name in SPLITS}
+
+
+def kept_settings(folder: Path) -> dict[str, Any]:
+    """The settings of the run in a folder, as `FinetuneConfig` takes them, to go on with it.
+
+    Raises:
+        InputError: If there is none, or its file is damaged.
+    """
+    settings = read_json(folder / CONFIG)
+    if not isinstance(settings, dict):
+        raise InputError(f"{folder / CONFIG} holds no settings by name; put it back as the run wrote it.")
+    return {**BEFORE_THERE_WAS_A_CHOICE, **settings}
 
 
 def kept_split(folder: Path) -> dict[str, Any]:

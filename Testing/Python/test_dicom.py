@@ -42,6 +42,7 @@ from dicom_cases import (
 )
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.io.dicom import read_file, read_series
+from RobustDIRLib.io.dicom_headers import asking_pydicom
 from RobustDIRLib.io.images import read_image
 
 AXES = turned()
@@ -807,6 +808,33 @@ def test_the_decimals_of_all_positions_count_not_those_of_the_first(tmp_path):
     image = read_image(tmp_path)
     np.testing.assert_array_equal(image.array, array)
     assert image.grid.spacing[2] == pytest.approx(0.33, abs=0.006)
+
+
+def damaged(path: Path, good: bytes, bad: bytes) -> Path:
+    """The file with some of its bytes changed, once."""
+    data = path.read_bytes()
+    assert data.count(good)
+    path.write_bytes(data.replace(good, bad, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b"\x08\0\x60\0CS", b"\x08\0\x60\0C\xff"),  # Modality, of no known kind
+        (b"\x20\0\x13\x91SQ", b"\x20\0\x13\x91S\xff"),  # the sequence of a frame's position
+        (b"\x28\0\x10\0US\2\0", b"\x28\0\x10\0US\1\0"),  # Rows in one byte
+    ],
+)
+def test_elements_that_are_damaged_are_refused_wherever_they_are_asked_for(tmp_path, good, bad):
+    data = enhanced(stored(), [place(k, AXES) for k in range(10)], AXES)
+    refusal(damaged(save(data, tmp_path / "a.dcm"), good, bad))
+    refusal(tmp_path)
+
+
+def test_mistakes_of_our_own_are_not_blamed_on_a_file(tmp_path):
+    with pytest.raises(TypeError), asking_pydicom(tmp_path):
+        len(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.9", "1.2.840.113619.5.2"])

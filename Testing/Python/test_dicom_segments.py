@@ -169,6 +169,15 @@ def test_slices_with_too_many_between_them_are_refused(tmp_path, organs, monkeyp
         read_labels(write_segmentation(tmp_path / "ct", organs[:2]))
 
 
+def test_segments_without_rows_are_damaged(tmp_path, organs):
+    path = write_segmentation(tmp_path / "ct", organs[:2])
+    file = pydicom.dcmread(path)
+    del file.Rows
+    file.save_as(path)
+    with pytest.raises(InputError, match="damaged"):
+        read_labels(path)
+
+
 def test_a_single_slice_of_segments(tmp_path, organs):
     flat = np.zeros_like(organs[:1])
     flat[0, 4] = organs[0, 4]

@@ -80,6 +80,15 @@ def test_parameters_that_itk_would_pass_over_are_refused(tmp_path):
     np.testing.assert_allclose(apply_to_points(read_transform(tmp_path / "sound.tfm"), POINTS), WHERE, atol=1e-12)
 
 
+def test_damaged_bytes_are_no_traceback(tmp_path):
+    """ITK's message repeats bytes that are no UTF-8; of a file of MATLAB it reads what it can."""
+    (tmp_path / "a.tfm").write_bytes(text(numbers=(*TURN, "\xff", 1, 2)).encode("latin-1"))
+    refused(tmp_path / "a.tfm", "damaged")
+    sitk.WriteTransform(sitk.AffineTransform(TURN, SHIFT), str(tmp_path / "a.mat"))
+    (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes() + b"\0\0\0\0\3")
+    refused(tmp_path / "a.mat", "damaged")
+
+
 def test_mni_transforms_are_refused_as_itk_takes_their_ras_for_lps(tmp_path):
     matrix = "1 0 0 10\n0 1 0 20\n0 0 1 30;\n"
     (tmp_path / "a.xfm").write_text(f"MNI Transform File\n\nTransform_Type = Linear;\nLinear_Transform =\n{matrix}")

@@ -18,13 +18,13 @@ from RobustDIRLib.io.dicom_headers import (
     DIRECTORY,
     SEGMENTATIONS,
     Dataset,
+    asking_pydicom,
     frame_count,
     headers_in,
     holds_pixels,
     is_dicom,
     kind_of,
     named,
-    quiet_pydicom,
     read_header,
 )
 from RobustDIRLib.io.dicom_pixels import UNSAID, Values, check_length, stored_pixels, values_of, without_padding
@@ -55,7 +55,7 @@ def read_series(folder: Path) -> tuple[NDArray[Any], Grid]:
         InputError: If there is no series or several, slices are missing, doubled, tilted or irregularly spaced, or
             the pixels cannot be read.
     """
-    with quiet_pydicom():
+    with asking_pydicom(folder):
         headers = headers_in(folder)
         images = {p: h for p, h in headers.items() if holds_pixels(h) and kind_of(h) not in SEGMENTATIONS}
         if not images:
@@ -69,7 +69,7 @@ def read_file(path: Path) -> tuple[NDArray[Any], Grid]:
     Raises:
         InputError: If it holds a single slice or no image, or `read_series` would refuse it.
     """
-    with quiet_pydicom():
+    with asking_pydicom(path):
         header = read_header(path)
         _refuse_other_kinds(path, header)
         if frame_count(header) == 1 and not header.get("PerFrameFunctionalGroupsSequence"):

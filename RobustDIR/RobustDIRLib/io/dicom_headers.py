@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 import zlib
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -28,8 +31,8 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META, _CHUNK = 1 << 10, 1 << 20
 # What pydicom raises on damaged files and on elements that are not what their type says.
 DICOM_ERRORS = (
-    pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-    NotImplementedError, LookupError, RuntimeError, OverflowError, zlib.error,
+    pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException, OSError, EOFError, ValueError, TypeError,
+    AttributeError, NotImplementedError, LookupError, RuntimeError, OverflowError, zlib.error, struct.error,
 )  # fmt: skip
 
 
@@ -53,6 +56,29 @@ def _restore(before: tuple[int, bool, warnings.catch_warnings[None]]) -> None:
 
 
 _QUIET = Shared(_silence, _restore)
+
+
+@contextmanager
+def asking_pydicom(where: Path) -> Iterator[None]:
+    """As `quiet_pydicom`; what pydicom raises within becomes a sentence, as elements are decoded when asked for.
+
+    Args:
+        where: The file or folder that is read.
+    Raises:
+        InputError: If an element is damaged.
+    """
+    try:
+        with quiet_pydicom():
+            yield
+    except InputError:
+        raise
+    except DICOM_ERRORS as error:
+        *_, (last, _) = walk_tb(error.__traceback__)
+        if not str(last.f_globals.get("__name__")).startswith("pydicom."):
+            raise
+        raise InputError(
+            f"{where} holds DICOM that is damaged ({last_line(error)}); copy or export it again."
+        ) from error
 
 
 def is_dicom(path: Path) -> bool:
@@ -127,8 +153,7 @@ def headers_in(folder: Path) -> dict[Path, Dataset]:
         raise InputError(f"{folder} cannot be searched for DICOM ({error.strerror}); check the folder.") from error
     headers = {path: read_header(path) for path in found}
     for path, header in headers.items():
-        if not holds_pixels(header) and _should_hold_pixels(header):
-            raise InputError(f"{path} is a DICOM file that is damaged or cut short; copy or export it again.")
+        refuse_lost_pixels(path, header)
     return {path: header for path, header in headers.items() if kind_of(header) != DIRECTORY}
 
 
@@ -140,13 +165,19 @@ def kind_of(header: Dataset) -> str:
 
 def holds_pixels(header: Dataset) -> bool:
     """Whether an object is an image: contours, plans, reports and curves have no rows and columns."""
-    return bool(header.get("Rows")) and bool(header.get("Columns"))
+    return number(header, "Rows", 0.0) > 0 and number(header, "Columns", 0.0) > 0
 
 
-def _should_hold_pixels(header: Dataset) -> bool:
-    """Whether an object without rows and columns has lost them: it is of a class of images, or of none."""
+def refuse_lost_pixels(path: Path, header: Dataset) -> None:
+    """Refuses an object without rows and columns that has lost them: it is of a class of images, or of none.
+
+    Raises:
+        InputError: If it has.
+    """
     kind = kind_of(header)
-    return not kind or "Image Storage" in pydicom.uid.UID(kind).name
+    of_images = not kind or kind in SEGMENTATIONS or "Image Storage" in pydicom.uid.UID(kind).name
+    if of_images and not holds_pixels(header):
+        raise InputError(f"{path} is a DICOM file that is damaged or cut short; copy or export it again.")
 
 
 def frame_count(header: Dataset) -> int:

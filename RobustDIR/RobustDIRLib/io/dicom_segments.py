@@ -19,12 +19,13 @@ from RobustDIRLib.io.dicom_headers import (
     CONTOURS,
     SEGMENTATIONS,
     Dataset,
+    asking_pydicom,
     headers_in,
     item,
     kind_of,
     number,
-    quiet_pydicom,
     read_header,
+    refuse_lost_pixels,
 )
 from RobustDIRLib.io.dicom_pixels import check_length, stored_pixels
 from RobustDIRLib.io.dicom_stack import sparse
@@ -45,7 +46,7 @@ def read_segments(file: VolumeFile) -> Segments | None:
     """
     if not file.is_dicom:
         return None
-    with quiet_pydicom():
+    with asking_pydicom(file.path):
         path = _only_file(file.path) if file.kind == SERIES else file.path
         if path is None:
             return None
@@ -84,6 +85,7 @@ class _Planes:
 
 
 def _read(path: Path, header: Dataset) -> Segments:
+    refuse_lost_pixels(path, header)
     check_length(path, header)
     frames = frames_of(path, header)
     step, thickness = (frames[0].measure(keyword) for keyword in ("SpacingBetweenSlices", "SliceThickness"))

@@ -174,7 +174,7 @@ def read_transform(path: PathLike) -> sitk.Transform:
     with quiet_itk(), silent_libraries():
         try:
             transform = sitk.ReadTransform(str(path))
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:  # the latter is of a message that repeats the file's bytes
             raise InputError(
                 f"{path} cannot be read as a transform: it is damaged, cut short or of an unknown kind; save it as an "
                 "ITK transform (.h5) or a displacement field."
@@ -247,7 +247,8 @@ def _require_finite(field: DisplacementField) -> None:
 
 def _swapped(field: NDArray[np.float32]) -> NDArray[np.float32]:
     """`swap_lps_ras` without the detour over double precision, which takes seconds on a large field."""
-    return field * swap_lps_ras(np.ones(3)).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # what is not finite is refused as such
+        return field * swap_lps_ras(np.ones(3)).astype(np.float32)
 
 
 def _header_of_vectors(path: Path) -> Header:

@@ -40,8 +40,12 @@ def check_whole(path: Path, used: list[int]) -> None:
 def _kinds_in_matlab(path: Path) -> tuple[list[str], list[int]]:
     """Kinds of the transforms in a file of MATLAB 4, as ITK and ANTs write them; numbers are in order there."""
     from scipy.io import whosmat  # here, as only such files need it
+    from scipy.io.matlab import MatReadError
 
-    return [name for name, *_ in whosmat(str(path)) if name != "fixed"], []
+    try:
+        return [name for name, *_ in whosmat(str(path)) if name != "fixed"], []
+    except (ValueError, TypeError, OSError, LookupError, ArithmeticError, MatReadError) as error:
+        raise InputError(f"{path} is damaged or cut short; copy it or save it again.") from error
 
 
 def _kinds_in_text(path: Path) -> tuple[list[str], list[int]]:
@@ -110,7 +114,8 @@ def check_part(path: Path, part: sitk.Transform) -> None:
 
 
 def _determinant(linear: sitk.Transform) -> float:
-    return float(np.linalg.det(np.reshape(_as_affine(linear).GetMatrix(), (3, 3))))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is refused
+        return float(np.linalg.det(np.reshape(_as_affine(linear).GetMatrix(), (3, 3))))
 
 
 def _as_affine(linear: sitk.Transform) -> sitk.AffineTransform:

@@ -1,16 +1,18 @@
 import numpy as np
 import pytest
-from scipy.ndimage import center_of_mass
+from scipy.ndimage import center_of_mass, gaussian_filter
 
 from registration_cases import grid_about, picture, points_of
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Grid
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import PRESETS, find_preset
+from RobustDIRLib.registration.devices import repeatable
 from RobustDIRLib.registration.linear import Linear
 from RobustDIRLib.registration.preprocessing import (
     BACKGROUND,
     VOXEL_BUDGET,
+    as_seen_and_detailed,
     automatic_spacing,
     check_hounsfield,
     inside,
@@ -19,7 +21,6 @@ from RobustDIRLib.registration.preprocessing import (
     normalise,
     percentile_window,
     prepare_mask,
-    sharpened,
     sharpening,
     smooth,
     smoothing_sigmas,
@@ -158,6 +159,16 @@ class TestResampling:
         assert abs(lag[2]) < 0.05
         assert lag[1] > lag[0] > 0.2
 
+    @pytest.mark.parametrize("threads", [1, 3, 64])
+    def test_threads_smooth_as_scipy_does(self, threads):
+        grid = Grid((21, 34, 13), (0.5, 1.0, 0.7))
+        noise = np.random.default_rng(1).normal(size=grid.shape).astype(np.float32)
+        before = noise.copy()
+        expected = gaussian_filter(noise, smoothing_sigmas(grid, 2.0), mode="nearest", truncate=3.0)
+        with repeatable(threads):
+            np.testing.assert_array_equal(smooth(Image(noise, grid), 2.0).array, expected)
+        np.testing.assert_array_equal(noise, before)
+
     def test_fixed_image_is_left_alone_on_its_own_grid(self, an_image):
         assert to_working_grid(an_image, an_image.grid) is an_image
 
@@ -205,10 +216,9 @@ class TestSharpening:
         image = Image(_bumps(points_of(own)).astype(np.float32), own)
         truth = _bumps(place(points_of(fixed)))
         inner = (slice(6, -6),) * 3
-        blurred, kept = (
-            np.abs(image.array - truth)[inner].mean()
-            for image in (to_working_grid(image, fixed, transform), sharpened(image, fixed, 0.0, transform))
-        )
+        seen, detailed = as_seen_and_detailed(image, fixed, 1e-9, transform)
+        np.testing.assert_array_equal(seen.array, to_working_grid(image, fixed, transform).array)
+        blurred, kept = (np.abs(one.array - truth)[inner].mean() for one in (seen, detailed))
         assert kept < 0.25 * blurred
         assert kept < 0.01
 
@@ -222,7 +232,7 @@ class TestSharpening:
 
         inner, gains = (slice(5, -5),) * 3, []
         for length in (6.0, 18.0):
-            found = sharpened(Image(wave(length), fixed), fixed, 1.0).array[inner].ravel()
+            found = as_seen_and_detailed(Image(wave(length), fixed), fixed, 1.0)[1].array[inner].ravel()
             parts = np.stack([wave(length)[inner].ravel(), wave(length, 0.25)[inner].ravel()], -1)
             gain, off = np.linalg.lstsq(parts, found, rcond=None)[0]
             assert abs(off) < 0.005 * gain

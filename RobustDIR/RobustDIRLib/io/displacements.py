@@ -33,6 +33,7 @@ from RobustDIRLib.io.files import (
 from RobustDIRLib.io.formats import META, NIFTI, NRRD, recognised
 from RobustDIRLib.io.header import Header
 from RobustDIRLib.io.images import set_geometry, sitk_grid
+from RobustDIRLib.io.packing import PackedFile
 from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
 from RobustDIRLib.io.remarks import tell
 from RobustDIRLib.io.transform_files import check_part, check_whole, in_order, upright
@@ -96,8 +97,8 @@ def write_displacement(path: PathLike, field: DisplacementField) -> None:
     _require_finite(field)
     with written_atomically(path) as temporary, quiet_itk():
         if extension(path) in nifti.EXTENSIONS:
-            data = as_nifti(field).to_bytes()
-            temporary.write_bytes(nifti.gzipped(data) if extension(path) == ".nii.gz" else data)
+            with PackedFile(temporary) if extension(path) == ".nii.gz" else temporary.open("wb") as file:
+                as_nifti(field).to_stream(file)
         else:
             sitk.WriteImage(as_vector_image(field, np.float32), str(temporary), useCompression=True, compressionLevel=1)
 
@@ -111,7 +112,9 @@ def as_vector_image(field: DisplacementField, dtype: type[np.floating]) -> sitk.
 
 def as_nifti(field: DisplacementField) -> nib.Nifti1Image:
     """The field as nibabel holds it: 5D, intent 1006, float32, components in RAS."""
-    planes = np.ascontiguousarray(np.moveaxis(_swapped(field.array.astype(np.float32)), -1, 0))
+    planes = np.empty((3, *field.grid.shape), dtype=np.float32)
+    for plane, component, sign in zip(planes, np.moveaxis(field.array, -1, 0), swap_lps_ras(np.ones(3)), strict=True):
+        np.multiply(component, np.float32(sign), out=plane, casting="same_kind")
     image = nifti.placed(planes.transpose(3, 2, 1, 0)[:, :, :, None, :], field.grid)
     image.header.set_intent(_DISPLACEMENT_VECTOR)
     return image

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import SMALLEST_SIDE, Array, Grid, rectangular
-from RobustDIRLib.io import dicom, nifti
+from RobustDIRLib.io import dicom
 from RobustDIRLib.io.background import filled
 from RobustDIRLib.io.files import (
     PathLike,
@@ -26,6 +27,7 @@ from RobustDIRLib.io.files import (
     written_atomically,
 )
 from RobustDIRLib.io.formats import MINC, SERIES, VolumeFile, recognised
+from RobustDIRLib.io.packing import BLOCK, PackedFile
 from RobustDIRLib.io.quiet import quiet_itk
 from RobustDIRLib.io.remarks import tell
 from RobustDIRLib.values import Image as Image
@@ -150,7 +152,8 @@ def _write_gzipped(path: Path, itk_image: sitk.Image) -> None:
     plain = path.with_suffix("")
     try:
         _write(plain, itk_image)
-        path.write_bytes(nifti.gzipped(plain.read_bytes()))
+        with plain.open("rb") as source, PackedFile(path) as packed:
+            shutil.copyfileobj(source, packed, BLOCK)
     finally:
         plain.unlink(missing_ok=True)
 

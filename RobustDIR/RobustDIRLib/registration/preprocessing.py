@@ -9,7 +9,9 @@ Network and refinement then work on the part of it that holds something (`conten
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
@@ -198,23 +200,47 @@ def smooth(image: Image, spacing: float) -> Image:
     sigmas = smoothing_sigmas(image.grid, spacing)
     if max(sigmas) == 0:
         return image
-    return replace(image, array=ndimage.gaussian_filter(image.array, sigmas, mode="nearest", truncate=3.0))
+    return replace(image, array=_gaussian(image.array, sigmas))
 
 
-def to_working_grid(
-    image: Image, grid: Grid, transform: sitk.Transform | None = None, *, spline: bool = False
-) -> Image:
+def _gaussian(array: NDArray[np.floating], sigmas: Sequence[float]) -> NDArray[np.floating]:
+    """`ndimage.gaussian_filter` on as many threads as ITK uses: SciPy uses one, and large CTs take seconds."""
+    threads = int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
+    smoothed, source = np.empty_like(array), array
+    with ThreadPoolExecutor(threads) as pool:
+        for axis in (axis for axis in range(3) if sigmas[axis] > 0):
+            # Along any other axis it can be cut; after the first axis it is filtered in place.
+            across = 1 if axis == 0 else 0
+            parts = zip(*(np.array_split(one, threads, across) for one in (source, smoothed)), strict=True)
+            filtered = partial(_filtered, sigma=sigmas[axis], axis=axis)
+            list(pool.map(filtered, *zip(*parts, strict=True)))
+            source = smoothed
+    return smoothed
+
+
+def _filtered(source: NDArray[np.floating], target: NDArray[np.floating], *, sigma: float, axis: int) -> None:
+    if source.size:
+        ndimage.gaussian_filter1d(source, sigma, axis, output=target, mode="nearest", truncate=3.0)
+
+
+def to_working_grid(image: Image, grid: Grid, transform: sitk.Transform | None = None) -> Image:
     """A normalised image on the working grid, smoothed first if that is coarser; background beyond its borders.
 
     Args:
         image: Scaled to [-1, 1].
         grid: Working grid.
         transform: Fixed point to the point of `image`; None for the fixed image itself.
-        spline: Interpolate by cubic B-splines instead of linearly.
     """
     if transform is None and image.grid.close_to(grid):
         return image
-    working = resample(smooth(image, grid.voxel_side), grid, transform, outside=BACKGROUND, spline=spline)
+    return _placed(smooth(image, grid.voxel_side), grid, transform)
+
+
+def _placed(smoothed: Image, grid: Grid, transform: sitk.Transform | None, *, spline: bool = False) -> Image:
+    """As `to_working_grid`, of an image that is smoothed already; by cubic B-splines instead of linearly if asked."""
+    if transform is None and smoothed.grid.close_to(grid):
+        return smoothed
+    working = resample(smoothed, grid, transform, outside=BACKGROUND, spline=spline)
     return replace(working, array=np.clip(working.array, -1, 1))  # interpolation rounds, and splines overshoot
 
 
@@ -231,8 +257,10 @@ def sharpening(preset: Preset, own: Sequence[Grid]) -> float:
     return preset.sharpening if coarseness(own, meant_for(own[0], preset)) <= _SHARP_UP_TO else 0.0
 
 
-def sharpened(image: Image, grid: Grid, amount: float, transform: sitk.Transform | None = None) -> Image:
-    """A normalised image on the working grid as refinement sees it: by splines, and sharpened.
+def as_seen_and_detailed(
+    image: Image, grid: Grid, amount: float, transform: sitk.Transform | None = None
+) -> tuple[Image, ...]:
+    """A normalised image on the working grid as the network sees it (`to_working_grid`), and as refinement does.
 
     Linear interpolation blurs according to how far a point lies between voxels, here in a pattern that both images
     have in common and that draws them to where they lie. Splines have no such pattern; sharpening outweighs some of
@@ -241,11 +269,16 @@ def sharpened(image: Image, grid: Grid, amount: float, transform: sitk.Transform
     Args:
         image: Scaled to [-1, 1].
         grid: Working grid.
-        amount: So many times what a Gaussian of `_BLUR` voxels takes away is added.
+        amount: So many times what a Gaussian of `_BLUR` voxels takes away is added to what splines give; 0 lets
+            refinement see what the network does.
         transform: As for `to_working_grid`.
     Returns:
-        About in [-1, 1]; beyond it beside steep edges.
+        The second is about in [-1, 1]; beyond it beside steep edges.
     """
-    working = to_working_grid(image, grid, transform, spline=True)
-    blurred = ndimage.gaussian_filter(working.array, _BLUR, mode="nearest")
-    return replace(working, array=working.array + np.float32(amount) * (working.array - blurred))
+    if amount == 0:
+        return 2 * (to_working_grid(image, grid, transform),)
+    smoothed = image if transform is None and image.grid.close_to(grid) else smooth(image, grid.voxel_side)
+    detailed = _placed(smoothed, grid, transform, spline=True)
+    blurred = ndimage.gaussian_filter(detailed.array, _BLUR, mode="nearest")
+    sharper = detailed.array + np.float32(amount) * (detailed.array - blurred)
+    return _placed(smoothed, grid, transform), replace(detailed, array=sharper)

@@ -29,12 +29,11 @@ from RobustDIRLib.registration.measures import measured
 from RobustDIRLib.registration.memory import Budget, Forecast, fitting_grid
 from RobustDIRLib.registration.preprocessing import (
     Warn,
+    as_seen_and_detailed,
     inside,
     normalise,
     prepare_mask,
-    sharpened,
     sharpening,
-    to_working_grid,
 )
 from RobustDIRLib.registration.record import model_record, versions
 from RobustDIRLib.registration.refinement.refine import Patience
@@ -202,11 +201,13 @@ def _prepared(fixed: Image, moving: Image, setting: _Setting, journal: Journal) 
         warn_of_little_overlap(alignment, journal.warn)
         shown = looked_at if blank_outside else scaled
         del scaled, looked_at  # so that no image is there twice while it is resampled
-        grid, where = setting.grid, alignment.transform
-        pair = detailed = to_working_grid(shown[0], grid), to_working_grid(shown[1], grid, where)
-        amount = sharpening(setting.means.preset, (fixed.grid, moving.grid))
-        if amount and setting.means.levels:
-            detailed = sharpened(shown[0], grid, amount), sharpened(shown[1], grid, amount, where)
+        grid = setting.grid
+        amount = sharpening(setting.means.preset, (fixed.grid, moving.grid)) if setting.means.levels else 0.0
+        placed = (
+            as_seen_and_detailed(image, grid, amount, transform)
+            for image, transform in zip(shown, (None, alignment.transform), strict=True)
+        )
+        pair, detailed = zip(*placed, strict=True)
     return Prepared(pair, detailed, masks, alignment, moving.grid)
 
 

@@ -47,7 +47,12 @@ class TestAgainstSimpleITK:
         warped = warp_image(moving, made.field(oblique_grid))
         expected = resample(moving, oblique_grid, made.transform)
         assert np.ptp(expected.array) > 0.3
-        assert np.abs(warped.array - expected.array).max() < 2e-3
+        # Whether a point on the very border is inside is a matter of rounding.
+        reached = moving.grid.voxels_from_points(apply_to_points(made.transform, points_of(oblique_grid)))
+        borders = np.stack([reached + 0.5, reached - np.array(moving.grid.shape) + 0.5])
+        told = (np.abs(borders) > 1e-4).all(axis=(0, -1))
+        assert told.mean() > 0.999
+        assert np.abs(warped.array - expected.array)[told].max() < 2e-3
         assert warped.grid == oblique_grid
 
     def test_warped_labels_are_the_nearest(self, oblique_grid, moving):

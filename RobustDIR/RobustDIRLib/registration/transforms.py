@@ -72,7 +72,8 @@ class ComposedTransform:
             `T(x) - x` at every voxel x, mm, LPS, linear between working voxels as in `transform`.
         """
         array = np.empty((*grid.shape, 3), dtype=np.float32)
-        matrix = self.linear.matrix.astype(np.float32)
+        # A working voxel's displacement, z, y, x, to mm of the moving image, x, y, z.
+        to_mm = torch.from_numpy((self.linear.matrix @ self.grid.array_to_mm).astype(np.float32))
         # The linear part alone moves x by (A - 1) x + offset, which changes by a constant from voxel to voxel.
         change = (self.linear.matrix - np.eye(3)) @ grid.array_to_mm
         start = self.linear(np.asarray(grid.origin)) - np.asarray(grid.origin)
@@ -80,9 +81,9 @@ class ComposedTransform:
         first = self.grid.voxels_from_points(np.asarray(grid.origin))
         for slab in _slabs(grid):
             voxels = _affine_lattice(to_working, first, grid, slab)
-            moved = sample(self.deformation.displacement, torch.from_numpy(voxels)[None])[0].numpy()
-            array[slab] = self.grid.displacement_to_mm(moved) @ matrix.T
-            array[slab] += np.moveaxis(_affine_lattice(change, start, grid, slab), 0, -1)
+            moved = sample(self.deformation.displacement, voxels[None])[0]
+            whole = torch.tensordot(to_mm, moved, 1).add_(_affine_lattice(change, start, grid, slab))
+            torch.from_numpy(array[slab]).copy_(whole.permute(1, 2, 3, 0))
         return DisplacementField(array, grid)
 
     def inverse_residual(self) -> NDArray[np.float32]:
@@ -116,13 +117,15 @@ def _slabs(grid: Grid) -> Iterator[slice]:
         yield slice(start, min(start + step, grid.shape[0]))
 
 
-def _affine_lattice(matrix: Array, start: Array, grid: Grid, slab: slice) -> NDArray[np.float32]:
-    """`start + matrix @ voxel` for the voxels (z, y, x) of a slab of planes, shape `(3, d, H, W)`."""
-    z = np.arange(slab.start, slab.stop, dtype=np.float64)[:, None, None]
-    y = np.arange(grid.shape[1], dtype=np.float64)[:, None]
-    x = np.arange(grid.shape[2], dtype=np.float64)
-    rows = [(s + m[0] * z) + (m[1] * y + m[2] * x) for s, m in zip(start, matrix, strict=True)]
-    return np.stack([row.astype(np.float32) for row in rows])
+def _affine_lattice(matrix: Array, start: Array, grid: Grid, slab: slice) -> Tensor:
+    """`start + matrix @ voxel` for the voxels (z, y, x) of a slab of planes, shape `(3, d, H, W)`, single precision."""
+    z = torch.arange(slab.start, slab.stop, dtype=torch.float64)[:, None, None]
+    y = torch.arange(grid.shape[1], dtype=torch.float64)[:, None]
+    x = torch.arange(grid.shape[2], dtype=torch.float64)
+    lattice = torch.empty((3, len(z), len(y), len(x)))
+    for row, s, m in zip(lattice, start.tolist(), matrix.tolist(), strict=True):
+        row.copy_((s + m[0] * z) + (m[1] * y + m[2] * x))
+    return lattice
 
 
 def _moving_voxels(moving: Grid, field: DisplacementField, slab: slice) -> NDArray[np.float32]:
@@ -130,8 +133,14 @@ def _moving_voxels(moving: Grid, field: DisplacementField, slab: slice) -> NDArr
     straight = moving.mm_to_array @ field.grid.array_to_mm
     first = moving.voxels_from_points(np.asarray(field.grid.origin))
     voxels = _affine_lattice(straight, first, field.grid, slab)
-    voxels += np.moveaxis(field.array[slab] @ moving.mm_to_array.T.astype(np.float32), -1, 0)
-    return voxels
+    voxels += _voxels_of(moving, field.array[slab])
+    return voxels.numpy()
+
+
+def _voxels_of(grid: Grid, vectors: NDArray[np.floating]) -> Tensor:
+    """As `Grid.displacement_from_mm`, on all threads: `(d, H, W, 3)`, mm, LPS, to `(3, d, H, W)`, voxels z, y, x."""
+    matrix = torch.from_numpy(grid.mm_to_array.astype(np.float32))
+    return torch.tensordot(matrix, torch.from_numpy(vectors).permute(3, 0, 1, 2).to(torch.float32), 1)
 
 
 def _within(voxels: NDArray[np.floating], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -155,7 +164,7 @@ def covered(grid: Grid, linear: Linear, moving: Grid) -> NDArray[np.bool_] | Non
     corners = np.stack(np.meshgrid(*((0, n - 1) for n in grid.shape), indexing="ij")).reshape(3, -1)
     if _within(matrix @ corners + first[:, None], moving.shape).all():  # a box lies in a box if its corners do
         return None
-    slabs = [_within(_affine_lattice(matrix, first, grid, slab), moving.shape) for slab in _slabs(grid)]
+    slabs = [_within(_affine_lattice(matrix, first, grid, slab).numpy(), moving.shape) for slab in _slabs(grid)]
     return np.concatenate(slabs)
 
 
@@ -196,6 +205,6 @@ def jacobian(field: DisplacementField) -> Image:
     for slab in _slabs(field.grid):
         # One plane more on either side makes the central differences of a slab those of the whole.
         start, stop = max(slab.start - 1, 0), min(slab.stop + 1, planes)
-        voxels = torch.from_numpy(field.grid.displacement_from_mm(field.array[start:stop]))[None]
+        voxels = _voxels_of(field.grid, field.array[start:stop])[None]
         determinant[slab] = jacobian_determinant(voxels)[0, slab.start - start : slab.stop - start].numpy()
     return Image(determinant, field.grid)

@@ -50,7 +50,7 @@ class TestAgainstSimpleITK:
         # Whether a point on the very border is inside is a matter of rounding.
         reached = moving.grid.voxels_from_points(apply_to_points(made.transform, points_of(oblique_grid)))
         borders = np.stack([reached + 0.5, reached - np.array(moving.grid.shape) + 0.5])
-        told = (np.abs(borders) > 1e-4).all(axis=(0, -1))
+        told = (np.abs(borders) > 1e-4).all(axis=(0, -1)).reshape(oblique_grid.shape)
         assert told.mean() > 0.999
         assert np.abs(warped.array - expected.array)[told].max() < 2e-3
         assert warped.grid == oblique_grid

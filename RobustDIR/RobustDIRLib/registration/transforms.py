@@ -140,7 +140,8 @@ def _moving_voxels(moving: Grid, field: DisplacementField, slab: slice) -> NDArr
 def _voxels_of(grid: Grid, vectors: NDArray[np.floating]) -> Tensor:
     """As `Grid.displacement_from_mm`, on all threads: `(d, H, W, 3)`, mm, LPS, to `(3, d, H, W)`, voxels z, y, x."""
     matrix = torch.from_numpy(grid.mm_to_array.astype(np.float32))
-    return torch.tensordot(matrix, torch.from_numpy(vectors).permute(3, 0, 1, 2).to(torch.float32), 1)
+    voxels: Tensor = torch.tensordot(matrix, torch.from_numpy(vectors).permute(3, 0, 1, 2).to(torch.float32), 1)
+    return voxels
 
 
 def _within(voxels: NDArray[np.floating], shape: tuple[int, int, int]) -> NDArray[np.bool_]:

@@ -1,10 +1,13 @@
 """A result's file is whole, its own and of the settings asked for, or it does not count."""
 
 import json
+import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from RobustDIRLib.cohort.plan import checksums
 from RobustDIRLib.cohort.results import (
     Condition,
     Key,
@@ -150,3 +153,22 @@ def test_places_differ_by_case_method_kind_and_strength(tmp_path):
 
 def test_file_says_its_format(a_result, tmp_path):
     assert json.loads(write_result(tmp_path, a_result).read_text(encoding="utf-8"))["format"] == "robustdir-result-1"
+
+
+@pytest.mark.parametrize("change", ["exchange", "older"])
+def test_a_folder_of_slices_is_read_again_though_its_size_and_latest_change_stay(a_result, tmp_path, change):
+    files = [tmp_path / name for name in ("1.dcm", "2.dcm", "3.dcm")]
+    for number, file in enumerate(files):
+        file.write_bytes(bytes([number]) * 9)
+        os.utime(file, (1000 + number, 1000 + number))
+    case = SimpleNamespace(files=lambda: {"fixed": tmp_path})
+    sums, stamps = checksums(case)
+    known = replace(a_result, made_with={"input": sums}, stamps=stamps)
+    assert checksums(case, known) == (sums, stamps)
+    if change == "exchange":
+        for source, target in ((files[0], tmp_path / "x"), (files[1], files[0]), (tmp_path / "x", files[1])):
+            source.rename(target)
+    else:
+        files[1].write_bytes(b"9" * 9)
+        os.utime(files[1], (900, 900))
+    assert checksums(case, known)[0] != sums

@@ -16,6 +16,7 @@ from RobustDIRLib.cohort.terms import Terms
 from RobustDIRLib.configuration import from_dict, read_json
 from RobustDIRLib.datasets.cases import Case, Dataset
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io.checksums import sha256_of_values
 from RobustDIRLib.io.files import write_json
 from RobustDIRLib.io.input_files import files_of, input_sha256
 from RobustDIRLib.run_files import EVALUATION
@@ -232,9 +233,15 @@ def _checksum(path: Path, stamp: tuple[int, ...]) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when the files that a path stands for do: number, bytes, time of the last change."""
+    """What changes when the files that a path stands for do: number, bytes, time of change.
+
+    Of several files the names, sizes and times of all, in one number: two that change places, or one that gives way to
+    an older one, leave no other trace.
+    """
     try:
-        stats = [file.stat() for file in files_of(path)]
+        stats = [(file.name, file.stat()) for file in files_of(path)]
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path and the permissions.") from error
-    return len(stats), sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
+    whole = [(name, one.st_size, one.st_mtime_ns) for name, one in stats]
+    last = whole[0][2] if len(whole) == 1 else int(sha256_of_values(whole)[:15], 16)
+    return len(whole), sum(size for _, size, _ in whole), last

@@ -16,19 +16,20 @@ from typing import Any
 import SimpleITK as sitk
 
 BLOCK = 1 << 23
+_MOST_THREADS = 8  # so that the blocks on their way, two a thread, take 256 MB at most; the disk is slower by then
 _BEGIN = bytes.fromhex("1f8b08000000000004ff")  # RFC 1952: deflated, no time, fastest, any system
 _END = b"\x03\x00"  # RFC 1951: a last block of nothing
 
 
 class PackedFile(io.RawIOBase):
-    """A gzip file to be written from its beginning to its end, on as many threads as ITK uses.
+    """A gzip file to be written from its beginning to its end, on as many threads as ITK uses, eight at most.
 
     Args:
         path: Of the file; one that is there is written over.
     """
 
     def __init__(self, path: Path) -> None:
-        self._threads = int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
+        self._threads = min(int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()), _MOST_THREADS)
         self._pool = ThreadPoolExecutor(self._threads)
         self._pending: deque[Future[bytes]] = deque()
         self._block, self._sum, self._length = bytearray(), 0, 0

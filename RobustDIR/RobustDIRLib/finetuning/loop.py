@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,36 +140,68 @@ def _guarded(tuner: Tuner, folder: Path, stop: StopRequest) -> Iterator[Record]:
 
 
 def _epochs(tuner: Tuner, folder: Path, stop: StopRequest, ahead: Ahead[int, Batch]) -> Iterator[Record]:
-    config, process, learner = tuner.config, tuner.process, tuner.learner
-    per_epoch = tuner.steps_per_epoch
-    steps = per_epoch * config.epochs
-    yield _start_record(tuner, steps)
-    held = _validation_pairs(tuner, stop) if process.leads else []
-    if not tuner.history and process.leads and not stop:
-        yield _close_epoch(tuner, folder, 0, held, math.nan)
-    losses: list[float] = []
-    ended = "stop" if process.any(bool(stop)) else "end" if _over(tuner, steps) else ""
-    if ended == "stop" and process.leads:  # what has been aligned so far is kept, and there is a run to go on with
-        save_checkpoint(folder / NAME, tuner.state())
+    course = _Course(tuner, folder, stop)
+    yield _start_record(tuner, course.steps)
+    yield from course.begin()
+    ended = course.ended_before_a_step()
     while not ended:
-        begun, epoch = time.perf_counter(), learner.step // per_epoch + 1
-        pairs = ahead.get(learner.step, learner.step + 1 if learner.step + 1 < steps else None)
-        losses.append(tuner.learn(pairs, steps, folder))
-        last = learner.step % per_epoch == 0
-        if learner.step % config.log_every == 0:
-            yield _step_record(tuner, steps, epoch, losses[-config.log_every :], _pace(begun, pairs))
-        if last and process.leads:
-            yield _close_epoch(tuner, folder, epoch, held, sum(losses) / len(losses))
-        if last:
-            losses = []
-        yield from waiting(folder, stop, learner.step)
-        halted = process.any(bool(stop))
-        ended = "stop" if halted else "end" if last and process.any(_over(tuner, steps)) else ""
-        due = config.checkpoint_every and learner.step % config.checkpoint_every == 0
-        if process.leads and (last or ended or due):
-            save_checkpoint(folder / NAME, tuner.state())
-            yield {"kind": "checkpoint", "step": learner.step, "file": str(folder / NAME)}
+        ended = yield from course.step(ahead)
     yield _last_record(tuner, ended, stop)
+
+
+class _Course:
+    """What a run does from one step to the next, and what it tells of it."""
+
+    def __init__(self, tuner: Tuner, folder: Path, stop: StopRequest) -> None:
+        self.tuner, self.folder, self.stop = tuner, folder, stop
+        self.steps = tuner.steps_per_epoch * tuner.config.epochs
+        self.held: list[TrainingPair] = []
+        self.losses: list[float] = []  # of the epoch so far
+
+    def begin(self) -> Iterator[Record]:
+        """Align the validation pairs, and judge the start on them."""
+        if not self.tuner.process.leads:
+            return
+        self.held = _validation_pairs(self.tuner, self.stop)
+        if not self.tuner.history and not self.stop:
+            yield _close_epoch(self.tuner, self.folder, 0, self.held, math.nan)
+
+    def ended_before_a_step(self) -> str:
+        """As what a run ends that has nothing to do, or was stopped meanwhile; empty if it goes on."""
+        halted = self.tuner.process.any(bool(self.stop))
+        if halted and self.tuner.process.leads:  # what has been aligned is kept, and there is a run to go on with
+            save_checkpoint(self.folder / NAME, self.tuner.state())
+        return "stop" if halted else "end" if _over(self.tuner, self.steps) else ""
+
+    def step(self, ahead: Ahead[int, Batch]) -> Generator[Record, None, str]:
+        """One step; returns as what the run ends with it, or nothing."""
+        tuner, learner = self.tuner, self.tuner.learner
+        begun, epoch = time.perf_counter(), learner.step // tuner.steps_per_epoch + 1
+        pairs = ahead.get(learner.step, learner.step + 1 if learner.step + 1 < self.steps else None)
+        self.losses.append(tuner.learn(pairs, self.steps, self.folder))
+        if learner.step % tuner.config.log_every == 0:
+            recent = self.losses[-tuner.config.log_every :]
+            yield _step_record(tuner, self.steps, epoch, recent, _pace(begun, pairs))
+        last = learner.step % tuner.steps_per_epoch == 0
+        if last:
+            yield from self._close(epoch)
+        yield from waiting(self.folder, self.stop, learner.step)
+        halted = tuner.process.any(bool(self.stop))
+        ended = "stop" if halted else "end" if last and tuner.process.any(_over(tuner, self.steps)) else ""
+        yield from self._keep(last or bool(ended))
+        return ended
+
+    def _close(self, epoch: int) -> Iterator[Record]:
+        losses, self.losses = self.losses, []
+        if self.tuner.process.leads:
+            yield _close_epoch(self.tuner, self.folder, epoch, self.held, sum(losses) / len(losses))
+
+    def _keep(self, due: bool) -> Iterator[Record]:
+        """A checkpoint, if one is due now or by the number of steps."""
+        every, step = self.tuner.config.checkpoint_every, self.tuner.learner.step
+        if self.tuner.process.leads and (due or (every and step % every == 0)):
+            save_checkpoint(self.folder / NAME, self.tuner.state())
+            yield {"kind": "checkpoint", "step": step, "file": str(self.folder / NAME)}
 
 
 def _over(tuner: Tuner, steps: int) -> bool:

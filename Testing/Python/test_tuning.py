@@ -131,6 +131,36 @@ def test_a_trial_that_was_killed_before_its_first_checkpoint_begins_anew(organs:
     assert Path(best["file"]).parent == left and (left / "checkpoint.pt").is_file()
 
 
+@pytest.mark.parametrize("drawn", [0, 1, 2])
+def test_a_trial_that_was_killed_before_it_had_begun_draws_the_same(
+    organs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    trial, left = load_optuna().trial.Trial, [drawn]
+    draw = trial.suggest_float
+
+    def draw_or_die(*args: Any, **more: Any) -> Any:
+        left[0] -= 1
+        return draw(*args, **more) if left[0] >= 0 else die()
+
+    def die(*_: Any) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(tuning, "_records", lambda *_: iter([{"kind": "epoch", "epoch": 1, "loss": 1.0}]))
+    config, search = a_config(organs, epochs=1), TuneConfig(trials=1, prune=False)
+    tune(config, search, tmp_path / "whole", lambda _: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(trial, "suggest_float", draw_or_die)
+        patch.setattr(trial, "set_user_attr", die)
+        with pytest.raises(Killed):
+            tune(config, search, tmp_path / "killed", lambda _: None)
+    tune(config, search, tmp_path / "killed", lambda _: None)
+    whole, killed = (_trials(tmp_path / name) for name in ("whole", "killed"))
+    assert [{**row, "trial": ""} for row in whole] == [{**row, "trial": ""} for row in killed]
+
+
 @pytest.mark.parametrize("trial", [0, 1])
 def test_a_search_that_is_stopped_goes_on_with_the_trial_it_was_in(
     organs: Path, tmp_path: Path, trial: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -84,8 +84,9 @@ def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None
             continue
         with suppress(ValueError):  # another process was quicker
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            if trial.params:
-                study.enqueue_trial(trial.params, user_attrs={"folder": place.name})
+            # One that had not drawn all yet draws anew, by its number: what a run draws depends on that alone.
+            params = trial.params if "folder" in trial.user_attrs else {}
+            study.enqueue_trial(params, user_attrs={"folder": free_place(trial, folder).name})
 
 
 def place_of(trial: Any, folder: Path) -> Path:

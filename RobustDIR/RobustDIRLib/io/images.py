@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from RobustDIRLib.io.files import (
     extension,
     written_atomically,
 )
+from RobustDIRLib.io.filters import spline_coefficients
 from RobustDIRLib.io.formats import MINC, SERIES, VolumeFile, recognised
 from RobustDIRLib.io.packing import BLOCK, PackedFile
 from RobustDIRLib.io.quiet import quiet_itk
@@ -221,7 +223,8 @@ def resample(
         Image on `grid`. Nothing is smoothed, so that coarse grids alias.
     """
     whole = not nearest and not np.issubdtype(image.array.dtype, np.floating)
-    moving = sitk.Cast(to_sitk(image), sitk.sitkFloat64) if whole else to_sitk(image)
+    seen = replace(image, array=image.array.astype(np.float64)) if whole else image
+    moving = to_sitk(replace(seen, array=spline_coefficients(seen.array)) if spline else seen)
     if outside is None:
         outside = 0.0 if nearest else float(image.array.min())
     resampler = sitk.ResampleImageFilter()
@@ -230,7 +233,7 @@ def resample(
     resampler.SetOutputOrigin(grid.origin)
     resampler.SetOutputDirection([entry for row in grid.direction for entry in row])
     resampler.SetTransform(transform if transform is not None else sitk.Transform(3, sitk.sitkIdentity))
-    smooth = sitk.sitkBSpline if spline else sitk.sitkLinear
+    smooth = sitk.sitkBSplineResampler if spline else sitk.sitkLinear  # ITK finds coefficients on one thread
     resampler.SetInterpolator(sitk.sitkNearestNeighbor if nearest else smooth)
     resampler.SetDefaultPixelValue(float(outside))
     array = sitk.GetArrayFromImage(resampler.Execute(moving))

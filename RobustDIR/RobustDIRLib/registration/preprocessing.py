@@ -9,17 +9,15 @@ Network and refinement then work on the part of it that holds something (`conten
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import SMALLEST_SIDE, Grid
+from RobustDIRLib.io.filters import gaussian
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.presets import PERCENTILES, Preset
 from RobustDIRLib.values import scaled
@@ -200,27 +198,7 @@ def smooth(image: Image, spacing: float) -> Image:
     sigmas = smoothing_sigmas(image.grid, spacing)
     if max(sigmas) == 0:
         return image
-    return replace(image, array=_gaussian(image.array, sigmas))
-
-
-def _gaussian(array: NDArray[np.floating], sigmas: Sequence[float]) -> NDArray[np.floating]:
-    """`ndimage.gaussian_filter` on as many threads as ITK uses: SciPy uses one, and large CTs take seconds."""
-    threads = int(sitk.ProcessObject.GetGlobalDefaultNumberOfThreads())
-    smoothed, source = np.empty_like(array), array
-    with ThreadPoolExecutor(threads) as pool:
-        for axis in (axis for axis in range(3) if sigmas[axis] > 0):
-            # Along any other axis it can be cut; after the first axis it is filtered in place.
-            across = 1 if axis == 0 else 0
-            parts = zip(*(np.array_split(one, threads, across) for one in (source, smoothed)), strict=True)
-            filtered = partial(_filtered, sigma=sigmas[axis], axis=axis)
-            list(pool.map(filtered, *zip(*parts, strict=True)))
-            source = smoothed
-    return smoothed
-
-
-def _filtered(source: NDArray[np.floating], target: NDArray[np.floating], *, sigma: float, axis: int) -> None:
-    if source.size:
-        ndimage.gaussian_filter1d(source, sigma, axis, output=target, mode="nearest", truncate=3.0)
+    return replace(image, array=gaussian(image.array, sigmas, truncate=3.0))
 
 
 def to_working_grid(image: Image, grid: Grid, transform: sitk.Transform | None = None) -> Image:
@@ -279,6 +257,6 @@ def as_seen_and_detailed(
         return 2 * (to_working_grid(image, grid, transform),)
     smoothed = image if transform is None and image.grid.close_to(grid) else smooth(image, grid.voxel_side)
     detailed = _placed(smoothed, grid, transform, spline=True)
-    blurred = ndimage.gaussian_filter(detailed.array, _BLUR, mode="nearest")
+    blurred = gaussian(detailed.array, 3 * (_BLUR,))
     sharper = detailed.array + np.float32(amount) * (detailed.array - blurred)
     return _placed(smoothed, grid, transform), replace(detailed, array=sharper)

@@ -69,6 +69,12 @@ def test_slices_at_another_distance_than_the_header_says_are_told(tmp_path, capl
     assert (f"SpacingBetweenSlices says {float(said):.3f} mm" in caplog.text) == told
 
 
+def test_slices_whose_pixels_are_kept_otherwise_are_told(tmp_path, caplog):
+    write_slices(tmp_path, stored(), each=lambda k: {"PixelRepresentation": 0} if k == 4 else {})
+    read_image(tmp_path)
+    assert "differ in PixelRepresentation (1: 9 slices; 0: 1 slices)" in caplog.text
+
+
 def test_frames_in_other_units_are_told(tmp_path, caplog):
     positions = [place(k, AXES) for k in range(10)]
     own = [

@@ -151,7 +151,7 @@ def write_minc(path, *, step=(2.0, -3.0, 4.0), length=1.0, lacks=(), said=None, 
     return np.column_stack([turned * step, start]) * np.array([-1, -1, 1])[:, None]
 
 
-def test_minc_lies_where_its_header_says_with_each_plane_scaled(tmp_path):
+def test_minc_lies_where_its_header_says_with_each_plane_scaled(tmp_path, monkeypatch):
     """The place by MINC's own formula: start and step along the cosines, in RAS."""
     matrix = write_minc(tmp_path / "scan.mnc")
     image = read_image(tmp_path / "scan.mnc")
@@ -161,6 +161,8 @@ def test_minc_lies_where_its_header_says_with_each_plane_scaled(tmp_path):
     data = (tmp_path / "scan.mnc").read_bytes()
     refusal(put(tmp_path / "cut.mnc", data[: len(data) // 2]))
     refusal(put(tmp_path / "head.mnc", data[:40]))
+    monkeypatch.setattr(nib.Minc1Image, "from_filename", lambda path: bytes(1 << 62))  # as of a damaged count
+    assert "memory" in refusal(put(tmp_path / "count.mnc", data))
 
 
 def test_minc_in_other_units_or_lengths_is_refused_and_axes_without_a_place_are_told(tmp_path, caplog):

@@ -25,6 +25,7 @@ from RobustDIRLib.io.dicom_headers import (
     is_dicom,
     kind_of,
     named,
+    number,
     read_header,
 )
 from RobustDIRLib.io.dicom_pixels import UNSAID, Values, check_length, stored_pixels, values_of, without_padding
@@ -185,7 +186,7 @@ def _scalings(where: Path, frames: list[Frame]) -> list[Values]:
 
 def _filled(where: Path, frames: list[Frame], shape: tuple[int, int, int]) -> NDArray[Any]:
     """The values of all frames; of padding that would stand out against them, the lowest."""
-    wide = any(int(frame.header.get("BitsAllocated") or 16) > 16 for frame in frames)
+    wide = any(number(frame.header, "BitsAllocated", 16.0) > 16 for frame in frames)
     kind, scalings = np.dtype(np.float64 if wide else np.float32), _scalings(where, frames)
     check_room(where, (kind.itemsize + 1) * math.prod(shape))
     array = np.empty(shape, kind)

@@ -47,6 +47,8 @@ _OF_A_VOLUME = (
     ("PhaseVector", None),
     ("DetectorVector", None),
 )
+# How pixels are kept: alike in a series as a rule, though scanners may spend fewer bits on a dark slice.
+_OF_PIXELS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 # What may tell volumes at one place apart, and differs from slice to slice within a volume as well.
 _OF_A_SLICE = (
     ("NominalCardiacTriggerDelayTime", "CardiacSynchronizationSequence"),
@@ -103,6 +105,9 @@ def check_one_volume(where: Path, frames: list[Frame], places: Array) -> None:
                 f"{where} holds several volumes that lie between each other's slices, they differ in "
                 f"{unlike[keyword]}; give each volume its own folder or file."
             )
+    for keyword in _OF_PIXELS:
+        if len(set(values := [frame.telling(keyword, None) for frame in frames])) > 1:
+            unlike[keyword] = f"{keyword} ({_counted(values)})"
     if unlike:
         listed = ", ".join(list(unlike.values())[:_NAMED]) + (", ..." if len(unlike) > _NAMED else "")
         _log.warning("%s: its slices differ in %s; check that they are one volume.", where, listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 import zlib
@@ -22,13 +23,15 @@ from RobustDIRLib.io.shared import Shared
 
 Dataset = pydicom.Dataset
 
+_log = logging.getLogger(__name__)
+
 EXTENSIONS = (".dcm", ".dicom", ".ima")
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 CONTOURS = "1.2.840.10008.5.1.4.1.1.481.3"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 DIRECTORY = "1.2.840.10008.1.3.10"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-_META, _CHUNK = 1 << 10, 1 << 20
+_PREAMBLE, _META, _CHUNK = 132, 1 << 10, 1 << 20
 # What pydicom raises on damaged files and on elements that are not what their type says.
 DICOM_ERRORS = (
     pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException, OSError, EOFError, ValueError, TypeError,
@@ -81,10 +84,14 @@ def asking_pydicom(where: Path) -> Iterator[None]:
         ) from error
 
 
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_PREAMBLE)
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM, by its first bytes: the preamble's mark, or a group that only DICOM begins with."""
-    with path.open("rb") as file:
-        start = file.read(132)
+    start = _beginning(path)
     if start[128:] == b"DICM":
         return True
     bare = start[:2] in (b"\2\0", b"\x08\0") and start[4:6].isalpha() and start[4:6].isupper()
@@ -151,10 +158,24 @@ def headers_in(folder: Path) -> dict[Path, Dataset]:
         found = [p for p in files if is_dicom(p) or p.suffix.lower() in EXTENSIONS]
     except OSError as error:
         raise InputError(f"{folder} cannot be searched for DICOM ({error.strerror}); check the folder.") from error
+    _tell_blank(folder, [path for path in files if path not in found])
     headers = {path: read_header(path) for path in found}
     for path, header in headers.items():
         refuse_lost_pixels(path, header)
     return {path: header for path, header in headers.items() if kind_of(header) != DIRECTORY}
+
+
+def _tell_blank(folder: Path, others: list[Path]) -> None:
+    """Tell of files that hold nothing, or zeros where DICOM begins, and may be called as slices are, without an end."""
+    unnamed = [path for path in others if not path.suffix or path.suffix[1:].isdecimal()]
+    blank = [path.name for path in unnamed if not _beginning(path).strip(b"\0")]
+    if blank:
+        _log.warning(
+            "%s holds %d files of nothing or of zeros, such as %s; if it was a slice, copy it again.",
+            folder,
+            len(blank),
+            blank[0],
+        )
 
 
 def kind_of(header: Dataset) -> str:
@@ -169,13 +190,15 @@ def holds_pixels(header: Dataset) -> bool:
 
 
 def refuse_lost_pixels(path: Path, header: Dataset) -> None:
-    """Refuses an object without rows and columns that has lost them: it is of a class of images, or of none.
+    """Refuses an object without rows and columns that has lost them: it is of a class of images, or of none there is.
 
     Raises:
         InputError: If it has.
     """
-    kind = kind_of(header)
-    of_images = not kind or kind in SEGMENTATIONS or "Image Storage" in pydicom.uid.UID(kind).name
+    kind = pydicom.uid.UID(kind_of(header))
+    unsaid = not header.get("SOPClassUID") and kind != DIRECTORY  # as the file ends before it
+    unknown = kind.name == kind and not kind.is_private  # that of a vendor may be of anything
+    of_images = unsaid or unknown or kind in SEGMENTATIONS or "Image Storage" in kind.name
     if of_images and not holds_pixels(header):
         raise InputError(f"{path} is a DICOM file that is damaged or cut short; copy or export it again.")
 

@@ -205,7 +205,8 @@ def _refuse_colours(path: Path, data: Dataset) -> None:
 
 
 def _syntax(data: Dataset) -> Any:
-    return getattr(getattr(data, "file_meta", None), "TransferSyntaxUID", None)
+    syntax = getattr(getattr(data, "file_meta", None), "TransferSyntaxUID", None)
+    return syntax if syntax is None else pydicom.uid.UID(str(syntax))  # of several, a text that is none
 
 
 def _is_compressed(data: Dataset) -> bool:

@@ -83,14 +83,14 @@ def read_minc(path: Path) -> Header:
     if second and importlib.util.find_spec("h5py") is None:
         raise InputError(f"{path} is MINC 2, which needs the package h5py; install it, or export it as NIfTI.")
     try:
-        image: Any = (nib.Minc2Image if second else nib.Minc1Image).from_filename(path)
-        sides, spacing = tuple(int(n) for n in reversed(image.shape)), image.dataobj.minc_file.get_zooms()
-        check_sides(path, sides)
-        axes = _axes_of_minc(image.dataobj.minc_file)
-        if len(sides) > 3:
-            raise InputError(f"{path} is {len(sides)}D; give a single 3D volume, one time point for instance.")
-        check_room(path, 16 * math.prod(sides))
-        with enough_memory(path):
+        with enough_memory(path):  # which a damaged count may ask for as well
+            image: Any = (nib.Minc2Image if second else nib.Minc1Image).from_filename(path)
+            sides, spacing = tuple(int(n) for n in reversed(image.shape)), image.dataobj.minc_file.get_zooms()
+            check_sides(path, sides)
+            axes = _axes_of_minc(image.dataobj.minc_file)
+            if len(sides) > 3:
+                raise InputError(f"{path} is {len(sides)}D; give a single 3D volume, one time point for instance.")
+            check_room(path, 16 * math.prod(sides))
             array: NDArray[Any] = np.asanyarray(image.dataobj, dtype=np.float64)
     except InputError:
         raise

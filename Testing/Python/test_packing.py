@@ -44,6 +44,13 @@ def test_threads_and_order_of_parts_change_nothing(tmp_path, voxels):
     assert len(whole) < 0.8 * voxels.nbytes
 
 
+def test_what_packing_cannot_shrink_is_stored_and_read_back(tmp_path):
+    noise = np.random.default_rng(3).bytes(BLOCK + 12345)
+    packed = written(tmp_path / "a.gz", [noise, bytes(2 * BLOCK)], threads=2)
+    assert gzip.decompress(packed) == noise + bytes(2 * BLOCK)
+    assert len(noise) < len(packed) < 1.02 * len(noise)
+
+
 def test_zeros_lie_where_a_place_ahead_was_sought(tmp_path):
     with PackedFile(tmp_path / "a.gz") as file:
         file.write(b"head")

@@ -257,6 +257,12 @@ def test_a_journal_that_holds_anything_else_is_a_sentence(organs: Path, tmp_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="kills a process by a signal")
+def test_a_journal_that_cannot_be_written_is_a_sentence(organs: Path, tmp_path: Path) -> None:
+    (tmp_path / "journal.log").mkdir()
+    with pytest.raises(InputError, match="journal.log cannot be written"):
+        tune(a_config(organs, epochs=1), TuneConfig(trials=1), tmp_path, lambda _: None)
+
+
 def test_trials_on_a_cluster_are_as_many_and_one_whose_worker_dies_goes_on(organs: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     told: list[dict[str, Any]] = []

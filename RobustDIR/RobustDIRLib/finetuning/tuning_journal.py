@@ -46,11 +46,15 @@ def open_study(optuna: Any, config: TuneConfig, folder: Path) -> Any:
     """The search as its journal tells it.
 
     Raises:
-        InputError: If the journal is damaged.
+        InputError: If the journal is damaged, or cannot be read or written.
     """
-    _mend_journal(optuna, folder / JOURNAL)
     try:
+        _mend_journal(optuna, folder / JOURNAL)
         return _opened_study(optuna, config, folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder / JOURNAL} cannot be written ({error.strerror}); free some space, or choose another folder."
+        ) from error
     # Optuna's reader looks at no type: words of JSON that are none of its own make it raise any of these.
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise InputError(f"{folder / JOURNAL} is damaged; begin the search anew in another folder.") from error

@@ -34,7 +34,7 @@ from RobustDIRLib.runner.folders import (
 )
 from RobustDIRLib.runner.following import Follower
 from RobustDIRLib.runner.history import History
-from RobustDIRLib.runner.job import Job
+from RobustDIRLib.runner.job import Job, Polled
 from RobustDIRLib.runner.launching import library_command
 from RobustDIRLib.runner.lines import LineReader, tail
 from RobustDIRLib.runner.reasons import DEAF, KILLED, last_error, reason_of_exit
@@ -178,25 +178,26 @@ class WatchedRun:
         self._begun = self._begun or self._has_begun()
         problem = last_error(self.log) if polled.over else ""
         asked = self._asked()
-        self.state = judge(
-            Evidence(
-                alive=not polled.over,
-                asked=asked,
-                forced=self._job.forced,
-                unasked=self._job.unasked,
-                begun=self._begun,
-                paused=self.history.paused and (self.folder / PAUSE).exists(),
-                recorded=self.kind in RECORDED,
-                final=self.history.final if self._begun else "",
-                complete=is_complete(self.folder, self.kind, self.note),
-                exit_code=polled.exit_code,
-                problem=problem,
-            )
-        )
+        self.state = judge(self._evidence(polled, asked, problem))
         self.message = self._words(polled.exit_code, problem)
         if polled.over:
             self._close(polled.exit_code, asked)
         return self.state
+
+    def _evidence(self, polled: Polled, asked: bool, problem: str) -> Evidence:
+        return Evidence(
+            alive=not polled.over,
+            asked=asked,
+            forced=self._job.forced,
+            unasked=self._job.unasked,
+            begun=self._begun,
+            paused=self.history.paused and (self.folder / PAUSE).exists(),
+            recorded=self.kind in RECORDED,
+            final=self.history.final if self._begun else "",
+            complete=is_complete(self.folder, self.kind, self.note),
+            exit_code=polled.exit_code,
+            problem=problem,
+        )
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Ask it to end after its step, with a checkpoint.

@@ -69,15 +69,18 @@ def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None)
     if shown is not None:
         run = shown.measured(run, reader.output(read_transform, TRANSFORM))
     material = _material(reader, shown)
-    known = [image for image in (material.scene and material.scene.warped, material.jacobian, material.fixed) if image]
-    if not known:
-        raise InputError(f"{run.folder} holds no image that can be read ({WARPED}, {JACOBIAN}); register again.")
-    voxel_mm = max(known[0].grid.spacing)
+    return _report(run, reader, material, tolerances, shown), material
+
+
+def _report(
+    run: RunFolder, reader: Reader, material: PictureMaterial, tolerances: Tolerances, shown: Shown | None
+) -> PairReport:
+    voxel_mm = _largest_voxel_side(run, material)
     structures = structures_of(reader, material.jacobian) if shown is None else shown.table()
     card, card_lost = model_card(run.record.get("model"))
     reviews, foreign = _reviews(run)
     told = (*map(str, run.record.get("warnings") or ()), *reader.warnings, *card_lost, *foreign)
-    report = PairReport(
+    return PairReport(
         run=run,
         created=datetime.now().astimezone(),
         tolerances=tolerances,
@@ -91,7 +94,14 @@ def gather(folder: PathLike, tolerances: Tolerances, shown: Shown | None = None)
         card=card,
         shown=shown,
     )
-    return report, material
+
+
+def _largest_voxel_side(run: RunFolder, material: PictureMaterial) -> float:
+    """Of the fixed grid, mm, by any image that lies on it."""
+    known = [image for image in (material.scene and material.scene.warped, material.jacobian, material.fixed) if image]
+    if not known:
+        raise InputError(f"{run.folder} holds no image that can be read ({WARPED}, {JACOBIAN}); register again.")
+    return max(known[0].grid.spacing)
 
 
 def _changed_limits(reviews: Sequence[Review], tolerances: Tolerances) -> Iterator[str]:

@@ -18,6 +18,7 @@ from RobustDIRLib import warping
 from RobustDIRLib.cli import main
 from RobustDIRLib.configuration import from_dict
 from RobustDIRLib.datasets.opening import open_dataset
+from RobustDIRLib.datasets.subjects import ring, scans_of
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.finetuning import virtual
 from RobustDIRLib.finetuning.augmentation import augment, mirrored, mirrored_displacement
@@ -87,6 +88,16 @@ class TestSplit:
         parts = split_dataset(open_dataset(organs), config)
         assert parts["train"].subjects == ("organ_004", "organ_001")
         assert {scan.image.path.name for scan in parts["test"].scans} == {"organ_005.nii.gz"}
+
+    def test_a_name_written_in_two_ways_is_on_one_side(self, organs: Path) -> None:
+        scans = {scan.subject: scan for scan in scans_of(open_dataset(organs).cases)}
+        names = ("organ_000", "organ_001", "Organ_001")
+        two = [replace(scans[f"organ_00{k}"], name=name, subject=name) for k, name in enumerate(names)]
+        dataset = replace(open_dataset(organs), cases=tuple(ring(two, "generic")))
+        with pytest.raises(InputError, match="organ_001 is in train and Organ_001 in test; if they are one person"):
+            split_dataset(dataset, SplitConfig(("organ_000", "organ_001"), test=("Organ_001",)))
+        parts = split_dataset(dataset, SplitConfig(("Organ_001", "organ_001"), test=("organ_000",)))
+        assert set(parts["train"].subjects) == {"Organ_001", "organ_001"}
 
     @pytest.mark.parametrize("part", ["validation", "test"])
     def test_a_subject_on_both_sides_is_refused(self, organs: Path, part: str) -> None:

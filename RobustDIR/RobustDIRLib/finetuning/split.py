@@ -41,7 +41,7 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> dict[str, Part]:
 
     Raises:
         InputError: If a listed subject is not in the data set or on two sides, one image is there under the names of
-            subjects on two sides, or nobody is left to learn from.
+            subjects on two sides, whose names differ in upper and lower case alone, or nobody is left to learn from.
     """
     scans = scans_of(dataset.cases)
     subjects = list(dict.fromkeys(scan.subject for scan in scans))
@@ -51,6 +51,7 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> dict[str, Part]:
         chosen["train"] = [chosen["train"][i] for i in order[: config.limit]]
     if not chosen["train"]:
         raise InputError(f"{dataset.folder}: nobody is left to learn from; give the part train more subjects.")
+    _refuse_one_name(chosen)
     _refuse_shared_images(scans, chosen)
     return {name: _part(dataset.cases, scans, chosen[name]) for name in SPLITS}
 
@@ -107,6 +108,19 @@ def _drawn(subjects: Sequence[str], config: SplitConfig) -> dict[str, list[str]]
     taught = max(min(rest, wanted), 1)
     ends = (taught, taught + validation, taught + validation + test)
     return {"train": drawn[: ends[0]], "validation": drawn[ends[0] : ends[1]], "test": drawn[ends[1] : ends[2]]}
+
+
+def _refuse_one_name(chosen: Mapping[str, Sequence[str]]) -> None:
+    """A person whose name is written in two ways must not be on two sides."""
+    seen: dict[str, tuple[str, str]] = {}
+    for name, subjects in chosen.items():
+        for subject in subjects:
+            first, side = seen.setdefault(subject.casefold(), (subject, name))
+            if side != name:
+                raise InputError(
+                    f"split: {first} is in {side} and {subject} in {name}; if they are one person, write the name one "
+                    "way, else make the names differ in more than upper and lower case."
+                )
 
 
 def _refuse_shared_images(scans: Sequence[Scan], chosen: Mapping[str, Sequence[str]]) -> None:

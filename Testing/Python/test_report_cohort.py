@@ -236,6 +236,17 @@ def test_pictures_come_from_the_folder_alone(a_cohort, name):
     assert f"The figure {name} is not there any more" in words(page)
 
 
+@pytest.mark.parametrize("cut", [0, 12, 20, 24, 3000])
+def test_pictures_that_are_damaged_are_told_and_the_rest_stands(a_cohort, cut):
+    pictures = [a_cohort / "figures" / "cumulative_tre.png", *(a_cohort / "worst").glob("*.png")]
+    for path in pictures:
+        path.write_bytes(path.read_bytes()[:cut])
+    page = parsed(cohort_html(read_cohort(a_cohort)))
+    assert list(page.iter("img")) == [] and len(pictures) == 2
+    for path in pictures:
+        assert f"{path.relative_to(a_cohort)} is not there any more, or damaged" in words(page)
+
+
 @pytest.mark.parametrize("name", ["pairs.csv", "labels.csv"])
 def test_a_table_that_is_not_the_one_summed_up_is_named_and_the_rest_stands(a_cohort, name):
     text = (a_cohort / name).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +52,26 @@ class Cohort:
     warnings: tuple[str, ...]
 
     def picture(self, name: str | None) -> bytes | None:
-        """A picture of the folder, by the name `summary.json` gives; None if there is none such."""
+        """A picture of the folder, by the name `summary.json` gives; None if there is none such, or it is damaged."""
         if not name:
             return None
         path = (self.folder / name).resolve()
         if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
             return None
         content = path.read_bytes()
-        return content if content.startswith(_PNG) else None
+        return content if content.startswith(_PNG) and _can_be_drawn(content) else None
+
+
+def _can_be_drawn(content: bytes) -> bool:
+    """Whether a picture is whole."""
+    from PIL import Image as Picture
+
+    try:
+        with Picture.open(io.BytesIO(content)) as opened:
+            opened.load()
+    except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError):
+        return False
+    return True
 
 
 def is_cohort(folder: PathLike) -> bool:

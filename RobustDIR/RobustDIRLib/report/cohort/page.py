@@ -11,7 +11,7 @@ from typing import Any
 from RobustDIRLib.cohort.files import BEFORE, UNPERTURBED
 from RobustDIRLib.evaluation.measurement import Reason
 from RobustDIRLib.report.cohort.folder import CaseRow, Cohort
-from RobustDIRLib.report.cohort.pictures import Inlined, as_jpeg, inlined_figures
+from RobustDIRLib.report.cohort.pictures import Inlined, as_jpeg, inlined_figures, lost_pictures
 from RobustDIRLib.report.html import TIME_FORMAT, number, render
 
 _NOTICE = "The figures are of this data set alone; they do not say how a method does on other images."
@@ -75,7 +75,7 @@ def cohort_html(cohort: Cohort) -> str:
         "without_value": list(_without_value(cohort, titles)),
         "names": names,
         "settings": [(titles[str(one["name"])], _plain(one.get("settings"))) for one in summary["methods"]],
-        "warnings": [*cohort.warnings, *lost],
+        "warnings": [*cohort.warnings, *lost, *lost_pictures(cohort)],
         "conditions": [_condition(one) for one in summary["conditions"]],
     }
     return render("cohort.html", content)

@@ -39,12 +39,19 @@ def inlined_figures(cohort: Cohort) -> tuple[list[Inlined], list[str]]:
     for one in cohort.summary["figures"]:
         png = cohort.picture(one["file"])
         if png is None:
-            lost.append(f"The figure {one['file']} is not there any more; sum up again with `aggregate`.")
+            lost.append(f"The figure {one['file']} is not there any more, or damaged; sum up again with `aggregate`.")
             continue
         width, height = struct.unpack(">II", png[16:24])
         size = (_FIGURE_WIDTH, round(height * _FIGURE_WIDTH / width))
         shown.append(Inlined(inlined(png), size, one["title"], f"{one['title']}. {one['caption']}", one["caption"]))
     return shown, lost
+
+
+def lost_pictures(cohort: Cohort) -> list[str]:
+    """A warning for each picture of a worst case that is lost."""
+    named = [one["picture"] for one in cohort.summary["worst"] if one["picture"]]
+    gone = [name for name in named if cohort.picture(name) is None]
+    return [f"The picture {name} is not there any more, or damaged; sum up again with `aggregate`." for name in gone]
 
 
 def as_jpeg(png: bytes) -> tuple[str, tuple[int, int]]:

@@ -72,9 +72,17 @@ def test_a_stop_file_ends_it_and_leaves_nothing(register, tmp_path, capsys):
 
 def test_results_are_handed_over(register, tmp_path):
     assert register("--hand-over", str(tmp_path / "plain")) == 0
-    assert set(os.listdir(tmp_path / "plain")) == {
-        handover.TRANSFORM_FIELD, handover.INVERSE_FIELD, handover.WARPED, handover.JACOBIAN
-    }  # fmt: skip
+    assert set(os.listdir(tmp_path / "plain")) == set(handover.FILES)
+
+
+@pytest.mark.parametrize("option", ["--fixed-mask", "--labels"])
+@pytest.mark.parametrize("name", handover.FILES)
+def test_what_is_handed_over_never_replaces_what_is_read(register, tmp_path, capsys, name, option):
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / name).write_bytes(b"the user's own")
+    assert register("--hand-over", str(tmp_path / "plain"), option, str(tmp_path / "plain" / name)) == 2
+    assert "which is read; choose another place" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["made", "there before"])

@@ -111,12 +111,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
     """All of it in order: the folders that results go to are held before anything is read, and files come last."""
-    from RobustDIRLib.io.files import provisional_folder
+    from RobustDIRLib.io.files import provisional_folder, refuse_inputs
     from RobustDIRLib.io.images import read_image
     from RobustDIRLib.io.remarks import heard
     from RobustDIRLib.model_file import read_model
     from RobustDIRLib.model_store import find_model
-    from RobustDIRLib.panelparts.handover import write_handover
+    from RobustDIRLib.panelparts.handover import FILES, write_handover
     from RobustDIRLib.registration.journal import Journal
     from RobustDIRLib.registration.register import register
     from RobustDIRLib.registration.saving import reserved, save
@@ -124,6 +124,7 @@ def _register(args: argparse.Namespace, progress: Terminal | JsonLines) -> None:
     begun, journal = time.perf_counter(), Journal(progress)
     options, weights = _options(args), find_model(args.model)
     given = [path for name in _FILES for path in _paths(args, name)]
+    refuse_inputs([args.hand_over / name for name in FILES] if args.hand_over else [], [*given, weights])
     holding = reserved(args.output, overwrite=args.overwrite, inputs=[*given, weights])
     with holding as folder, provisional_folder(args.hand_over) if args.hand_over else nullcontext():
         with journal.stage("read"):

@@ -28,6 +28,7 @@ from RobustDIRLib.run_files import JACOBIAN_VOXELS as JACOBIAN
 from RobustDIRLib.run_files import WARPED_VOXELS as WARPED
 
 _RAS = np.array([-1, -1, 1], dtype=np.float32)
+FILES = (TRANSFORM_FIELD, INVERSE_FIELD, WARPED, JACOBIAN)
 
 
 def write_handover(result: Any, moving: Grid, folder: Path) -> None:

@@ -7,7 +7,9 @@ import errno
 import json
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,14 +20,20 @@ from RobustDIRLib import clusters
 from RobustDIRLib.cli import main
 from RobustDIRLib.clusters import Place
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.finetuning import tuning
+from RobustDIRLib.finetuning import tuning, tuning_journal
 from RobustDIRLib.finetuning.config import TuneConfig
 from RobustDIRLib.finetuning.tuner import Tuner
 from RobustDIRLib.finetuning.tuning import tune
-from RobustDIRLib.finetuning.tuning_journal import load_optuna, open_study
+from RobustDIRLib.finetuning.tuning_journal import load_optuna, open_study, take_up_again
+from RobustDIRLib.io.lock import Rank, locked
 from RobustDIRLib.training.checkpoints import save_checkpoint
 
 pytest.importorskip("optuna")
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning_journal, "_BEGINNING_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +219,23 @@ def _drawn(optuna: Any, trial: Any, organs: Path, config: TuneConfig, folder: Pa
         patch.setattr(tuning, "_records", lambda run, place: iter(()))
         tuning._run(optuna, trial, a_config(organs), config, folder, lambda record: None)
     return 0.0
+
+
+def test_a_trial_that_another_command_has_just_begun_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optuna = load_optuna()
+    study = open_study(optuna, TuneConfig(trials=2), tmp_path)
+    begun, dead = study.ask(), study.ask()
+    with ExitStack() as held:
+
+        def begin(_: float) -> None:
+            held.enter_context(locked(tmp_path / f"trial_00{begun.number}", Rank.alone()))
+
+        monkeypatch.setattr(tuning_journal, "time", SimpleNamespace(sleep=begin))
+        take_up_again(optuna, study, tmp_path)
+    states = {trial.number: trial.state.name for trial in study.get_trials()}
+    assert (states[begun.number], states[dead.number]) == ("RUNNING", "FAIL")
 
 
 def test_commands_that_share_a_folder_do_as_many_runs_as_asked_for(organs: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ from RobustDIRLib.io.lock import holders
 from RobustDIRLib.run_files import CONFIG
 
 JOURNAL = "journal.log"
+_BEGINNING_S = 1.0  # from its line in the journal to the lock of its folder a trial takes less
 
 
 def load_optuna() -> Any:
@@ -82,9 +84,13 @@ def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None
         folder: Of the search.
         task: Of Dask, whose trial alone is looked for; the others' may be at their very beginning.
     """
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        place = place_of(trial, folder)
-        if (task is not None and trial.user_attrs.get("task") != task) or at_work(place):
+    running = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
+    mine = [trial for trial in running if task is None or trial.user_attrs.get("task") == task]
+    idle = [trial for trial in mine if not at_work(place_of(trial, folder))]
+    if idle and task is None:  # one that another command has just begun will soon be seen at work
+        time.sleep(_BEGINNING_S)
+    for trial in idle:
+        if at_work(place_of(trial, folder)):
             continue
         with suppress(ValueError):  # another process was quicker
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)

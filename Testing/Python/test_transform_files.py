@@ -89,6 +89,21 @@ def test_damaged_bytes_are_no_traceback(tmp_path):
     refused(tmp_path / "a.mat", "damaged")
 
 
+@pytest.mark.parametrize(("kind", "count"), [("AffineTransform", 13), ("Euler3DTransform", 12), ("ScaleTransform", 4)])
+def test_more_parameters_than_a_kind_has_are_refused(tmp_path, kind, count):
+    """ITK takes the first ones, of an affine under the name of a rotation for instance."""
+    (tmp_path / "a.tfm").write_text(text(f"{kind}_double_3_3", numbers=[*TURN, *SHIFT, 7][:count]))
+    refused(tmp_path / "a.tfm", f"{count} Parameters for a kind of")
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_kinds_that_simpleitk_does_not_know_are_refused(tmp_path, joined):
+    one = text("ComposeScaleSkewVersor3DTransform_double_3_3", numbers=[0, 0, 0, 1, 2, 3, 1, 1, 1, 0, 0, 0])
+    both = one.replace(HEAD, f"{HEAD}Transform: CompositeTransform_double_3_3\n#Transform 1\n")
+    (tmp_path / "a.tfm").write_text(both if joined else one)
+    refused(tmp_path / "a.tfm", "unknown kind")
+
+
 def test_mni_transforms_are_refused_as_itk_takes_their_ras_for_lps(tmp_path):
     matrix = "1 0 0 10\n0 1 0 20\n0 0 1 30;\n"
     (tmp_path / "a.xfm").write_text(f"MNI Transform File\n\nTransform_Type = Linear;\nLinear_Transform =\n{matrix}")

@@ -177,14 +177,14 @@ def read_transform(path: PathLike) -> sitk.Transform:
     with quiet_itk(), silent_libraries():
         try:
             transform = sitk.ReadTransform(str(path))
-        except (RuntimeError, UnicodeDecodeError) as error:  # the latter is of a message that repeats the file's bytes
+            parts = in_order(transform) if transform.GetDimension() == 3 else []
+        except (RuntimeError, UnicodeDecodeError, KeyError) as error:  # of ITK, its message's bytes, an unknown kind
             raise InputError(
                 f"{path} cannot be read as a transform: it is damaged, cut short or of an unknown kind; save it as an "
                 "ITK transform (.h5) or a displacement field."
             ) from error
     if transform.GetDimension() != 3:
         raise InputError(f"{path} is a {transform.GetDimension()}D transform; give a 3D one.")
-    parts = in_order(transform)
     check_whole(path, [part.GetNumberOfParameters() for part in reversed(parts)])
     for part in parts:
         check_part(path, part)

@@ -16,6 +16,12 @@ from RobustDIRLib.io.remarks import tell
 
 _LONGEST_TEXT = 1 << 20  # bytes of a text in which transforms are counted
 _DEEPEST = 20  # composites within composites
+# Numbers that a kind of transform has; ITK keeps more of them, and uses these.
+_PARAMETERS = {
+    "TranslationTransform": 3, "ScaleTransform": 3, "VersorTransform": 3, "VersorRigid3DTransform": 6,
+    "Euler3DTransform": 6, "Similarity3DTransform": 7, "ScaleVersor3DTransform": 9, "ScaleSkewVersor3DTransform": 15,
+    "AffineTransform": 12,
+}  # fmt: skip
 
 
 def check_whole(path: Path, used: list[int]) -> None:
@@ -107,6 +113,8 @@ def check_part(path: Path, part: sitk.Transform) -> None:
         bad = int(np.count_nonzero(~np.isfinite(sitk.GetArrayViewFromImage(part.GetDisplacementField())).all(axis=-1)))
         if bad:
             raise InputError(f"{path} has {bad} displacements that are NaN or infinite; compute or export it again.")
+    elif (given := part.GetNumberOfParameters()) != (usual := _PARAMETERS.get(part.GetName(), given)):
+        raise InputError(f"{path} has {given} Parameters for a kind of {usual} ({part.GetName()}); save it again.")
     elif not np.isfinite(part.GetParameters()).all():
         raise InputError(f"{path} has parameters that are NaN or infinite; compute or export it again.")
     elif part.IsLinear() and not abs(_determinant(part)) > 0:

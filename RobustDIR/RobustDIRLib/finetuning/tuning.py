@@ -27,7 +27,6 @@ from RobustDIRLib.finetuning.tuning_journal import (
     load_optuna,
     number_of,
     open_study,
-    place_of,
     take_up_again,
 )
 from RobustDIRLib.finetuning.tuning_table import Record, sum_up
@@ -204,7 +203,7 @@ def _check_same(base: FinetuneConfig, config: TuneConfig, folder: Path) -> None:
 def _run(optuna: Any, trial: Any, base: FinetuneConfig, config: TuneConfig, folder: Path, tell: Tell) -> float:
     """One trial: the best validation quality of its run."""
     _drop_surplus(optuna, trial, config, folder)
-    place = free_place(trial, folder)
+    place = free_place(trial, trial.study.get_trials(deepcopy=False), folder)
     # Draws depend on the seed and the run's number alone: no two processes draw alike, whenever they begin.
     trial.study.sampler = optuna.samplers.RandomSampler(seed=(config.seed + number_of(place)) % _SEEDS)
     rate = trial.suggest_float("learning_rate", *config.learning_rate, log=True)
@@ -233,7 +232,7 @@ def _drop_surplus(optuna: Any, trial: Any, config: TuneConfig, folder: Path) -> 
     others = [one for one in trial.study.get_trials(deepcopy=False) if one.number != trial.number]
     over = sum(one.state in _over(optuna) for one in others)
     running = [one for one in others if one.state is optuna.trial.TrialState.RUNNING]
-    if over + sum(at_work(place_of(one, folder)) for one in running) >= config.trials:
+    if over + sum(at_work(one, folder) for one in running) >= config.trials:
         trial.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         raise _Enough
 

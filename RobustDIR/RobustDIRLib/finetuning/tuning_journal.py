@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,7 @@ from RobustDIRLib.io.lock import holders
 from RobustDIRLib.run_files import CONFIG
 
 JOURNAL = "journal.log"
+_GIVEN = "fixed_params"  # what Optuna notes of a trial that is begun again
 _BEGINNING_S = 1.0  # from its line in the journal to the lock of its folder a trial takes less
 
 
@@ -84,32 +86,41 @@ def take_up_again(optuna: Any, study: Any, folder: Path, task: str | None = None
         folder: Of the search.
         task: Of Dask, whose trial alone is looked for; the others' may be at their very beginning.
     """
-    running = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
-    mine = [trial for trial in running if task is None or trial.user_attrs.get("task") == task]
-    idle = [trial for trial in mine if not at_work(place_of(trial, folder))]
-    if idle and task is None:  # one that another command has just begun will soon be seen at work
+    if _left_behind(optuna, study, folder, task) and task is None:  # another command's will soon be seen at work
         time.sleep(_BEGINNING_S)
-    for trial in idle:
-        if at_work(place_of(trial, folder)):
-            continue
+    for trial in _left_behind(optuna, study, folder, task):
         with suppress(ValueError):  # another process was quicker
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             # One that had not drawn all yet draws anew, by its number: what a run draws depends on that alone.
             params = trial.params if "folder" in trial.user_attrs else {}
-            study.enqueue_trial(params, user_attrs={"folder": free_place(trial, folder).name})
+            place = free_place(trial, study.get_trials(deepcopy=False), folder)
+            study.enqueue_trial(params, user_attrs={"folder": place.name})
 
 
-def place_of(trial: Any, folder: Path) -> Path:
-    """Where the run of a trial lies: one that is gone on with keeps its folder."""
-    return folder / str(trial.user_attrs.get("folder", _name(trial.number)))
+def _left_behind(optuna: Any, study: Any, folder: Path, task: str | None) -> list[Any]:
+    running = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
+    mine = [trial for trial in running if task is None or trial.user_attrs.get("task") == task]
+    return [trial for trial in mine if not at_work(trial, folder)]
 
 
-def free_place(trial: Any, folder: Path) -> Path:
-    """As `place_of`; a new trial takes no folder of a run that the journal does not know of, as after its loss."""
+def free_place(trial: Any, trials: Sequence[Any], folder: Path) -> Path:
+    """Where the run of a trial lies: one that is gone on with keeps its folder.
+
+    A new one is numbered among the new ones, so that a search that was killed has the same runs as one that was not;
+    it takes no folder of another trial, nor of a run that the journal does not know of, as after its loss.
+
+    Args:
+        trial: Which.
+        trials: All of the search.
+        folder: Of the search.
+    """
     if "folder" in trial.user_attrs:
-        return place_of(trial, folder)
-    places = (folder / _name(number) for number in count(trial.number))
-    return next(place for place in places if not (place / CONFIG).exists())
+        return folder / str(trial.user_attrs["folder"])
+    others = [one for one in trials if one.number != trial.number]
+    taken = {one.user_attrs.get("folder") for one in others}
+    first = sum(one.number < trial.number and _GIVEN not in one.system_attrs for one in others)
+    places = (folder / _name(number) for number in count(first))
+    return next(place for place in places if place.name not in taken and not (place / CONFIG).exists())
 
 
 def _name(number: int) -> str:
@@ -122,6 +133,6 @@ def number_of(place: Path) -> int:
     return int(place.name.rpartition("_")[2])
 
 
-def at_work(place: Path) -> bool:
-    """Whether a process holds the folder of a trial."""
-    return bool(holders(place))
+def at_work(trial: Any, folder: Path) -> bool:
+    """Whether a process holds the folder of a trial, which it knows before it begins."""
+    return "folder" in trial.user_attrs and bool(holders(folder / str(trial.user_attrs["folder"])))

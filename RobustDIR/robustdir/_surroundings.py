@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from RobustDIRLib.io.shared import Shared
+from RobustDIRLib.io.shared import SharedSetting
 
 _KINDS = ("cpu", "cuda")
 
@@ -46,4 +46,4 @@ def _restore(before: Any) -> None:
     torch.set_default_dtype(before)
 
 
-_SINGLE = Shared(_set_single, _restore)
+_SINGLE = SharedSetting(_set_single, _restore)

@@ -13,7 +13,7 @@ import torch
 
 from RobustDIRLib.io.dicom_headers import quiet_pydicom
 from RobustDIRLib.io.quiet import quiet_itk, silent_libraries
-from RobustDIRLib.io.shared import Shared
+from RobustDIRLib.io.shared import SharedSetting
 from RobustDIRLib.registration.alignment import _ONE_THREAD
 from RobustDIRLib.registration.devices import repeatable
 
@@ -71,7 +71,7 @@ def test_blocks_that_overlap_as_those_of_threads_do_leave_it_as_it_was(name, cap
 
 def test_a_failure_within_puts_it_back():
     states = []
-    shared = Shared(lambda: states.append("changed") or len(states), lambda kept: states.append(kept))
+    shared = SharedSetting(lambda: states.append("changed") or len(states), lambda kept: states.append(kept))
     for _ in range(2):
         with pytest.raises(KeyError), shared.changed():
             raise KeyError

@@ -19,7 +19,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import Array
 from RobustDIRLib.io.files import last_line
 from RobustDIRLib.io.payload import check_room
-from RobustDIRLib.io.shared import Shared
+from RobustDIRLib.io.shared import SharedSetting
 
 Dataset = pydicom.Dataset
 
@@ -58,7 +58,7 @@ def _restore(before: tuple[int, bool, warnings.catch_warnings[None]]) -> None:
     pydicom.config.settings.reading_validation_mode, pydicom.config.logger.disabled = before[:2]
 
 
-_QUIET = Shared(_silence, _restore)
+_QUIET = SharedSetting(_silence, _restore)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 
-from RobustDIRLib.io.shared import Shared
+from RobustDIRLib.io.shared import SharedSetting
 
 
 def quiet_itk() -> AbstractContextManager[None]:
@@ -48,4 +48,4 @@ def _restore_stderr(kept: int | None) -> None:
         os.close(kept)
 
 
-_QUIET, _SILENT = Shared(_silence_itk, _restore_itk), Shared(_silence_stderr, _restore_stderr)
+_QUIET, _SILENT = SharedSetting(_silence_itk, _restore_itk), SharedSetting(_silence_stderr, _restore_stderr)

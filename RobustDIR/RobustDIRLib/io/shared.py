@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SharedSetting(Generic[T]):
     """A setting of the whole process; if each thread put back what it found, one would keep what another had set."""
 
     def __init__(self, change: Callable[[], T], restore: Callable[[T], object]) -> None:

@@ -19,7 +19,7 @@ from RobustDIRLib.errors import InputError
 from RobustDIRLib.evaluation.information import normalised_mutual_information
 from RobustDIRLib.geometry import Array, Grid
 from RobustDIRLib.io.images import Image, to_sitk
-from RobustDIRLib.io.shared import Shared
+from RobustDIRLib.io.shared import SharedSetting
 from RobustDIRLib.registration.linear import IDENTITY, Linear, LinearAlignment, Stage
 from RobustDIRLib.registration.orientation import at_spacing, find_orientation, foreground
 from RobustDIRLib.registration.poses import volume
@@ -244,7 +244,7 @@ def _set_one_thread() -> int:
 
 
 # ITK's metric adds up in the order in which its threads finish, and heeds only the global number of threads.
-_ONE_THREAD = Shared(_set_one_thread, sitk.ProcessObject.SetGlobalDefaultNumberOfThreads)
+_ONE_THREAD = SharedSetting(_set_one_thread, sitk.ProcessObject.SetGlobalDefaultNumberOfThreads)
 
 
 def _method(transform: sitk.Transform, pair: _CoarsePair) -> sitk.ImageRegistrationMethod:

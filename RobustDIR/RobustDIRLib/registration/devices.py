@@ -10,7 +10,7 @@ import SimpleITK as sitk
 import torch
 
 from RobustDIRLib.errors import InputError
-from RobustDIRLib.io.shared import Shared
+from RobustDIRLib.io.shared import SharedSetting
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _MOST_THREADS = 1024
@@ -93,4 +93,4 @@ def _restore_kernels(before: tuple[int, int, bool, bool]) -> None:
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before[2:]
 
 
-_KERNELS = Shared(_repeat_kernels, _restore_kernels)
+_KERNELS = SharedSetting(_repeat_kernels, _restore_kernels)

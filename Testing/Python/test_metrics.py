@@ -103,6 +103,15 @@ def test_sdlogj_of_known_spread(rng: np.random.Generator) -> None:
     assert sdlogj(jacobian) == pytest.approx(0.3, rel=0.02)
 
 
+def test_sdlogj_of_a_large_volume_is_that_of_all_its_voxels(rng: np.random.Generator) -> None:
+    jacobian = np.exp(rng.normal(0.7, 0.02, (61, 83, 97)) + np.linspace(-0.3, 0.4, 61)[:, None, None]).astype(
+        np.float32
+    )
+    jacobian[3, 4, 5] = -0.5
+    expected = np.log(np.maximum(jacobian.astype(np.float64), 1e-9)).std()
+    assert sdlogj(jacobian) == pytest.approx(expected, rel=1e-9)
+
+
 def test_sdlogj_ignores_a_change_of_volume_that_is_the_same_everywhere(rng: np.random.Generator) -> None:
     jacobian = np.exp(rng.normal(0, 0.3, size=(5, 6, 7)))
     assert sdlogj(jacobian) == pytest.approx(sdlogj(2.5 * jacobian))

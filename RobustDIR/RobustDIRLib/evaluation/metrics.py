@@ -6,6 +6,7 @@ points `(N, 3)` to points `(N, 3)`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -20,6 +21,7 @@ PointTransform = Callable[[Array], Array]
 
 # Where the transform folds its Jacobian determinant has no logarithm; this one stands for it, as in Learn2Reg.
 _SMALLEST_DETERMINANT = 1e-9
+_AT_ONCE = 1 << 18
 _LARGEST_INDEX = (
     65535  # counting by index is far faster than sorting, but takes room for every number below the largest
 )
@@ -90,7 +92,13 @@ def sdlogj(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None = No
         InputError: If the mask is empty or of another shape, or a determinant inside is not finite.
     """
     inside = _inside(jacobian, mask)
-    return float(np.log(np.maximum(inside, _SMALLEST_DETERMINANT)).std())
+    first = np.log(max(inside[0], _SMALLEST_DETERMINANT))
+    total = squares = 0.0
+    for start in range(0, inside.size, _AT_ONCE):  # a large CT's logarithms at once would take gigabytes
+        logs = np.log(np.maximum(inside[start : start + _AT_ONCE], _SMALLEST_DETERMINANT)) - first
+        total += float(logs.sum())
+        squares += float(logs @ logs)
+    return math.sqrt(max(squares - total**2 / inside.size, 0.0) / inside.size)
 
 
 def folding_percent(jacobian: NDArray[np.floating], mask: NDArray[np.generic] | None = None) -> float:

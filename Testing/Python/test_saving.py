@@ -1,11 +1,13 @@
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from registration_cases import Standin, grid_about, picture
 from RobustDIRLib.errors import InputError
+from RobustDIRLib.io import packing
 from RobustDIRLib.io.checksums import sha256
 from RobustDIRLib.io.displacements import apply_to_points, read_displacement, read_transform
 from RobustDIRLib.io.images import Image, read_image
@@ -32,6 +34,14 @@ def names(folder) -> set[str]:
 
 
 class TestFiles:
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_no_more_threads_pack_than_were_allowed(self, result, tmp_path, monkeypatch, threads):
+        seen = []
+        pool = packing.ThreadPoolExecutor
+        monkeypatch.setattr(packing, "ThreadPoolExecutor", lambda count: seen.append(count) or pool(count))
+        save(replace(result, record={**result.record, "threads": threads}), tmp_path / "run")
+        assert set(seen) == {threads}
+
     def test_all_are_written_and_read_back(self, result, tmp_path):
         folder = save(result, tmp_path / "a" / "run")
         assert names(folder) == FILES | {"warped_labels.nii.gz", "warped_labels_2.nii.gz"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from RobustDIRLib.errors import InputError
 from RobustDIRLib.geometry import SMALLEST_SIDE
+from RobustDIRLib.io.filters import gaussian
 from RobustDIRLib.io.images import Image, resample
 from RobustDIRLib.values import Window
 
@@ -41,7 +41,7 @@ def _coarsened(image: Image, factors: tuple[float, float, float]) -> Image:
     # The variance added is what takes a box of the old voxel's side to one of the new.
     ratios = np.array(image.array.shape) / np.array((z, y, x))
     sigmas = np.sqrt(np.maximum(ratios**2 - 1, 0) / 12)
-    smooth = ndimage.gaussian_filter(image.array.astype(np.float32), sigmas, mode="nearest", truncate=3.0)
+    smooth = gaussian(image.array.astype(np.float32), sigmas, truncate=3.0)
     coarse = resample(replace(image, array=smooth), image.grid.resized((z, y, x)))
     return resample(coarse, image.grid)
 

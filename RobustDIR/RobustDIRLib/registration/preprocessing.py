@@ -209,14 +209,21 @@ def to_working_grid(image: Image, grid: Grid, transform: sitk.Transform | None =
         grid: Working grid.
         transform: Fixed point to the point of `image`; None for the fixed image itself.
     """
-    if transform is None and image.grid.close_to(grid):
-        return image
-    return _placed(smooth(image, grid.voxel_side), grid, transform)
+    return _placed(_smoothed_for(grid, image, transform), grid, transform)
+
+
+def _lies_on(grid: Grid, image: Image, transform: sitk.Transform | None) -> bool:
+    """Whether there is nothing to resample."""
+    return transform is None and image.grid.close_to(grid)
+
+
+def _smoothed_for(grid: Grid, image: Image, transform: sitk.Transform | None) -> Image:
+    return image if _lies_on(grid, image, transform) else smooth(image, grid.voxel_side)
 
 
 def _placed(smoothed: Image, grid: Grid, transform: sitk.Transform | None, *, spline: bool = False) -> Image:
     """As `to_working_grid`, of an image that is smoothed already; by cubic B-splines instead of linearly if asked."""
-    if transform is None and smoothed.grid.close_to(grid):
+    if _lies_on(grid, smoothed, transform):
         return smoothed
     working = resample(smoothed, grid, transform, outside=BACKGROUND, spline=spline)
     return replace(working, array=np.clip(working.array, -1, 1))  # interpolation rounds, and splines overshoot
@@ -255,7 +262,7 @@ def as_seen_and_detailed(
     """
     if amount == 0:
         return 2 * (to_working_grid(image, grid, transform),)
-    smoothed = image if transform is None and image.grid.close_to(grid) else smooth(image, grid.voxel_side)
+    smoothed = _smoothed_for(grid, image, transform)
     detailed = _placed(smoothed, grid, transform, spline=True)
     blurred = gaussian(detailed.array, 3 * (_BLUR,))
     sharper = detailed.array + np.float32(amount) * (detailed.array - blurred)

@@ -17,6 +17,7 @@ from RobustDIRLib.io.displacements import write_displacement, write_transform
 from RobustDIRLib.io.files import PathLike, refuse_inputs, refuse_unknown_letters
 from RobustDIRLib.io.images import write_image
 from RobustDIRLib.io.lock import Rank, locked
+from RobustDIRLib.registration.devices import repeatable
 from RobustDIRLib.registration.result import RegistrationResult
 from RobustDIRLib.run_files import (
     DISPLACEMENT,
@@ -119,7 +120,8 @@ def save(
         home = folder if folder.exists() else folder.parent
         temporary = Path(tempfile.mkdtemp(dir=home, prefix=".robustdir-"))
         try:
-            _write(result, temporary, provenance or {})
+            with repeatable(result.record.get("threads")):  # files are packed on no more threads than were allowed
+                _write(result, temporary, provenance or {})
             _move(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -21,6 +21,7 @@ from RobustDIRLib.presets import Preset
 from RobustDIRLib.registration.content import content_box
 from RobustDIRLib.registration.journal import Journal
 from RobustDIRLib.registration.linear import LinearAlignment
+from RobustDIRLib.registration.lungs import lungs
 from RobustDIRLib.registration.preprocessing import Warn
 from RobustDIRLib.registration.refinement.refine import Patience, Refinement, WorkingPair, promising, refine, tensor
 from RobustDIRLib.registration.refinement.settings import Level
@@ -165,10 +166,19 @@ def _working_masks(pair: Prepared, grid: Grid) -> tuple[Tensor | None, Tensor | 
     return in_fixed, in_moving
 
 
+def sliding_parts(images: Sequence[Image], preset: Preset) -> tuple[Tensor, Tensor] | None:
+    """What of both working images slides along the rest; None for kinds of images in which nothing is known to."""
+    if preset.window is None or preset.lung_below is None:
+        return None
+    fixed, moving = (lungs(tensor(image.array), preset.window, preset.lung_below) for image in images)
+    return fixed, moving
+
+
 def _refine(pair: Prepared, deformation: Deformation, means: Means) -> Refinement:
     fixed, moving = (tensor(image.array) for image in pair.detailed)
     grid = pair.detailed[0].grid
-    working = WorkingPair(fixed, moving, grid.spacing[::-1], *_working_masks(pair, grid))
+    masks = _working_masks(pair, grid)
+    working = WorkingPair(fixed, moving, grid.spacing[::-1], *masks, sliding_parts(pair.images, means.preset))
     return refine(working, deformation, means.levels, means.patience)
 
 

@@ -89,6 +89,14 @@ class ControlGrid:
         """Matrices from coefficients to positions (0 to 1) along z, y, x."""
         return self._float([spline_matrix(p, n) for p, n in zip(positions, self.points, strict=True)])
 
+    def velocity(self, matrices: Matrices, coefficients: Tensor) -> Tensor:
+        """At the positions of the matrices, `(3, d, h, w)`, mm per unit time."""
+        return spread(matrices, coefficients)
+
+    def gradient(self, matrices: Matrices, force: Tensor) -> Tensor:
+        """With respect to the coefficients, of what has this gradient with respect to `velocity`: its transpose."""
+        return gather(matrices, force)
+
     def exponential(self, coefficients: Tensor, shape: Sequence[int], squarings: int = _SQUARINGS) -> Tensor:
         """Displacements of `exp(-v/2)` and `exp(v/2)` on a grid of a shape.
 
@@ -118,7 +126,11 @@ class ControlGrid:
 
         Distances are millimetres, so that unequal spacing does not make one axis stiffer than another.
         """
-        velocity = spread(self.nodes, coefficients)
+        energy, slope = self._roughness(spread(self.nodes, coefficients))
+        return energy, gather(self.nodes, slope)
+
+    def _roughness(self, velocity: Tensor) -> tuple[float, Tensor]:
+        """The same of velocities at the control points, and its derivative with respect to them."""
         slope, energy = torch.zeros_like(velocity), 0.0
         for axis in range(3):
             step = torch.diff(velocity, dim=axis + 1) / float(self.spacing[axis])
@@ -127,4 +139,4 @@ class ControlGrid:
             slope.narrow(axis + 1, 1, step.shape[axis + 1]).add_(step)
             slope.narrow(axis + 1, 0, step.shape[axis + 1]).sub_(step)
         count = velocity[0].numel()
-        return energy / count, gather(self.nodes, slope) * (2 / count)
+        return energy / count, slope.mul_(2 / count)

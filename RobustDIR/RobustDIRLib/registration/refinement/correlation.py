@@ -17,15 +17,33 @@ from torch import Tensor
 NOISE = 1e-3  # variance below which a window counts as flat; intensities are in [-1, 1]
 
 
-def box(values: Tensor) -> Tensor:
-    """Sum over 3x3x3 cells of arrays `(C, d, h, w)`; beyond the border there is nothing."""
-    for axis in (1, 2, 3):
-        n = values.shape[axis]
+def box(values: Tensor, joined: Sequence[Tensor] | None = None, axes: Sequence[int] = (0, 1, 2)) -> Tensor:
+    """Sum over 3x3x3 cells of arrays `(C, d, h, w)`; beyond the border there is nothing.
+
+    Args:
+        values: To be summed.
+        joined: Along z, y, x 1 where a cell and the next belong together, else 0: sums go along one axis after the
+            other and stop where cells do not. All belong together if not given.
+        axes: In which order; the reverse one is the transpose.
+    """
+    for axis in axes:
+        n = values.shape[axis + 1]
         out = values.clone()
-        out.narrow(axis, 1, n - 1).add_(values.narrow(axis, 0, n - 1))
-        out.narrow(axis, 0, n - 1).add_(values.narrow(axis, 1, n - 1))
+        low, high = (values.narrow(axis + 1, start, n - 1) for start in (0, 1))
+        if joined is None:
+            out.narrow(axis + 1, 1, n - 1).add_(low)
+            out.narrow(axis + 1, 0, n - 1).add_(high)
+        else:
+            out.narrow(axis + 1, 1, n - 1).addcmul_(low, joined[axis])
+            out.narrow(axis + 1, 0, n - 1).addcmul_(high, joined[axis])
         values = out
     return values
+
+
+def joined_cells(part: Tensor) -> list[Tensor]:
+    """Along z, y, x 1 where a cell `(d, h, w)` and the next are in the same part, as numbers that say which, else 0."""
+    pairs = ((part.narrow(k, 0, part.shape[k] - 1), part.narrow(k, 1, part.shape[k] - 1)) for k in range(3))
+    return [(one == other).float() for one, other in pairs]
 
 
 class Statistics(NamedTuple):
@@ -44,10 +62,12 @@ class LocalCorrelation:
     Args:
         shape: Cells along z, y, x.
         weight: How much every window counts, `(d, h, w)`; all alike if not given.
+        part: Which part of the body every cell belongs to, `(d, h, w)`: no window reaches from one into another.
     """
 
-    def __init__(self, shape: Sequence[int], weight: Tensor | None = None) -> None:
-        self._share = (1 / box(torch.ones(1, *shape)))[0]
+    def __init__(self, shape: Sequence[int], weight: Tensor | None = None, part: Tensor | None = None) -> None:
+        self._joined = None if part is None else joined_cells(part)
+        self._share = (1 / box(torch.ones(1, *shape), self._joined))[0]
         self._weight = weight
 
     def statistics(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Statistics:
@@ -59,7 +79,7 @@ class LocalCorrelation:
             sums[2].addcmul_(x, x)
             sums[3].addcmul_(y, y)
             sums[4].addcmul_(x, y)
-        mean_a, mean_b, aa, bb, ab = (box(s[None])[0] * self._share / len(a) for s in sums)
+        mean_a, mean_b, aa, bb, ab = (box(s[None], self._joined)[0] * self._share / len(a) for s in sums)
         aa = aa.addcmul_(mean_a, mean_a, value=-1).clamp_min_(0).add_(NOISE)
         bb = bb.addcmul_(mean_b, mean_b, value=-1).clamp_min_(0).add_(NOISE)
         return Statistics(mean_a, mean_b, aa, bb, ab.addcmul_(mean_a, mean_b, value=-1))
@@ -77,7 +97,7 @@ class LocalCorrelation:
         q_a, q_b = p_cov / s.variance_a, p_cov / s.variance_b
         scale = self._share / (p.numel() * len(a))
         terms = (p, q_a, q_b, p * s.mean_b - q_a * s.mean_a, p * s.mean_a - q_b * s.mean_b)
-        p, q_a, q_b, r_a, r_b = (box((t * scale)[None])[0] for t in terms)
+        p, q_a, q_b, r_a, r_b = (box((t * scale)[None], self._joined, (2, 1, 0))[0] for t in terms)
         da = [torch.addcmul(r_a, q_a, x).addcmul_(p, y, value=-1) for x, y in zip(a, b, strict=True)]
         db = [torch.addcmul(r_b, q_b, y).addcmul_(p, x, value=-1) for x, y in zip(a, b, strict=True)]
         return loss, da, db

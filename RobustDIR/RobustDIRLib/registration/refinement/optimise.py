@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from RobustDIRLib import warping
-from RobustDIRLib.registration.refinement.control import ControlGrid, Matrices, gather, spread
+from RobustDIRLib.registration.refinement.control import ControlGrid, Matrices
 from RobustDIRLib.registration.refinement.correlation import (
     PARITIES,
     LocalCorrelation,
@@ -21,6 +21,7 @@ from RobustDIRLib.registration.refinement.correlation import (
 )
 from RobustDIRLib.registration.refinement.middle import Halves, warp_to
 from RobustDIRLib.registration.refinement.settings import Level
+from RobustDIRLib.registration.refinement.sliding import SlidingGrid
 
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.99
 _LAST_RATE = 0.2
@@ -65,6 +66,8 @@ class LevelProblem:
         halves: Where the level starts.
         level: Its settings.
         weight: How much every place of the middle counts, `(1, 1, d, h, w)` of any shape; everything alike if None.
+        inside: Of places of the middle that slide along the rest 1, of the rest 0, `(1, 1, d, h, w)` on the halves'
+            grid; nothing slides if None.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class LevelProblem:
         halves: Halves,
         level: Level,
         weight: Tensor | None = None,
+        inside: Tensor | None = None,
     ) -> None:
         working = images[0].shape[2:]
         self.level, self.halves = level, halves
@@ -81,9 +85,13 @@ class LevelProblem:
         self.images = [warping.resize(image, self.shape) for image in images]
         self.voxel = [s * n / m for s, n, m in zip(spacing, working, self.shape, strict=True)]
         self.unit = math.prod(spacing) ** (1 / 3)
-        self.grid = ControlGrid(working, spacing, level.distance * self.unit)
         cells = [-(-n // 2) for n in self.shape]
-        self.similarity = LocalCorrelation(cells, None if weight is None else warping.resize(weight, cells)[0, 0])
+        self.grid, part = ControlGrid(working, spacing, level.distance * self.unit), None
+        if inside is not None:
+            self.grid = SlidingGrid(working, spacing, level.distance * self.unit, inside, cells)
+            part = self.grid.part
+        counts = None if weight is None else warping.resize(weight, cells)[0, 0]
+        self.similarity = LocalCorrelation(cells, counts, part)
         self._matrices = {
             parity: self.grid.at(
                 [(2 * torch.arange(c) + p + 0.5) / n for c, p, n in zip(cells, parity, self.shape, strict=True)]
@@ -138,7 +146,7 @@ class LevelProblem:
         """
         fixed, moving = [], []
         for part in lattices:
-            velocity = spread(part.matrices, change)
+            velocity = self.grid.velocity(part.matrices, change)
             fixed.append(_linear(part.fixed, part.fixed_slope, velocity))
             moving.append(_linear(part.moving, part.moving_slope, velocity))
         loss, of_fixed, of_moving = self.similarity(fixed, moving)
@@ -146,7 +154,7 @@ class LevelProblem:
         for part, f, m in zip(lattices, of_fixed, of_moving, strict=True):
             slopes = zip(part.fixed_slope, part.moving_slope, strict=True)
             force = torch.stack([(f * a).addcmul_(m, b) for a, b in slopes])
-            gradient += gather(part.matrices, force)
+            gradient += self.grid.gradient(part.matrices, force)
         return loss, gradient
 
 

@@ -54,6 +54,8 @@ class WorkingPair:
         spacing: Sides of a voxel, mm, z, y, x.
         fixed_mask: 0 to 1, how much a place of the fixed image counts; everything alike if None.
         moving_mask: Likewise.
+        sliding: What slides along the rest of the fixed and of the moving image, 1 there and 0 elsewhere, each at half
+            the working resolution; nothing does if None.
     """
 
     fixed: Tensor
@@ -61,6 +63,7 @@ class WorkingPair:
     spacing: tuple[float, ...]
     fixed_mask: Tensor | None = None
     moving_mask: Tensor | None = None
+    sliding: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def refine(
         if clock():
             break
         clock.patience.level(number, len(levels))
-        problem = LevelProblem(images, pair.spacing, halves, level, weight)
+        problem = LevelProblem(images, pair.spacing, halves, level, weight, _inside(pair, halves))
         halves, told = _after_level(problem, judge, clock, _GAIN if number > 1 else _FIRST_GAIN)
         record["levels"].append(told)
         if number == 1 and not told["kept"]:
@@ -206,6 +209,15 @@ def _weight(pair: WorkingPair, halves: Halves) -> Tensor | None:
             moved = warp_to(warping.resize(mask, shape), half)[None, None]
             weight = moved if weight is None else weight * moved
     return weight
+
+
+def _inside(pair: WorkingPair, halves: Halves) -> Tensor | None:
+    """How much of a place of the middle slides along the rest, by both images; None if nothing does."""
+    if pair.sliding is None:
+        return None
+    fixed, moving = (warp_to(part, half) for part, half in zip(pair.sliding, halves.out, strict=True))
+    inside = ((fixed + moving) / 2)[None, None]
+    return inside if bool((inside > 0.5).any()) else None
 
 
 def tensor(array: Any) -> Tensor:

@@ -86,7 +86,12 @@ def chosen_levels(quality: str, refine: bool | None, preset: Preset) -> tuple[Le
     if refine is not None:
         levels = (levels or QUALITIES["balanced"].levels) if refine else ()
     return tuple(
-        replace(level, stiffness=preset.stiffness, steps=round(effort * level.steps))
+        replace(
+            level,
+            stiffness=preset.stiffness,
+            steps=round(effort * level.steps),
+            distance=preset.finest_points if level.factor == 1 else level.distance,
+        )
         for level, effort in zip(levels, preset.effort if levels else (), strict=True)
     )
 

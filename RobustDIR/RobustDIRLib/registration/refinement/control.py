@@ -67,7 +67,13 @@ class ControlGrid:
         shape: Voxels of the volume along z, y, x.
         spacing: Sides of a voxel, mm, z, y, x.
         distance: Between control points, mm, about the same along every axis.
+
+    Attributes:
+        rough_squarings: That serve `exponential` between two warpings of the images, which are taken for linear in the
+            velocity then anyway.
     """
+
+    rough_squarings = 2
 
     def __init__(self, shape: Sequence[int], spacing: Sequence[float], distance: float) -> None:
         self.extent = [n * s for n, s in zip(shape, spacing, strict=True)]

@@ -26,7 +26,6 @@ from RobustDIRLib.registration.refinement.sliding import SlidingGrid
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.99
 _LAST_RATE = 0.2
 _SIMILARITY = 4.0
-_ROUGH_SQUARINGS = 2  # the images are taken for linear in the velocity anyway, until they are warped the next time
 _NO_GAIN = 2e-4  # of the loss, from one warping of the images to the next
 
 
@@ -103,7 +102,8 @@ class LevelProblem:
         """Both images in the middle, each `(D, H, W)`, sides even."""
         out = self.halves.out
         if bool(coefficients.any()):
-            out = warping.compose(out, self.grid.exponential(coefficients, out.shape[2:], _ROUGH_SQUARINGS))
+            step = self.grid.exponential(coefficients, out.shape[2:], self.grid.rough_squarings)
+            out = warping.compose(out, step)
         warped = (warp_to(image, u) for image, u in zip(self.images, out, strict=True))
         return [even(image[None, None])[0, 0] for image in warped]
 

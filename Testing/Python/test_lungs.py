@@ -71,6 +71,19 @@ def test_a_scan_that_cuts_the_lungs():
     assert dice(found(hu[:40, 8:]), halved(truth[:40, 8:])) > 0.93
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_scan_that_ends_before_the_volume_does(axis):
+    """Padded with what is below air, or placed by an alignment, between voxels: what fills the rest joins nothing."""
+    hu, truth = chest()
+    there = np.moveaxis(np.zeros(SHAPE, bool), axis, 0)
+    there[: SHAPE[axis] // 2 + 3] = True
+    there = np.moveaxis(there, 0, axis)
+    filled = np.where(there, hu, -2000.0)
+    between = np.roll(np.clip(filled, *WINDOW), 1, axis) * 0.4 + np.clip(filled, *WINDOW) * 0.6
+    for shown in (filled, between):
+        assert dice(found(shown), halved(truth & there)) > 0.9
+
+
 def test_another_window_of_the_same_scan():
     hu, truth = chest()
     assert dice(found(hu, (-1024.0, 600.0)), halved(truth)) > 0.95

@@ -5,8 +5,8 @@ that slid by 15 mm, it left 12. Each part therefore has its own, smooth within i
 hold voxels of one part alone. Where the parts meet, one velocity changes into the other between two voxels at half
 resolution, so that the flow of both is still one that cannot fold.
 
-Where breathing lungs slide is registered so by Schmidt-Richberg et al. (2012) and Vishnevskiy et al. (2017), by
-regularising across the wall less than along it; here the velocities are two.
+Schmidt-Richberg et al. (2012) let organs slip by smoothing that depends on the direction and ends at their border; here
+one jump between two smooth velocities does, of which the part across the wall counts as roughness.
 """
 
 from __future__ import annotations

@@ -84,6 +84,13 @@ def test_a_scan_that_ends_before_the_volume_does(axis):
         assert dice(found(shown), halved(truth & there)) > 0.9
 
 
+def test_a_wall_that_is_no_denser_than_lung_in_a_place():
+    """As coarse voxels show thin ones; the lung behind it is no part of the air before it."""
+    hu, truth = chest()
+    hu[32:36, 44:48, :20] = np.minimum(hu[32:36, 44:48, :20], -500)
+    assert dice(found(hu), halved(truth)) > 0.95
+
+
 def test_another_window_of_the_same_scan():
     hu, truth = chest()
     assert dice(found(hu, (-1024.0, 600.0)), halved(truth)) > 0.95

@@ -14,13 +14,12 @@ from RobustDIRLib.values import scaled
 
 # HU. Air around a body, in bowel and stomach has medians of -995 to -945, lungs -670 to -780, emphysematous ones -890.
 _AIR = -930.0
-# Voxels where the scan ends for a body of one voxel a side: air around a patient has 6 to 8, lungs 0, and some 1 where
-# the scan cuts them.
+# Voxels on the border of the volume for a body of one voxel a side: air around a patient, and what fills a volume where
+# the scan ends, have 6 to 8, lungs 0, and some 1 where the scan cuts them; voxels beside air around count as such.
 _ON_BORDER = 3.0
 _SMALLEST = 0.005  # of the volume
 # Half-resolution voxels, 3 mm: vessels up to twice as thick belong to the lung that surrounds them.
 _VESSELS = 2
-_FILL = -1 + 1e-4  # up to which all voxels of a scaled image were at the window's lower end; noisy air is not
 
 
 def lungs(image: Tensor, window: tuple[float, float], densest: float) -> Tensor:
@@ -37,10 +36,11 @@ def lungs(image: Tensor, window: tuple[float, float], densest: float) -> Tensor:
     limit, air = (float(value) for value in scaled(np.array([densest, _AIR], np.float32), window))
     values = sitk.GetImageFromArray(half)
     least = max(1, round(_SMALLEST * half.size))
-    fill = _bodies(values <= _FILL, least) != 0
-    # The voxels beside it hold some of it, whatever else they hold, and would join lungs that end there to air.
-    bodies = _bodies(sitk.And(values <= limit, sitk.Not(sitk.BinaryDilate(fill, [1] * 3))), least)
-    kept = _lung_like(bodies, values, _ends(bodies, fill), air)
+    around = _around(_bodies(values <= air, least))
+    # The voxels beside it hold some of it, whatever else they hold: they would join it to lungs that end there, or that
+    # coarse voxels show behind a thin wall.
+    bodies = _bodies(sitk.And(values <= limit, sitk.Not(sitk.BinaryDilate(around, [1] * 3))), least)
+    kept = _lung_like(bodies, values, _beside(bodies, around), air)
     found = np.isin(sitk.GetArrayViewFromImage(bodies), kept).astype(np.uint8)
     closed = sitk.BinaryMorphologicalClosing(sitk.GetImageFromArray(found), [_VESSELS] * 3)
     whole = sitk.GetArrayFromImage(sitk.BinaryFillhole(closed))  # no view of an image that is gone by then
@@ -52,20 +52,32 @@ def _bodies(where: sitk.Image, least: int) -> sitk.Image:
     return sitk.RelabelComponent(sitk.ConnectedComponent(where), least)
 
 
-def _lung_like(bodies: sitk.Image, values: sitk.Image, ends: NDArray[np.int64], air: float) -> list[int]:
-    """Numbers of the bodies that hold tissue and end, for the most part, within the scan."""
+def _around(bodies: sitk.Image) -> sitk.Image:
+    """1 in bodies of air that lie along the border of the volume."""
+    told = sitk.LabelShapeStatisticsImageFilter()
+    told.Execute(bodies)
+    outer = [
+        n
+        for n in told.GetLabels()
+        if told.GetNumberOfPixelsOnBorder(n) >= _ON_BORDER * told.GetNumberOfPixels(n) ** (2 / 3)
+    ]
+    return sitk.GetImageFromArray(np.isin(sitk.GetArrayViewFromImage(bodies), outer).astype(np.uint8))
+
+
+def _lung_like(bodies: sitk.Image, values: sitk.Image, beside: NDArray[np.int64], air: float) -> list[int]:
+    """Numbers of the bodies that hold tissue and end, for the most part, within the body."""
     told = sitk.LabelIntensityStatisticsImageFilter()
     told.Execute(bodies, values)
     sides = {n: told.GetNumberOfPixels(n) ** (2 / 3) for n in told.GetLabels()}
     return [
         n
         for n, side in sides.items()
-        if told.GetMedian(n) > air and told.GetNumberOfPixelsOnBorder(n) + ends[n] < _ON_BORDER * side
+        if told.GetMedian(n) > air and told.GetNumberOfPixelsOnBorder(n) + beside[n] < _ON_BORDER * side
     ]
 
 
-def _ends(bodies: sitk.Image, fill: sitk.Image) -> NDArray[np.int64]:
-    """Voxels of every body, by number, where the scan ends before the volume does: two off what fills the rest."""
-    beside = sitk.GetArrayFromImage(sitk.BinaryDilate(fill, [2] * 3)) > 0
+def _beside(bodies: sitk.Image, around: sitk.Image) -> NDArray[np.int64]:
+    """Voxels of every body, by number, that are two off air around; none holds one that is beside it."""
+    near = sitk.GetArrayFromImage(sitk.BinaryDilate(around, [2] * 3)) > 0
     labels = sitk.GetArrayFromImage(bodies)
-    return np.bincount(labels[beside], minlength=int(labels.max()) + 1)
+    return np.bincount(labels[near], minlength=int(labels.max()) + 1)

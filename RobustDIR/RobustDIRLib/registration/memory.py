@@ -15,9 +15,9 @@ from RobustDIRLib.registration.preprocessing import Warn, working_grid
 # Peak bytes of one forward pass, both directions, per working voxel, beyond what is held before it, for forecasts made
 # where no network is loaded; each network says its own (`networks.network`).
 BYTES_PER_VOXEL = 450
-# Of the refinement, in main memory wherever the network ran, once the network's own memory is free again; measured,
-# and 8 for the sharper images that some presets compare.
-BYTES_PER_REFINED_VOXEL = 88
+# Of the refinement, in main memory wherever the network ran, once the network's own memory is free again; measured: 55,
+# 72 where lungs slide, 77 and 87 at the best quality.
+BYTES_PER_REFINED_VOXEL = 96
 # Displacement, Jacobian determinant, warped image and their writing, per voxel of the original fixed image.
 BYTES_PER_FIXED_VOXEL = 60
 BYTES_PER_MOVING_VOXEL = 16

@@ -28,7 +28,7 @@ class Preset:
             others gave stands in the card of the model `generic`.
         effort: Factors on the steps of refinement, at half and at the full working resolution. Half of the latter
             bring brains, livers and mice as far, a quarter does not; lungs need more than all.
-        finest_points: Working voxels between control points of refinement's finest level. Lungs come as far on fewer.
+        apart: Factors on the distance between control points, likewise. Lungs come as far on fewer at the finest level.
         sharpening: How much the images are sharpened that refinement compares (`preprocessing.sharpened`); 0 leaves
             them as the network sees them. Lungs of large motion gain 5 %, brains, mice and hippocampi nothing.
         left_to_refinement: Of a network's finest levels, which cost the most: so many are left out where refinement
@@ -47,7 +47,7 @@ class Preset:
     large_motion: bool = False
     stiffness: float = 1.0
     effort: tuple[float, float] = (1.0, 0.5)
-    finest_points: float = 2.5
+    apart: tuple[float, float] = (1.0, 1.0)
     sharpening: float = 0.0
     left_to_refinement: int = 0
     lung_below: float | None = None
@@ -62,7 +62,7 @@ PRESETS = {
         Preset(DEFAULT, "any pair; spacing and intensities from the images", title="Generic (any body part)"),
         Preset(
             LUNG_CT, "chest CT in HU; 1.5 mm, [-1000, 200] HU (section 2.3.2)", 1.5, (-1000.0, 200.0), True,
-            stiffness=0.35, effort=(1.5, 1.5), finest_points=3.0, sharpening=0.5, left_to_refinement=1,
+            stiffness=0.35, effort=(1.5, 1.5), apart=(1.0, 1.2), sharpening=0.5, left_to_refinement=1,
             lung_below=-400.0, title="Lung CT (Hounsfield units)", ssim_window=21, data_sets=("nlst", "lungct"),
         ),
         Preset(

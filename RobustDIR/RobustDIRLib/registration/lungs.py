@@ -41,8 +41,7 @@ def lungs(image: Tensor, window: tuple[float, float], densest: float) -> Tensor:
     # coarse voxels show behind a thin wall.
     bodies = _bodies(sitk.And(values <= limit, sitk.Not(sitk.BinaryDilate(around, [1] * 3))), least)
     kept = _lung_like(bodies, values, _beside(bodies, around), air)
-    found = np.isin(sitk.GetArrayViewFromImage(bodies), kept).astype(np.uint8)
-    closed = sitk.BinaryMorphologicalClosing(sitk.GetImageFromArray(found), [_VESSELS] * 3)
+    closed = sitk.BinaryMorphologicalClosing(_only(bodies, kept), [_VESSELS] * 3)
     whole = sitk.GetArrayFromImage(sitk.BinaryFillhole(closed))  # no view of an image that is gone by then
     return torch.tensor(whole, dtype=torch.float32)[None, None]
 
@@ -56,24 +55,25 @@ def _around(bodies: sitk.Image) -> sitk.Image:
     """1 in bodies of air that lie along the border of the volume."""
     told = sitk.LabelShapeStatisticsImageFilter()
     told.Execute(bodies)
-    outer = [
-        n
-        for n in told.GetLabels()
-        if told.GetNumberOfPixelsOnBorder(n) >= _ON_BORDER * told.GetNumberOfPixels(n) ** (2 / 3)
-    ]
-    return sitk.GetImageFromArray(np.isin(sitk.GetArrayViewFromImage(bodies), outer).astype(np.uint8))
+    return _only(bodies, [n for n in told.GetLabels() if _along_border(told, n)])
 
 
 def _lung_like(bodies: sitk.Image, values: sitk.Image, beside: NDArray[np.int64], air: float) -> list[int]:
     """Numbers of the bodies that hold tissue and end, for the most part, within the body."""
     told = sitk.LabelIntensityStatisticsImageFilter()
     told.Execute(bodies, values)
-    sides = {n: told.GetNumberOfPixels(n) ** (2 / 3) for n in told.GetLabels()}
-    return [
-        n
-        for n, side in sides.items()
-        if told.GetMedian(n) > air and told.GetNumberOfPixelsOnBorder(n) + beside[n] < _ON_BORDER * side
-    ]
+    return [n for n in told.GetLabels() if told.GetMedian(n) > air and not _along_border(told, n, beside[n])]
+
+
+def _along_border(told: sitk.LabelShapeStatisticsImageFilter, number: int, beside: int = 0) -> bool:
+    """Whether much of a body's surface is the volume's border, or lies beside the air around."""
+    side = told.GetNumberOfPixels(number) ** (2 / 3)
+    return bool(told.GetNumberOfPixelsOnBorder(number) + beside >= _ON_BORDER * side)
+
+
+def _only(bodies: sitk.Image, numbers: list[int]) -> sitk.Image:
+    """1 in the bodies of these numbers, 0 elsewhere."""
+    return sitk.GetImageFromArray(np.isin(sitk.GetArrayViewFromImage(bodies), numbers).astype(np.uint8))
 
 
 def _beside(bodies: sitk.Image, around: sitk.Image) -> NDArray[np.int64]:

@@ -71,9 +71,11 @@ class ControlGrid:
     Attributes:
         rough_squarings: That serve `exponential` between two warpings of the images, which are taken for linear in the
             velocity then anyway.
+        part: Which part of the body every cell of the local correlation belongs to, `(d, h, w)`; None if to one.
     """
 
     rough_squarings = 2
+    part: Tensor | None = None
 
     def __init__(self, shape: Sequence[int], spacing: Sequence[float], distance: float) -> None:
         self.extent = [n * s for n, s in zip(shape, spacing, strict=True)]

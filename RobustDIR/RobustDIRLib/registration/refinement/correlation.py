@@ -41,7 +41,7 @@ def box(values: Tensor, joined: Sequence[Tensor] | None = None, axes: Sequence[i
 
 
 def joined_cells(part: Tensor) -> list[Tensor]:
-    """Along z, y, x 1 where a cell `(d, h, w)` and the next are in the same part, as numbers that say which, else 0."""
+    """Along z, y, x 1 where a cell `(d, h, w)` and the next are in the same part by their numbers, else 0."""
     pairs = ((part.narrow(k, 0, part.shape[k] - 1), part.narrow(k, 1, part.shape[k] - 1)) for k in range(3))
     return [(one == other).float() for one, other in pairs]
 

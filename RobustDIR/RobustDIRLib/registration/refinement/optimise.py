@@ -85,12 +85,10 @@ class LevelProblem:
         self.voxel = [s * n / m for s, n, m in zip(spacing, working, self.shape, strict=True)]
         self.unit = math.prod(spacing) ** (1 / 3)
         cells = [-(-n // 2) for n in self.shape]
-        self.grid, part = ControlGrid(working, spacing, level.distance * self.unit), None
-        if inside is not None:
-            self.grid = SlidingGrid(working, spacing, level.distance * self.unit, inside, cells)
-            part = self.grid.part
+        over = working, spacing, level.distance * self.unit
+        self.grid = ControlGrid(*over) if inside is None else SlidingGrid(*over, inside, cells)
         counts = None if weight is None else warping.resize(weight, cells)[0, 0]
-        self.similarity = LocalCorrelation(cells, counts, part)
+        self.similarity = LocalCorrelation(cells, counts, self.grid.part)
         self._matrices = {
             parity: self.grid.at(
                 [(2 * torch.arange(c) + p + 0.5) / n for c, p, n in zip(cells, parity, self.shape, strict=True)]

@@ -21,6 +21,7 @@ from RobustDIRLib.registration.refinement.judge import Judge
 from RobustDIRLib.registration.refinement.middle import Halves, half_shape, warp_to
 from RobustDIRLib.registration.refinement.optimise import LevelProblem, optimise
 from RobustDIRLib.registration.refinement.settings import Level
+from RobustDIRLib.registration.refinement.sliding import MOSTLY
 
 # Agreement of local correlations, of either sign, from which they measure alignment. One contrast has 0.98 and more, CT
 # and MRI -0.4 and -0.7; unrelated grey values of brain structures 0.77, -0.26, -0.38 and -0.86, and there refining
@@ -217,7 +218,7 @@ def _inside(pair: WorkingPair, halves: Halves) -> Tensor | None:
         return None
     fixed, moving = (warp_to(part, half) for part, half in zip(pair.sliding, halves.out, strict=True))
     inside = ((fixed + moving) / 2)[None, None]
-    return inside if bool((inside > 0.5).any()) else None
+    return inside if bool((inside > MOSTLY).any()) else None
 
 
 def tensor(array: Any) -> Tensor:

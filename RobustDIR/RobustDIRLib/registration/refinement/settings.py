@@ -85,14 +85,11 @@ def chosen_levels(quality: str, refine: bool | None, preset: Preset) -> tuple[Le
     levels = find_quality(quality).levels
     if refine is not None:
         levels = (levels or QUALITIES["balanced"].levels) if refine else ()
+    if not levels:
+        return ()
     return tuple(
-        replace(
-            level,
-            stiffness=preset.stiffness,
-            steps=round(effort * level.steps),
-            distance=preset.finest_points if level.factor == 1 else level.distance,
-        )
-        for level, effort in zip(levels, preset.effort if levels else (), strict=True)
+        replace(level, stiffness=preset.stiffness, steps=round(effort * level.steps), distance=apart * level.distance)
+        for level, effort, apart in zip(levels, preset.effort, preset.apart, strict=True)
     )
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from RobustDIRLib import warping
 from RobustDIRLib.registration.refinement.control import ControlGrid, Matrices, cell_centres, gather, spread
 
-_MOSTLY = 0.501  # what is half inside is outside, whatever rounding says when images are exchanged
+MOSTLY = 0.501  # what is half inside is outside, whatever rounding says when images are exchanged
 _SQUARINGS = 5  # the flow changes faster between the parts than within one
 
 
@@ -40,9 +40,9 @@ class SlidingGrid(ControlGrid):
         self, shape: Sequence[int], spacing: Sequence[float], distance: float, inside: Tensor, cells: Sequence[int]
     ) -> None:
         super().__init__(shape, spacing, distance)
-        self.part = (warping.resize(inside, cells)[0, 0] > _MOSTLY).float()
-        self._box = (slice(None), *(_span(self.part.amax(axes)) for axes in ((1, 2), (0, 2), (0, 1))))
-        self._part, self._rest = self.part[self._box[1:]], 1 - self.part
+        self.part = part = (warping.resize(inside, cells)[0, 0] > MOSTLY).float()
+        self._box = (slice(None), *(_span(part.amax(axes)) for axes in ((1, 2), (0, 2), (0, 1))))
+        self._part, self._rest = part[self._box[1:]], 1 - part
         self._inside = inside[0]
         self._wall = torch.stack(torch.gradient(warping.resize(inside, self.points)[0, 0])) / self.spacing
         self._dense = self.at([cell_centres(n) for n in inside.shape[2:]])
